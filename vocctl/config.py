@@ -1,0 +1,210 @@
+"""Every setting of every task, as frozen dataclasses that explain their units and refuse nonsense at birth.
+
+A config is made in three layers: the defaults below, a TOML file over them, flags over that. Section names are TOML
+tables; a field name occurs once in a whole config, so a flag finds its section by its own name.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import tomli
+
+from vocctl.errors import ConfigError, DataError
+
+LOSSES = ("ce", "dice", "ce+dice", "focal", "lovasz")
+DECODERS = ("unet", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet", "segformer", "dpt")
+PRESETS = ("none", "light", "strong")
+SCHEDULES = ("cosine", "poly", "constant")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MONITORS = ("mean_iou", "mean_dice", "pixel_accuracy", "val_loss")
+
+Config = TypeVar("Config")
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """', did you mean X?' when a known word is near, else ''."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _choose(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} is one of {', '.join(known)}; got {value!r}{closest(value, known)}")
+
+
+def _demand(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    path: str = "data/voc2009"  # a VOC devkit tree of any year, or the competition's .npy layout
+    train_split: str = "train"
+    val_split: str = "val"
+    size: int = 224  # pixels: side of a training crop, and the shorter side of a photo that is scored
+    augment: str = "light"
+    workers: int = -1  # processes that augment; -1: none on a CPU (they would take its cores), up to 8 beside a GPU
+    cache_dir: str = ""  # decoded photos; empty: the user's cache folder (see data/cache.py)
+
+    def __post_init__(self) -> None:
+        _choose("augment", self.augment, PRESETS)
+        _demand(self.size >= 32 and self.size % 32 == 0, f"size is a multiple of 32 pixels, got {self.size}")
+        _demand(self.workers >= -1, f"workers is -1 (auto), 0 or more, got {self.workers}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    encoder: str = "tf_efficientnet_lite0"  # any timm model with features, or scratch
+    decoder: str = "unet"
+    skip: bool = True  # the U-Net's decoder sees every stage of the encoder; without: the deepest alone
+    widths: tuple[int, ...] = (256, 128, 64)  # channels of the U-Net's decoder, deepest first; it stops at stride 4
+    weights: str = "auto"  # auto: ImageNet, none: random, or a file (.safetensors, .pth)
+
+    def __post_init__(self) -> None:
+        _choose("decoder", self.decoder, DECODERS)
+        _demand(bool(self.widths) and min(self.widths) > 0, f"widths are positive, deepest first, got {self.widths}")
+        _demand(
+            self.skip or self.decoder == "unet",
+            f"--no-skip works with --decoder unet alone: {self.decoder} is built on its skip connections, "
+            "so leave out one of the two flags",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    lr: float = 1e-3  # peak rate of the decoder, after the warm-up
+    encoder_lr: float = 0.1  # times lr
+    weight_decay: float = 0.01  # not on norms and biases
+    schedule: str = "cosine"
+    warmup: float = 0.05  # share of all steps, or of --minutes
+    clip_norm: float = 1.0  # largest L2 norm of the gradient; 0: not clipped
+    accumulate: int = 1  # batches to a step
+    ema: float = 0.99  # decay of the weights' moving average, which is what is scored and kept; 0: none
+
+    def __post_init__(self) -> None:
+        _choose("schedule", self.schedule, SCHEDULES)
+        _demand(self.lr > 0, f"lr is above 0, got {self.lr}")
+        _demand(self.encoder_lr >= 0, f"encoder_lr multiplies lr and is 0 or more, got {self.encoder_lr}")
+        _demand(self.weight_decay >= 0, f"weight_decay is 0 or more, got {self.weight_decay}")
+        _demand(0 <= self.warmup < 1, f"warmup is a share of all steps in [0, 1), got {self.warmup}")
+        _demand(self.clip_norm >= 0, f"clip_norm is 0 (off) or more, got {self.clip_norm}")
+        _demand(self.accumulate >= 1, f"accumulate is 1 or more, got {self.accumulate}")
+        _demand(0 <= self.ema < 1, f"ema is a decay in [0, 1), got {self.ema}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    epochs: int = 30  # passes over the training split; not looked at when minutes is set
+    minutes: float = 0.0  # training time that the schedule spans, validation left out; 0: epochs count
+    batch: int = 8
+    eval_every: int = 1  # epochs between validations
+    save_every: float = 10.0  # minutes between states inside an epoch; one is saved after each epoch anyway
+    patience: int = 0  # validations without a better monitor before the run stops early; 0: never
+    monitor: str = "mean_iou"  # what makes a checkpoint the best
+    precision: str = "auto"  # auto: bf16 where the hardware has it, else fp32
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _choose("precision", self.precision, PRECISIONS)
+        _choose("monitor", self.monitor, MONITORS)
+        _demand(self.epochs >= 1, f"epochs is 1 or more, got {self.epochs}")
+        _demand(self.minutes >= 0, f"minutes is 0 (off) or more, got {self.minutes}")
+        _demand(self.batch >= 1, f"batch is 1 or more, got {self.batch}")
+        _demand(self.eval_every >= 1, f"eval_every is 1 or more, got {self.eval_every}")
+        _demand(self.save_every > 0, f"save_every is above 0 minutes, got {self.save_every}")
+        _demand(self.patience >= 0, f"patience is 0 (off) or more, got {self.patience}")
+        _demand(0 <= self.seed < 2**31, f"seed is in [0, 2^31), got {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    loss: str = "ce+dice"
+    class_weights: tuple[float, ...] = ()  # 21 of them, background first, for ce and focal; empty: all 1
+
+    def __post_init__(self) -> None:
+        _choose("loss", self.loss, LOSSES)
+        _demand(
+            len(self.class_weights) in (0, 21) and all(w >= 0 for w in self.class_weights),
+            f"class_weights are 21 numbers of 0 or more, background first, got {len(self.class_weights)}",
+        )
+        _demand(
+            not self.class_weights or self.loss in ("ce", "ce+dice", "focal"),
+            f"class_weights weigh ce, ce+dice and focal; {self.loss} has no use for them",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSegConfig:
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """value as the field's type; an int passes for a float, a list for a tuple, nothing else is bent."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in (bool, int, float, str):
+        if type(value) is not kind:
+            raise ConfigError(f"{name} is a {kind.__name__}, got {value!r}")
+        return value
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{name} is a list, got {value!r}")
+    return tuple(_typed(name, item, kind.__args__[0]) for item in value)
+
+
+def from_tables(default: Config, tables: Mapping[str, Any], where: str) -> Config:
+    """default with the values of nested tables over it. Unknown keys raise ConfigError with the closest name."""
+    hints = get_type_hints(type(default))
+    changed: dict[str, Any] = {}
+    for key, value in tables.items():
+        if key not in hints:
+            raise ConfigError(f"{where}: unknown key {key!r}{closest(key, hints)}")
+        current = getattr(default, key)
+        if is_dataclass(current):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where}: [{key}] is a table, got {value!r}")
+            changed[key] = from_tables(current, value, f"{where} [{key}]")
+        else:
+            changed[key] = _typed(f"{where}: {key}", value, hints[key])
+    return replace(default, **changed)  # type: ignore[type-var]
+
+
+def read_toml(default: Config, path: Path) -> Config:
+    """default with the file's values over it. Raises DataError (no file) and ConfigError (syntax, keys, values)."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing: name a TOML file, as examples/ holds")
+    try:
+        tables = tomli.loads(path.read_text(encoding="utf-8"))
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
+    return from_tables(default, tables, str(path))
+
+
+def given(config: Config, **flags: Any) -> Config:
+    """config with each flag that is not None put into the section that has a field of that name."""
+    changed: dict[str, Any] = {}
+    for section in fields(config):  # type: ignore[arg-type]
+        current = getattr(config, section.name)
+        mine = {f.name: flags[f.name] for f in fields(current) if flags.get(f.name) is not None}
+        if mine:
+            changed[section.name] = replace(current, **mine)
+    return replace(config, **changed)  # type: ignore[type-var]
+
+
+def as_tables(config: Any) -> dict[str, Any]:
+    """The config as nested tables of plain values, for TOML and for comparison."""
+    return {key: _plain(value) for key, value in asdict(config).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

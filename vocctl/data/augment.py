@@ -1,0 +1,57 @@
+"""Augmentation presets, the only file that knows albumentations.
+
+Photos are cut to size x size. Masks are resampled by nearest, and padded with IGNORE. albumentations asks the package
+index for its newest version when imported; the variable below, set before, switches that off.
+"""
+
+import os
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from vocctl.labels import IGNORE
+
+cv2.setNumThreads(0)  # the photos of a batch are spread over workers; threads inside would fight the model's
+
+
+def preset(name: str, size: int) -> A.Compose:
+    """none: the whole photo, shrunk and padded. light: flip, crop, mild colour. strong: rotation, more of each."""
+    crop = {"size": (size, size), "ratio": (3 / 4, 4 / 3), "mask_interpolation": cv2.INTER_NEAREST}
+    if name == "none":
+        return A.Compose(
+            [
+                A.LongestMaxSize(max_size=size, mask_interpolation=cv2.INTER_NEAREST),
+                A.PadIfNeeded(size, size, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=IGNORE),
+            ]
+        )
+    if name == "light":
+        return A.Compose(
+            [
+                A.HorizontalFlip(p=0.5),
+                A.RandomResizedCrop(scale=(0.5, 1.0), **crop),
+                A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
+            ]
+        )
+    return A.Compose(
+        [
+            A.HorizontalFlip(p=0.5),
+            A.Affine(
+                rotate=(-15, 15), scale=(0.8, 1.2), shear=(-5, 5), p=0.5,
+                border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=IGNORE, mask_interpolation=cv2.INTER_NEAREST,
+            ),  # fmt: skip
+            A.RandomResizedCrop(scale=(0.25, 1.0), **crop),
+            A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, p=0.8),
+            A.ToGray(p=0.05),
+            A.GaussianBlur(blur_limit=(3, 5), p=0.1),
+        ]
+    )
+
+
+def augmented(transform: A.Compose, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """One draw of the preset, which seed alone decides. image (H, W, 3), mask (H, W), both uint8."""
+    transform.set_random_seed(seed % 2**32)
+    out = transform(image=image, mask=mask)
+    return out["image"], out["mask"]

@@ -1,0 +1,163 @@
+"""Photos and masks of one split, decoded and resized once into two memory-mapped uint8 files.
+
+A photo keeps its shape: its shorter side becomes `size` pixels and both sides are rounded to multiples of 32, which is
+what the encoders halve five times. The cache's folder is named by a hash of the files' bytes, the size and this file's
+VERSION; so another photo, or a mended mask, makes another cache. It is written into a folder of its own and renamed when
+whole: two processes that build it at once do the work twice and keep one. A cache cut short is built again.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vocctl.data.source import Source
+from vocctl.errors import DataError, RunError
+
+VERSION = 1
+STRIDE = 32
+LONGEST = 4  # times the shorter side; a longer photo is squeezed
+
+
+@dataclass(frozen=True)
+class CachedSplit:
+    """ids[i] is photo i; images(i) and masks(i) are views of the mapped files, own_sizes[i] its (H, W) on disk."""
+
+    folder: Path
+    ids: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    own_sizes: tuple[tuple[int, int], ...]
+    pixels: np.ndarray  # (sum of H * W * 3,) uint8
+    labels: np.ndarray  # (sum of H * W,) uint8; empty where the split has no masks
+    starts: np.ndarray  # (N + 1,) first pixel of each photo
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def has_masks(self) -> bool:
+        return len(self.labels) > 0
+
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        first, last = self.starts[index], self.starts[index + 1]
+        return self.pixels[3 * first : 3 * last].reshape(*self.sizes[index], 3)
+
+    def mask(self, index: int) -> np.ndarray:
+        """(H, W) uint8 labels."""
+        return self.labels[self.starts[index] : self.starts[index + 1]].reshape(self.sizes[index])
+
+
+def default_cache_dir() -> Path:
+    """VOCCTL_CACHE, else the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("VOCCTL_CACHE") or Path(home) / "vocctl")
+
+
+def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Sides in the cache: the shorter is size, both are multiples of 32, the longer at most four times size."""
+    scale = size / min(height, width)
+    sides = [min(round(side * scale / STRIDE) * STRIDE, LONGEST * size) for side in (height, width)]
+    return max(sides[0], size), max(sides[1], size)
+
+
+def fingerprint(source: Source, ids: list[str]) -> str:
+    """Hex hash of the bytes of every photo and mask listed, and of their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for image_id in ids:
+        digest.update(image_id.encode())
+        for path in (source.image_path(image_id), source.mask_path(image_id)):
+            if path is not None:
+                try:
+                    digest.update(hashlib.blake2b(path.read_bytes()).digest())
+                except OSError as error:
+                    raise DataError(f"{path} can't be read: {error.strerror}; `vocctl download --check` lists all") from error
+    return digest.hexdigest()
+
+
+def cached_split(
+    source: Source, split: str, size: int, cache_dir: Path | None = None, on_image: Callable[[int, int], None] | None = None
+) -> CachedSplit:
+    """The split at this size, from the cache or decoded into it. on_image(done, total) while decoding.
+
+    Raises DataError: a photo or mask is missing, broken, or the two differ in size. RunError: no space left.
+    """
+    ids = source.ids(split)
+    key = hashlib.blake2b(f"{VERSION}/{size}/{fingerprint(source, ids)}".encode(), digest_size=16).hexdigest()
+    folder = (cache_dir or default_cache_dir()) / f"{source.name}-{split}-{size}-{key}"
+    if (cached := _opened(folder)) is not None:
+        return cached
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=folder.name + ".part-", dir=folder.parent))
+        try:
+            _decode(source, ids, size, part, on_image)
+            _put_in_place(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise RunError(f"{folder.parent} can't hold the decoded photos: {error.strerror}; free space or set --cache-dir") from error
+    cached = _opened(folder)
+    if cached is None:
+        raise RunError(f"{folder} was damaged while it was built: remove it and run again")
+    return cached
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Rename, unless another process was first; what was cut short goes."""
+    if folder.exists() and _opened(folder) is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        part.rename(folder)
+    except OSError:
+        if _opened(folder) is None:
+            raise
+
+
+def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Callable[[int, int], None] | None) -> None:
+    sizes, own_sizes = [], []
+    with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
+        for done, image_id in enumerate(ids, start=1):
+            image = source.image(image_id)
+            fitted = fitted_size(*image.shape[:2], size)
+            own_sizes.append(image.shape[:2])
+            sizes.append(fitted)
+            shrinks = fitted[0] < image.shape[0]
+            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            images.write(cv2.resize(image, fitted[::-1], interpolation=how).tobytes())
+            if source.mask_path(image_id) is not None:
+                mask = source.mask(image_id)
+                if mask.shape != image.shape[:2]:
+                    raise DataError(
+                        f"{source.mask_path(image_id)} is {mask.shape[1]} x {mask.shape[0]}, its photo "
+                        f"{image.shape[1]} x {image.shape[0]}: a mask has its photo's size, replace it"
+                    )
+                masks.write(cv2.resize(mask, fitted[::-1], interpolation=cv2.INTER_NEAREST_EXACT).tobytes())
+            if on_image:
+                on_image(done, len(ids))
+    about = {"ids": ids, "sizes": sizes, "own_sizes": own_sizes}
+    (part / "index.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _opened(folder: Path) -> CachedSplit | None:
+    """The cache in folder; None where there is none or its files are not as long as its index says."""
+    try:
+        about = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        sizes = tuple((int(height), int(width)) for height, width in about["sizes"])
+        own_sizes = tuple((int(height), int(width)) for height, width in about["own_sizes"])
+        starts = np.concatenate([[0], np.cumsum([height * width for height, width in sizes])])
+        pixels = np.memmap(folder / "images.bin", np.uint8, "r")
+        has_masks = (folder / "masks.bin").stat().st_size > 0
+        labels = np.memmap(folder / "masks.bin", np.uint8, "r") if has_masks else np.empty(0, np.uint8)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if len(pixels) != 3 * starts[-1] or len(labels) not in (0, starts[-1]):
+        return None
+    return CachedSplit(folder, tuple(about["ids"]), sizes, own_sizes, pixels, labels, starts)

@@ -1,0 +1,61 @@
+"""Batches: in an order that the seed decides for training, by equal shapes for scoring."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from vocctl.data.cache import CachedSplit
+from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
+from vocctl.seeding import derived_generator
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index) for one epoch, from batch `first` on; the last, smaller one is left out.
+
+    The order depends on (seed, epoch) alone. A split smaller than a batch is one batch. Of several processes, each takes
+    its own equal share of every batch.
+    """
+
+    def __init__(self, length: int, batch: int, seed: int, *, rank: int = 0, world: int = 1) -> None:
+        self.length, self.batch, self.seed, self.rank, self.world = length, min(batch, length), seed, rank, world
+        self.epoch, self.first = 0, 0
+
+    def __len__(self) -> int:
+        return self.length // self.batch - self.first
+
+    def start_at(self, epoch: int, first: int = 0) -> None:
+        self.epoch, self.first = epoch, first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = torch.randperm(self.length, generator=derived_generator("order", self.seed, self.epoch)).tolist()
+        for number in range(self.first, self.length // self.batch):
+            whole = order[number * self.batch : (number + 1) * self.batch]
+            yield [(self.epoch, index) for index in whole[self.rank :: self.world]]
+
+
+class EqualShapes(Sampler[list[int]]):
+    """Batches of photos that have one shape, in the order in which the shapes first occur."""
+
+    def __init__(self, split: CachedSplit, batch: int) -> None:
+        by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, shape in enumerate(split.sizes):
+            by_shape[shape].append(index)
+        self.batches = [group[at : at + batch] for group in by_shape.values() for at in range(0, len(group), batch)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+
+def training_loader(photos: TrainingPhotos, batches: EpochBatches, *, workers: int, pin: bool) -> DataLoader:
+    """(images (B, 3, S, S), targets (B, S, S)), both uint8. Call batches.start_at before each epoch."""
+    return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=pin)
+
+
+def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool) -> DataLoader:
+    """(indices (B,), images (B, 3, H, W) uint8)."""
+    return DataLoader(photos, batch_sampler=EqualShapes(photos.split, batch), num_workers=workers, pin_memory=pin)

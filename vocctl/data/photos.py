@@ -1,0 +1,88 @@
+"""Reading one photo or one mask from a file, bounded and checked.
+
+Photos come as (H, W, 3) uint8 RGB. Masks come as (H, W) uint8 label maps: 0..20 and IGNORE, nothing else. VOC's masks are
+palette PNGs (mode P): the stored index is the label, so they are never converted to grey.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from vocctl.errors import DataError
+from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
+
+MAX_PIXELS = 64_000_000  # a file that declares more is refused before anything is decoded
+
+Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, with our own message
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} is not an image that can be read: replace it ({_line(error)})") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(f"{path} declares {image.width} x {image.height} pixels, the limit is {MAX_PIXELS}: shrink it")
+    return image
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB as stored (an EXIF turn would part it from its mask). Raises DataError naming the file."""
+    with _open(path) as image:
+        try:
+            return np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) uint8 labels. Raises DataError: not mode P or L, does not decode, a label that VOC lacks."""
+    with _open(path) as image:
+        if image.mode not in ("P", "L"):
+            raise DataError(f"{path} is a {image.mode} mask: label masks are mode P (palette) or L PNGs, save it as one")
+        try:
+            mask = np.asarray(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+    return checked_labels(mask, path)
+
+
+def checked_labels(mask: np.ndarray, path: Path) -> np.ndarray:
+    """mask itself. Raises DataError where it holds a label outside 0..20 and 255."""
+    counts = np.bincount(mask.ravel(), minlength=256)
+    counts[:NUM_SEG_CLASSES] = 0
+    counts[IGNORE] = 0
+    if counts.any():
+        raise DataError(f"{path} holds label {int(counts.argmax())}: masks hold 0..20 and 255 (border), mend it")
+    return mask
+
+
+def read_array(path: Path, dims: int) -> np.ndarray:
+    """A uint8 .npy file of so many dimensions, never unpickled. Raises DataError."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is not a plain .npy array: replace it ({_line(error)})") from error
+    if array.dtype != np.uint8 or array.ndim != dims or (dims == 3 and array.shape[2] != 3) or array.size == 0:
+        raise DataError(f"{path} is {array.dtype} of shape {array.shape}: a uint8 array of {dims} dimensions is due")
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise DataError(f"{path} has shape {array.shape}, the limit is {MAX_PIXELS} pixels: shrink it")
+    return np.array(array)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """A mode-P PNG with VOC's palette of 256 entries. mask: (H, W) uint8."""
+    image = Image.fromarray(mask.astype(np.uint8))  # mode L, and P once it has a palette
+    image.putpalette(FLAT_PALETTE)
+    part = path.with_name(path.name + ".part")
+    image.save(part, format="PNG")
+    part.replace(path)
