@@ -1,0 +1,54 @@
+"""Which device and which precision: asked for by name, or the best that is there."""
+
+import contextlib
+
+import torch
+
+from vocctl.errors import ConfigError
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str) -> torch.device:
+    """auto: cuda, then mps, then cpu. Raises ConfigError: a name torch does not know, or a device that is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device is auto, cpu, cuda, cuda:N or mps; got {name!r}") from error
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= counts.get(device.type, 0):
+        raise ConfigError(f"device {name} is not on this machine: take --device auto or cpu")
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """fp32, bf16 or fp16. auto: bf16 where the hardware multiplies it, else fp32. Raises ConfigError: fp16 on a CPU."""
+    if name == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "fp32"
+    if name == "fp16" and device.type == "cpu":
+        raise ConfigError("fp16 is for GPUs: on a CPU take --precision bf16 or fp32")
+    return name
+
+
+def _cpu_has_bf16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """What the forward pass runs in."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES[precision])
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or how many CPU threads torch uses."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"

@@ -1,0 +1,46 @@
+"""Label maps at the photos' own size, over a loader of photos that come resized."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocctl.devices import autocast
+from vocctl.inference.tta import averaged_probs
+
+
+@torch.inference_mode()
+def predict_probs(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, device: torch.device, precision: str, tta: str = "none"
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(indices (B,), probabilities (B, K, H, W) float32) for batches of (indices, images (B, 3, H, W) uint8)."""
+    model.eval()
+
+    def forward(pixels: Tensor) -> Tensor:
+        with autocast(device, precision):
+            return model(pixels)
+
+    for indices, images in batches:
+        pixels = images.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(255)
+        yield indices, averaged_probs(forward, pixels, tta)
+
+
+@torch.inference_mode()
+def predict_labels(
+    probs: Iterable[tuple[Tensor, Tensor]],
+    own_sizes: Sequence[tuple[int, int]],
+    on_photo: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(index, label map (H, W) uint8) at each photo's own size: probabilities upsampled bilinearly, then the largest."""
+    done = 0
+    for indices, batch in probs:
+        for index, one in zip(indices.tolist(), batch, strict=True):
+            size = own_sizes[index]
+            if tuple(one.shape[-2:]) != tuple(size):
+                one = F.interpolate(one[None], size=size, mode="bilinear", align_corners=False)[0]
+            done += 1
+            if on_photo:
+                on_photo(done, len(own_sizes))
+            yield index, one.argmax(dim=0).to(torch.uint8).cpu().numpy()

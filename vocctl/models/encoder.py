@@ -1,0 +1,48 @@
+"""Any timm network as an encoder: features at falling strides, with pretrained weights."""
+
+import timm
+from torch import Tensor, nn
+
+from vocctl.config import closest
+from vocctl.errors import ConfigError
+from vocctl.models.weights import load_encoder
+
+FINEST = 4  # the stride of the finest feature that a decoder sees
+
+
+class TimmEncoder(nn.Module):
+    """images (B, 3, H, W), normalised, to features at strides of 4 and more, finest first."""
+
+    def __init__(self, name: str, weights: str) -> None:
+        super().__init__()
+        refuse_unknown(name)
+        if is_plain_vit(name):
+            raise ConfigError(f"{name} has features at one stride alone: take --decoder dpt, or an encoder with stages")
+        try:
+            every = timm.create_model(name, features_only=True, pretrained=False).feature_info.reduction()
+            keep = tuple(place for place, stride in enumerate(every) if stride >= FINEST)
+            self.body = timm.create_model(name, features_only=True, pretrained=False, out_indices=keep)
+        except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
+            raise ConfigError(f"{name} offers no features to a decoder: take another --encoder ({error})") from error
+        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+        self.strides: tuple[int, ...] = tuple(self.body.feature_info.reduction())
+        if len(set(self.strides)) < len(self.strides):
+            raise ConfigError(f"{name} has features at strides {self.strides}, which don't fall: take --decoder dpt")
+        load_encoder(self.body, name, weights)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features = self.body(images)
+        if features[0].shape[1] != self.channels[0]:  # Swin-like networks put channels last
+            return [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
+        return features
+
+
+def refuse_unknown(name: str) -> None:
+    """Raises ConfigError with the closest name where timm has no such model."""
+    if not timm.is_model(name):
+        raise ConfigError(f"timm has no model {name!r}{closest(name, timm.list_models())}")
+
+
+def is_plain_vit(name: str) -> bool:
+    """A transformer whose every block has the one stride of its patches."""
+    return name.startswith(("vit_", "deit", "beit", "eva", "flexivit", "dinov2", "samvit", "naflexvit"))

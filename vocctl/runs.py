@@ -1,0 +1,168 @@
+"""The run folder: what a run leaves, and all that eval, plot and submit need to start from.
+
+config.toml     every setting
+run.json        task, command, versions, device, data fingerprint, parameter counts
+metrics.jsonl   one line of scores an epoch
+best.safetensors, final.safetensors    weights (their moving average where one is kept)
+state/          what --resume needs; eval/ and plots/ come later
+"""
+
+import difflib
+import json
+import os
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from vocctl.config import as_tables, read_toml
+from vocctl.errors import ConfigError, DataError, RunError
+
+RUNS = Path("runs")
+PACKAGES = ("vocctl", "torch", "timm", "segmentation-models-pytorch", "albumentations", "accelerate", "numpy")
+
+Config = TypeVar("Config")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The whole file or none of it. Raises RunError: no space, read-only, folder gone."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(f"{path} can't be written: {error.strerror}; free space or choose another folder") from error
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def about(self) -> dict[str, Any]:
+        """What run.json says. Raises DataError: missing or broken."""
+        try:
+            return json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path} is no run: it has no run.json that can be read") from error
+
+    def config(self, default: Config) -> Config:
+        return read_toml(default, self.path / "config.toml")
+
+    def note(self, **about: Any) -> None:
+        """Put these into run.json, beside what it says."""
+        write_text(self.path / "run.json", json.dumps(self.about() | about, indent=2) + "\n")
+
+    def append_metrics(self, record: dict[str, Any]) -> int:
+        """One line more; returns the file's length after it."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(record) + "\n")
+            return self.metrics.stat().st_size
+        except OSError as error:
+            raise RunError(
+                f"{self.metrics} can't be written: {error.strerror}; free space, then go on with --resume {self.path}"
+            ) from error
+
+    def cut_metrics(self, length: int) -> None:
+        """Drop the lines that a killed run wrote after its last state."""
+        if self.metrics.exists():
+            os.truncate(self.metrics, length)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Every line. Raises DataError where there is none."""
+        lines = self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.exists() else []
+        if not lines:
+            raise DataError(f"{self.metrics} holds no epoch yet: train on with --resume {self.path}")
+        return [json.loads(line) for line in lines]
+
+    def save_weights(self, name: str, model: nn.Module, about: dict[str, str]) -> None:
+        """<name>.safetensors, whole or not at all. Raises RunError: no space, folder gone."""
+        path = self.path / f"{name}.safetensors"
+        part = path.with_name(path.name + ".part")
+        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+        try:
+            save_file(tensors, part, metadata=about)
+            part.replace(path)
+        except (OSError, SafetensorError) as error:
+            part.unlink(missing_ok=True)
+            raise RunError(f"{path} can't be written: {error}; free space, then go on with --resume {self.path}") from error
+
+    def load_weights(self, name: str, model: nn.Module) -> None:
+        """Fill model from <name>.safetensors. Raises DataError: missing, broken, of another model."""
+        path = self.path / f"{name}.safetensors"
+        if not path.is_file():
+            raise DataError(f"{path} is missing: the run has not got that far, train on with --resume {self.path}")
+        try:
+            model.load_state_dict(load_file(path))
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise DataError(f"{path} does not fit the run's model: {str(error).splitlines()[0]}; train it again") from error
+
+
+def create_run(path: Path, task: str, config: Any) -> RunFolder:
+    """A new run folder. Raises ConfigError where the name is taken, RunError where it can't be made."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"{path} is taken: choose another --name, or go on with --resume {path}")
+    try:
+        (path / "state").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} can't be made: {error.strerror}; choose another --out") from error
+    write_text(path / "config.toml", tomli_w.dumps(as_tables(config)))
+    about = {
+        "task": task,
+        "command": shlex.join(["vocctl", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+    }
+    write_text(path / "run.json", json.dumps(about, indent=2) + "\n")
+    return RunFolder(path)
+
+
+def free_name(folder: Path, name: str) -> Path:
+    """folder/name, or name-2, name-3, ... where that is taken."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
+def find_run(name: str, task: str, runs: Path = RUNS) -> RunFolder:
+    """A run by its folder, or by its name under runs/*/. Raises DataError: none, or of another task."""
+    path = Path(name)
+    if not path.is_dir():
+        known = {folder.name: folder for folder in sorted(runs.glob("*/*")) if (folder / "run.json").is_file()}
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)
+            hint = f"did you mean {near[0]}?" if near else f"{runs}/ holds {len(known)} runs"
+            raise DataError(f"no run {name}: {hint}")
+        path = known[name]
+    if not (path / "run.json").is_file():
+        raise DataError(f"{path} is no run: a run folder holds config.toml and run.json; see {runs}/")
+    run = RunFolder(path)
+    if run.about().get("task") != task:
+        raise DataError(f"{path} is a run of {run.about().get('task')}, not of {task}: name another")
+    return run
+
+
+def checkpoint_about(step: int, epoch: int) -> dict[str, str]:
+    """What a weights file says of itself."""
+    return {"vocctl": version("vocctl"), "torch": torch.__version__, "step": str(step), "epoch": str(epoch)}

@@ -1,0 +1,207 @@
+"""The training loop: any model, any loss, batches of uint8 images with targets.
+
+Read `_train_epoch` for the step. Nothing in it waits for the device: the loss is looked at when it is shown. A loss that
+is not finite is found there, before anything is saved, and named by its step.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vocctl.config import OptimConfig, TrainConfig
+from vocctl.errors import RunError
+from vocctl.runs import RunFolder, checkpoint_about
+from vocctl.training.ema import MovingAverage
+from vocctl.training.interrupt import StopRequest
+from vocctl.training.optim import clip_and_step, set_lr
+from vocctl.training.schedule import lr_factor
+from vocctl.training.state import Position, save_state
+
+SHOWN_EVERY = 0.5  # seconds between two looks at the loss
+LOWER_IS_BETTER = ("val_loss",)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a look at a running epoch shows."""
+
+    epoch: int  # from 1
+    epochs: int | None  # None with --minutes
+    batch: int  # of this epoch
+    batches: int
+    done: float  # share of the run, in [0, 1]
+    loss: float  # mean over this epoch so far
+    lr: float
+    images_per_second: float
+    seconds_left: float  # of training, validations left out
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a run trains with. batches_from(epoch, batch) yields (images, targets), both uint8."""
+
+    accelerator: Accelerator
+    model: nn.Module
+    network: nn.Module  # the model as Accelerate prepared it: what is called to train
+    average: MovingAverage
+    optimizer: Optimizer
+    loss_fn: Callable[[Tensor, Tensor], Tensor]
+    batches_from: Callable[[int, int], Iterable[tuple[Tensor, Tensor]]]
+    batches: int  # in an epoch
+    validate: Callable[[nn.Module], dict[str, float]]
+    optim: OptimConfig
+    train: TrainConfig
+    run: RunFolder
+    stop: StopRequest
+    on_progress: Callable[[Progress], None]
+    on_epoch: Callable[[dict[str, Any]], None]
+
+
+def make_accelerator(device: torch.device, precision: str) -> Accelerator:
+    """Accelerate's state outlives a run; a second run in one process starts from a clean one."""
+    if not torch.distributed.is_initialized():
+        AcceleratorState._reset_state(reset_partial_state=True)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    mixed = {"fp32": "no"}.get(precision, precision)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed, step_scheduler_with_optimizer=False)
+
+
+def fit(job: Job, position: Position) -> Position:
+    """Train from position to the end. Saves states, best and final weights; returns where it ended.
+
+    Raises RunError: a loss not finite, no space left. Interrupted: a signal came; the state is saved.
+    """
+    while not _over(job, position):
+        first = _train_epoch(job, position)
+        last_epoch = _over(job, position, epochs_done=position.epoch + 1)
+        if (position.epoch + 1) % job.train.eval_every == 0 or last_epoch:
+            _validate(job, position, first)
+        position.epoch, position.batch, position.loss_sum = position.epoch + 1, 0, 0.0
+        _save(job, position)
+    job.run.save_weights("final", job.average.model, checkpoint_about(position.step, position.epoch))
+    position.finished = True
+    _save(job, position)
+    return position
+
+
+def _over(job: Job, position: Position, epochs_done: int | None = None) -> bool:
+    """Whether the epochs, the minutes or the patience are used up."""
+    if 0 < job.train.patience <= position.stale or position.finished:
+        return True
+    if job.train.minutes:
+        return position.seconds >= 60 * job.train.minutes
+    return (position.epoch if epochs_done is None else epochs_done) >= job.train.epochs
+
+
+def _done(job: Job, position: Position) -> float:
+    """Share of the run that lies behind, in [0, 1]: of its time or of its steps."""
+    if job.train.minutes:
+        return position.seconds / (60 * job.train.minutes)
+    return (position.epoch + position.batch / job.batches) / job.train.epochs
+
+
+def _train_epoch(job: Job, position: Position) -> dict[str, float]:
+    """The rest of the epoch under way; moves position. Returns its mean loss, last rate and speed."""
+    device, parameters = job.accelerator.device, list(job.model.parameters())
+    loss_sum = torch.tensor(position.loss_sum, device=device)
+    first_bad = torch.tensor(-1, device=device)
+    factor, started, shown, images_seen = 0.0, time.perf_counter(), 0.0, 0
+    before, saved = position.seconds, time.perf_counter()
+    job.model.train()
+    for images, targets in job.batches_from(position.epoch, position.batch):
+        factor = lr_factor(_done(job, position), job.optim)
+        set_lr(job.optimizer, factor)
+        pixels, labels = to_pixels(images, device), targets.to(device, non_blocking=True).long()
+        logits = job.network(pixels)
+        loss = job.loss_fn(logits, labels)
+        job.accelerator.backward(loss / job.optim.accumulate)
+        position.batch += 1
+        images_seen += len(images)
+        first_bad = torch.where((first_bad < 0) & ~loss.detach().isfinite(), position.step, first_bad)
+        loss_sum += loss.detach()
+        whole = position.batch % job.optim.accumulate == 0 or position.batch == job.batches
+        if whole:
+            clip_and_step(job.accelerator, job.optimizer, parameters, job.optim.clip_norm)
+            position.step += 1
+            job.average.update(job.model, position.step)
+        now = time.perf_counter()
+        position.seconds = before + now - started
+        if now - shown >= SHOWN_EVERY:
+            shown = now
+            _refuse_bad(first_bad)
+            job.on_progress(_progress(job, position, loss_sum.item(), factor, images_seen / (now - started)))
+        if whole and (job.stop.asked or now - saved >= 60 * job.train.save_every):
+            _refuse_bad(first_bad)
+            position.loss_sum, saved = loss_sum.item(), now
+            _save(job, position)
+            if job.stop.asked:
+                raise job.stop.error(f"stopped at step {position.step}, all is saved: go on with --resume {job.run.path}")
+        if job.train.minutes and position.seconds >= 60 * job.train.minutes:
+            break
+    _refuse_bad(first_bad)
+    seconds = time.perf_counter() - started
+    position.loss_sum = loss_sum.item()
+    return {
+        "train_loss": position.loss_sum / max(position.batch, 1),
+        "lr": job.optim.lr * factor,
+        "images_per_second": images_seen / seconds,
+    }
+
+
+def to_pixels(images: Tensor, device: torch.device) -> Tensor:
+    """uint8 (B, 3, H, W) to float32 in [0, 1] on the device, channels last."""
+    moved = images.to(device, non_blocking=True)
+    return moved.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def _progress(job: Job, position: Position, loss_sum: float, factor: float, speed: float) -> Progress:
+    done = _done(job, position)
+    return Progress(
+        epoch=position.epoch + 1,
+        epochs=None if job.train.minutes else job.train.epochs,
+        batch=position.batch,
+        batches=job.batches,
+        done=min(done, 1.0),
+        loss=loss_sum / max(position.batch, 1),
+        lr=job.optim.lr * factor,
+        images_per_second=speed,
+        seconds_left=position.seconds * max(1 - done, 0) / max(done, 1e-6),
+    )
+
+
+def _refuse_bad(first_bad: Tensor) -> None:
+    if (step := int(first_bad.item())) >= 0:
+        raise RunError(f"the loss is not finite at step {step}: lower --lr, or take --precision fp32; the states before it stand")
+
+
+def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:
+    """Score the averaged weights, write the line, keep them if they are the best so far."""
+    job.model.eval()
+    began = time.perf_counter()
+    scores = job.validate(job.average.model)
+    record = {"epoch": position.epoch + 1, "step": position.step, **trained, **scores}
+    record |= {"train_seconds": position.seconds, "val_seconds": time.perf_counter() - began}
+    value = scores[job.train.monitor]
+    better = position.best is None or (
+        value < position.best if job.train.monitor in LOWER_IS_BETTER else value > position.best
+    )
+    position.stale = 0 if better else position.stale + 1
+    if better:
+        position.best, position.best_epoch = value, position.epoch + 1
+        job.run.save_weights("best", job.average.model, checkpoint_about(position.step, position.epoch + 1))
+    position.metrics_bytes = job.run.append_metrics(record)
+    job.on_epoch(record)
+
+
+def _save(job: Job, position: Position) -> None:
+    scaler = job.accelerator.scaler
+    position.scaler = scaler.state_dict() if scaler is not None and scaler.is_enabled() else {}
+    save_state(job.run.state, position, job.model, job.average.model, job.optimizer)

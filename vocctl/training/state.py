@@ -1,0 +1,108 @@
+"""A training run's whole state in one safetensors file: tensors and plain values, nothing that can run.
+
+Weights, their moving average, the optimizer, torch's generator and the place in the run. A file is written beside its
+name and renamed, so that a killed run leaves the state before or this one; the last two are kept.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vocctl.errors import DataError, RunError
+
+KEPT = 2
+
+
+@dataclass
+class Position:
+    """Where a run is. All of it is saved, and the loop goes on from it."""
+
+    step: int = 0  # optimizer steps done
+    epoch: int = 0  # epoch under way, from 0
+    batch: int = 0  # batches of it that are done
+    seconds: float = 0.0  # of training, validation left out
+    loss_sum: float = 0.0  # over the batches of this epoch
+    best: float | None = None  # monitor's best value
+    best_epoch: int = -1
+    stale: int = 0  # validations since the best
+    metrics_bytes: int = 0  # length of metrics.jsonl at this moment
+    finished: bool = False
+    scaler: dict[str, float] = field(default_factory=dict)  # fp16 loss scale
+
+
+def save_state(folder: Path, position: Position, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Path:
+    """Write folder/step-<step>.safetensors, then remove all but the last two. Raises RunError: no space, folder gone."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    if average is not model:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
+    held = optimizer.state_dict()
+    for number, slots in held["state"].items():
+        tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+    tensors["generator.cpu"] = torch.get_rng_state()
+    for place in range(torch.cuda.device_count()):
+        tensors[f"generator.cuda.{place}"] = torch.cuda.get_rng_state(place)
+    path = folder / f"step-{position.step:07d}-{position.epoch:04d}-{position.batch:06d}.safetensors"
+    write_tensors(path, tensors, {"position": json.dumps(asdict(position))})
+    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    """A whole safetensors file or none. Raises RunError: no space, or the folder is gone or read-only."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, part, metadata=about)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError(f"{path} can't be written: {reason}; free space, then go on with --resume {path.parents[1]}") from error
+
+
+def latest_state(folder: Path) -> Path:
+    """The newest state that can be read. Raises DataError where there is none."""
+    for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
+        try:
+            with safe_open(path, "pt") as held:
+                if held.metadata() and "position" in held.metadata():
+                    return path
+        except (SafetensorError, OSError):
+            continue
+    raise DataError(f"{folder} holds no state to go on from: start the run anew under another --name")
+
+
+def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Position:
+    """Put everything back in place. Raises DataError where the file fits another model."""
+    try:
+        with safe_open(path, "pt") as held:
+            position = Position(**json.loads(held.metadata()["position"]))
+            tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
+        model.load_state_dict(_under(tensors, "model."))
+        if average is not model:
+            average.load_state_dict(_under(tensors, "average."))
+    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} does not fit this run: {str(error).splitlines()[0]}; start anew under another --name") from error
+    slots: dict[int, dict[str, Any]] = {}
+    for name, tensor in _under(tensors, "optimizer.").items():
+        number, slot = name.split(".", 1)
+        slots.setdefault(int(number), {})[slot] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    torch.set_rng_state(tensors["generator.cpu"])
+    for name, tensor in _under(tensors, "generator.cuda.").items():
+        if int(name) < torch.cuda.device_count():
+            torch.cuda.set_rng_state(tensor, int(name))
+    return position
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
