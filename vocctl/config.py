@@ -124,10 +124,12 @@ class TrainConfig:
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     loss: str = "ce+dice"
+    loss_stride: int = 2  # pixels from one that the loss looks at to the next, both ways; 1: every pixel
     class_weights: tuple[float, ...] = ()  # 21 of them, background first, for ce and focal; empty: all 1
 
     def __post_init__(self) -> None:
         _choose("loss", self.loss, LOSSES)
+        _demand(1 <= self.loss_stride <= 8, f"loss_stride is in 1..8, got {self.loss_stride}")
         _demand(
             len(self.class_weights) in (0, 21) and all(w >= 0 for w in self.class_weights),
             f"class_weights are 21 numbers of 0 or more, background first, got {len(self.class_weights)}",

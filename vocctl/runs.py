@@ -104,7 +104,9 @@ class RunFolder:
             part.replace(path)
         except (OSError, SafetensorError) as error:
             part.unlink(missing_ok=True)
-            raise RunError(f"{path} can't be written: {error}; free space, then go on with --resume {self.path}") from error
+            raise RunError(
+                f"{path} can't be written: {error}; free space, then go on with --resume {self.path}"
+            ) from error
 
     def load_weights(self, name: str, model: nn.Module) -> None:
         """Fill model from <name>.safetensors. Raises DataError: missing, broken, of another model."""
@@ -114,7 +116,9 @@ class RunFolder:
         try:
             model.load_state_dict(load_file(path))
         except (SafetensorError, OSError, RuntimeError) as error:
-            raise DataError(f"{path} does not fit the run's model: {str(error).splitlines()[0]}; train it again") from error
+            raise DataError(
+                f"{path} does not fit the run's model: {str(error).splitlines()[0]}; train it again"
+            ) from error
 
 
 def create_run(path: Path, task: str, config: Any) -> RunFolder:

@@ -39,9 +39,15 @@ def preset(name: str, size: int) -> A.Compose:
         [
             A.HorizontalFlip(p=0.5),
             A.Affine(
-                rotate=(-15, 15), scale=(0.8, 1.2), shear=(-5, 5), p=0.5,
-                border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=IGNORE, mask_interpolation=cv2.INTER_NEAREST,
-            ),  # fmt: skip
+                rotate=(-15, 15),
+                scale=(0.8, 1.2),
+                shear=(-5, 5),
+                p=0.5,
+                border_mode=cv2.BORDER_CONSTANT,
+                fill=0,
+                fill_mask=IGNORE,
+                mask_interpolation=cv2.INTER_NEAREST,
+            ),
             A.RandomResizedCrop(scale=(0.25, 1.0), **crop),
             A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, p=0.8),
             A.ToGray(p=0.05),

@@ -78,12 +78,18 @@ def fingerprint(source: Source, ids: list[str]) -> str:
                 try:
                     digest.update(hashlib.blake2b(path.read_bytes()).digest())
                 except OSError as error:
-                    raise DataError(f"{path} can't be read: {error.strerror}; `vocctl download --check` lists all") from error
+                    raise DataError(
+                        f"{path} can't be read: {error.strerror}; `vocctl download --check` lists all"
+                    ) from error
     return digest.hexdigest()
 
 
 def cached_split(
-    source: Source, split: str, size: int, cache_dir: Path | None = None, on_image: Callable[[int, int], None] | None = None
+    source: Source,
+    split: str,
+    size: int,
+    cache_dir: Path | None = None,
+    on_image: Callable[[int, int], None] | None = None,
 ) -> CachedSplit:
     """The split at this size, from the cache or decoded into it. on_image(done, total) while decoding.
 
@@ -103,7 +109,9 @@ def cached_split(
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise RunError(f"{folder.parent} can't hold the decoded photos: {error.strerror}; free space or set --cache-dir") from error
+        raise RunError(
+            f"{folder.parent} can't hold the decoded photos: {error.strerror}; free space or set --cache-dir"
+        ) from error
     cached = _opened(folder)
     if cached is None:
         raise RunError(f"{folder} was damaged while it was built: remove it and run again")
@@ -126,7 +134,7 @@ def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Cal
     with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
         for done, image_id in enumerate(ids, start=1):
             image = source.image(image_id)
-            fitted = fitted_size(*image.shape[:2], size)
+            fitted = fitted_size(image.shape[0], image.shape[1], size)
             own_sizes.append(image.shape[:2])
             sizes.append(fitted)
             shrinks = fitted[0] < image.shape[0]

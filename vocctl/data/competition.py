@@ -83,5 +83,7 @@ class CompetitionData:
     def mask(self, image_id: str) -> np.ndarray:
         path = self.mask_path(image_id)
         if path is None:
-            raise DataError(f"{image_id} has no mask: the competition keeps those of its test part, score another split")
+            raise DataError(
+                f"{image_id} has no mask: the competition keeps those of its test part, score another split"
+            )
         return checked_labels(read_array(path, dims=2), path)

@@ -46,7 +46,9 @@ def read_mask(path: Path) -> np.ndarray:
     """(H, W) uint8 labels. Raises DataError: not mode P or L, does not decode, a label that VOC lacks."""
     with _open(path) as image:
         if image.mode not in ("P", "L"):
-            raise DataError(f"{path} is a {image.mode} mask: label masks are mode P (palette) or L PNGs, save it as one")
+            raise DataError(
+                f"{path} is a {image.mode} mask: label masks are mode P (palette) or L PNGs, save it as one"
+            )
         try:
             mask = np.asarray(image)
         except (OSError, SyntaxError, ValueError) as error:

@@ -13,7 +13,12 @@ from vocctl.inference.tta import averaged_probs
 
 @torch.inference_mode()
 def predict_probs(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, device: torch.device, precision: str, tta: str = "none"
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    device: torch.device,
+    precision: str,
+    tta: str = "none",
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(indices (B,), probabilities (B, K, H, W) float32) for batches of (indices, images (B, 3, H, W) uint8)."""
     model.eval()

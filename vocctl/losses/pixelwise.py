@@ -31,21 +31,28 @@ def dice_loss(logits: Tensor, targets: Tensor, *, smooth: float = 1.0) -> Tensor
     Source: Milletari et al., arXiv 1606.04797, without the squares. smooth keeps a class that the batch lacks defined: it
     then costs what probability it was given.
     """
-    keep = (targets != IGNORE).flatten()  # (B*H*W,)
-    labels = targets.flatten().where(keep, 0)
-    probs = logits.float().softmax(dim=1)
-    true_probs = probs.gather(1, targets.where(targets != IGNORE, 0)[:, None]).flatten() * keep
-    classes = logits.shape[1]
-    zeros = torch.zeros(classes, device=logits.device)
-    shared = zeros.index_add(0, labels, true_probs)  # (K,)
-    truth = zeros.index_add(0, labels, keep.float())
-    predicted = (probs * (targets != IGNORE)[:, None]).sum((0, 2, 3))
+    return _dice(logits.float().softmax(dim=1), targets, smooth)
+
+
+def _dice(probs: Tensor, targets: Tensor, smooth: float) -> Tensor:
+    keep = targets != IGNORE  # (B, H, W)
+    labels = targets.where(keep, 0)
+    true_probs = probs.gather(1, labels[:, None])[:, 0] * keep
+    zeros = torch.zeros(probs.shape[1], device=probs.device)
+    shared = zeros.index_add(0, labels.flatten(), true_probs.flatten())  # (K,)
+    truth = zeros.index_add(0, labels.flatten(), keep.flatten().float())
+    predicted = torch.einsum("bkhw,bhw->k", probs, keep.float())
     return 1 - ((2 * shared + smooth) / (truth + predicted + smooth)).mean()
 
 
 def ce_dice_loss(logits: Tensor, targets: Tensor, *, weights: Tensor | None = None) -> Tensor:
-    """The sum of the two."""
-    return cross_entropy(logits, targets, weights=weights) + dice_loss(logits, targets)
+    """The sum of the two, from one softmax."""
+    log_probs = logits.float().log_softmax(dim=1)
+    keep = targets != IGNORE
+    labels = targets.where(keep, 0)
+    share = keep.float() if weights is None else weights[labels] * keep
+    nll = -(log_probs.gather(1, labels[:, None])[:, 0] * share).sum() / share.sum().clamp(min=1e-8)
+    return nll + _dice(log_probs.exp(), targets, smooth=1.0)
 
 
 def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weights: Tensor | None = None) -> Tensor:

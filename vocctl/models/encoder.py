@@ -19,13 +19,13 @@ class TimmEncoder(nn.Module):
         if is_plain_vit(name):
             raise ConfigError(f"{name} has features at one stride alone: take --decoder dpt, or an encoder with stages")
         try:
-            every = timm.create_model(name, features_only=True, pretrained=False).feature_info.reduction()
+            every = _strides(timm.create_model(name, features_only=True, pretrained=False))
             keep = tuple(place for place, stride in enumerate(every) if stride >= FINEST)
             self.body = timm.create_model(name, features_only=True, pretrained=False, out_indices=keep)
         except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
             raise ConfigError(f"{name} offers no features to a decoder: take another --encoder ({error})") from error
-        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
-        self.strides: tuple[int, ...] = tuple(self.body.feature_info.reduction())
+        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())  # type: ignore[union-attr, operator]
+        self.strides: tuple[int, ...] = _strides(self.body)
         if len(set(self.strides)) < len(self.strides):
             raise ConfigError(f"{name} has features at strides {self.strides}, which don't fall: take --decoder dpt")
         load_encoder(self.body, name, weights)
@@ -35,6 +35,10 @@ class TimmEncoder(nn.Module):
         if features[0].shape[1] != self.channels[0]:  # Swin-like networks put channels last
             return [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
         return features
+
+
+def _strides(body: nn.Module) -> tuple[int, ...]:
+    return tuple(body.feature_info.reduction())  # type: ignore[union-attr, operator]
 
 
 def refuse_unknown(name: str) -> None:

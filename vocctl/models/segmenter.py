@@ -59,15 +59,17 @@ class Segmenter(nn.Module):
         self.body = UNet(config) if config.decoder == "unet" else _from_library(config)
         self.stride = _patch_size(self.body) if config.decoder == "dpt" else 32
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, stride: int = 1) -> Tensor:
+        """stride: pixels from one logit to the next; 1 gives one for each pixel, (B, 21, H / stride, W / stride)."""
         own = images.shape[-2:]
         x = self.normalize(images)
         fitted = [-(-side // self.stride) * self.stride for side in own]
         if fitted != list(own):
             x = F.interpolate(x, size=fitted, mode="bilinear", align_corners=False)
         logits = self.body(x).float()
-        if logits.shape[-2:] != own:
-            logits = F.interpolate(logits, size=own, mode="bilinear", align_corners=False)
+        asked = (-(-own[0] // stride), -(-own[1] // stride))
+        if logits.shape[-2:] != asked:
+            logits = F.interpolate(logits, size=asked, mode="bilinear", align_corners=False)
         return logits
 
     @property
@@ -95,7 +97,9 @@ def _from_library(config: ModelConfig) -> nn.Module:
         )
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).split("\n")[0][:120]
-        raise ConfigError(f"{config.decoder} does not take {config.encoder}: take another of the two ({reason})") from error
+        raise ConfigError(
+            f"{config.decoder} does not take {config.encoder}: take another of the two ({reason})"
+        ) from error
     load_encoder(body.encoder.model, config.encoder, config.weights)
     return body
 

@@ -22,7 +22,9 @@ class UNetDecoder(nn.Module):
     def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...], classes: int, *, skip: bool) -> None:
         super().__init__()
         if len(widths) != len(channels) - 1:
-            raise ConfigError(f"this encoder takes {len(channels) - 1} decoder widths, deepest first; got {len(widths)}")
+            raise ConfigError(
+                f"this encoder takes {len(channels) - 1} decoder widths, deepest first; got {len(widths)}"
+            )
         self.skip = skip
         below = (channels[-1], *widths[:-1])
         beside = tuple(reversed(channels[:-1])) if skip else (0,) * len(widths)

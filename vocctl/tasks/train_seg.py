@@ -1,10 +1,11 @@
 """Train a segmenter: a config in, a run folder and its scores out."""
 
 import math
-import time
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from vocctl.data.cache import CachedSplit, cached_split, fingerprint
 from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
 from vocctl.data.loaders import EpochBatches, scoring_loader, training_loader
 from vocctl.data.source import Source, open_dataset
-from vocctl.devices import device_name, pick_device, pick_precision
+from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
 from vocctl.errors import ConfigError, DataError, MemoryExceeded
 from vocctl.inference.predict import predict_labels, predict_probs
 from vocctl.labels import NUM_SEG_CLASSES
 from vocctl.losses.pixelwise import loss_function
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
+from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.segmenter import Segmenter, count_parameters
 from vocctl.runs import RunFolder, create_run, find_run, free_name
 from vocctl.seeding import seed_everything
@@ -54,7 +56,9 @@ class SegResult:
     seconds: float  # of training, validation left out
 
 
-def run(config: TrainSegConfig, out: Path | None = None, *, name: str | None = None, watch: Watch = Watch()) -> SegResult:
+def run(
+    config: TrainSegConfig, out: Path | None = None, *, name: str | None = None, watch: Watch = Watch()
+) -> SegResult:
     """Train from the start into out, or into runs/seg/<name>; the name comes from the config where none is given.
 
     Raises VocctlError in its kinds: see errors.py.
@@ -98,7 +102,7 @@ def _splits(config: TrainSegConfig, watch: Watch) -> _Splits:
     source = open_dataset(Path(config.data.path))
     cache = Path(config.data.cache_dir) if config.data.cache_dir else None
     train, val = (
-        cached_split(source, split, config.data.size, cache, lambda done, total, s=split: watch.on_decode(s, done, total))  # type: ignore[misc]
+        cached_split(source, split, config.data.size, cache, partial(watch.on_decode, split))
         for split in (config.data.train_split, config.data.val_split)
     )
     for split, cached in ((config.data.train_split, train), (config.data.val_split, val)):
@@ -118,7 +122,9 @@ def _place(config: TrainSegConfig, source: Source, out: Path | None, name: str |
             raise ConfigError(f"--name {name} is no folder's name: leave out the slashes, or use --out")
         return folder / name
     model, skip = config.model, "" if config.model.skip else "-no-skip"
-    return free_name(folder, f"{source.name}-{model.encoder}-{model.decoder}{skip}-{config.loss.loss}-s{config.train.seed}")
+    return free_name(
+        folder, f"{source.name}-{model.encoder}-{model.decoder}{skip}-{config.loss.loss}-s{config.train.seed}"
+    )
 
 
 def _describe(folder: RunFolder, config: TrainSegConfig, splits: _Splits, watch: Watch) -> None:
@@ -129,11 +135,18 @@ def _describe(folder: RunFolder, config: TrainSegConfig, splits: _Splits, watch:
     if config.model.decoder == "unet":
         for skip, label in ((True, "with skips"), (False, "without skips")):
             parameters[label] = count_parameters(replace(config.model, skip=skip))
-    data = {"path": config.data.path, "fingerprint": splits.fingerprint, "train": len(splits.train), "val": len(splits.val)}
+    data = {
+        "path": config.data.path,
+        "fingerprint": splits.fingerprint,
+        "train": len(splits.train),
+        "val": len(splits.val),
+    }
     folder.note(parameters=parameters, data=data, device=device_name(device), precision=precision)
     counts = ", ".join(f"{count / 1e6:.2f} M {label}" for label, count in parameters.items() if label != "model")
     watch.on_note(f"run {folder.path}: {len(splits.train)} photos train, {len(splits.val)} validate")
-    watch.on_note(f"{parameters['model'] / 1e6:.2f} M parameters{f' ({counts})' if counts else ''}; {device_name(device)}, {precision}")
+    watch.on_note(
+        f"{parameters['model'] / 1e6:.2f} M parameters{f' ({counts})' if counts else ''}; {device_name(device)}, {precision}"
+    )
     if config.train.minutes:
         watch.on_note("--minutes ties the schedule to the clock: this run can't be repeated bit for bit")
 
@@ -144,8 +157,12 @@ def _train(
     device = pick_device(config.train.device)
     precision = pick_precision(config.train.precision, device)
     accelerator = make_accelerator(device, precision)
-    model.to(accelerator.device, memory_format=torch.channels_last)
+    model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = MovingAverage(model, config.optim.ema)
+    if device.type == "cpu":
+        keep_freed_memory()
+        if precision == "bf16":
+            train_depthwise_in_fp32(model)
     optimizer = build_optimizer(model, model.encoder, config.optim)
     network, prepared = accelerator.prepare(model, optimizer)
     position = Position()
@@ -160,7 +177,11 @@ def _train(
     photos = TrainingPhotos(splits.train, augment=config.data.augment, size=config.data.size, seed=config.train.seed)
     batches = EpochBatches(len(photos), config.train.batch, config.train.seed)
     loader = training_loader(photos, batches, workers=workers, pin=device.type == "cuda")
-    loss_fn = loss_function(config.loss.loss, config.loss.class_weights, accelerator.device)
+    every = config.loss.loss_stride
+    pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, accelerator.device)
+
+    def loss_fn(pixels: Tensor, targets: Tensor) -> Tensor:
+        return pixel_loss(network(pixels, every), targets[:, every // 2 :: every, every // 2 :: every])
 
     def batches_from(epoch: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         batches.start_at(epoch, batch)
@@ -174,7 +195,7 @@ def _train(
 
     with listening() as stop:
         job = Job(
-            accelerator=accelerator, model=model, network=network, average=average, optimizer=prepared, loss_fn=loss_fn,
+            accelerator=accelerator, model=model, average=average, optimizer=prepared, loss_fn=loss_fn,
             batches_from=batches_from, batches=len(batches), validate=validate, optim=config.optim, train=config.train,
             run=folder, stop=stop, on_progress=watch.on_progress, on_epoch=watch.on_epoch,
         )  # fmt: skip
@@ -184,8 +205,6 @@ def _train(
 
 
 def _auto_workers(device: torch.device) -> int:
-    import os
-
     return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
 
 
@@ -209,7 +228,7 @@ def _validation(
     confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
     for index, labels in predict_labels(watched(), cached.own_sizes):
         truth = splits.source.mask(cached.ids[index])
-        confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(truth))
+        confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(truth.copy()))
     scores = seg_scores(confusion)
     return {
         "val_loss": sum(losses) / max(len(losses), 1),
@@ -226,7 +245,11 @@ def _memory_named(config: TrainSegConfig) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         text = str(error)
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in text:
+        if (
+            isinstance(error, RuntimeError)
+            and not isinstance(error, torch.OutOfMemoryError)
+            and "allocate memory" not in text
+        ):
             raise
         raise MemoryExceeded(
             f"out of memory with batches of {config.train.batch} at {config.data.size} px: halve --batch and set "

@@ -49,10 +49,9 @@ class Job:
 
     accelerator: Accelerator
     model: nn.Module
-    network: nn.Module  # the model as Accelerate prepared it: what is called to train
     average: MovingAverage
     optimizer: Optimizer
-    loss_fn: Callable[[Tensor, Tensor], Tensor]
+    loss_fn: Callable[[Tensor, Tensor], Tensor]  # forward and loss of one batch: pixels, targets to a scalar
     batches_from: Callable[[int, int], Iterable[tuple[Tensor, Tensor]]]
     batches: int  # in an epoch
     validate: Callable[[nn.Module], dict[str, float]]
@@ -120,8 +119,7 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
         factor = lr_factor(_done(job, position), job.optim)
         set_lr(job.optimizer, factor)
         pixels, labels = to_pixels(images, device), targets.to(device, non_blocking=True).long()
-        logits = job.network(pixels)
-        loss = job.loss_fn(logits, labels)
+        loss = job.loss_fn(pixels, labels)
         job.accelerator.backward(loss / job.optim.accumulate)
         position.batch += 1
         images_seen += len(images)
@@ -143,7 +141,9 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
             position.loss_sum, saved = loss_sum.item(), now
             _save(job, position)
             if job.stop.asked:
-                raise job.stop.error(f"stopped at step {position.step}, all is saved: go on with --resume {job.run.path}")
+                raise job.stop.error(
+                    f"stopped at step {position.step}, all is saved: go on with --resume {job.run.path}"
+                )
         if job.train.minutes and position.seconds >= 60 * job.train.minutes:
             break
     _refuse_bad(first_bad)
@@ -179,7 +179,9 @@ def _progress(job: Job, position: Position, loss_sum: float, factor: float, spee
 
 def _refuse_bad(first_bad: Tensor) -> None:
     if (step := int(first_bad.item())) >= 0:
-        raise RunError(f"the loss is not finite at step {step}: lower --lr, or take --precision fp32; the states before it stand")
+        raise RunError(
+            f"the loss is not finite at step {step}: lower --lr, or take --precision fp32; the states before it stand"
+        )
 
 
 def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:

@@ -60,12 +60,16 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str])
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, part, metadata=about)
+        save_file(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, part, metadata=about
+        )
         part.replace(path)
     except (OSError, SafetensorError) as error:
         part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
-        raise RunError(f"{path} can't be written: {reason}; free space, then go on with --resume {path.parents[1]}") from error
+        raise RunError(
+            f"{path} can't be written: {reason}; free space, then go on with --resume {path.parents[1]}"
+        ) from error
 
 
 def latest_state(folder: Path) -> Path:
@@ -90,7 +94,9 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Opti
         if average is not model:
             average.load_state_dict(_under(tensors, "average."))
     except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} does not fit this run: {str(error).splitlines()[0]}; start anew under another --name") from error
+        raise DataError(
+            f"{path} does not fit this run: {str(error).splitlines()[0]}; start anew under another --name"
+        ) from error
     slots: dict[int, dict[str, Any]] = {}
     for name, tensor in _under(tensors, "optimizer.").items():
         number, slot = name.split(".", 1)

@@ -1,0 +1,77 @@
+"""The `vocctl` command: its subcommands, and errors turned into one line and an exit code.
+
+Exit codes: 0 fine, 1 the run failed, 2 usage or config, 3 data or weights, 4 network or credentials, 5 out of memory,
+130 interrupted, 143 terminated.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from vocctl import __version__
+from vocctl.cli import display
+from vocctl.cli.download import download
+from vocctl.cli.evaluate import evaluate
+from vocctl.cli.plot import plot
+from vocctl.cli.train import train_seg
+from vocctl.config import closest
+from vocctl.errors import VocctlError
+
+app = typer.Typer(
+    help="Train, attack and compare vision models on PASCAL VOC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 fine, 1 the run failed, 2 usage or config, 3 data or weights, 4 network, 5 out of memory, "
+    "130 interrupted, 143 terminated.",
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "download": download,
+    "train-seg": train_seg,
+    "eval": evaluate,
+    "plot": plot,
+}
+for command_name, command in COMMANDS.items():
+    app.command(command_name, no_args_is_help=command_name != "train-seg")(command)
+
+
+@app.callback(invoke_without_command=True)
+def version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        display.line(f"vocctl {__version__}")
+        raise typer.Exit
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command; returns the exit code. What a user can put right ends in one line on stderr."""
+    try:
+        return int(app(args, standalone_mode=False, prog_name="vocctl") or 0)
+    except VocctlError as error:
+        display.error(str(error))
+        return error.exit_code
+    except TyperException as error:
+        display.error(_usage(error))
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        display.error("interrupted: nothing half-written is left")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 0
+
+
+def _usage(error: TyperException) -> str:
+    """One line for a misspelt flag, a missing value, an unknown command; with the closest name."""
+    message = " ".join(getattr(error, "format_message", lambda: str(error))().split())
+    if message.startswith("No such command"):
+        name = message.split("'")[1]
+        return f"no command {name!r}{closest(name, COMMANDS) or ''}: `vocctl --help` lists them".replace("?:", "? ")
+    near = getattr(error, "possibilities", None)
+    if near:
+        return f"no option {message.split(':')[1].split()[0]}, did you mean {near[0]}?"
+    return f"{message.rstrip('.')}: `vocctl COMMAND --help` lists what there is"

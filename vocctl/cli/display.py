@@ -1,0 +1,203 @@
+"""All that is written to the terminal: progress, tables, the error line. Nothing else prints.
+
+On a terminal progress is drawn in place; in a file it becomes plain lines, one an epoch and one each half minute.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from vocctl.data.audit import Audit
+    from vocctl.tasks.download import DownloadResult
+    from vocctl.tasks.evaluate import EvalResult
+    from vocctl.tasks.train_seg import SegResult
+    from vocctl.training.loop import Progress as Look
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+PLAIN_EVERY = 30.0  # seconds between plain progress lines
+COUNTS = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"), TimeRemainingColumn())
+BYTES = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+OnCount = Callable[[int, "int | None"], None]
+
+
+def line(text: str) -> None:
+    """As it is: a path, a JSON document."""
+    out.print(text, markup=False)
+
+
+def error(message: str) -> None:
+    err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+@contextmanager
+def counting(verb: str, unit: str, *, quiet: bool) -> Iterator[OnCount]:
+    """A bar that counts things of one kind; nothing in a file."""
+    with transfer(quiet=quiet) as steps:
+        yield steps(verb, unit)
+
+
+@contextmanager
+def transfer(*, quiet: bool) -> Iterator[Callable[[str, str], OnCount]]:
+    """Bars made on first use: steps(verb, unit) gives what to call with (done, total). unit 'bytes' shows speed."""
+    bars: dict[str, Progress] = {}
+
+    def steps(verb: str, unit: str) -> OnCount:
+        def count(done: int, total: int | None) -> None:
+            if quiet or not err.is_terminal:
+                return
+            if verb not in bars:
+                for shown in bars.values():
+                    shown.stop()
+                columns: tuple[ProgressColumn, ...] = BYTES if unit == "bytes" else COUNTS
+                bars[verb] = Progress(TextColumn("{task.description}"), *columns, console=err)
+                bars[verb].add_task(verb, unit=unit, total=total)
+                bars[verb].start()
+            bars[verb].update(bars[verb].task_ids[0], completed=done, total=total)
+
+        return count
+
+    try:
+        yield steps
+    finally:
+        for bar in bars.values():
+            bar.stop()
+
+
+class TrainingView:
+    """What a run shows while it trains."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.drawn = err.is_terminal and not quiet
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[figures]}"), console=err
+        )
+        self.decoding = self.epoch_bar = TaskID(-1)
+        self.plain_at = time.monotonic()
+
+    def note(self, text: str) -> None:
+        if not self.quiet:
+            err.print(text, markup=False)
+
+    def decode(self, split: str, done: int, total: int) -> None:
+        if not self.drawn:
+            return
+        if self.decoding < 0 or self.bar.tasks[self.decoding].total != total:
+            self.decoding = self.bar.add_task(f"decoding {split}", total=total, figures="")
+        self.bar.update(self.bar.task_ids[-1], completed=done, figures=f"{done}/{total} photos")
+        if done == total:
+            self.bar.remove_task(self.bar.task_ids[-1])
+            self.decoding = TaskID(-1)
+
+    def progress(self, look: Look) -> None:
+        epochs = f"/{look.epochs}" if look.epochs else ""
+        head = f"epoch {look.epoch}{epochs}"
+        figures = (
+            f"step {look.batch}/{look.batches}  loss {look.loss:.3f}  lr {look.lr:.1e}  "
+            f"{look.images_per_second:.1f} images/s  {_minutes(look.seconds_left)} left"
+        )
+        if self.drawn:
+            if self.epoch_bar < 0:
+                self.epoch_bar = self.bar.add_task(head, total=1.0, figures=figures)
+            self.bar.update(self.epoch_bar, description=head, completed=look.done, figures=figures)
+        elif not self.quiet and time.monotonic() - self.plain_at >= PLAIN_EVERY:
+            self.plain_at = time.monotonic()
+            err.print(f"{head}  {figures}", markup=False)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.note(
+            f"epoch {record['epoch']:>3}  loss {record['train_loss']:.3f}  val loss {record['val_loss']:.3f}  "
+            f"mean IoU {100 * record['mean_iou']:.1f}  pixel accuracy {100 * record['pixel_accuracy']:.1f}  "
+            f"{record['images_per_second']:.1f} images/s"
+        )
+
+
+@contextmanager
+def training(*, quiet: bool) -> Iterator[TrainingView]:
+    view = TrainingView(quiet=quiet)
+    if view.drawn:
+        with view.bar:
+            yield view
+    else:
+        yield view
+
+
+def seg_result(result: SegResult) -> None:
+    scale = 1 if result.monitor == "val_loss" else 100
+    out.print(
+        f"trained {_minutes(result.seconds)} min; best {result.monitor} {scale * result.best:.1f} at epoch "
+        f"{result.best_epoch}, final mean IoU {100 * result.scores['mean_iou']:.1f}"
+    )
+    out.print(f"{result.run}: next `vocctl eval {result.run}`, then `vocctl plot {result.run}`", markup=False)
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def seg_scores(result: EvalResult) -> None:
+    """The table of one evaluation, with the definitions under it."""
+    scores = result.scores
+    where = f"{result.data} {result.split}, {result.photos} photos"
+    title = f"{result.run.name}, {result.checkpoint} weights, tta {result.tta}: {where}"
+    table = Table(title=title, title_justify="left")
+    for head in ("class", "IoU", "Dice"):
+        table.add_column(head, justify="left" if head == "class" else "right")
+    for name, iou in scores.iou.items():
+        table.add_row(name, _share(iou), _share(scores.dice[name]))
+    table.add_section()
+    table.add_row("[bold]mean[/]", f"[bold]{_share(scores.mean_iou)}[/]", _share(scores.mean_dice))
+    out.print(table)
+    out.print(
+        f"mean IoU [bold]{_share(scores.mean_iou)}[/]   pixel accuracy {_share(scores.pixel_accuracy)}   "
+        f"competition Dice {_share(result.competition_dice)}   (all in %)"
+    )
+    out.print(
+        "IoU: TP / (TP + FP + FN), from one confusion matrix over all pixels at the photos' own size, border (255) left "
+        "out. Dice: 2 TP / (2 TP + FP + FN), from the same matrix. Competition Dice: of each photo's foreground pixels "
+        "with their class, border as background, mean over photos.",
+        style="dim",
+    )
+    absent = f"left out of the means, without truth here: {', '.join(scores.absent)}" if scores.absent else "none here"
+    out.print(
+        f"A class without truth is left out of the means ({absent}); - is neither truth nor prediction.", style="dim"
+    )
+    out.print(f"{result.folder}: scores.json, confusion.csv, labels/", markup=False)
+
+
+def audit(report: Audit) -> None:
+    for problem in report.problems:
+        line(f"{problem.path}: {problem.reason}")
+    sizes = ", ".join(f"{split} {count}" for split, count in report.splits.items())
+    line(f"{report.root}: {report.layout}; {sizes}; {report.checked} photos checked, {len(report.problems)} problems")
+
+
+def downloaded(result: DownloadResult) -> None:
+    sizes = ", ".join(f"{split} {count}" for split, count in result.splits.items())
+    line(f"{result.root}: {'was there already' if result.skipped else 'ready'}; {sizes}")

@@ -1,0 +1,54 @@
+"""`vocctl download`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vocctl.cli import display
+from vocctl.cli.options import Quiet
+from vocctl.errors import ConfigError, DataError
+
+
+def download(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[WHAT]", help="voc2007 ... voc2012, or shapes (drawn here, no network).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to; data/WHAT if left out.")] = None,
+    url: Annotated[list[str] | None, typer.Option("--url", help="Fetch from here; may be given several times.")] = None,
+    archive: Annotated[Path | None, typer.Option("--archive", help="Unpack this file, fetched by other means.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the drawn shapes.")] = 0,
+    check: Annotated[
+        Path | None, typer.Option("--check", help="Audit the data set in this folder; lists each bad file.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch a VOC year, draw the shapes data set, or audit what is there.
+
+    vocctl download voc2009      vocctl download shapes      vocctl download --check data/voc2009
+    """
+    if (what is None) == (check is None):
+        raise ConfigError("name what to download (voc2007 ... voc2012, shapes), or a folder to --check: one of the two")
+    if check is not None:
+        from vocctl.data.audit import audit
+
+        with display.counting("checking", "photos", quiet=quiet) as on_image:
+            report = audit(check, on_image)
+        display.audit(report)
+        if report.problems:
+            raise DataError(
+                f"{check}: {len(report.problems)} problems in {report.checked} photos, listed above: mend or remove them"
+            )
+        return
+    assert what is not None
+    from vocctl.tasks import download as task
+
+    root = out or Path("data") / what
+    with display.transfer(quiet=quiet) as steps:
+        progress = task.Progress(
+            on_fetch=steps("fetching", "bytes"),
+            on_unpack=steps("unpacking", "bytes"),
+            on_image=steps("drawing", "photos"),
+        )
+        result = task.download(what, root, urls=url or (), archive=archive, seed=seed, progress=progress)
+    display.downloaded(result)
