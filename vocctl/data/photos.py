@@ -5,6 +5,7 @@ palette PNGs (mode P): the stored index is the label, so they are never converte
 """
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -69,10 +70,13 @@ def checked_labels(mask: np.ndarray, path: Path) -> np.ndarray:
 def read_array(path: Path, dims: int) -> np.ndarray:
     """A uint8 .npy file of so many dimensions, never unpickled. Raises DataError."""
     try:
+        with path.open("rb") as stream:
+            if stream.read(6) != b"\x93NUMPY":  # np.load would open a zip or unpickle by what it finds
+                raise DataError(f"{path} is not a .npy file: replace it")
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} is not a plain .npy array: replace it ({_line(error)})") from error
     if array.dtype != np.uint8 or array.ndim != dims or (dims == 3 and array.shape[2] != 3) or array.size == 0:
         raise DataError(f"{path} is {array.dtype} of shape {array.shape}: a uint8 array of {dims} dimensions is due")

@@ -53,7 +53,10 @@ class VocData:
         if not listed.is_file():
             known = ", ".join(self.splits()) or "none"
             raise DataError(f"{listed} is missing: the splits with masks are {known}")
-        ids = listed.read_text(encoding="utf-8").split()
+        try:
+            ids = listed.read_text(encoding="utf-8").split()
+        except (UnicodeDecodeError, OSError) as error:
+            raise DataError(f"{listed} can't be read as text: replace the list") from error
         if not ids:
             raise DataError(f"{listed} is empty: a split needs at least one photo")
         strange = next((name for name in ids if Path(name).name != name or name in (".", "..")), None)

@@ -1,0 +1,233 @@
+"""A tiny devkit, or the competition's layout, with one fault in each test; the audit names it and nothing else."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vocctl.data.audit import audit
+from vocctl.errors import DataError
+from vocctl.labels import CLASSES
+
+CLEAN = {"Segmentation/train": 2, "Segmentation/trainval": 3, "Segmentation/val": 1}
+CLEAN |= {key.replace("Segmentation", "Main"): size for key, size in CLEAN.items()}
+
+
+def only_problem(root: Path) -> tuple[str, str]:
+    """(file name, reason) of the one problem that root has."""
+    problems = audit(root).problems
+    assert len(problems) == 1, problems
+    reason = problems[0].reason
+    assert "\n" not in reason
+    assert not reason.startswith(str(root)), "the path stands beside it already"
+    return problems[0].path.name, reason
+
+
+def save_mask(devkit: Path, name: str, mask: np.ndarray, mode: str = "P") -> None:
+    image = Image.fromarray(mask.astype(np.uint8))
+    if mode == "P":
+        image.putpalette([0, 0, 0] * 256)
+    image.convert(mode).save(devkit / "SegmentationClass" / f"{name}.png")
+
+
+def test_a_clean_devkit(devkit):
+    seen = []
+    result = audit(devkit.parent.parent, on_image=lambda done, total: seen.append((done, total)))
+    assert result.problems == ()
+    assert result.layout == "VOC devkit"
+    assert result.splits == CLEAN
+    assert result.checked == 3  # each once, though four lists hold it
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_grey_masks_and_every_label_are_fine(devkit):
+    labels = np.resize([*range(21), 255], (6, 8))
+    save_mask(devkit, "a", labels)
+    save_mask(devkit, "b", labels, mode="L")
+    assert audit(devkit).problems == ()
+
+
+def test_truncated_photo(devkit):
+    photo = devkit / "JPEGImages" / "b.jpg"
+    photo.write_bytes(photo.read_bytes()[:-20])
+    name, reason = only_problem(devkit)
+    assert name == "b.jpg"
+    assert "does not decode" in reason
+    assert "truncated" in reason
+
+
+def test_missing_photo_and_missing_mask(devkit):
+    (devkit / "JPEGImages" / "a.jpg").unlink()
+    (devkit / "SegmentationClass" / "c.png").unlink()
+    problems = audit(devkit).problems
+    assert {problem.path.name for problem in problems} == {"a.jpg", "c.png"}
+    assert all("is missing" in problem.reason for problem in problems)
+
+
+def test_a_photo_of_main_alone_needs_no_mask(devkit):
+    (devkit / "SegmentationClass" / "c.png").unlink()
+    for split in ("val", "trainval"):
+        path = devkit / "ImageSets" / "Segmentation" / f"{split}.txt"
+        path.write_text(path.read_text().replace("c", "d"))
+    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
+        (devkit / folder / f"d.{ending}").write_bytes((devkit / folder / f"a.{ending}").read_bytes())
+    assert audit(devkit).problems == ()
+    assert audit(devkit).checked == 4
+
+
+def test_rgb_mask(devkit):
+    save_mask(devkit, "a", np.zeros((6, 8)), mode="RGB")
+    name, reason = only_problem(devkit)
+    assert name == "a.png"
+    assert "RGB mask: label masks are mode P (palette) or L PNGs" in reason
+
+
+def test_label_that_voc_lacks(devkit):
+    mask = np.zeros((6, 8))
+    mask[2, 3] = 77
+    save_mask(devkit, "a", mask)
+    assert only_problem(devkit) == ("a.png", "holds label 77: masks hold 0..20 and 255 (border), mend it")
+
+
+def test_mask_of_another_size(devkit):
+    save_mask(devkit, "a", np.zeros((8, 6)))
+    name, reason = only_problem(devkit)
+    assert name == "a.png"
+    assert "has 6 x 8 pixels, its photo 8 x 6" in reason
+
+
+def test_photo_that_declares_too_much_is_not_decoded(devkit):
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+    (devkit / "JPEGImages" / "a.jpg").write_bytes(bomb)  # the ending is not what decides
+    name, reason = only_problem(devkit)
+    assert name == "a.jpg"
+    assert "declares 100000 x 100000 pixels" in reason
+
+
+@pytest.mark.parametrize("lists", ["Main", "Segmentation"])
+def test_a_photo_in_train_and_val_is_a_leak(devkit, lists):
+    (devkit / "ImageSets" / lists / "val.txt").write_text("c\nb\n")
+    name, reason = only_problem(devkit)
+    assert name == "val.txt"
+    assert reason == f"lists b that {lists}/train lists too: train and val must share none, a score would leak"
+
+
+def test_many_leaks_are_counted(devkit):
+    names = [f"p{number}" for number in range(5)]
+    for name in names:
+        (devkit / "JPEGImages" / f"{name}.jpg").write_bytes((devkit / "JPEGImages" / "a.jpg").read_bytes())
+    for split in ("train", "val"):
+        (devkit / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(names))
+    assert "lists p0, p1, p2 and 2 more that" in only_problem(devkit)[1]
+
+
+@pytest.mark.parametrize("lists", ["Main", "Segmentation"])
+def test_an_empty_list(devkit, lists):
+    (devkit / "ImageSets" / lists / "train.txt").write_text("")
+    assert only_problem(devkit) == ("train.txt", "is empty: a split needs at least one photo")
+
+
+@pytest.mark.parametrize("lists", ["Main", "Segmentation"])
+def test_a_list_that_is_not_text(devkit, lists):
+    (devkit / "ImageSets" / lists / "train.txt").write_bytes(b"\xff\xfe")
+    assert only_problem(devkit)[0] == "train.txt"
+
+
+@pytest.mark.parametrize("lists", ["Main", "Segmentation"])
+def test_an_id_that_leads_elsewhere(devkit, lists):
+    (devkit / "ImageSets" / lists / "train.txt").write_text("a\n../../../secret\n")
+    assert "lists '../../../secret'" in only_problem(devkit)[1]
+
+
+def test_an_id_twice(devkit):
+    (devkit / "ImageSets" / "Main" / "train.txt").write_text("a\nb\na\n")
+    assert only_problem(devkit) == ("train.txt", "lists a more than once: take the repeats out")
+
+
+@pytest.mark.parametrize("line", ["b  2", "b", "b yes", "b 1 1"])
+def test_a_value_that_no_class_list_holds(devkit, line):
+    (devkit / "ImageSets" / "Main" / "person_train.txt").write_text(f"a  0\n{line}\n")
+    name, reason = only_problem(devkit)
+    assert name == "person_train.txt"
+    assert reason.startswith(f"line 2 is {' '.join(line.split())!r}")
+
+
+def test_no_lists_at_all(devkit):
+    for path in (devkit / "ImageSets").rglob("*.txt"):
+        path.unlink()
+    assert only_problem(devkit) == ("ImageSets", "has no split lists: unpack the archive again")
+
+
+def test_no_data_set_at_all(tmp_path):
+    with pytest.raises(DataError, match="is no data set"):
+        audit(tmp_path)
+    with pytest.raises(DataError, match="is no folder"):
+        audit(tmp_path / "none")
+
+
+@pytest.fixture
+def competition(tmp_path: Path) -> Path:
+    """Six training photos with masks and one test photo, 8 x 6 pixels."""
+    for part, ids, label in (("train", range(6), 1), ("test", range(1), -1)):
+        (tmp_path / part / "img").mkdir(parents=True)
+        rows = [["Id", *CLASSES], *([str(number), *[str(label)] * 20] for number in ids)]
+        (tmp_path / part / f"{part}_set.csv").write_text("\n".join(",".join(row) for row in rows))
+        for number in ids:
+            np.save(tmp_path / part / "img" / f"{part}_{number}.npy", np.zeros((6, 8, 3), dtype=np.uint8))
+    (tmp_path / "train" / "seg").mkdir()
+    for number in range(6):
+        np.save(tmp_path / "train" / "seg" / f"train_{number}.npy", np.full((6, 8), 20, dtype=np.uint8))
+    return tmp_path
+
+
+def test_a_clean_competition_folder(competition):
+    result = audit(competition)
+    assert result.problems == ()
+    assert result.layout == "competition .npy"
+    assert result.splits == {"train": 5, "val": 1, "trainval": 6, "test": 1}  # every fifth is held out
+    assert result.checked == 7
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((8, 6), dtype=np.uint8), "has 6 x 8 pixels"),
+        (np.full((6, 8), 77, dtype=np.uint8), "holds label 77"),
+        (np.zeros((6, 8), dtype=np.int64), "is int64"),
+        (np.array([{"a": 1}], dtype=object), "is not a plain .npy array"),  # pickled: never loaded
+    ],
+)
+def test_a_bad_array(competition, array, said):
+    np.save(competition / "train" / "seg" / "train_3.npy", array, allow_pickle=True)
+    name, reason = only_problem(competition)
+    assert name == "train_3.npy"
+    assert said in reason
+
+
+def test_a_cut_array(competition):
+    photo = competition / "test" / "img" / "test_0.npy"
+    photo.write_bytes(photo.read_bytes()[:-10])
+    assert only_problem(competition)[0] == "test_0.npy"
+
+
+@pytest.mark.parametrize(("part", "value", "allowed"), [("train", "-1", "0, 1"), ("test", "2", "-1, 0, 1")])
+def test_a_label_that_no_table_holds(competition, part, value, allowed):
+    path = competition / part / f"{part}_set.csv"
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].rpartition(",")[0] + f",{value}"
+    path.write_text("\n".join(lines))
+    assert only_problem(competition) == (path.name, f"row 0 holds {value}: labels are {allowed}")
+
+
+def test_a_broken_table_is_named_once(competition):
+    (competition / "train" / "train_set.csv").write_text("Id,cat\n0,1\n")
+    assert only_problem(competition)[0] == "train_set.csv"
