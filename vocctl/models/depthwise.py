@@ -1,0 +1,30 @@
+"""Depthwise convolutions that a CPU differentiates faster in fp32 than in bf16.
+
+Measured with torch 2.13 (oneDNN) on two cores of an AMD EPYC with avx512_bf16, batch 8, channels last, ms to backward:
+96 channels 112 px 3x3 stride 2: 33 in bf16, 7 in fp32; 144 channels 56 px 5x5 stride 2: 46 and 7; 672 channels 14 px 5x5:
+19 and 6. Plain 3x3 ones are as fast in bf16 and stay there.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def train_depthwise_in_fp32(model: nn.Module) -> None:
+    """Under a CPU's bf16 autocast, run the 5x5 and the strided depthwise convolutions of model in fp32, from now on."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and _is_slow_in_bf16(module):
+            module.forward = _in_fp32(module.forward)  # type: ignore[method-assign, assignment]
+
+
+def _is_slow_in_bf16(conv: nn.Conv2d) -> bool:
+    return 1 < conv.groups == conv.in_channels and (conv.kernel_size[0] > 3 or conv.stride[0] > 1)
+
+
+def _in_fp32(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def run(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return forward(x.float()).to(x.dtype)
+
+    return run
