@@ -1,0 +1,174 @@
+"""The folder that is written: the devkit's layout, the same bytes for the same seed, nothing half done."""
+
+import hashlib
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vocctl.data.shapes import draw_dataset
+from vocctl.errors import ConfigError, DataError
+from vocctl.labels import CLASSES, FLAT_PALETTE, IGNORE, SEG_CLASSES
+
+TRAIN, VAL = 40, 20
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def devkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shapes") / "drawn"
+    draw_dataset(root, seed=5, train=TRAIN, val=VAL)
+    return root / "VOCdevkit" / "VOC2009"
+
+
+def ids(devkit: Path, split: str, folder: str = "Segmentation") -> list[str]:
+    return (devkit / "ImageSets" / folder / f"{split}.txt").read_text().split()
+
+
+def objects(devkit: Path, name: str) -> list[tuple[str, bool]]:
+    """Class and difficult flag of each object of one annotation."""
+    tree = ElementTree.parse(devkit / "Annotations" / f"{name}.xml")
+    return [(one.findtext("name", ""), one.findtext("difficult") == "1") for one in tree.iter("object")]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        draw_dataset(tmp_path / name, seed=seed, train=4, val=2)
+    one, again, other = (digests(tmp_path / name) for name in ("one", "again", "other"))
+    assert one == again
+    assert len(one) == 6 * 4 + 3 + 3 + 20 * 3  # four files a picture, the lists, those of the classes
+    photos = [path for path in one if path.endswith(".jpg")]
+    assert all(one[path] != other[path] for path in photos)
+
+
+def test_a_picture_depends_on_its_number_and_the_seed_alone(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "short", seed=1, train=2, val=1)
+    draw_dataset(tmp_path / "long", seed=1, train=3, val=3)
+    short, long = digests(tmp_path / "short"), digests(tmp_path / "long")
+    kept = [path for path in short if "ImageSets" not in path]
+    assert len(kept) == 3 * 4
+    assert all(short[path] == long[path] for path in kept)
+
+
+def test_layout_and_splits(devkit: Path) -> None:
+    train, val, both = (ids(devkit, split) for split in ("train", "val", "trainval"))
+    assert (len(train), len(val)) == (TRAIN, VAL)
+    assert train + val == both
+    assert len(set(both)) == TRAIN + VAL
+    assert both[0] == "shapes_000001"
+    for folder, suffix in (
+        ("JPEGImages", "jpg"),
+        ("SegmentationClass", "png"),
+        ("SegmentationObject", "png"),
+        ("Annotations", "xml"),
+    ):
+        assert sorted(path.name for path in (devkit / folder).iterdir()) == [f"{name}.{suffix}" for name in both]
+    for split in ("train", "val", "trainval"):
+        assert ids(devkit, split, "Main") == ids(devkit, split)
+
+
+def test_masks_are_paletted_and_hold_what_the_annotation_lists(devkit: Path) -> None:
+    for name in ids(devkit, "trainval"):
+        with (
+            Image.open(devkit / "SegmentationClass" / f"{name}.png") as mask,
+            Image.open(devkit / "JPEGImages" / f"{name}.jpg") as photo,
+        ):
+            assert (mask.mode, photo.mode) == ("P", "RGB")
+            assert mask.size == photo.size
+            assert mask.getpalette() == FLAT_PALETTE
+            labels = set(np.unique(np.array(mask)).tolist())
+        assert IGNORE in labels
+        assert labels - {0, IGNORE} == {SEG_CLASSES.index(one) for one, _ in objects(devkit, name)}
+
+
+def test_annotations_name_their_photo_and_its_size(devkit: Path) -> None:
+    for name in ids(devkit, "val"):
+        tree = ElementTree.parse(devkit / "Annotations" / f"{name}.xml")
+        with Image.open(devkit / "JPEGImages" / f"{name}.jpg") as photo:
+            assert (tree.findtext("size/width"), tree.findtext("size/height")) == tuple(map(str, photo.size))
+        assert (tree.findtext("folder"), tree.findtext("filename"), tree.findtext("segmented")) == (
+            "VOC2009",
+            f"{name}.jpg",
+            "1",
+        )
+
+
+@pytest.mark.parametrize("split", ["train", "val", "trainval"])
+def test_main_lists_agree_with_the_annotations(devkit: Path, split: str) -> None:
+    seen = set()
+    for class_name in CLASSES:
+        rows = (devkit / "ImageSets" / "Main" / f"{class_name}_{split}.txt").read_text().splitlines()
+        assert [row.split()[0] for row in rows] == ids(devkit, split)
+        for row in rows:
+            name, value = row.split()
+            assert row == f"{name} {value:>2}"
+            flags = [difficult for one, difficult in objects(devkit, name) if one == class_name]
+            assert int(value) == (-1 if not flags else 0 if all(flags) else 1)
+            seen.add(value)
+    assert seen == {"1", "0", "-1"}  # difficult-only ones are there to be tested
+
+
+def test_every_class_is_in_both_splits(devkit: Path) -> None:
+    for split in ("train", "val"):
+        assert {one for name in ids(devkit, split) for one, _ in objects(devkit, name)} == set(CLASSES)
+
+
+def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "kept.txt").write_text("mine")
+    with pytest.raises(DataError, match="is there already: name a new folder"):
+        draw_dataset(tmp_path, train=1, val=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"train": 0}, {"val": 0}])
+def test_an_empty_split_or_a_negative_seed_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="got"):
+        draw_dataset(tmp_path / "drawn", **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_draw_leaves_nothing_that_looks_whole_and_the_next_one_succeeds(tmp_path: Path) -> None:
+    root, calls = tmp_path / "drawn", []
+
+    def killed(done: int, total: int) -> None:
+        calls.append((done, total))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw_dataset(root, train=2, val=1, on_image=killed)
+    assert calls == [(1, 3), (2, 3)]
+    assert not root.exists()
+    draw_dataset(root, train=2, val=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
+    assert len(list(root.rglob("*.jpg"))) == 3
+
+
+def test_colour_alone_does_not_tell_the_classes(devkit: Path) -> None:
+    """Mean RGB of each class over train, the nearest one as the label: mean IoU over 21 classes of val, void out."""
+
+    def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:
+        colors, labels = [], []
+        for name in ids(devkit, split):
+            with (
+                Image.open(devkit / "JPEGImages" / f"{name}.jpg") as photo,
+                Image.open(devkit / "SegmentationClass" / f"{name}.png") as mask,
+            ):
+                colors.append(np.array(photo, np.float32)[::2, ::2].reshape(-1, 3))
+                labels.append(np.array(mask)[::2, ::2].ravel())
+        color, label = np.concatenate(colors), np.concatenate(labels)
+        return color[label != IGNORE], label[label != IGNORE]
+
+    color, label = pixels("train")
+    means = np.stack([color[label == k].mean(0) for k in range(21)])
+    color, label = pixels("val")
+    guess = np.stack([((color - mean) ** 2).sum(1) for mean in means], 1).argmin(1)
+    confusion = np.bincount(label.astype(int) * 21 + guess, minlength=441).reshape(21, 21)
+    iou = confusion.diagonal() / (confusion.sum(0) + confusion.sum(1) - confusion.diagonal())
+    assert iou.mean() < 0.25

@@ -1,0 +1,31 @@
+"""Which function draws which class: a fresh sketch of one object at each call."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vocctl.data.shapes import birds, craft, furniture, household, livestock, people, pets, road_vehicles
+from vocctl.data.shapes.sketch import Sketch
+
+DRAWERS: dict[str, Callable[[np.random.Generator], Sketch]] = {
+    "aeroplane": craft.aeroplane,
+    "bicycle": road_vehicles.bicycle,
+    "bird": birds.bird,
+    "boat": craft.boat,
+    "bottle": household.bottle,
+    "bus": road_vehicles.bus,
+    "car": road_vehicles.car,
+    "cat": pets.cat,
+    "chair": furniture.chair,
+    "cow": livestock.cow,
+    "diningtable": furniture.diningtable,
+    "dog": pets.dog,
+    "horse": livestock.horse,
+    "motorbike": road_vehicles.motorbike,
+    "person": people.person,
+    "pottedplant": household.pottedplant,
+    "sheep": livestock.sheep,
+    "sofa": furniture.sofa,
+    "train": craft.train,
+    "tvmonitor": household.tvmonitor,
+}

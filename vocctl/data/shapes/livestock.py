@@ -1,0 +1,234 @@
+"""Horse, cow and sheep, from the side, facing right.
+
+Units: the body is about 1 long. What tells them apart is build: the horse is tall with a mane and a full tail, the cow a
+box with horns, muzzle and udder, the sheep a cloud on short thin legs.
+"""
+
+import numpy as np
+
+from vocctl.data.shapes.fills import Color, Fill, fur_color, mixed, patterned, tone
+from vocctl.data.shapes.sketch import Point, Sketch
+
+DARK: Color = (38, 32, 34)
+PINK: Color = (222, 160, 150)
+
+
+def leg(
+    sketch: Sketch, hip: Point, length: float, swing: float, bend: float, width: float, fill: Fill, hoof: Color
+) -> None:
+    """From hip to the ground. swing: the foot's reach forward; bend: how far the knee goes forward (minus: back)."""
+    x, y = hip
+    lift = max(0.0, y - length)
+    knee = (x + swing * 0.45 + bend, y - length * 0.52)
+    foot = (x + swing, lift + width * 0.3)
+    sketch.rod([hip, knee, foot], [width * 1.7, width, width * 0.85], fill)
+    fx, fy = foot
+    sketch.poly(
+        [(fx - width * 0.5, fy - width * 0.35), (fx + width * 0.75, fy - width * 0.35), (fx + width * 0.5, fy + width * 0.6),
+         (fx - width * 0.45, fy + width * 0.6)], hoof
+    )  # fmt: skip
+
+
+def strides(rng: np.random.Generator, reach: float) -> list[tuple[float, float]]:
+    """Swing and bend of four legs: far hind, far fore, near hind, near fore. Standing, or walking by up to reach."""
+    if rng.uniform() < 0.35:
+        return [(rng.uniform(-0.03, 0.03), 0.0) for _ in range(4)]
+    step = rng.uniform(0.5, 1.0) * reach
+    signs = (1, -1, -1, 1) if rng.uniform() < 0.5 else (-1, 1, 1, -1)
+    return [
+        (sign * step, (-0.03 if hind else 0.03) * step / reach) for sign, hind in zip(signs, (1, 0, 1, 0), strict=True)
+    ]
+
+
+def eye(sketch: Sketch, x: float, y: float, size: float) -> None:
+    sketch.oval(x, y, size, size, (24, 20, 22), outline=0)
+    sketch.oval(x - size * 0.3, y + size * 0.35, size * 0.35, size * 0.35, (250, 250, 250), outline=0)
+
+
+def horse(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    color = fur_color(rng)
+    coat = patterned(color, rng, kinds=("patches", "spots"), scale=0.34, chance=0.25).rounder(0.8)
+    hair: Color = tone(color, 0.35) if rng.uniform() < 0.6 else mixed(fur_color(rng), (240, 225, 190), 0.3)
+    gallop = rng.uniform() < 0.35
+    tall, width, far = rng.uniform(0.84, 0.95), 0.1, coat.toned(0.62)
+    steps = [(-0.4, -0.1), (0.42, 0.02), (-0.24, -0.08), (0.3, 0.16)] if gallop else strides(rng, 0.2)
+    hips = [(-0.34, tall), (0.4, tall - 0.04), (-0.47, tall), (0.26, tall - 0.04)]
+    lifts = rng.uniform(0.02, 0.16, 4) * gallop
+    hoof = tone(color, 0.25)
+    for k in (0, 1):
+        leg(s, hips[k], tall - lifts[k], *steps[k], width, far, hoof)
+    lift = 0.15 if gallop else 0.0
+    s.blob([(-0.54, tall + 0.1), (-0.72, tall - 0.02 + lift), (-0.84, tall - 0.36 + lift), (-0.8, tall - 0.62 + lift),
+            (-0.68, tall - 0.4 + lift), (-0.56, tall - 0.12)], hair)  # fmt: skip
+    for k in (2, 3):
+        leg(s, hips[k], tall - lifts[k], *steps[k], width, coat, hoof)
+    nod = rng.uniform(-0.14, 0.1) - 0.1 * gallop
+    px, py = 0.74 - nod * 0.25, tall + 0.66 + nod  # the poll, between the ears
+    s.blob([(px - 0.16, py + 0.03), (px - 0.33, py - 0.16), (0.26, tall + 0.34), (0.12, tall + 0.18),
+            (0.3, tall + 0.14), (px - 0.1, py - 0.2)], hair)  # fmt: skip
+    s.blob([(-0.56, tall + 0.08), (-0.44, tall + 0.2), (-0.1, tall + 0.14), (0.2, tall + 0.18), (0.36, tall + 0.38),
+            (px - 0.19, py - 0.06), (px - 0.05, py + 0.03), (px + 0.03, py - 0.13), (0.56, tall + 0.22), (0.5, tall),
+            (0.4, tall - 0.2), (0.1, tall - 0.26), (-0.24, tall - 0.22), (-0.5, tall - 0.18)], coat)  # fmt: skip
+    head = Sketch()
+    head.poly([(-0.04, 0.02), (-0.06, 0.18), (0.04, 0.08)], coat)
+    head.blob([(-0.08, 0.02), (0.04, 0.1), (0.2, 0.03), (0.42, -0.05), (0.47, -0.12), (0.42, -0.19), (0.28, -0.17),
+               (0.1, -0.15), (-0.06, -0.12)], coat)  # fmt: skip
+    head.oval(0.41, -0.115, 0.06, 0.065, tone(color, 0.6), outline=0)
+    head.oval(0.43, -0.09, 0.014, 0.014, DARK, outline=0)
+    eye(head, 0.13, 0.01, 0.026)
+    if rng.uniform() < 0.4:
+        tack = any_tack(rng)
+        head.rod([(0.3, 0.01), (0.27, -0.17)], 0.03, tack, outline=0)
+        head.rod([(0.28, -0.07), (0.02, 0.0)], 0.025, tack, outline=0)
+    s.add(head, px - 0.06, py - 0.05, tilt=rng.uniform(-42, -24))
+    s.blob([(px - 0.1, py + 0.07), (px - 0.02, py + 0.06), (px + 0.03, py - 0.06), (px - 0.05, py - 0.03)], hair)
+    if rng.uniform() < 0.3:
+        tack = any_tack(rng)
+        s.blob(
+            [
+                (-0.12, tall + 0.15),
+                (-0.02, tall + 0.19),
+                (0.15, tall + 0.21),
+                (0.14, tall - 0.02),
+                (-0.08, tall - 0.02),
+            ],
+            tack,
+        )
+    return s
+
+
+def any_tack(rng: np.random.Generator) -> Color:
+    """Leather or cloth."""
+    return ((120, 60, 40), (170, 40, 44), (50, 70, 130), (70, 50, 40), (40, 110, 90))[rng.integers(5)]
+
+
+def cow(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    color = fur_color(rng)
+    coat = patterned(color, rng, kinds=("patches",), scale=0.3, chance=0.6).rounder(0.7)
+    far, tall, width = coat.toned(0.62), rng.uniform(0.5, 0.6), 0.115
+    deep = rng.uniform(0.27, 0.31)
+    steps, hoof = strides(rng, 0.11), tone(color, 0.25)
+    hips = [(-0.33, tall), (0.4, tall), (-0.47, tall), (0.25, tall)]
+    for k in (0, 1):
+        leg(s, hips[k], tall, *steps[k], width, far, hoof)
+    s.blob([(-0.28, tall - 0.16), (-0.2, tall - 0.32), (-0.1, tall - 0.33), (-0.02, tall - 0.16)], PINK)
+    top, low = tall + deep, tall - deep + 0.08
+    s.rod([(-0.57, top - 0.06), (-0.7, top - 0.2), (-0.69, tall - 0.12)], 0.045, coat)
+    s.blob([(-0.73, tall - 0.08), (-0.65, tall - 0.08), (-0.66, tall - 0.26), (-0.73, tall - 0.24)], tone(color, 0.4))
+    for k in (2, 3):
+        leg(s, hips[k], tall, *steps[k], width, coat, hoof)
+    grazing = rng.uniform() < 0.25
+    drop = rng.uniform(-0.12, 0.06) - 0.34 * grazing
+    hx, hy = 0.68, top - 0.04 + drop
+    s.blob([(0.36, top), (hx - 0.05, hy + 0.1), (hx + 0.05, hy - 0.1), (0.5, tall - 0.12), (0.36, tall)], coat)
+    s.blob([(-0.6, top - 0.1), (-0.5, top + 0.01), (-0.2, top - 0.02), (0.16, top), (0.42, top + 0.05),
+            (0.56, top - 0.06), (0.55, tall - 0.1), (0.4, low), (0.0, low - 0.04), (-0.4, low),
+            (-0.6, tall - 0.05)], coat)  # fmt: skip
+    s.add(cow_head(rng, coat, color), hx, hy, tilt=rng.uniform(-14, 8) - 22 * grazing)
+    return s
+
+
+def cow_head(rng: np.random.Generator, coat: Fill, color: Color) -> Sketch:
+    """Three quarters to the viewer: ears sideways, horns up, a broad pale muzzle."""
+    head = Sketch()
+    horn: Color = (228, 214, 180)
+    if rng.uniform() < 0.85:
+        head.rod([(-0.1, 0.16), (-0.2, 0.24), (-0.17, 0.36)], [0.08, 0.06, 0.02], horn)
+        head.rod([(0.12, 0.16), (0.23, 0.24), (0.21, 0.36)], [0.08, 0.06, 0.02], horn)
+    for side in (-1, 1):
+        head.blob(
+            [
+                (0.01 + side * 0.12, 0.14),
+                (0.01 + side * 0.31, 0.12),
+                (0.01 + side * 0.28, 0.0),
+                (0.01 + side * 0.12, 0.03),
+            ],
+            coat,
+        )
+        head.blob(
+            [
+                (0.01 + side * 0.16, 0.1),
+                (0.01 + side * 0.26, 0.09),
+                (0.01 + side * 0.24, 0.04),
+                (0.01 + side * 0.16, 0.05),
+            ],
+            PINK,
+            outline=0,
+        )
+    head.blob(
+        [
+            (-0.15, 0.16),
+            (0.01, 0.22),
+            (0.17, 0.16),
+            (0.16, -0.06),
+            (0.14, -0.22),
+            (0.03, -0.28),
+            (-0.1, -0.22),
+            (-0.14, -0.06),
+        ],
+        coat,
+    )
+    if rng.uniform() < 0.5:
+        head.blob([(-0.03, 0.18), (0.07, 0.18), (0.06, -0.1), (-0.02, -0.1)], (244, 238, 230), outline=0)
+    muzzle = PINK if rng.uniform() < 0.7 else tone(color, 0.45)
+    head.oval(0.03, -0.21, 0.17, 0.12, Fill(muzzle, roundness=0.4))
+    for side in (-1, 1):
+        head.oval(0.03 + side * 0.075, -0.19, 0.026, 0.034, tone(muzzle, 0.45), outline=0)
+        eye(head, 0.01 + side * 0.1, 0.05, 0.032)
+    head.rod([(-0.04, -0.27), (0.03, -0.285), (0.1, -0.27)], 0.014, tone(muzzle, 0.45), outline=0)
+    return head
+
+
+def sheep(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    color = mixed(fur_color(rng), (238, 232, 220), rng.choice([0.0, 0.5, 0.8]))
+    wool = Fill(color, tone(color, 0.78), "grain", 0.13, tuple(rng.uniform(0, 6, 3)), roundness=0.9)
+    face = mixed(fur_color(rng), DARK, rng.choice([0.0, 0.6]))
+    skin = Fill(face, roundness=0.5)
+    tall, width = rng.uniform(0.36, 0.44), 0.085
+    steps = strides(rng, 0.08)
+    hips = [(-0.24, tall), (0.24, tall), (-0.32, tall), (0.16, tall)]
+    for k in range(4):
+        leg(s, hips[k], tall, *steps[k], width, skin.toned(0.6) if k < 2 else skin, tone(face, 0.4))
+    deep, long = rng.uniform(0.29, 0.34), rng.uniform(0.46, 0.52)
+    angle = np.linspace(0, 2 * np.pi, 15, endpoint=False) + rng.uniform(0, 0.4)
+    middle = tall + 0.2
+    s.oval(-long - 0.03, middle + 0.04, 0.1, 0.08, wool.rounder(0.3))
+    outline: list[Point] = []
+    for k in range(45):  # scallops: in, out, out
+        b = angle[0] + k * 2 * np.pi / 45
+        r = 0.93 if k % 3 == 0 else 1.06
+        outline.append((long * r * np.cos(b), middle + deep * r * np.sin(b)))
+    s.blob(outline, wool)
+    for _ in range(7):
+        a, r = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.7)
+        x, y = long * r * np.cos(a), middle + deep * r * np.sin(a)
+        s.rod([(x - 0.05, y), (x, y - 0.04), (x + 0.05, y)], 0.018, tone(color, 0.7), outline=0)
+    hx, hy = long + rng.uniform(-0.02, 0.05), middle + rng.uniform(0.0, 0.24)
+    head = Sketch()
+    for side in (-1, 1):
+        head.blob([(side * 0.1, 0.1), (side * 0.25, 0.05), (side * 0.27, -0.05), (side * 0.12, 0.01)], skin)
+    head.blob(
+        [
+            (-0.13, 0.1),
+            (0.0, 0.16),
+            (0.13, 0.1),
+            (0.115, -0.08),
+            (0.07, -0.24),
+            (0.0, -0.27),
+            (-0.07, -0.24),
+            (-0.115, -0.08),
+        ],
+        skin,
+    )
+    for x, y in ((-0.1, 0.12), (0.1, 0.12), (0.0, 0.18), (-0.05, 0.1), (0.06, 0.1)):
+        head.oval(x, y, 0.075, 0.07, wool.rounder(0.4), outline=0.6 if y > 0.11 else 0)
+    for side in (-1, 1):
+        head.oval(side * 0.065, -0.02, 0.03, 0.03, (245, 240, 230), outline=0)
+        head.oval(side * 0.065, -0.02, 0.018, 0.02, (20, 18, 20), outline=0)
+    nose = tone(face, 0.4) if sum(face) > 250 else PINK
+    head.rod([(-0.035, -0.18), (0.0, -0.205), (0.035, -0.18)], 0.02, nose, outline=0)
+    s.add(head, hx, hy, tilt=rng.uniform(-16, 10))
+    return s

@@ -1,0 +1,276 @@
+"""Bicycle, motorbike, car and bus, from the side, facing right; car and bus also from the front.
+
+Units: a wheel of a bicycle is 0.4 in radius, a car is about 2 long.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from vocctl.data.shapes.fills import Color, Fill, any_color, mixed, tone
+from vocctl.data.shapes.sketch import Point, Sketch
+
+TYRE: Color = (44, 42, 46)
+STEEL: Color = (190, 192, 198)
+LAMP: Color = (252, 236, 170)
+TAIL: Color = (206, 50, 46)
+
+
+def glass(rng: np.random.Generator) -> Fill:
+    return Fill(mixed((150, 190, 215), any_color(rng, lively=0.2), rng.uniform(0, 0.5)))
+
+
+def wheel(sketch: Sketch, x: float, y: float, radius: float) -> None:
+    """A car's: tyre, rim and five spokes."""
+    sketch.oval(x, y, radius, radius, TYRE)
+    sketch.oval(x, y, radius * 0.62, radius * 0.62, Fill(STEEL, roundness=0.4), outline=0.6)
+    for angle in np.linspace(0.3, 0.3 + 2 * np.pi, 5, endpoint=False):
+        sketch.oval(
+            x + np.cos(angle) * radius * 0.36,
+            y + np.sin(angle) * radius * 0.36,
+            radius * 0.1,
+            radius * 0.1,
+            TYRE,
+            outline=0,
+        )
+    sketch.oval(x, y, radius * 0.13, radius * 0.13, tone(STEEL, 0.6), outline=0)
+
+
+def bicycle(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    frame = any_color(rng, lively=0.75)
+    paint, rim, radius = Fill(frame, roundness=0.3), tone(STEEL, rng.uniform(0.6, 1.0)), rng.uniform(0.4, 0.45)
+    wide = rng.uniform(1.08, 1.25)
+    rear, front = (0.0, radius), (wide, radius)
+    for x, y in (rear, front):
+        s.oval(x, y, radius, radius, Fill(mixed(rim, (120, 120, 120), 0.5), opacity=0.22), outline=0)
+        angles = np.linspace(0, 2 * np.pi, 12, endpoint=False) + rng.uniform(0, 1)
+        for a in angles:
+            s.rod([(x, y), (x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94)], 0.012, rim, outline=0)
+        ring = [(x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94) for a in np.linspace(0, 2 * np.pi, 26)]
+        s.rod(ring, 0.085, TYRE, outline=0)
+        s.rod([(x + (px - x) * 0.92, y + (py - y) * 0.92) for px, py in ring], 0.025, STEEL, outline=0)
+        s.oval(x, y, 0.045, 0.045, STEEL)
+    crank, seat, neck = (wide * 0.42, radius * 0.85), (wide * 0.3, radius + 0.5), (wide - 0.2, radius + 0.54)
+    grip = (neck[0] - 0.02, neck[1] + 0.16)
+    for ends in ((rear, crank), (rear, seat), (crank, seat), (crank, neck)):
+        s.rod(ends, 0.065, paint)
+    if rng.uniform() < 0.7:
+        s.rod([seat, neck], 0.065, paint)
+    s.rod([front, (neck[0] + 0.02, neck[1] - 0.05), grip], 0.06, paint, bent=False)
+    s.rod([seat, (seat[0] - 0.04, seat[1] + 0.13)], 0.05, STEEL)
+    s.blob(
+        [
+            (seat[0] - 0.2, seat[1] + 0.2),
+            (seat[0] - 0.1, seat[1] + 0.12),
+            (seat[0] + 0.14, seat[1] + 0.15),
+            (seat[0] + 0.13, seat[1] + 0.2),
+        ],
+        TYRE,
+    )
+    drop = rng.uniform() < 0.45
+    if drop:
+        s.rod(
+            [grip, (grip[0] + 0.2, grip[1] + 0.02), (grip[0] + 0.22, grip[1] - 0.12), (grip[0] + 0.1, grip[1] - 0.16)],
+            0.055,
+            TYRE,
+        )
+    else:
+        s.rod([grip, (grip[0] + 0.06, grip[1] + 0.08), (grip[0] - 0.18, grip[1] + 0.1)], 0.055, TYRE)
+    if rng.uniform() < 0.35:
+        s.box(
+            neck[0] + 0.06,
+            neck[1] - 0.02,
+            neck[0] + 0.4,
+            neck[1] + 0.22,
+            Fill((186, 140, 84), (130, 90, 50), "checks", 0.07),
+            corner=0.04,
+        )
+    s.oval(*crank, 0.1, 0.1, STEEL)
+    s.oval(*crank, 0.05, 0.05, TYRE, outline=0)
+    turn = rng.uniform(0, np.pi)
+    for side in (0, np.pi):
+        px, py = crank[0] + 0.2 * np.cos(turn + side), crank[1] + 0.2 * np.sin(turn + side)
+        s.rod([crank, (px, py)], 0.04, tone(STEEL, 0.7), outline=0.6)
+        s.rod([(px - 0.07, py), (px + 0.07, py)], 0.05, TYRE)
+    return s
+
+
+def motorbike(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    color = any_color(rng, lively=0.75)
+    paint, radius, wide = Fill(color, roundness=0.8), rng.uniform(0.34, 0.38), rng.uniform(1.2, 1.35)
+    for x in (0.0, wide):
+        s.oval(x, radius, radius, radius, TYRE)
+        s.oval(x, radius, radius * 0.6, radius * 0.6, tone(STEEL, 0.75), outline=0.6)
+        s.oval(x, radius, radius * 0.42, radius * 0.42, tone(STEEL, 0.45), outline=0)
+        for a in np.linspace(0.4, 0.4 + 2 * np.pi, 6, endpoint=False):
+            s.rod(
+                [(x, radius), (x + np.cos(a) * radius * 0.5, radius + np.sin(a) * radius * 0.5)], 0.05, STEEL, outline=0
+            )
+    s.rod([(0.0, radius), (0.42, radius + 0.02)], 0.1, tone(STEEL, 0.5))
+    s.blob(
+        [(0.36, 0.16), (0.3, 0.5), (0.5, 0.62), (0.84, 0.6), (0.92, 0.3), (0.8, 0.14)],
+        Fill((92, 90, 96), roundness=0.6),
+    )
+    for y in (0.28, 0.36, 0.44, 0.52):
+        s.rod([(0.48, y), (0.8, y + 0.02)], 0.035, STEEL, outline=0.4)
+    s.rod([(0.78, 0.2), (0.5, 0.15), (0.0, 0.22), (-0.3, 0.27)], [0.08, 0.1, 0.13, 0.15], Fill(STEEL, roundness=0.8))
+    grip = (wide - 0.36, 1.06)
+    s.rod([(wide, radius), (wide - 0.28, 0.86), grip], [0.09, 0.09, 0.07], STEEL, bent=False)
+    s.blob(
+        [
+            (wide - 0.3, radius + 0.3),
+            (wide, radius + 0.46),
+            (wide + 0.34, radius + 0.28),
+            (wide + 0.36, radius + 0.18),
+            (wide, radius + 0.36),
+            (wide - 0.28, radius + 0.2),
+        ],
+        paint,
+    )
+    s.blob([(-0.34, 0.72), (-0.3, 0.85), (0.1, 0.8), (0.4, 0.7), (0.2, 0.55), (-0.1, 0.62)], paint)
+    s.oval(-0.32, 0.74, 0.06, 0.05, TAIL)
+    s.blob([(-0.28, 0.86), (-0.2, 0.94), (0.1, 0.9), (0.42, 0.88), (0.48, 0.76), (0.1, 0.78)], TYRE)
+    s.blob([(0.4, 0.72), (0.46, 0.92), (0.7, 1.0), (0.92, 0.9), (0.96, 0.72), (0.7, 0.64)], paint)
+    s.blob([(0.52, 0.76), (0.7, 0.84), (0.88, 0.78), (0.7, 0.74)], tone(color, 1.8), outline=0)
+    s.rod([(grip[0] + 0.06, 1.0), grip, (grip[0] - 0.2, 1.12)], 0.07, TYRE)
+    if rng.uniform() < 0.5:
+        s.blob(
+            [(wide - 0.34, 0.7), (wide - 0.38, 1.0), (wide - 0.16, 1.2), (wide + 0.0, 0.92), (wide + 0.06, 0.74)], paint
+        )
+        s.poly([(wide - 0.32, 1.02), (wide - 0.22, 1.28), (wide - 0.07, 1.02)], Fill((190, 214, 226), opacity=0.8))
+    s.oval(wide - 0.12, 0.86, 0.12, 0.13, Fill(LAMP, roundness=0.5))
+    s.rod([(grip[0], 1.08), (grip[0] + 0.03, 1.26)], 0.03, STEEL)
+    s.oval(grip[0] + 0.02, 1.28, 0.08, 0.05, STEEL)
+    return s
+
+
+def car(rng: np.random.Generator) -> Sketch:
+    if rng.uniform() < 0.28:
+        return car_front(rng)
+    s = Sketch()
+    color = any_color(rng, lively=0.6)
+    paint, pane = Fill(color, roundness=0.7), glass(rng)
+    kind = rng.integers(3)  # saloon, hatchback, pick-up or van-like
+    roof = rng.uniform(0.88, 1.02)
+    rear, front = (((0.1, 0.42), (1.44, 1.12)), ((0.06, 0.2), (1.46, 1.1)), ((0.04, 0.1), (1.6, 1.3)))[kind]
+    s.poly([(0.12, 0.16), (1.9, 0.16), (1.9, 0.3), (0.12, 0.3)], TYRE)
+    s.blob([(0.02, 0.22), (0.0, 0.42), (0.05, 0.6), (rear[0] + 0.1, 0.64),
+            (rear[1] + 0.06, roof - 0.05), (rear[1] + 0.3, roof), (front[1] - 0.15, roof),
+            (front[1] + 0.05, roof - 0.06), (front[0], 0.64), (1.85, 0.55), (2.0, 0.4), (1.98, 0.22),
+            (1.0, 0.18)], paint)  # fmt: skip
+    middle = (rear[1] + front[1]) / 2 + 0.05
+    s.poly(
+        [(rear[0] + 0.18, 0.62), (rear[1] + 0.16, roof - 0.07), (middle - 0.04, roof - 0.06), (middle - 0.04, 0.62)],
+        pane,
+    )
+    s.poly(
+        [(middle + 0.04, 0.62), (middle + 0.04, roof - 0.06), (front[1] - 0.02, roof - 0.07), (front[0] - 0.08, 0.62)],
+        pane,
+    )
+    s.poly(
+        [(middle + 0.1, 0.63), (middle + 0.22, roof - 0.07), (middle + 0.3, roof - 0.07), (middle + 0.18, 0.63)],
+        tone(pane.color, 2.2),
+        outline=0,
+    )
+    s.rod([(middle, 0.62), (middle - 0.01, 0.26)], 0.018, tone(color, 0.5), outline=0)
+    s.rod([(middle - 0.16, 0.54), (middle - 0.06, 0.54)], 0.03, tone(color, 0.4), outline=0)
+    s.rod([(0.1, 0.34), (1.9, 0.33)], 0.02, tone(color, 0.6), outline=0)
+    s.oval(1.9, 0.44, 0.075, 0.055, LAMP)
+    s.box(0.015, 0.4, 0.1, 0.52, TAIL, corner=0.02)
+    for x in (0.42, 1.55):
+        s.oval(x, 0.24, 0.27, 0.27, tone(color, 0.3), outline=0)
+        wheel(s, x, 0.21, 0.21)
+    return s
+
+
+def car_front(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    color = any_color(rng, lively=0.6)
+    paint, pane = Fill(color, roundness=0.6), glass(rng)
+    wide, roof = rng.uniform(0.62, 0.7), rng.uniform(1.0, 1.12)
+    for side in (-1, 1):
+        s.box(side * wide * 0.78 - 0.12, 0.0, side * wide * 0.78 + 0.12, 0.34, TYRE, corner=0.05)
+        s.oval(side * (wide + 0.06), 0.72, 0.1, 0.06, paint)
+    s.poly([(-wide * 0.92, 0.6), (-wide * 0.68, roof), (wide * 0.68, roof), (wide * 0.92, 0.6)], paint)
+    s.poly([(-wide * 0.78, 0.62), (-wide * 0.6, roof - 0.07), (wide * 0.6, roof - 0.07), (wide * 0.78, 0.62)], pane)
+    s.poly(
+        [(-wide * 0.3, 0.64), (-wide * 0.1, roof - 0.08), (wide * 0.1, roof - 0.08), (-wide * 0.05, 0.64)],
+        tone(pane.color, 2.2),
+        outline=0,
+    )
+    s.box(-wide, 0.14, wide, 0.66, paint, corner=0.14)
+    s.box(-wide * 0.45, 0.34, wide * 0.45, 0.5, Fill(TYRE, tone(STEEL, 0.7), "bands", 0.06), corner=0.04)
+    s.box(-wide * 0.3, 0.2, wide * 0.3, 0.3, (236, 232, 214), outline=0.6)
+    for side in (-1, 1):
+        s.oval(side * wide * 0.74, 0.46, 0.13, 0.1, Fill(LAMP, roundness=0.5))
+    return s
+
+
+def bus(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    color = any_color(rng, lively=0.65)
+    paint, pane = Fill(color, roundness=0.35), glass(rng)
+    if rng.uniform() < 0.3:
+        return bus_front(rng, color, pane)
+    long, decks = rng.uniform(2.2, 2.7), 2 if rng.uniform() < 0.3 else 1
+    roof = 1.15 + 0.62 * (decks - 1)
+    s.box(0.0, 0.16, long, roof, paint, corner=0.12)
+    stripe = any_color(rng)
+    s.box(0.02, 0.36, long - 0.02, 0.48, stripe, outline=0)
+    for deck in range(decks):
+        low, high = 0.6 + 0.6 * deck, 1.0 + 0.6 * deck
+        count = int(rng.integers(4, 6))
+        edges = np.linspace(0.1, long - 0.5, count + 1)
+        for left, right in pairwise(edges):
+            s.box(left + 0.03, low, right - 0.03, high, pane, corner=0.04, outline=0.8)
+            s.poly(
+                [
+                    (left + 0.08, low + 0.04),
+                    (left + 0.18, high - 0.04),
+                    (left + 0.25, high - 0.04),
+                    (left + 0.15, low + 0.04),
+                ],
+                tone(pane.color, 2.0),
+                outline=0,
+            )
+    s.box(long - 0.44, 0.24, long - 0.14, 1.02, tone(pane.color, 0.8), corner=0.03)
+    s.rod([(long - 0.29, 0.26), (long - 0.29, 1.0)], 0.03, color, outline=0.4)
+    s.poly([(long - 0.1, 0.56), (long - 0.1, 1.04), (long, 1.02), (long, 0.56)], pane)
+    s.oval(long - 0.03, 0.34, 0.05, 0.06, LAMP)
+    s.box(0.0, 0.3, 0.05, 0.44, TAIL)
+    for x in (0.45, long - 0.72):
+        s.oval(x, 0.22, 0.26, 0.26, tone(color, 0.35), outline=0)
+        wheel(s, x, 0.2, 0.2)
+    return s
+
+
+def bus_front(rng: np.random.Generator, color: Color, pane: Fill) -> Sketch:
+    """Three quarters: the front, and the side running away to the left."""
+    s = Sketch()
+    high, deep = rng.uniform(1.35, 1.6), rng.uniform(0.7, 1.1)
+    shrink = 0.78
+    side: list[Point] = [(0.0, 0.15), (0.0, high), (-deep, high * shrink + 0.16), (-deep, 0.36)]
+    for x in (-deep * 0.75, -0.2):
+        s.oval(x, 0.2 - x * 0.17, 0.11, 0.19, TYRE)
+    s.poly(side, Fill(tone(color, 0.7)))
+    for near, far in ((0.06, 0.28), (0.34, 0.55), (0.61, 0.8), (0.85, 0.97)):
+        low, top = (lambda t: 0.68 + 0.13 * t), (lambda t: high - 0.22 + t * (high * shrink + 0.08 - high + 0.16))
+        s.poly(
+            [(-deep * near, low(near)), (-deep * near, top(near)), (-deep * far, top(far)), (-deep * far, low(far))],
+            pane.toned(0.75),
+            outline=0.7,
+        )
+    s.box(0.0, 0.12, 0.95, high, Fill(color, roundness=0.3), corner=0.09)
+    s.box(0.1, high - 0.2, 0.85, high - 0.06, (40, 40, 44), corner=0.03)
+    for x in np.linspace(0.2, 0.72, 5):
+        s.box(x, high - 0.16, x + 0.06, high - 0.1, (250, 190, 70), outline=0)
+    s.box(0.07, 0.62, 0.88, high - 0.26, pane, corner=0.06)
+    s.poly([(0.16, 0.64), (0.34, high - 0.28), (0.48, high - 0.28), (0.3, 0.64)], tone(pane.color, 2.0), outline=0)
+    s.box(0.26, 0.28, 0.69, 0.42, tone(color, 0.45), corner=0.03)
+    for x in (0.14, 0.81):
+        s.oval(x, 0.36, 0.08, 0.08, LAMP)
+    for x in (0.08, 0.72):
+        s.box(x, 0.0, x + 0.16, 0.14, TYRE)
+    return s
