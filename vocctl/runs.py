@@ -84,12 +84,13 @@ class RunFolder:
 
     def cut_metrics(self, length: int) -> None:
         """Drop the lines that a killed run wrote after its last state."""
-        if self.metrics.exists():
+        if self.metrics.exists() and self.metrics.stat().st_size > length:
             os.truncate(self.metrics, length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every line. Raises DataError where there is none."""
-        lines = self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.exists() else []
+        """Every whole line; a last one that a full disk cut short is left out. Raises DataError where there is none."""
+        text = self.metrics.read_text(encoding="utf-8") if self.metrics.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
         if not lines:
             raise DataError(f"{self.metrics} holds no epoch yet: train on with --resume {self.path}")
         return [json.loads(line) for line in lines]

@@ -37,7 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plot": plot,
 }
 for command_name, command in COMMANDS.items():
-    app.command(command_name, no_args_is_help=command_name != "train-seg")(command)
+    app.command(command_name)(command)
 
 
 @app.callback(invoke_without_command=True)

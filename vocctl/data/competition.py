@@ -27,8 +27,11 @@ def read_table(path: Path) -> dict[str, tuple[int, ...]]:
     """Id -> the 20 labels, in the file's order. Raises DataError: missing, columns that differ, no rows."""
     if not path.is_file():
         raise DataError(f"{path} is missing: download the competition's data again")
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.reader(stream))
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.reader(stream))
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise DataError(f"{path} can't be read as a table: replace it") from error
     if not rows or tuple(rows[0]) != ("Id", *CLASSES):
         raise DataError(f"{path} does not start with Id and the 20 class names in VOC's order: replace it")
     if len(rows) == 1:

@@ -29,7 +29,7 @@ class TrainingPhotos(Dataset):
         epoch, index = place
         draw = derived_seed("augment", self.seed, epoch, index)
         image, mask = augmented(self.transform, self.split.image(index), self.split.mask(index), draw)
-        return _to_tensor(image), torch.from_numpy(np.ascontiguousarray(mask))
+        return _to_tensor(image), torch.from_numpy(np.array(mask))
 
 
 class ScoredPhotos(Dataset):
@@ -42,9 +42,9 @@ class ScoredPhotos(Dataset):
         return len(self.split)
 
     def __getitem__(self, index: int) -> tuple[int, Tensor]:
-        return index, _to_tensor(self.split.image(index).copy())
+        return index, _to_tensor(self.split.image(index))
 
 
 def _to_tensor(image: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W): a view, which is the channels_last layout already."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    """(H, W, 3) uint8 to (3, H, W): copied out of the map; channels last already."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)

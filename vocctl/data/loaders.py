@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
@@ -53,9 +53,15 @@ class EqualShapes(Sampler[list[int]]):
 
 def training_loader(photos: TrainingPhotos, batches: EpochBatches, *, workers: int, pin: bool) -> DataLoader:
     """(images (B, 3, S, S), targets (B, S, S)), both uint8. Call batches.start_at before each epoch."""
-    return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=pin)
+    return _loader(photos, batches, workers, pin)
 
 
 def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool) -> DataLoader:
     """(indices (B,), images (B, 3, H, W) uint8)."""
-    return DataLoader(photos, batch_sampler=EqualShapes(photos.split, batch), num_workers=workers, pin_memory=pin)
+    return _loader(photos, EqualShapes(photos.split, batch), workers, pin)
+
+
+def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool) -> DataLoader:
+    """An iterator draws a seed when it starts: from a generator of its own, so that the model's dropout never feels it."""
+    own = torch.Generator().manual_seed(0)
+    return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own)

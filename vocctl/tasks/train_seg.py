@@ -79,12 +79,10 @@ def resume(name: str, *, watch: Watch = Watch()) -> SegResult:
     """
     folder = find_run(name, TASK)
     config = folder.config(TrainSegConfig())
-    state = latest_state(folder.state)
     splits = _splits(config, watch)
     if folder.about().get("data", {}).get("fingerprint") != splits.fingerprint:
         raise DataError(f"{config.data.path} has changed since {folder.path} was begun: restore it, or start a new run")
     seed_everything(config.train.seed)
-    watch.on_note(f"going on with {folder.path} from {state.name}")
     with _memory_named(config):
         model = Segmenter(replace(config.model, weights="none"))
         return _train(folder, config, splits, model, watch, resume=True)
@@ -173,6 +171,7 @@ def _train(
         if accelerator.scaler is not None and position.scaler:
             accelerator.scaler.load_state_dict(position.scaler)
         folder.cut_metrics(position.metrics_bytes)
+        watch.on_note(f"going on with {folder.path} from step {position.step}, epoch {position.epoch + 1}")
     workers = config.data.workers if config.data.workers >= 0 else _auto_workers(device)
     photos = TrainingPhotos(splits.train, augment=config.data.augment, size=config.data.size, seed=config.train.seed)
     batches = EpochBatches(len(photos), config.train.batch, config.train.seed)

@@ -97,10 +97,11 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Opti
         raise DataError(
             f"{path} does not fit this run: {str(error).splitlines()[0]}; start anew under another --name"
         ) from error
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Any]] = {}
     for name, tensor in _under(tensors, "optimizer.").items():
         number, slot = name.split(".", 1)
-        slots.setdefault(int(number), {})[slot] = tensor
+        slots.setdefault(int(number), {})[slot] = _laid_out_as(parameters[int(number)], tensor)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
     torch.set_rng_state(tensors["generator.cpu"])
@@ -108,6 +109,11 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Opti
         if int(name) < torch.cuda.device_count():
             torch.cuda.set_rng_state(tensor, int(name))
     return position
+
+
+def _laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """tensor in the parameter's memory layout: a fused step reads both as they lie in memory, channels last or not."""
+    return torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor) if tensor.shape == parameter.shape else tensor
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
