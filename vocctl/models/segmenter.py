@@ -57,7 +57,7 @@ class Segmenter(nn.Module):
             refuse_unknown(config.encoder)
             self.normalize = Normalize(*pixel_statistics(config.encoder))
         self.body = UNet(config) if config.decoder == "unet" else _from_library(config)
-        self.stride = _patch_size(self.body) if config.decoder == "dpt" else 32
+        self.stride = 2 * _patch_size(self.body) if config.decoder == "dpt" else 32  # dpt halves the patches' grid once
 
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
         """stride: pixels from one logit to the next; 1 gives one for each pixel, (B, 21, H / stride, W / stride)."""

@@ -5,12 +5,10 @@ tensors are those of timm's tf_efficientnet_lite0 in order and shape, under othe
 """
 
 import importlib.util
-import pickle
 from pathlib import Path
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -36,7 +34,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a broken file makes torch's reader raise almost anything: IndexError, struct.error, ...
         reason = str(error).split("\n")[0][:120]
         raise DataError(f"{path} holds no plain tensors: save it as .safetensors ({reason})") from error
     for key in ("state_dict", "model"):
@@ -92,12 +90,13 @@ def _hub_tensors(encoder: str) -> dict[str, Tensor]:
 def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
     """Copy what has the same name and shape. At least nine tenths of the encoder must be found."""
     own = features.state_dict()
+    flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}  # timm's extractors say stem_0, layers_1
     found = {}
     for name in own:
-        plain = name.removeprefix("model.").replace("stages_", "stages.")  # timm's extractors flatten stage names
-        for candidate in (name, plain, f"encoder.{name}", f"encoder.body.{name}", f"backbone.{name}"):
-            if candidate in tensors and tensors[candidate].shape == own[name].shape:
-                found[name] = tensors[candidate]
+        plain = name.removeprefix("model.").replace(".", "_")
+        for candidate in (plain, *(f"{prefix}_{plain}" for prefix in ("model", "encoder", "encoder_body", "backbone"))):
+            if candidate in flat and flat[candidate].shape == own[name].shape:
+                found[name] = flat[candidate]
                 break
     if len(found) < 0.9 * len(own):
         raise DataError(f"{where} fits {len(found)} of the encoder's {len(own)} tensors: it is of another model")

@@ -63,6 +63,7 @@ def run(
 
     Raises VocctlError in its kinds: see errors.py.
     """
+    pick_precision(config.train.precision, pick_device(config.train.device))  # refused before any work is done
     splits = _splits(config, watch)
     seed_everything(config.train.seed)
     with _memory_named(config):

@@ -1,0 +1,30 @@
+# `make demo`: draw a data set, train, score, plot. `make test`: tests, ruff, mypy. Both make .venv if it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: demo test clean
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt uv torch
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch .venv/ready
+
+demo: .venv/ready
+	rm -rf $(DEMO)
+	$(BIN)/vocctl download shapes --out $(DEMO)/shapes
+	$(BIN)/vocctl train-seg --data $(DEMO)/shapes --config examples/demo.toml --out $(DEMO)/run
+	$(BIN)/vocctl eval $(DEMO)/run --checkpoint final
+	$(BIN)/vocctl plot $(DEMO)/run
+	@echo "Look at $(DEMO)/run/plots/: curves.png, best-shapes-val.png, worst-shapes-val.png"
+
+test: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+clean:
+	rm -rf .venv $(DEMO)

@@ -1,0 +1,59 @@
+"""The command line's surface: help without torch, only commands that work, both ways of starting it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vocctl import __version__
+from vocctl.cli.app import COMMANDS, main
+
+
+def test_help_lists_the_commands_and_does_not_import_torch() -> None:
+    code = (
+        "import sys; from vocctl.cli.app import main; main(['--help']); main(['train-seg', '--help']);"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'timm', 'albumentations', 'matplotlib')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in COMMANDS:
+        assert name in done.stdout
+
+
+def test_python_dash_m_works_and_gives_the_version() -> None:
+    done = subprocess.run([sys.executable, "-m", "vocctl", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"vocctl {__version__}"
+
+
+def test_flags_go_over_the_file_and_the_file_over_the_defaults(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(
+        '[model]\nencoder = "scratch"\nwidths = [8, 8, 8]\n[data]\nsize = 64\n[train]\nepochs = 5\nbatch = 2\n'
+    )
+    flags = ["--size", "32", "--epochs", "1", "--name", "layers", "--quiet"]
+    assert main(["train-seg", "--data", str(tiny), "--config", "run.toml", *flags]) == 0
+    written = Path("runs/seg/layers/config.toml").read_text()
+    assert "size = 32" in written  # the flag
+    assert 'encoder = "scratch"' in written  # the file
+    assert 'schedule = "cosine"' in written  # the default
+
+
+def test_train_eval_plot_from_the_command_line(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "4", "--epochs", "2", "--name", "one"]
+    assert main(["train-seg", "--data", str(tiny), *flags]) == 0
+    assert "next `vocctl eval" in capsys.readouterr().out
+    assert main(["eval", "one", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["photos"] == 4
+    assert set(scores["scores"]["absent"]) >= {"train", "sofa"}  # the tiny photos hold classes 1 and 2 alone
+    assert main(["eval", "one"]) == 0
+    assert "border (255) left out" in capsys.readouterr().out
+    assert main(["plot", "one"]) == 0
+    drawn = capsys.readouterr().out.split()
+    assert [Path(path).name for path in drawn] == ["curves.png", "best-tiny-val.png", "worst-tiny-val.png"]
+    assert all(Path(path).stat().st_size > 5000 for path in drawn)

@@ -1,0 +1,58 @@
+"""What every test may use: a tiny data set in the devkit's layout, a cache of its own, the shared photos."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vocctl.data.photos import write_mask
+from vocctl.torchvision_ops import declare_missing_ops
+
+declare_missing_ops()  # torchmetrics and smp bring torchvision along
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOCCTL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real photos beside the project."""
+    if not (SHARED / "voc-objects").is_dir():
+        pytest.skip("../shared with its VOC photos is not here")
+    return SHARED
+
+
+def draw_tiny(root: Path, *, train: int = 8, val: int = 4, side: int = 32) -> Path:
+    """A devkit of side x side photos: a square of class 1 or 2 in its own colour on grey, with a border of 255."""
+    devkit = root / "VOCdevkit" / "VOC2009"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (devkit / folder).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    ids = [f"tiny_{number:03d}" for number in range(train + val)]
+    for number, image_id in enumerate(ids):
+        label = 1 + number % 2
+        image = np.full((side, side, 3), 128, np.uint8)
+        mask = np.zeros((side, side), np.uint8)
+        top, left = generator.integers(2, side // 3, 2)
+        mask[top - 1 : top + side // 2 + 1, left - 1 : left + side // 2 + 1] = 255
+        mask[top : top + side // 2, left : left + side // 2] = label
+        image[mask == label] = (220, 40, 40) if label == 1 else (40, 40, 220)
+        Image.fromarray(image).save(devkit / "JPEGImages" / f"{image_id}.jpg", quality=95)
+        write_mask(devkit / "SegmentationClass" / f"{image_id}.png", mask)
+    lists = {"train": ids[:train], "val": ids[train:], "trainval": ids}
+    for split, listed in lists.items():
+        (devkit / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(listed) + "\n")
+    return root
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return draw_tiny(tmp_path / "tiny")

@@ -1,0 +1,121 @@
+"""The presets: what they may do to a mask, and that a seed decides the draw."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vocctl.config import PRESETS
+from vocctl.data.augment import augmented, preset
+from vocctl.labels import IGNORE
+
+OFFLINE = """
+import os, socket
+tried = []
+def refuse(*args, **kwargs):
+    tried.append(args)
+    raise OSError("no network here")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+os.environ.pop("NO_ALBUMENTATIONS_UPDATE", None)
+import vocctl.data.augment
+assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "1"
+assert tried == [], tried
+"""
+
+
+def pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A photo whose pixels are ten times their label, and the mask: stripes of 3 and 9 on 0."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, width // 4 : width // 2] = 3
+    mask[height // 2 :, width // 2 :] = 9
+    return np.repeat(10 * mask[:, :, None], 3, axis=2), mask
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("shape", [(96, 64), (64, 96), (64, 64), (64, 256), (20, 30)])
+def test_every_preset_gives_squares_of_its_size(name, shape):
+    image, mask = augmented(preset(name, 64), *pair(*shape), seed=1)
+    assert (image.shape, image.dtype) == ((64, 64, 3), np.uint8)
+    assert (mask.shape, mask.dtype) == ((64, 64), np.uint8)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_preset_invents_a_label(name):
+    transform = preset(name, 64)
+    seen = set()
+    for seed in range(40):
+        seen |= set(np.unique(augmented(transform, *pair(90, 120), seed)[1]).tolist())
+    assert seen <= {0, 3, 9, IGNORE}  # between 0 and 3 and 9 lie others, were masks blended
+    assert {0, 3, 9} <= seen
+
+
+def test_none_shows_the_whole_photo_and_pads_with_void():
+    image, mask = augmented(preset("none", 64), *pair(64, 128), seed=0)
+    # 64 x 128 shrinks to 32 x 64; 16 rows above and 16 below are not in the photo
+    assert (mask[:16] == IGNORE).all()
+    assert (mask[-16:] == IGNORE).all()
+    assert not (mask[16:48] == IGNORE).any()
+    assert np.array_equal(mask[16:48], pair(64, 128)[1][::2, ::2])
+    assert (image[:16] == 0).all()
+
+
+def test_strong_pads_with_void_what_it_turns_in():
+    transform = preset("strong", 64)
+    full = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64), 5, np.uint8)
+    found = [np.unique(augmented(transform, *full, seed)[1]).tolist() for seed in range(40)]
+    assert all(set(labels) <= {5, IGNORE} for labels in found)
+    assert [5, IGNORE] in found
+
+
+def test_light_never_leaves_the_photo():
+    transform = preset("light", 64)
+    full = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64), 5, np.uint8)
+    assert all((augmented(transform, *full, seed)[1] == 5).all() for seed in range(20))
+
+
+def test_photo_and_mask_move_together():
+    transform = preset("light", 64)
+    for seed in range(20):
+        image, mask = pair(80, 80)
+        image[...] = 100 + 10 * np.minimum(mask, 9)[:, :, None]  # 100, 130, 190: an order that mild colour keeps
+        image, mask = augmented(transform, image, mask, seed)
+        means = [image[mask == label].mean() for label in (0, 3, 9) if (mask == label).sum() > 50]
+        assert means == sorted(means), seed
+
+
+@pytest.mark.parametrize("name", ["light", "strong"])
+def test_the_seed_alone_decides_the_draw(name):
+    transform, other = preset(name, 64), preset(name, 64)
+    generator = np.random.default_rng(0)
+    photo = generator.integers(0, 256, (80, 80, 3), np.uint8), generator.integers(0, 21, (80, 80)).astype(np.uint8)
+    draws = [augmented(transform, *photo, seed)[0] for seed in (7, 2**62 + 5, 8)]
+    np.random.seed(3)  # no global generator has a word in it
+    assert np.array_equal(augmented(other, *photo, 2**62 + 5)[0], draws[1])
+    assert np.array_equal(augmented(other, *photo, 7)[0], draws[0])
+    assert not np.array_equal(draws[0], draws[2])
+
+
+def test_none_draws_nothing():
+    photo = pair(80, 50)
+    first, second = (augmented(preset("none", 64), *photo, seed)[0] for seed in (1, 2))
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_came_in_is_left_alone(name):
+    image, mask = pair(80, 80)
+    image.flags.writeable = mask.flags.writeable = False  # as the cache's map is
+    augmented(preset(name, 64), image, mask, seed=1)
+    assert np.array_equal(mask, pair(80, 80)[1])
+
+
+def test_no_setting_is_one_that_albumentations_ignores(recwarn):
+    for name in PRESETS:
+        preset(name, 64)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_importing_it_asks_no_network():
+    done = subprocess.run([sys.executable, "-c", OFFLINE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,126 @@
+"""The order of batches: of seed and epoch alone when training, by shape when scoring."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vocctl.data.cache import CachedSplit, cached_split
+from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
+from vocctl.data.loaders import EpochBatches, EqualShapes, scoring_loader, training_loader
+from vocctl.data.source import open_dataset
+
+
+def order(batches: EpochBatches, epoch: int, first: int = 0) -> list[list[tuple[int, int]]]:
+    batches.start_at(epoch, first)
+    return list(batches)
+
+
+def split_of(sizes: list[tuple[int, int]]) -> CachedSplit:
+    areas = [height * width for height, width in sizes]
+    starts = np.concatenate([[0], np.cumsum(areas)])
+    pixels = np.arange(3 * starts[-1]).astype(np.uint8)
+    ids = tuple(str(number) for number in range(len(sizes)))
+    return CachedSplit(Path(), ids, tuple(sizes), tuple(sizes), pixels, np.empty(0, np.uint8), starts)
+
+
+def test_an_epoch_sees_each_photo_once_but_for_the_rest():
+    batches = order(EpochBatches(10, 3, seed=0), epoch=4)
+    assert [len(batch) for batch in batches] == [3, 3, 3]  # the tenth makes no batch
+    indices = [index for batch in batches for _, index in batch]
+    assert len(set(indices)) == 9
+    assert {epoch for batch in batches for epoch, _ in batch} == {4}
+
+
+def test_the_photo_that_is_left_out_changes():
+    batches = EpochBatches(4, 3, seed=0)
+    left_out = {6 - sum(index for _, index in order(batches, epoch)[0]) for epoch in range(30)}
+    assert left_out == {0, 1, 2, 3}
+
+
+def test_the_order_is_of_seed_and_epoch_alone():
+    batches = EpochBatches(50, 5, seed=0)
+    first = order(batches, epoch=2)
+    torch.manual_seed(9)
+    order(batches, epoch=0)
+    assert order(batches, epoch=2) == first == order(EpochBatches(50, 5, seed=0), epoch=2)
+    indices = [[index for _, index in batch] for batch in first]
+    assert [[index for _, index in batch] for batch in order(batches, epoch=3)] != indices
+    assert order(EpochBatches(50, 5, seed=1), epoch=2) != first
+
+
+def test_going_on_inside_an_epoch_gives_the_rest_of_it():
+    batches = EpochBatches(50, 5, seed=0)
+    whole = order(batches, epoch=2)
+    assert len(batches) == 10
+    assert order(batches, epoch=2, first=7) == whole[7:]
+    assert len(batches) == 3
+    assert order(batches, epoch=2, first=10) == []
+
+
+def test_a_split_smaller_than_a_batch_is_one_batch():
+    batches = EpochBatches(3, 8, seed=0)
+    assert len(batches) == 1
+    assert sorted(index for _, index in order(batches, epoch=0)[0]) == [0, 1, 2]
+
+
+def test_processes_share_every_batch_equally():
+    whole = order(EpochBatches(12, 4, seed=0), epoch=1)
+    shares = [order(EpochBatches(12, 4, seed=0, rank=rank, world=2), epoch=1) for rank in (0, 1)]
+    for batch, left, right in zip(whole, *shares, strict=True):
+        assert len(left) == len(right) == 2
+        assert sorted(left + right) == sorted(batch)
+
+
+def test_batches_of_equal_shapes_in_the_order_in_which_they_occur():
+    tall, wide = (64, 32), (32, 64)
+    split = split_of([tall, wide, tall, tall, wide])
+    assert list(EqualShapes(split, 2)) == [[0, 2], [3], [1, 4]]
+    assert len(EqualShapes(split, 2)) == 3
+    assert list(EqualShapes(split, 8)) == [[0, 2, 3], [1, 4]]
+
+
+def test_the_scoring_loader_gives_every_photo_once():
+    split = split_of([(2, 4), (4, 2), (2, 4), (4, 4), (4, 2)])
+    seen = {}
+    for indices, images in scoring_loader(ScoredPhotos(split), 2, workers=0, pin=False):
+        for index, image in zip(indices.tolist(), images, strict=True):
+            seen[index] = image
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+    for index, image in seen.items():
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), split.image(index))
+
+
+@pytest.fixture
+def photos(tiny) -> TrainingPhotos:
+    return TrainingPhotos(cached_split(open_dataset(tiny), "train", 32), augment="light", size=32, seed=0)
+
+
+def read(photos: TrainingPhotos, epoch: int, first: int = 0, workers: int = 0) -> list[list[torch.Tensor]]:
+    batches = EpochBatches(len(photos), 3, seed=0)
+    loader = training_loader(photos, batches, workers=workers, pin=False)
+    batches.start_at(epoch, first)
+    return list(loader)
+
+
+def equal(left: list[list[torch.Tensor]], right: list[list[torch.Tensor]]) -> bool:
+    flat = [torch.equal(a, b) for one, two in zip(left, right, strict=True) for a, b in zip(one, two, strict=True)]
+    return all(flat)
+
+
+def test_a_training_batch(photos):
+    batches = read(photos, epoch=0)
+    assert len(batches) == 2
+    for images, targets in batches:
+        assert (images.shape, images.dtype) == ((3, 3, 32, 32), torch.uint8)
+        assert (targets.shape, targets.dtype) == ((3, 32, 32), torch.uint8)
+
+
+def test_a_resumed_epoch_gives_the_very_same_batches(photos):
+    assert equal(read(photos, epoch=1)[1:], read(photos, epoch=1, first=1))
+    assert not equal(read(photos, epoch=1), read(photos, epoch=2))
+
+
+def test_workers_change_nothing(photos):
+    assert equal(read(photos, epoch=1), read(photos, epoch=1, workers=2))

@@ -1,0 +1,68 @@
+"""timm networks as encoders."""
+
+import pytest
+import timm
+import torch
+
+from vocctl.errors import ConfigError
+from vocctl.models.encoder import TimmEncoder, is_plain_vit, refuse_unknown
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "convnext_atto"])
+def test_features_at_falling_strides_of_4_and_more(name):
+    encoder = TimmEncoder(name, "none").eval()
+    assert encoder.strides == (4, 8, 16, 32)
+    with torch.no_grad():
+        features = encoder(torch.zeros(1, 3, 64, 96))
+    assert [tuple(feature.shape) for feature in features] == [
+        (1, channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(encoder.channels, encoder.strides, strict=True)
+    ]
+
+
+def test_channels_come_first_where_the_network_puts_them_last():
+    class ChannelsLast(torch.nn.Module):
+        def __init__(self, body: torch.nn.Module) -> None:
+            super().__init__()
+            self.body = body
+
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [feature.permute(0, 2, 3, 1) for feature in self.body(images)]
+
+    encoder = TimmEncoder("resnet18", "none").eval()
+    images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = encoder(images)
+        encoder.body = ChannelsLast(encoder.body)
+        for got, due in zip(encoder(images), expected, strict=True):
+            assert torch.equal(got, due)
+            assert got.is_contiguous()
+
+
+def test_a_name_that_timm_lacks():
+    with pytest.raises(ConfigError, match="timm has no model 'resnet_18', did you mean .*resnet.*18"):
+        TimmEncoder("resnet_18", "none")
+    with pytest.raises(ConfigError, match="timm has no model"):
+        refuse_unknown("")
+    refuse_unknown("resnet18")
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_patch16_224", "vit_small_patch14_dinov2"])
+def test_a_plain_vit_has_one_stride(name):
+    assert is_plain_vit(name)
+    with pytest.raises(ConfigError, match="features at one stride alone: take --decoder dpt"):
+        TimmEncoder(name, "none")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "swin_tiny_patch4_window7_224", "mobilevitv2_050", "convnext_atto"])
+def test_networks_with_stages_are_no_plain_vits(name):
+    assert not is_plain_vit(name)
+
+
+def test_a_network_without_features(monkeypatch):
+    def none(name, **kwargs):
+        raise RuntimeError("features_only not implemented for Vision Transformer models.")
+
+    monkeypatch.setattr(timm, "create_model", none)
+    with pytest.raises(ConfigError, match="resnet18 offers no features to a decoder: take another --encoder"):
+        TimmEncoder("resnet18", "none")

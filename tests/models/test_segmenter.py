@@ -1,0 +1,143 @@
+"""A segmenter of every kind that can be asked for, and those that can't."""
+
+import pytest
+import torch
+
+from vocctl.config import DECODERS, ModelConfig
+from vocctl.errors import ConfigError, DataError
+from vocctl.models.segmenter import ARCHITECTURES, Segmenter, count_parameters
+from vocctl.models.weights import _packaged_tensors
+
+VIT = "vit_tiny_patch16_224"
+
+
+def build(**settings) -> Segmenter:
+    torch.manual_seed(0)
+    return Segmenter(ModelConfig(**{"encoder": "resnet18", "weights": "none"} | settings)).eval()
+
+
+def pixels(height: int, width: int, batch: int = 1) -> torch.Tensor:
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def parameters(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.fixture(scope="module")
+def unet() -> Segmenter:
+    return build(widths=(16, 8, 8))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 70), (1, 1), (96, 32), (31, 65)])
+def test_logits_for_each_pixel_of_any_size(unet, height, width):
+    logits = unet(pixels(height, width, batch=2))
+    assert (logits.shape, logits.dtype) == ((2, 21, height, width), torch.float32)
+    assert logits.isfinite().all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("stride", "expected"), [(1, (64, 96)), (2, (32, 48)), (3, (22, 32)), (4, (16, 24))])
+def test_logits_at_another_stride(unet, stride, expected):
+    logits = unet(pixels(64, 96), stride)
+    assert logits.shape == (1, 21, *expected)
+    if stride == 4:  # the decoder's own: nothing is interpolated
+        assert torch.equal(logits, unet.body(unet.normalize(pixels(64, 96))))
+
+
+@torch.no_grad()
+def test_photos_of_a_batch_do_not_see_each_other(unet):
+    batch = pixels(64, 64, batch=2)
+    assert torch.allclose(unet(batch)[1:], unet(batch[1:]), atol=1e-5)
+
+
+def test_every_decoder_has_an_architecture():
+    assert {"unet", *ARCHITECTURES} == set(DECODERS)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("decoder", [name for name in DECODERS if name != "dpt"])
+def test_every_decoder_over_a_cnn(decoder):
+    model = build(decoder=decoder)
+    assert model(pixels(64, 64)).shape == (1, 21, 64, 64)
+    assert model(pixels(50, 70)).shape == (1, 21, 50, 70)
+    assert 0 < parameters(model.encoder) < parameters(model)
+
+
+@torch.no_grad()
+def test_dpt_over_a_plain_vit():
+    model = build(encoder=VIT, decoder="dpt")
+    assert model.stride == 32  # an even number of patches
+    assert model(pixels(96, 64)).shape == (1, 21, 96, 64)
+    assert model(pixels(50, 40)).shape == (1, 21, 50, 40)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"encoder": VIT}, "take --decoder dpt"),
+        ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: take --decoder dpt"),
+        ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, and resnet18 is none: take another --decoder"),
+        ({"encoder": "scratch", "decoder": "fpn"}, "--encoder scratch has our U-Net as its decoder, not fpn"),
+        ({"encoder": "scratch", "decoder": "dpt"}, "--encoder scratch has our U-Net"),
+        ({"encoder": "resnet_18"}, "timm has no model 'resnet_18', did you mean"),
+        ({"encoder": "resnet_18", "decoder": "fpn"}, "timm has no model 'resnet_18'"),
+        ({"widths": (8, 8)}, "takes 3 decoder widths, deepest first; got 2"),
+    ],
+)
+def test_pairs_that_do_not_go_together(settings, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        build(**settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_library_refuses_is_one_line(monkeypatch):
+    def refuse(**settings):
+        raise ValueError("no such thing\nat line 3")
+
+    monkeypatch.setitem(ARCHITECTURES, "fpn", refuse)
+    with pytest.raises(ConfigError, match=r"fpn does not take resnet18: take another of the two \(no such thing\)"):
+        build(decoder="fpn")
+
+
+@torch.no_grad()
+def test_scratch():
+    model = build(encoder="scratch", widths=(16, 8, 8))
+    assert model(pixels(40, 64)).shape == (1, 21, 40, 64)
+    assert model.normalize(torch.full((1, 3, 1, 1), 0.5)).flatten().tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("encoder", ["scratch", "resnet18"])
+def test_without_skip_there_are_fewer_parameters(encoder):
+    config = {"encoder": encoder, "widths": (16, 8, 8)}
+    with_skip, without = build(**config), build(**config, skip=False)
+    assert parameters(without) < parameters(with_skip)
+    assert parameters(without.encoder) == parameters(with_skip.encoder)
+
+
+def test_parameters_are_counted_without_building():
+    for settings in ({"widths": (16, 8, 8)}, {"encoder": "scratch", "skip": False}, {"decoder": "fpn"}):
+        config = ModelConfig(**{"encoder": "resnet18", "weights": "none"} | settings)
+        assert count_parameters(config) == parameters(Segmenter(config))
+
+
+def test_counting_parameters_needs_no_weights():
+    assert count_parameters(ModelConfig(encoder="resnet18", weights="/no/such/file.pth")) > 11_000_000
+    with pytest.raises(DataError, match="is missing"):
+        Segmenter(ModelConfig(encoder="resnet18", weights="/no/such/file.pth"))
+
+
+@pytest.mark.parametrize("decoder", ["unet", "fpn"])
+def test_the_packaged_weights_reach_the_encoder(decoder):
+    model = Segmenter(ModelConfig(decoder=decoder))
+    body = model.encoder.body if decoder == "unet" else model.encoder.model
+    packaged = _packaged_tensors("tf_efficientnet_lite0")
+    assert all(torch.equal(tensor, packaged[name]) for name, tensor in body.state_dict().items())
+
+
+def test_gradients_reach_the_pixels(unet):
+    images = pixels(40, 40).requires_grad_()
+    unet(images).square().mean().backward()
+    assert images.grad.isfinite().all()
+    assert (images.grad != 0).any()

@@ -1,0 +1,197 @@
+"""Settings: three layers, each refusal in one line, and the way through TOML and back."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+
+import pytest
+import tomli
+import tomli_w
+
+from vocctl.config import (
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    TrainConfig,
+    TrainSegConfig,
+    as_tables,
+    closest,
+    from_tables,
+    given,
+    read_toml,
+)
+from vocctl.errors import ConfigError, DataError
+
+CHANGED = TrainSegConfig(
+    data=DataConfig(path="elsewhere", size=64, augment="strong"),
+    model=ModelConfig(encoder="resnet18", skip=False, widths=(64, 32, 16)),
+    loss=LossConfig(loss="ce", class_weights=tuple(float(n) for n in range(21))),
+    optim=OptimConfig(lr=0.5, ema=0.0),
+    train=TrainConfig(minutes=1.5, seed=7),
+)
+
+
+def test_a_field_name_occurs_once_over_all_sections():
+    config = TrainSegConfig()
+    names = [f.name for section in fields(config) for f in fields(getattr(config, section.name))]
+    assert len(names) == len(set(names)) > 25
+
+
+def test_given_puts_each_flag_into_its_section_and_skips_none():
+    config = given(TrainSegConfig(), lr=0.5, seed=3, size=64, skip=None, epochs=None)
+    assert (config.optim.lr, config.train.seed, config.data.size) == (0.5, 3, 64)
+    assert config == replace(
+        TrainSegConfig(), optim=OptimConfig(lr=0.5), train=TrainConfig(seed=3), data=DataConfig(size=64)
+    )
+
+
+def test_given_takes_false_and_zero_for_values():
+    config = given(TrainSegConfig(), skip=False, clip_norm=0.0)
+    assert config.model.skip is False
+    assert config.optim.clip_norm == 0.0
+
+
+def test_given_checks_what_it_makes():
+    with pytest.raises(ConfigError, match="batch is 1 or more, got 0"):
+        given(TrainSegConfig(), batch=0)
+
+
+def test_given_judges_two_flags_of_a_section_together():
+    with pytest.raises(ConfigError, match="--no-skip works with --decoder unet alone: fpn"):
+        given(TrainSegConfig(), decoder="fpn", skip=False)
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        TrainConfig().epochs = 3  # type: ignore[misc]
+
+
+def test_through_toml_and_back():
+    text = tomli_w.dumps(as_tables(CHANGED))
+    assert from_tables(TrainSegConfig(), tomli.loads(text), "here") == CHANGED
+    assert from_tables(CHANGED, tomli.loads(tomli_w.dumps(as_tables(TrainSegConfig()))), "here") == TrainSegConfig()
+
+
+def test_as_tables_holds_plain_values_alone():
+    tables = as_tables(CHANGED)
+    assert tables["model"]["widths"] == [64, 32, 16]
+    assert {type(value) for table in tables.values() for value in table.values()} <= {str, int, float, bool, list}
+
+
+def test_tables_lie_over_the_default():
+    config = from_tables(CHANGED, {"optim": {"lr": 1}, "model": {"widths": [8, 4]}}, "here")
+    assert config.optim == OptimConfig(lr=1.0, ema=0.0)
+    assert isinstance(config.optim.lr, float)  # an int passes for a float
+    assert config.model.widths == (8, 4)
+    assert config.data == CHANGED.data
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"optm": {}}, "r.toml: unknown key 'optm', did you mean optim?"),
+        ({"train": {"epoch": 3}}, r"r.toml \[train\]: unknown key 'epoch', did you mean epochs?"),
+        ({"train": {"zzzz": 3}}, r"r.toml \[train\]: unknown key 'zzzz'$"),
+        ({"train": 3}, r"r.toml: \[train\] is a table, got 3"),
+        ({"train": {"epochs": 3.0}}, r"r.toml \[train\]: epochs is a int, got 3.0"),
+        ({"train": {"epochs": True}}, r"epochs is a int, got True"),
+        ({"optim": {"lr": "fast"}}, "lr is a float, got 'fast'"),
+        ({"optim": {"lr": True}}, "lr is a float, got True"),
+        ({"model": {"skip": 1}}, "skip is a bool, got 1"),
+        ({"model": {"widths": 64}}, "widths is a list, got 64"),
+        ({"model": {"widths": [64, "x"]}}, "widths is a int, got 'x'"),
+        ({"data": {"path": 3}}, "path is a str, got 3"),
+        ({"data": {"size": 100}}, "size is a multiple of 32 pixels, got 100"),
+        ({"optim": {"lr": float("nan")}}, "lr is above 0, got nan"),
+    ],
+)
+def test_refused_tables(tables, message):
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")) as caught:
+        from_tables(TrainSegConfig(), tables, "r.toml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (DataConfig, {"size": 0}, "size"),
+        (DataConfig, {"size": 33}, "size"),
+        (DataConfig, {"augment": "lihgt"}, "did you mean light"),
+        (DataConfig, {"workers": -2}, "workers"),
+        (ModelConfig, {"decoder": "u-net"}, "did you mean unet"),
+        (ModelConfig, {"widths": ()}, "widths"),
+        (ModelConfig, {"widths": (64, 0)}, "widths"),
+        (ModelConfig, {"decoder": "fpn", "skip": False}, "--no-skip"),
+        (OptimConfig, {"schedule": "step"}, "schedule is one of cosine, poly, constant"),
+        (OptimConfig, {"lr": 0.0}, "lr"),
+        (OptimConfig, {"encoder_lr": -0.1}, "encoder_lr"),
+        (OptimConfig, {"weight_decay": -1.0}, "weight_decay"),
+        (OptimConfig, {"warmup": 1.0}, "warmup"),
+        (OptimConfig, {"clip_norm": -1.0}, "clip_norm"),
+        (OptimConfig, {"accumulate": 0}, "accumulate"),
+        (OptimConfig, {"ema": 1.0}, "ema"),
+        (TrainConfig, {"epochs": 0}, "epochs"),
+        (TrainConfig, {"minutes": -1.0}, "minutes"),
+        (TrainConfig, {"batch": 0}, "batch"),
+        (TrainConfig, {"eval_every": 0}, "eval_every"),
+        (TrainConfig, {"save_every": 0.0}, "save_every"),
+        (TrainConfig, {"patience": -1}, "patience"),
+        (TrainConfig, {"precision": "bf61"}, "did you mean bf16"),
+        (TrainConfig, {"monitor": "miou"}, "monitor is one of"),
+        (TrainConfig, {"seed": -1}, "seed"),
+        (TrainConfig, {"seed": 2**31}, "seed"),
+        (LossConfig, {"loss": "dise"}, "did you mean dice"),
+        (LossConfig, {"loss_stride": 0}, "loss_stride"),
+        (LossConfig, {"loss_stride": 9}, "loss_stride"),
+        (LossConfig, {"loss": "ce", "class_weights": (1.0,) * 20}, "class_weights are 21 numbers.* got 20"),
+        (LossConfig, {"loss": "ce", "class_weights": (-1.0, *(1.0,) * 20)}, "class_weights"),
+        (LossConfig, {"loss": "dice", "class_weights": (1.0,) * 21}, "dice has no use for them"),
+    ],
+)
+def test_nonsense_is_refused_at_birth(section, values, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        section(**values)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (DataConfig, {"size": 32, "workers": -1}),
+        (OptimConfig, {"warmup": 0.0, "ema": 0.0, "encoder_lr": 0.0, "clip_norm": 0.0, "weight_decay": 0.0}),
+        (TrainConfig, {"epochs": 1, "batch": 1, "seed": 2**31 - 1}),
+        (LossConfig, {"loss": "focal", "loss_stride": 8, "class_weights": (0.0, *(1.0,) * 20)}),
+    ],
+)
+def test_the_edges_are_taken(section, values):
+    assert {name: getattr(section(**values), name) for name in values} == values
+
+
+def test_read_toml(tmp_path: Path):
+    file = tmp_path / "recipe.toml"
+    file.write_text('[data]\npath = "there"\n[train]\nbatch = 2\n')
+    config = read_toml(TrainSegConfig(), file)
+    assert config == replace(TrainSegConfig(), data=DataConfig(path="there"), train=TrainConfig(batch=2))
+
+
+def test_read_toml_refuses_no_file_and_no_toml(tmp_path: Path):
+    with pytest.raises(DataError, match=r"none\.toml is missing"):
+        read_toml(TrainSegConfig(), tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    for content in (b"[data\npath = 3", b"path = \xff\xfe"):
+        broken.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"broken\.toml is not TOML") as caught:
+            read_toml(TrainSegConfig(), broken)
+        assert "\n" not in str(caught.value)
+
+
+def test_read_toml_names_the_file_of_an_unknown_key(tmp_path: Path):
+    file = tmp_path / "recipe.toml"
+    file.write_text("[optim]\nlearning_rate = 3\n")
+    with pytest.raises(ConfigError, match=r"recipe\.toml \[optim\]: unknown key 'learning_rate'"):
+        read_toml(TrainSegConfig(), file)
+
+
+def test_closest():
+    assert closest("epoch", ("epochs", "batch")) == ", did you mean epochs?"
+    assert closest("qqqq", ("epochs", "batch")) == ""

@@ -1,0 +1,92 @@
+"""Devices and precisions by name."""
+
+import contextlib
+
+import pytest
+import torch
+
+from vocctl import devices
+from vocctl.devices import autocast, device_name, keep_freed_memory, pick_device, pick_precision
+from vocctl.errors import ConfigError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def test_auto_takes_the_best_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto") == CUDA
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto") == torch.device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device("auto") == CPU
+
+
+def test_a_numbered_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == torch.device("cuda:1")
+    assert pick_device("cuda") == CUDA
+    with pytest.raises(ConfigError, match="cuda:2 is not on this machine"):
+        pick_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1", "CPU!", "cpu:1", "xpu", "meta", "vulkan"])
+def test_refused_devices(name):
+    with pytest.raises(ConfigError) as caught:
+        pick_device(name)
+    assert "\n" not in str(caught.value)
+    assert "cpu" in str(caught.value)
+
+
+def test_a_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match="cuda is not on this machine: take --device auto or cpu"):
+        pick_device("cuda")
+
+
+def test_precision_by_name():
+    assert pick_precision("fp32", CPU) == "fp32"
+    assert pick_precision("bf16", CPU) == "bf16"
+    assert pick_precision("fp16", CUDA) == "fp16"
+    with pytest.raises(ConfigError, match="fp16 is for GPUs"):
+        pick_precision("fp16", CPU)
+
+
+@pytest.mark.parametrize(("has", "picked"), [(True, "bf16"), (False, "fp32")])
+def test_auto_precision_is_bf16_where_the_hardware_has_it(monkeypatch, has, picked):
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: has)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has)
+    assert pick_precision("auto", CPU) == picked
+    assert pick_precision("auto", CUDA) == picked
+    assert pick_precision("auto", torch.device("mps")) == "fp32"
+
+
+def test_autocast_on_a_cpu():
+    left = torch.ones(2, 2)
+    with autocast(CPU, "bf16"):
+        assert (left @ left).dtype == torch.bfloat16
+    with autocast(CPU, "fp32"):
+        assert (left @ left).dtype == torch.float32
+    assert isinstance(autocast(CPU, "fp32"), contextlib.nullcontext)
+
+
+def test_device_name_says_how_many_threads():
+    assert device_name(CPU) == f"cpu, {torch.get_num_threads()} threads"
+
+
+def test_keep_freed_memory_asks_glibc_alone(monkeypatch):
+    asked = []
+
+    class Libc:
+        def __init__(self, name):
+            self.mallopt = lambda option, value: asked.append((option, value))
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", Libc)
+    monkeypatch.setattr(devices.sys, "platform", "darwin")
+    keep_freed_memory()
+    assert asked == []
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    keep_freed_memory()
+    assert asked == [(-4, 0), (-1, 2**31 - 1)]
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: object())  # musl has no mallopt
+    keep_freed_memory()
