@@ -1,0 +1,107 @@
+"""What a tutorial would have you train, for so many seconds, scored as we score: the other side of docs/results.md.
+
+smp.Unet with the same encoder and ImageNet weights, 160 px, Adam 5e-4, batch 16, flip, affine and jitter, fp32,
+cross-entropy. Photos decode and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
+final weights are scored at the photos' own size with one confusion matrix, as `vocctl eval` does.
+
+python tests/benchmarks/tutorial_segmentation.py DATA SECONDS [SEED]
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from vocctl.data.augment import A, cv2
+from vocctl.torchvision_ops import declare_missing_ops
+
+declare_missing_ops()
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from vocctl.data.source import open_dataset
+from vocctl.labels import IGNORE, NUM_SEG_CLASSES
+from vocctl.metrics.confusion import confusion_matrix, seg_scores
+from vocctl.models.weights import load_encoder, pixel_statistics
+
+SIZE, BATCH, RATE = 160, 16, 5e-4
+ENCODER = "tf_efficientnet_lite0"
+
+
+class Photos(Dataset):
+    """Everything resized to a square first, as tutorials do, and kept in memory."""
+
+    def __init__(self, root: Path) -> None:
+        source = open_dataset(root)
+        mean, std = pixel_statistics(ENCODER)
+        resize = A.Resize(SIZE, SIZE)
+        self.pairs = []
+        for image_id in source.ids("train"):
+            small = resize(image=source.image(image_id), mask=source.mask(image_id))
+            self.pairs.append((small["image"], small["mask"]))
+        self.transform = A.Compose(
+            [
+                A.HorizontalFlip(p=0.5),
+                A.Affine(rotate=(-15, 15), scale=(0.8, 1.2), p=0.5, fill_mask=IGNORE),
+                A.ColorJitter(p=0.5),
+                A.Normalize(mean, std),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image, mask = self.pairs[index]
+        out = self.transform(image=image, mask=mask)
+        return torch.from_numpy(out["image"].transpose(2, 0, 1).copy()), torch.from_numpy(out["mask"]).long()
+
+
+def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
+    """The model, how many images it saw, and the time it took."""
+    model = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, classes=NUM_SEG_CLASSES)
+    load_encoder(model.encoder.model, ENCODER, "auto")
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    loss_fn = torch.nn.CrossEntropyLoss(ignore_index=IGNORE)
+    loader = DataLoader(Photos(root), batch_size=BATCH, shuffle=True, drop_last=True)
+    seen, began = 0, time.perf_counter()
+    while True:
+        for images, masks in loader:
+            loss = loss_fn(model(images), masks)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            seen += len(images)
+            if (spent := time.perf_counter() - began) >= seconds:
+                return model, seen, spent
+
+
+@torch.inference_mode()
+def score(model: torch.nn.Module, root: Path) -> float:
+    """Mean IoU on val at the photos' own size, over the classes that the truth holds."""
+    source = open_dataset(root)
+    mean, std = (np.array(value, np.float32) for value in pixel_statistics(ENCODER))
+    model.eval()
+    confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
+    for image_id in source.ids("val"):
+        image, mask = source.image(image_id), source.mask(image_id)
+        small = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        logits = model(torch.from_numpy(((small - mean) / std).transpose(2, 0, 1).copy())[None])
+        logits = torch.nn.functional.interpolate(logits, size=mask.shape, mode="bilinear", align_corners=False)
+        confusion += confusion_matrix(logits[0].argmax(0), torch.from_numpy(mask.copy()))
+    return seg_scores(confusion).mean_iou
+
+
+def main() -> None:
+    root, seconds, seed = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    model, seen, spent = train(root, seconds)
+    mean_iou = score(model, root)
+    print(f"tutorial recipe, {root.name}, seed {seed}: mean IoU {mean_iou:.4f} after {spent:.0f} s, {seen / spent:.1f} images/s")
+
+
+if __name__ == "__main__":
+    main()
