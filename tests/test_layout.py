@@ -61,9 +61,7 @@ def where(path: Path, line: int) -> str:
 
 
 def imports_within() -> list[tuple[str, str, str]]:
-    return [
-        (top(module_of(path)), top(there), where(path, line)) for path in FILES for there, line in imports_of(path)
-    ]
+    return [(top(module_of(path)), top(there), where(path, line)) for path in FILES for there, line in imports_of(path)]
 
 
 @pytest.mark.parametrize(("here", "there", "line"), imports_within())

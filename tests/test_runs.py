@@ -78,9 +78,9 @@ def test_found_by_path_and_by_name(run, tmp_path):
 
 
 def test_no_such_run_names_the_closest(run, tmp_path):
-    with pytest.raises(DataError, match="no run fist: did you mean first?"):
+    with pytest.raises(DataError, match=r"no run fist: did you mean first\?"):
         find_run("fist", "train-seg", tmp_path / "runs")
-    with pytest.raises(DataError, match="no run 0000: .*/ holds 1 runs"):
+    with pytest.raises(DataError, match=r"no run 0000: .*/ holds 1 runs"):
         find_run("0000", "train-seg", tmp_path / "runs")
     with pytest.raises(DataError, match="holds 0 runs"):
         find_run("first", "train-seg", tmp_path / "none")
@@ -99,7 +99,7 @@ def test_a_run_of_another_task(run):
 def test_a_broken_run_json(run):
     for content in (b"{", b"\xff\xfe\x00"):
         (run.path / "run.json").write_bytes(content)
-        with pytest.raises(DataError, match="no run.json that can be read"):
+        with pytest.raises(DataError, match=r"no run\.json that can be read"):
             find_run(str(run.path), "train-seg")
 
 

@@ -13,6 +13,7 @@ import os
 import platform
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -41,7 +42,8 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise RunError(f"{path} can't be written: {error.strerror}; free space or choose another folder") from error
 
 
@@ -104,7 +106,8 @@ class RunFolder:
             save_file(tensors, part, metadata=about)
             part.replace(path)
         except (OSError, SafetensorError) as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             raise RunError(
                 f"{path} can't be written: {error}; free space, then go on with --resume {self.path}"
             ) from error

@@ -135,7 +135,13 @@ def test_arrays_of_another_kind(tmp_path, array, dims, message):
 def test_arrays_that_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.npy"
     assert "is missing" in refused(read_array, path, dims=2)
-    for content in (b"", b"PK\x03\x04zip", b"\x80\x04pickle", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x10\x00{'descr': '|u1', "):
+    for content in (
+        b"",
+        b"PK\x03\x04zip",
+        b"\x80\x04pickle",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\x00\x10\x00{'descr': '|u1', ",
+    ):
         path.write_bytes(content)
         assert "npy" in refused(read_array, path, dims=2)
     np.save(path, np.zeros((40, 40), np.uint8))

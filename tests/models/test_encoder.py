@@ -40,7 +40,7 @@ def test_channels_come_first_where_the_network_puts_them_last():
 
 
 def test_a_name_that_timm_lacks():
-    with pytest.raises(ConfigError, match="timm has no model 'resnet_18', did you mean .*resnet.*18"):
+    with pytest.raises(ConfigError, match=r"timm has no model 'resnet_18', did you mean .*resnet.*18"):
         TimmEncoder("resnet_18", "none")
     with pytest.raises(ConfigError, match="timm has no model"):
         refuse_unknown("")

@@ -1,5 +1,7 @@
 """The plain encoder."""
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -27,7 +29,7 @@ def test_each_stage_sees_the_one_before():
 def test_parameter_count_by_hand():
     # a stage from a to b channels: 9ab + 9bb weights and two batch norms of 2b
     widths = (3, 32, 64, 128, 256, 256)
-    expected = sum(9 * a * b + 9 * b * b + 4 * b for a, b in zip(widths, widths[1:], strict=False))
+    expected = sum(9 * a * b + 9 * b * b + 4 * b for a, b in itertools.pairwise(widths))
     assert sum(parameter.numel() for parameter in ScratchEncoder().parameters()) == expected
 
 

@@ -68,9 +68,14 @@ def test_every_decoder_over_a_cnn(decoder):
 @torch.no_grad()
 def test_dpt_over_a_plain_vit():
     model = build(encoder=VIT, decoder="dpt")
-    assert model.stride == 32  # an even number of patches
     assert model(pixels(96, 64)).shape == (1, 21, 96, 64)
-    assert model(pixels(50, 40)).shape == (1, 21, 50, 40)
+    assert model(pixels(50, 40)).shape == (1, 21, 50, 40)  # 4 x 3 patches of 16 pixels would not do
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("encoder", ["vit_small_patch8_224", "vit_small_patch32_224"])
+def test_dpt_over_patches_of_another_size(encoder):
+    assert build(encoder=encoder, decoder="dpt")(pixels(72, 40)).shape == (1, 21, 72, 40)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +84,10 @@ def test_dpt_over_a_plain_vit():
         ({"encoder": VIT}, "take --decoder dpt"),
         ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: take --decoder dpt"),
         ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, and resnet18 is none: take another --decoder"),
+        (
+            {"encoder": "vit_small_patch14_dinov2", "decoder": "dpt"},
+            "dpt takes a ViT with patches of 8, 16 or 32 pixels, vit_small_patch14_dinov2 has 14: take another",
+        ),
         ({"encoder": "scratch", "decoder": "fpn"}, "--encoder scratch has our U-Net as its decoder, not fpn"),
         ({"encoder": "scratch", "decoder": "dpt"}, "--encoder scratch has our U-Net"),
         ({"encoder": "resnet_18"}, "timm has no model 'resnet_18', did you mean"),

@@ -138,8 +138,19 @@ def test_a_pth_file_that_holds_other_things(tmp_path, held):
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 @pytest.mark.parametrize(
-    "content", [b"", b"text", b"PK\x03\x04", b"\x80\x02.", b"\x80\x04\x95" + b"\xff" * 20, bytes(range(256)), b"(", b"0", b"c\n\n."]
-)  # fmt: skip
+    "content",
+    [
+        b"",
+        b"text",
+        b"PK\x03\x04",
+        b"\x80\x02.",
+        b"\x80\x04\x95" + b"\xff" * 20,
+        bytes(range(256)),
+        b"(",
+        b"0",
+        b"c\n\n.",
+    ],
+)
 def test_files_that_are_no_weights(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match="holds no plain tensors") as caught:

@@ -186,7 +186,8 @@ def seg_scores(result: EvalResult) -> None:
     )
     absent = f": {len(scores.absent)} here ({', '.join(scores.absent)})" if scores.absent else ", none here"
     out.print(
-        f"A class without truth is left out of the means{absent}. - stands for neither truth nor prediction.", style="dim"
+        f"A class without truth is left out of the means{absent}. - stands for neither truth nor prediction.",
+        style="dim",
     )
     out.print(f"{result.folder}: scores.json, confusion.csv, labels/", markup=False)
 

@@ -46,7 +46,7 @@ class UNet(nn.Module):
 class Segmenter(nn.Module):
     """images (B, 3, H, W) in [0, 1], any H and W, to logits (B, 21, H, W) float32.
 
-    Sides that the body's stride does not divide are stretched up to the next multiple, and the logits shrunk back.
+    Sides that 32 does not divide are stretched up to the next multiple, and the logits shrunk back.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -57,7 +57,7 @@ class Segmenter(nn.Module):
             refuse_unknown(config.encoder)
             self.normalize = Normalize(*pixel_statistics(config.encoder))
         self.body = UNet(config) if config.decoder == "unet" else _from_library(config)
-        self.stride = 2 * _patch_size(self.body) if config.decoder == "dpt" else 32  # dpt halves the patches' grid once
+        self.stride = 32
 
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
         """stride: pixels from one logit to the next; 1 gives one for each pixel, (B, 21, H / stride, W / stride)."""
@@ -100,6 +100,10 @@ def _from_library(config: ModelConfig) -> nn.Module:
         raise ConfigError(
             f"{config.decoder} does not take {config.encoder}: take another of the two ({reason})"
         ) from error
+    if plain_vit and 32 % (patch := _patch_size(body)) != 0:  # dpt's features lie at strides 4 to 32
+        raise ConfigError(
+            f"dpt takes a ViT with patches of 8, 16 or 32 pixels, {config.encoder} has {patch}: take another"
+        )
     load_encoder(body.encoder.model, config.encoder, config.weights)
     return body
 

@@ -34,7 +34,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file makes torch's reader raise almost anything: IndexError, struct.error, ...
+    except Exception as error:  # on a broken file torch's reader raises IndexError, struct.error and many more
         reason = str(error).split("\n")[0][:120]
         raise DataError(f"{path} holds no plain tensors: save it as .safetensors ({reason})") from error
     for key in ("state_dict", "model"):
@@ -90,7 +90,7 @@ def _hub_tensors(encoder: str) -> dict[str, Tensor]:
 def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
     """Copy what has the same name and shape. At least nine tenths of the encoder must be found."""
     own = features.state_dict()
-    flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}  # timm's extractors say stem_0, layers_1
+    flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}  # extractors say stem_0 for stem.0
     found = {}
     for name in own:
         plain = name.removeprefix("model.").replace(".", "_")

@@ -1,7 +1,7 @@
 """One quiet look for every figure, readable in print and for the colour-blind; and figures written whole."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import matplotlib as mpl
@@ -33,7 +33,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
         figure.savefig(part, format=path.suffix[1:], dpi=130, bbox_inches="tight", metadata={"Software": "vocctl"})
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise RunError(f"{path} can't be written: {error.strerror}; free space or mend the folder's rights") from error
     finally:
         plt.close(figure)

@@ -5,6 +5,7 @@ name and renamed, so that a killed run leaves the state before or this one; the 
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str])
         )
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(
             f"{path} can't be written: {reason}; free space, then go on with --resume {path.parents[1]}"

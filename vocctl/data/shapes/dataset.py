@@ -6,7 +6,11 @@ Nothing lies under the final name before all is written.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -15,10 +19,11 @@ from PIL import Image
 
 from vocctl.data.shapes.annotation import annotation, presence
 from vocctl.data.shapes.scene import Drawing, DrawnObject, draw_scene
-from vocctl.errors import ConfigError, DataError
+from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.labels import CLASSES, FLAT_PALETTE
 
 JPEG_QUALITY = 92
+WORTH_PROCESSES = 100  # pictures from which on starting processes pays
 FOLDERS = (
     "JPEGImages",
     "SegmentationClass",
@@ -34,7 +39,7 @@ def draw_dataset(
 ) -> None:
     """Draws train + val pictures under root. on_image(done, total) is called after each.
 
-    Raises DataError: root is there already; ConfigError: a negative seed or an empty split.
+    Raises DataError: root is there already; ConfigError: a negative seed or an empty split; RunError: no space left.
     """
     if seed < 0 or train < 1 or val < 1:
         raise ConfigError(f"seed must be 0 or more, train and val 1 or more, got {seed}, {train} and {val}")
@@ -45,21 +50,43 @@ def draw_dataset(
     if part.exists():  # left by a draw that was killed
         shutil.rmtree(part)
     devkit = part / "VOCdevkit" / "VOC2009"
-    for folder in FOLDERS:
-        (devkit / folder).mkdir(parents=True)
+    try:
+        for folder in FOLDERS:
+            (devkit / folder).mkdir(parents=True)
+        drawn = _draw_all(devkit, seed, train + val, on_image)
+        names = list(drawn)
+        for split, members in (("train", names[:train]), ("val", names[train:]), ("trainval", names)):
+            _write_lists(devkit, split, {name: drawn[name] for name in members})
+        part.rename(root)
+    except OSError as error:
+        raise RunError(f"{root} can't be written: {error.strerror}; free space or choose another folder") from error
+
+
+def _draw_all(
+    devkit: Path, seed: int, total: int, on_image: Callable[[int, int], None] | None
+) -> dict[str, tuple[DrawnObject, ...]]:
+    """Every picture written, by as many processes as there are cores; the objects by the picture's name, in order."""
     drawn: dict[str, tuple[DrawnObject, ...]] = {}
-    total = train + val
-    for k in range(total):
-        name = f"shapes_{k + 1:06d}"
-        picture = draw_picture(seed, k)
-        _write_picture(devkit, name, picture)
-        drawn[name] = picture.objects
-        if on_image is not None:
-            on_image(k + 1, total)
-    names = list(drawn)
-    for split, members in (("train", names[:train]), ("val", names[train:]), ("trainval", names)):
-        _write_lists(devkit, split, {name: drawn[name] for name in members})
-    part.rename(root)
+    draw = partial(_draw_and_write, devkit, seed)
+    with ExitStack() as stack:
+        if total < WORTH_PROCESSES:
+            pictures: Iterable[tuple[str, tuple[DrawnObject, ...]]] = map(draw, range(total))
+        else:
+            pictures = stack.enter_context(ProcessPoolExecutor(mp_context=get_context("spawn"))).map(
+                draw, range(total), chunksize=10
+            )
+        for name, objects in pictures:
+            drawn[name] = objects
+            if on_image is not None:
+                on_image(len(drawn), total)
+    return drawn
+
+
+def _draw_and_write(devkit: Path, seed: int, k: int) -> tuple[str, tuple[DrawnObject, ...]]:
+    name = f"shapes_{k + 1:06d}"
+    picture = draw_picture(seed, k)
+    _write_picture(devkit, name, picture)
+    return name, picture.objects
 
 
 def draw_picture(seed: int, k: int) -> Drawing:

@@ -1,0 +1,94 @@
+"""Label maps at the photos' own size."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vocctl.inference.predict import predict_labels, predict_probs
+
+CPU = torch.device("cpu")
+
+
+class Brightest(nn.Module):
+    """Logits are the pixels: a pixel's class is its strongest channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+        self.matrix = nn.Parameter(torch.eye(3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert not self.training
+        self.seen.append(images)
+        return (self.matrix @ images.flatten(2)).reshape(images.shape)
+
+
+def photo(labels: list[list[int]]) -> Tensor:
+    """(1, 3, H, W) uint8 whose channel of the label is 255."""
+    return 255 * nn.functional.one_hot(torch.tensor(labels), 3).movedim(-1, 0)[None].to(torch.uint8)
+
+
+def probs_of(batches, precision: str = "fp32", tta: str = "none", model: nn.Module | None = None):
+    return predict_probs(model or Brightest().train(), batches, device=CPU, precision=precision, tta=tta)
+
+
+def test_pixels_are_in_0_to_1_and_probabilities_come_out():
+    model = Brightest()
+    ((indices, probs),) = probs_of([(torch.tensor([4]), photo([[0, 2]]))], model=model)
+    assert model.seen[0].dtype == torch.float32
+    assert (model.seen[0].min(), model.seen[0].max()) == (0, 1)
+    assert indices.tolist() == [4]
+    # logits 1, 0, 0: e / (e + 2)
+    assert probs[0, :, 0, 0].tolist() == pytest.approx([np.e / (np.e + 2), 1 / (np.e + 2), 1 / (np.e + 2)])
+    assert not probs.requires_grad
+
+
+def test_under_bf16_probabilities_are_float32():
+    model = Brightest()
+    ((_, probs),) = probs_of([(torch.tensor([0]), photo([[0, 2]]))], precision="bf16", model=model)
+    assert probs.dtype == torch.float32
+    assert probs.sum(dim=1).flatten().tolist() == pytest.approx([1, 1])
+
+
+def test_labels_are_the_largest_and_go_by_index():
+    batches = [(torch.tensor([2]), photo([[0, 1], [2, 0]])), (torch.tensor([0]), photo([[1, 1]]))]
+    found = dict(predict_labels(probs_of(batches), [(1, 2), (9, 9), (2, 2)]))
+    assert sorted(found) == [0, 2]
+    assert found[2].tolist() == [[0, 1], [2, 0]]
+    assert found[0].tolist() == [[1, 1]]
+    assert found[0].dtype == np.uint8
+
+
+def test_labels_come_at_each_photos_own_size():
+    images = torch.cat([photo([[0, 0, 1, 1]] * 2), photo([[2, 2, 2, 2]] * 2)])
+    found = dict(predict_labels(probs_of([(torch.tensor([0, 1]), images)]), [(4, 8), (3, 5)]))
+    assert found[0].tolist() == [[0] * 4 + [1] * 4] * 4
+    assert found[1].shape == (3, 5)
+    assert (found[1] == 2).all()
+
+
+def test_probabilities_are_upsampled_not_labels():
+    # two pixels, (.6, .4, 0) and (0, .4, .6): halfway between them class 1 is the largest, though it wins neither
+    probs = torch.tensor([[0.6, 0.4, 0.0], [0.0, 0.4, 0.6]]).T.reshape(1, 3, 1, 2)
+    ((_, labels),) = predict_labels([(torch.tensor([0]), probs)], [(1, 10)])
+    assert labels[0, 0] == 0
+    assert labels[0, -1] == 2
+    assert 1 in labels[0, 4:6]
+
+
+def test_flip_of_a_model_that_turns_with_the_photo_is_the_same():
+    batches = [(torch.tensor([0]), photo([[0, 1, 2, 2]]))]
+    ((_, plain),), ((_, flipped),) = probs_of(batches), probs_of(batches, tta="flip")
+    assert torch.allclose(plain, flipped)
+
+
+def test_each_photo_is_told_of():
+    told = []
+    images = torch.cat([photo([[0, 1]])] * 3)
+    list(
+        predict_labels(
+            probs_of([(torch.tensor([2, 0, 1]), images)]), [(1, 2)] * 3, lambda done, total: told.append((done, total))
+        )
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
