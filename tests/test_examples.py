@@ -24,7 +24,11 @@ def test_a_recipe_trains(recipe: Path, tiny: Path, tmp_path: Path) -> None:
 
 def test_the_python_script_prints_its_scores(tiny: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "train_from_python.py"), str(tiny), "1"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, str(EXAMPLES / "train_from_python.py"), str(tiny), "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "mean IoU" in done.stdout

@@ -45,7 +45,8 @@ class DataConfig:
     path: str = "data/voc2009"  # a VOC devkit tree of any year, or the competition's .npy layout
     train_split: str = "train"
     val_split: str = "val"
-    size: int = 224  # pixels: side of a training crop, and the shorter side of a photo that is scored
+    size: int = 160  # pixels: side of a training crop, and the shorter side of a photo that is scored
+    size_from: int = 96  # pixels: crops grow from this side to size while the run goes on; 0, size or more: they don't
     augment: str = "light"
     workers: int = -1  # processes that augment; -1: none on a CPU (they would take its cores), up to 8 beside a GPU
     cache_dir: str = ""  # decoded photos; empty: the user's cache folder (see data/cache.py)
@@ -53,6 +54,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         _choose("augment", self.augment, PRESETS)
         _demand(self.size >= 32 and self.size % 32 == 0, f"size is a multiple of 32 pixels, got {self.size}")
+        _demand(
+            self.size_from >= 0 and self.size_from % 32 == 0,
+            f"size_from is 0 (off) or a multiple of 32 pixels, got {self.size_from}",
+        )
         _demand(self.workers >= -1, f"workers is -1 (auto), 0 or more, got {self.workers}")
 
 
@@ -176,7 +181,10 @@ def from_tables(default: Config, tables: Mapping[str, Any], where: str) -> Confi
             changed[key] = from_tables(current, value, f"{where} [{key}]")
         else:
             changed[key] = _typed(f"{where}: {key}", value, hints[key])
-    return replace(default, **changed)  # type: ignore[type-var]
+    try:
+        return replace(default, **changed)  # type: ignore[type-var]
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def read_toml(default: Config, path: Path) -> Config:
@@ -192,6 +200,9 @@ def read_toml(default: Config, path: Path) -> Config:
 
 def given(config: Config, **flags: Any) -> Config:
     """config with each flag that is not None put into the section that has a field of that name."""
+    known = {f.name for section in fields(config) for f in fields(getattr(config, section.name))}  # type: ignore[arg-type]
+    if strange := flags.keys() - known:
+        raise TypeError(f"no section of {type(config).__name__} has a field {', '.join(sorted(strange))}")
     changed: dict[str, Any] = {}
     for section in fields(config):  # type: ignore[arg-type]
         current = getattr(config, section.name)

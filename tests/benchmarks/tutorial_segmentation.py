@@ -100,7 +100,10 @@ def main() -> None:
     np.random.seed(seed)
     model, seen, spent = train(root, seconds)
     mean_iou = score(model, root)
-    print(f"tutorial recipe, {root.name}, seed {seed}: mean IoU {mean_iou:.4f} after {spent:.0f} s, {seen / spent:.1f} images/s")
+    speed = seen / spent
+    print(
+        f"tutorial recipe, {root.name}, seed {seed}: mean IoU {mean_iou:.4f} after {spent:.0f} s, {speed:.1f} images/s"
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def test_python_dash_m_works_and_gives_the_version() -> None:
     assert done.stdout.strip() == f"vocctl {__version__}"
 
 
-def test_flags_go_over_the_file_and_the_file_over_the_defaults(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_go_over_the_file_and_the_file_over_the_defaults(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.toml").write_text(
         '[model]\nencoder = "scratch"\nwidths = [8, 8, 8]\n[data]\nsize = 64\n[train]\nepochs = 5\nbatch = 2\n'
@@ -44,7 +46,20 @@ def test_train_eval_plot_from_the_command_line(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "4", "--epochs", "2", "--name", "one"]
+    flags = [
+        "--encoder",
+        "scratch",
+        "--widths",
+        "8,8,8",
+        "--size",
+        "32",
+        "--batch",
+        "4",
+        "--epochs",
+        "2",
+        "--name",
+        "one",
+    ]
     assert main(["train-seg", "--data", str(tiny), *flags]) == 0
     assert "next `vocctl eval" in capsys.readouterr().out
     assert main(["eval", "one", "--json"]) == 0

@@ -109,12 +109,20 @@ def tar_of(path: Path, name: str) -> Path:
 
 def test_an_archive_with_the_wrong_md5(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "voc.tar", "VOCdevkit/VOC2009/x")
-    fails(capsys, ["download", "voc2009", "--archive", str(archive), "--quiet"], 3, "md5", "a3e00b113cfcfebf17e343f59da3caa1")
+    fails(
+        capsys,
+        ["download", "voc2009", "--archive", str(archive), "--quiet"],
+        3,
+        "md5",
+        "a3e00b113cfcfebf17e343f59da3caa1",
+    )
     assert archive.exists()  # the user's file is never deleted
     assert not Path("data/voc2009").exists()
 
 
-def test_an_archive_that_climbs_out(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_that_climbs_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(download_task, "check_md5", lambda path, md5: None)
     archive = tar_of(tmp_path / "voc.tar", "../../climbed")
     fails(capsys, ["download", "voc2009", "--archive", str(archive), "--quiet"], 3, "../../climbed")
@@ -187,7 +195,9 @@ def test_a_folder_that_is_no_run(capsys: pytest.CaptureFixture[str], tiny: Path,
     fails(capsys, [*command, "nothing"], 3, "no run nothing")
 
 
-def test_no_space_left_while_decoding(capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_left_while_decoding(
+    capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -195,7 +205,9 @@ def test_no_space_left_while_decoding(capsys: pytest.CaptureFixture[str], tiny: 
     fails(capsys, train(tiny), 1, "No space left on device", "free space")
 
 
-def test_no_space_left_while_training(capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space_left_while_training(
+    capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -207,5 +219,7 @@ def test_no_space_left_while_training(capsys: pytest.CaptureFixture[str], tiny: 
 def test_weights_of_another_model(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     assert main(train(tiny, "--name", "one")) == 0
     capsys.readouterr()
-    Path("runs/seg/one/config.toml").write_text(Path("runs/seg/one/config.toml").read_text().replace("skip = true", "skip = false"))
+    Path("runs/seg/one/config.toml").write_text(
+        Path("runs/seg/one/config.toml").read_text().replace("skip = true", "skip = false")
+    )
     fails(capsys, ["eval", "one", "--quiet"], 3, "best.safetensors does not fit")

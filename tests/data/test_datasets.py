@@ -15,7 +15,7 @@ def split(tiny) -> CachedSplit:
 
 
 def training(split: CachedSplit, augment: str = "light", seed: int = 0) -> TrainingPhotos:
-    return TrainingPhotos(split, augment=augment, size=32, seed=seed)
+    return TrainingPhotos(split, augment=augment, seed=seed)
 
 
 def same(left: tuple[torch.Tensor, torch.Tensor], right: tuple[torch.Tensor, torch.Tensor]) -> bool:
@@ -24,26 +24,26 @@ def same(left: tuple[torch.Tensor, torch.Tensor], right: tuple[torch.Tensor, tor
 
 def test_a_training_sample(split):
     photos = training(split)
-    image, mask = photos[0, 3]
+    image, mask = photos[0, 3, 32]
     assert (image.shape, image.dtype) == ((3, 32, 32), torch.uint8)
     assert (mask.shape, mask.dtype) == ((32, 32), torch.uint8)
     assert len(photos) == 8
 
 
 def test_without_augmentation_it_is_the_photo(split):
-    image, mask = training(split, "none")[5, 3]
+    image, mask = training(split, "none")[5, 3, 32]
     assert np.array_equal(image.permute(1, 2, 0).numpy(), split.image(3))
     assert np.array_equal(mask.numpy(), split.mask(3))
 
 
 def test_the_draw_is_of_seed_epoch_and_index_alone(split):
     photos, others = training(split), training(split)
-    first = photos[2, 3]
+    first = photos[2, 3, 32]
     for index in range(8):
-        others[0, index]  # other draws before it
-    assert same(others[2, 3], first)
-    assert not same(photos[3, 3], first)  # a new draw each epoch
-    assert not same(training(split, seed=1)[2, 3], first)
+        others[0, index, 32]  # other draws before it
+    assert same(others[2, 3, 32], first)
+    assert not same(photos[3, 3, 32], first)  # a new draw each epoch
+    assert not same(training(split, seed=1)[2, 3, 32], first)
 
 
 def test_a_scored_photo(split):
@@ -55,11 +55,11 @@ def test_a_scored_photo(split):
 
 
 def test_a_sample_is_a_copy_that_may_be_written(split):
-    for image in (ScoredPhotos(split)[0][1], *training(split, "none")[0, 0]):
+    for image in (ScoredPhotos(split)[0][1], *training(split, "none")[0, 0, 32]):
         image.zero_()
     assert split.image(0).any()
 
 
 def test_images_are_channels_last_already(split):
     assert ScoredPhotos(split)[0][1][None].is_contiguous(memory_format=torch.channels_last)
-    assert training(split)[0, 0][0][None].is_contiguous(memory_format=torch.channels_last)
+    assert training(split)[0, 0, 32][0][None].is_contiguous(memory_format=torch.channels_last)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from vocctl.data.cache import CachedSplit, cached_split
-from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
+from vocctl.data.datasets import Place, ScoredPhotos, TrainingPhotos
 from vocctl.data.loaders import EpochBatches, EqualShapes, scoring_loader, training_loader
 from vocctl.data.source import open_dataset
 
 
-def order(batches: EpochBatches, epoch: int, first: int = 0) -> list[list[tuple[int, int]]]:
+def order(batches: EpochBatches, epoch: int, first: int = 0) -> list[list[Place]]:
     batches.start_at(epoch, first)
     return list(batches)
 
@@ -26,32 +26,34 @@ def split_of(sizes: list[tuple[int, int]]) -> CachedSplit:
 
 
 def test_an_epoch_sees_each_photo_once_but_for_the_rest():
-    batches = order(EpochBatches(10, 3, seed=0), epoch=4)
+    batches = order(EpochBatches(10, 3, seed=0, side_at=lambda epoch, batch: 32), epoch=4)
     assert [len(batch) for batch in batches] == [3, 3, 3]  # the tenth makes no batch
-    indices = [index for batch in batches for _, index in batch]
+    indices = [index for batch in batches for _, index, _ in batch]
     assert len(set(indices)) == 9
-    assert {epoch for batch in batches for epoch, _ in batch} == {4}
+    assert {epoch for batch in batches for epoch, _, _ in batch} == {4}
 
 
 def test_the_photo_that_is_left_out_changes():
-    batches = EpochBatches(4, 3, seed=0)
-    left_out = {6 - sum(index for _, index in order(batches, epoch)[0]) for epoch in range(30)}
+    batches = EpochBatches(4, 3, seed=0, side_at=lambda epoch, batch: 32)
+    left_out = {6 - sum(index for _, index, _ in order(batches, epoch)[0]) for epoch in range(30)}
     assert left_out == {0, 1, 2, 3}
 
 
 def test_the_order_is_of_seed_and_epoch_alone():
-    batches = EpochBatches(50, 5, seed=0)
+    batches = EpochBatches(50, 5, seed=0, side_at=lambda epoch, batch: 32)
     first = order(batches, epoch=2)
     torch.manual_seed(9)
     order(batches, epoch=0)
-    assert order(batches, epoch=2) == first == order(EpochBatches(50, 5, seed=0), epoch=2)
-    indices = [[index for _, index in batch] for batch in first]
-    assert [[index for _, index in batch] for batch in order(batches, epoch=3)] != indices
-    assert order(EpochBatches(50, 5, seed=1), epoch=2) != first
+    assert (
+        order(batches, epoch=2) == first == order(EpochBatches(50, 5, seed=0, side_at=lambda epoch, batch: 32), epoch=2)
+    )
+    indices = [[index for _, index, _ in batch] for batch in first]
+    assert [[index for _, index, _ in batch] for batch in order(batches, epoch=3)] != indices
+    assert order(EpochBatches(50, 5, seed=1, side_at=lambda epoch, batch: 32), epoch=2) != first
 
 
 def test_going_on_inside_an_epoch_gives_the_rest_of_it():
-    batches = EpochBatches(50, 5, seed=0)
+    batches = EpochBatches(50, 5, seed=0, side_at=lambda epoch, batch: 32)
     whole = order(batches, epoch=2)
     assert len(batches) == 10
     assert order(batches, epoch=2, first=7) == whole[7:]
@@ -60,14 +62,17 @@ def test_going_on_inside_an_epoch_gives_the_rest_of_it():
 
 
 def test_a_split_smaller_than_a_batch_is_one_batch():
-    batches = EpochBatches(3, 8, seed=0)
+    batches = EpochBatches(3, 8, seed=0, side_at=lambda epoch, batch: 32)
     assert len(batches) == 1
-    assert sorted(index for _, index in order(batches, epoch=0)[0]) == [0, 1, 2]
+    assert sorted(index for _, index, _ in order(batches, epoch=0)[0]) == [0, 1, 2]
 
 
 def test_processes_share_every_batch_equally():
-    whole = order(EpochBatches(12, 4, seed=0), epoch=1)
-    shares = [order(EpochBatches(12, 4, seed=0, rank=rank, world=2), epoch=1) for rank in (0, 1)]
+    whole = order(EpochBatches(12, 4, seed=0, side_at=lambda epoch, batch: 32), epoch=1)
+    shares = [
+        order(EpochBatches(12, 4, seed=0, side_at=lambda epoch, batch: 32, rank=rank, world=2), epoch=1)
+        for rank in (0, 1)
+    ]
     for batch, left, right in zip(whole, *shares, strict=True):
         assert len(left) == len(right) == 2
         assert sorted(left + right) == sorted(batch)
@@ -94,11 +99,11 @@ def test_the_scoring_loader_gives_every_photo_once():
 
 @pytest.fixture
 def photos(tiny) -> TrainingPhotos:
-    return TrainingPhotos(cached_split(open_dataset(tiny), "train", 32), augment="light", size=32, seed=0)
+    return TrainingPhotos(cached_split(open_dataset(tiny), "train", 32), augment="light", seed=0)
 
 
 def read(photos: TrainingPhotos, epoch: int, first: int = 0, workers: int = 0) -> list[list[torch.Tensor]]:
-    batches = EpochBatches(len(photos), 3, seed=0)
+    batches = EpochBatches(len(photos), 3, seed=0, side_at=lambda epoch, batch: 32)
     loader = training_loader(photos, batches, workers=workers, pin=False)
     batches.start_at(epoch, first)
     return list(loader)
@@ -124,3 +129,11 @@ def test_a_resumed_epoch_gives_the_very_same_batches(photos):
 
 def test_workers_change_nothing(photos):
     assert equal(read(photos, epoch=1), read(photos, epoch=1, workers=2))
+
+
+def test_each_batch_has_the_side_of_its_place_in_the_run(tiny):
+    photos = TrainingPhotos(cached_split(open_dataset(tiny), "train", 64), augment="strong", seed=0)
+    batches = EpochBatches(len(photos), 4, seed=0, side_at=lambda epoch, batch: 32 if (epoch, batch) < (1, 1) else 64)
+    loader = training_loader(photos, batches, workers=0, pin=False)
+    batches.start_at(1)
+    assert [images.shape[-1] for images, _ in loader] == [32, 64]

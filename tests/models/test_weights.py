@@ -107,7 +107,10 @@ def test_weights_of_another_model(tmp_path):
     load_encoder(features, "resnet18", str(tmp_path / "w.safetensors"))  # resnet18's names and shapes all lie in it
     save_file(other_weights("convnext_atto"), tmp_path / "w.safetensors")
     features.load_state_dict(before)
-    with pytest.raises(DataError, match=r"w\.safetensors fits 0 of the encoder's \d+ tensors: it is of another model"):
+    with pytest.raises(
+        DataError,
+        match=r"w\.safetensors fits 0 of the encoder's \d+ tensors \(not conv1\.weight\): it is of another model",
+    ):
         load_encoder(features, "resnet18", str(tmp_path / "w.safetensors"))
     assert filled(features, before)
 

@@ -36,7 +36,9 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 def test_a_run_leaves_its_folder_and_learns(tiny: Path, tmp_path: Path) -> None:
-    result = run(tiny_config(tiny, epochs=25, lr=0.003, encoder_lr=1.0, ema=0.9, loss_stride=1, eval_every=5), tmp_path / "run")
+    result = run(
+        tiny_config(tiny, epochs=25, lr=0.003, encoder_lr=1.0, ema=0.9, loss_stride=1, eval_every=5), tmp_path / "run"
+    )
     records = metrics(tmp_path / "run")
     assert [record["epoch"] for record in records] == [5, 10, 15, 20, 25]
     assert records[-1]["train_loss"] < 0.7 * records[0]["train_loss"]
@@ -65,7 +67,9 @@ def test_workers_change_nothing(tiny: Path, tmp_path: Path) -> None:
 
 def started(data: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "vocctl", "train-seg", "--data", str(data), "--out", str(out), *flags]
-    small = "--encoder scratch --widths 16,16,16 --size 64 --batch 1 --precision fp32 --augment strong --save-every 0.0001"
+    small = (
+        "--encoder scratch --widths 16,16,16 --size 64 --batch 1 --precision fp32 --augment strong --save-every 0.0001"
+    )
     return subprocess.Popen([*command, *small.split()], stderr=subprocess.PIPE, text=True)
 
 
@@ -81,7 +85,9 @@ def wait_for_state(out: Path, *, after_batch: int = 3) -> None:
 
 
 @pytest.mark.parametrize("ema", ["0.9", "0"])
-def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, ema: str) -> None:
+def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_bit_for_bit(
+    tiny: Path, tmp_path: Path, ema: str
+) -> None:
     flags = ("--epochs", "3", "--ema", ema)
     alone = started(tiny, tmp_path / "alone", *flags)
     assert alone.wait(120) == 0
@@ -90,7 +96,9 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_bit_for_bit(ti
     killed.send_signal(signal.SIGKILL)
     assert killed.wait(30) == -signal.SIGKILL
     assert not (tmp_path / "killed" / "final.safetensors").exists()
-    again = subprocess.run([sys.executable, "-m", "vocctl", "train-seg", "--resume", str(tmp_path / "killed")], check=False)
+    again = subprocess.run(
+        [sys.executable, "-m", "vocctl", "train-seg", "--resume", str(tmp_path / "killed")], check=False
+    )
     assert again.returncode == 0
     assert same_weights(tmp_path / "alone", tmp_path / "killed")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "killed")

@@ -3,7 +3,7 @@
 import pytest
 
 from vocctl.config import SCHEDULES, OptimConfig
-from vocctl.training.schedule import lr_factor
+from vocctl.training.schedule import crop_side, lr_factor
 
 
 def factor(progress: float, schedule: str = "cosine", warmup: float = 0.2) -> float:
@@ -51,3 +51,10 @@ def test_it_falls_and_stays_in_0_to_1(schedule):
 def test_past_the_end_it_stays_as_at_the_end(schedule):
     assert factor(1.3, schedule) == factor(1.0, schedule)
     assert factor(-0.1, schedule) == factor(0.0, schedule)
+
+
+def test_crops_grow_in_equal_shares_of_the_run_and_end_at_size():
+    sides = [crop_side(progress / 9, 160, 96) for progress in range(10)]
+    assert sides == [96, 96, 96, 128, 128, 128, 160, 160, 160, 160]
+    assert crop_side(0.0, 160, 0) == crop_side(0.0, 160, 160) == 160
+    assert crop_side(0.0, 64, 96) == 64  # never above size

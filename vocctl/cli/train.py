@@ -28,6 +28,9 @@ def train_seg(
     size: Annotated[
         int | None, setting("size", "Pixels: side of a crop, shorter side of a scored photo.", panel=DATA)
     ] = None,
+    size_from: Annotated[
+        int | None, setting("size_from", "Crops grow from this side to --size; 0: off.", panel=DATA)
+    ] = None,
     augment: Annotated[str | None, setting("augment", f"{', '.join(PRESETS)}.", panel=DATA)] = None,
     workers: Annotated[int | None, setting("workers", "Processes that augment; -1: by the device.", panel=DATA)] = None,
     cache_dir: Annotated[str | None, setting("cache_dir", "Where decoded photos are kept.", panel=DATA)] = None,

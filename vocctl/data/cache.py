@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def cached_split(
         return cached
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder.parent)
         part = Path(tempfile.mkdtemp(prefix=folder.name + ".part-", dir=folder.parent))
         try:
             _decode(source, ids, size, part, on_image)
@@ -116,6 +118,13 @@ def cached_split(
     if cached is None:
         raise RunError(f"{folder} was damaged while it was built: remove it and run again")
     return cached
+
+
+def _remove_abandoned(cache_dir: Path) -> None:
+    """What builds that were killed more than a day ago left."""
+    for part in cache_dir.glob("*.part-*"):
+        if time.time() - part.stat().st_mtime > 86400:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _put_in_place(part: Path, folder: Path) -> None:

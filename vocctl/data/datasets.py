@@ -1,7 +1,7 @@
 """What a loader reads: cached photos as uint8 tensors, augmented or as they are.
 
 A sample's augmentation is decided by (seed, epoch, index) alone: the same with any number of workers, and the same after
-a resume. So the training set is asked for (epoch, index), not for an index.
+a resume. So the training set is asked for (epoch, index, side), not for an index.
 """
 
 import numpy as np
@@ -9,26 +9,29 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vocctl.data.augment import augmented, preset
+from vocctl.data.augment import A, augmented, preset
 from vocctl.data.cache import CachedSplit
 from vocctl.seeding import derived_seed
+
+Place = tuple[int, int, int]  # epoch, index, side of the crop
 
 
 class TrainingPhotos(Dataset):
     """(image (3, S, S) uint8, mask (S, S) uint8), newly augmented each epoch."""
 
-    def __init__(self, split: CachedSplit, *, augment: str, size: int, seed: int) -> None:
-        self.split = split
-        self.transform = preset(augment, size)
-        self.seed = seed
+    def __init__(self, split: CachedSplit, *, augment: str, seed: int) -> None:
+        self.split, self.augment, self.seed = split, augment, seed
+        self.transforms: dict[int, A.Compose] = {}  # by side
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        epoch, index = place
+    def __getitem__(self, place: Place) -> tuple[Tensor, Tensor]:
+        epoch, index, side = place
+        if side not in self.transforms:
+            self.transforms[side] = preset(self.augment, side)
         draw = derived_seed("augment", self.seed, epoch, index)
-        image, mask = augmented(self.transform, self.split.image(index), self.split.mask(index), draw)
+        image, mask = augmented(self.transforms[side], self.split.image(index), self.split.mask(index), draw)
         return _to_tensor(image), torch.from_numpy(np.array(mask))
 
 

@@ -1,25 +1,28 @@
 """Batches: in an order that the seed decides for training, by equal shapes for scoring."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vocctl.data.cache import CachedSplit
-from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
+from vocctl.data.datasets import Place, ScoredPhotos, TrainingPhotos
 from vocctl.seeding import derived_generator
 
 
-class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index) for one epoch, from batch `first` on; the last, smaller one is left out.
+class EpochBatches(Sampler[list[Place]]):
+    """Batches of (epoch, index, side) for one epoch, from batch `first` on; the last, smaller one is left out.
 
-    The order depends on (seed, epoch) alone. A split smaller than a batch is one batch. Of several processes, each takes
-    its own equal share of every batch.
+    side_at(epoch, batch) gives the side of a batch's crops. The order depends on (seed, epoch) alone. A split smaller
+    than a batch is one batch. Of several processes, each takes its own share of every batch.
     """
 
-    def __init__(self, length: int, batch: int, seed: int, *, rank: int = 0, world: int = 1) -> None:
-        self.length, self.batch, self.seed, self.rank, self.world = length, min(batch, length), seed, rank, world
+    def __init__(
+        self, length: int, batch: int, seed: int, side_at: Callable[[int, int], int], *, rank: int = 0, world: int = 1
+    ) -> None:
+        self.length, self.batch, self.seed, self.side_at = length, min(batch, length), seed, side_at
+        self.rank, self.world = rank, world
         self.epoch, self.first = 0, 0
 
     def __len__(self) -> int:
@@ -28,11 +31,12 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     def start_at(self, epoch: int, first: int = 0) -> None:
         self.epoch, self.first = epoch, first
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Place]]:
         order = torch.randperm(self.length, generator=derived_generator("order", self.seed, self.epoch)).tolist()
         for number in range(self.first, self.length // self.batch):
             whole = order[number * self.batch : (number + 1) * self.batch]
-            yield [(self.epoch, index) for index in whole[self.rank :: self.world]]
+            side = self.side_at(self.epoch, number)
+            yield [(self.epoch, index, side) for index in whole[self.rank :: self.world]]
 
 
 class EqualShapes(Sampler[list[int]]):

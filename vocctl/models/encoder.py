@@ -18,12 +18,16 @@ class TimmEncoder(nn.Module):
         refuse_unknown(name)
         if is_plain_vit(name):
             raise ConfigError(f"{name} has features at one stride alone: take --decoder dpt, or an encoder with stages")
+        about = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        if about is not None and about.fixed_input_size:
+            raise ConfigError(f"{name} takes photos of one size alone, VOC's differ: take another --encoder")
         try:
             every = _strides(timm.create_model(name, features_only=True, pretrained=False))
             keep = tuple(place for place, stride in enumerate(every) if stride >= FINEST)
             self.body = timm.create_model(name, features_only=True, pretrained=False, out_indices=keep)
         except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
-            raise ConfigError(f"{name} offers no features to a decoder: take another --encoder ({error})") from error
+            reason = str(error).split("\n")[0][:120]
+            raise ConfigError(f"{name} offers no features to a decoder: take another --encoder ({reason})") from error
         self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())  # type: ignore[union-attr, operator]
         self.strides: tuple[int, ...] = _strides(self.body)
         if len(set(self.strides)) < len(self.strides):

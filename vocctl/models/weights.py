@@ -5,6 +5,7 @@ tensors are those of timm's tf_efficientnet_lite0 in order and shape, under othe
 """
 
 import importlib.util
+import logging
 from pathlib import Path
 
 import timm
@@ -77,9 +78,10 @@ def _hub_tensors(encoder: str) -> dict[str, Tensor]:
     about = timm.get_pretrained_cfg(encoder)
     if about is None or not (about.hf_hub_id or about.url):
         raise DataError(f"{encoder} has no pretrained weights: take --weights none or a file")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning otherwise
     try:
         return timm.create_model(encoder, pretrained=True).state_dict()
-    except (OSError, RuntimeError, ValueError) as error:  # what hubs raise when they can't be reached
+    except Exception as error:  # hub clients raise errors of their own HTTP libraries, which change with the version
         where = f"model.safetensors of {about.hf_hub_id}" if about.hf_hub_id else about.url
         raise NetworkError(
             f"weights of {encoder} can't be fetched ({type(error).__name__}): fetch {where} where there is a network and "
@@ -88,8 +90,8 @@ def _hub_tensors(encoder: str) -> dict[str, Tensor]:
 
 
 def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
-    """Copy what has the same name and shape. At least nine tenths of the encoder must be found."""
-    own = features.state_dict()
+    """Copy what has the same name and shape. Raises DataError where a tensor of the encoder is not there."""
+    own = {name: held for name, held in features.state_dict().items() if not name.endswith("num_batches_tracked")}
     flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}  # extractors say stem_0 for stem.0
     found = {}
     for name in own:
@@ -98,6 +100,9 @@ def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
             if candidate in flat and flat[candidate].shape == own[name].shape:
                 found[name] = flat[candidate]
                 break
-    if len(found) < 0.9 * len(own):
-        raise DataError(f"{where} fits {len(found)} of the encoder's {len(own)} tensors: it is of another model")
+    if missing := [name for name in own if name not in found]:
+        raise DataError(
+            f"{where} fits {len(own) - len(missing)} of the encoder's {len(own)} tensors (not {missing[0]}): it is of "
+            "another model, name the encoder that it belongs to"
+        )
     features.load_state_dict(found, strict=False)

@@ -29,8 +29,9 @@ from vocctl.runs import RunFolder, create_run, find_run, free_name
 from vocctl.seeding import seed_everything
 from vocctl.training.ema import MovingAverage
 from vocctl.training.interrupt import listening
-from vocctl.training.loop import Job, Progress, fit, make_accelerator
+from vocctl.training.loop import Job, Progress, fit, make_accelerator, progress_at
 from vocctl.training.optim import build_optimizer
+from vocctl.training.schedule import crop_side
 from vocctl.training.state import Position, latest_state, load_state
 
 TASK = "train-seg"
@@ -174,8 +175,14 @@ def _train(
         folder.cut_metrics(position.metrics_bytes)
         watch.on_note(f"going on with {folder.path} from step {position.step}, epoch {position.epoch + 1}")
     workers = config.data.workers if config.data.workers >= 0 else _auto_workers(device)
-    photos = TrainingPhotos(splits.train, augment=config.data.augment, size=config.data.size, seed=config.train.seed)
-    batches = EpochBatches(len(photos), config.train.batch, config.train.seed)
+    photos = TrainingPhotos(splits.train, augment=config.data.augment, seed=config.train.seed)
+    in_epoch = max(len(photos) // config.train.batch, 1)
+
+    def side_at(epoch: int, batch: int) -> int:
+        progress = progress_at(position, epoch, batch, in_epoch, config.train)
+        return crop_side(progress, config.data.size, config.data.size_from)
+
+    batches = EpochBatches(len(photos), config.train.batch, config.train.seed, side_at)
     loader = training_loader(photos, batches, workers=workers, pin=device.type == "cuda")
     every = config.loss.loss_stride
     pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, accelerator.device)
@@ -196,7 +203,7 @@ def _train(
     with listening() as stop:
         job = Job(
             accelerator=accelerator, model=model, average=average, optimizer=prepared, loss_fn=loss_fn,
-            batches_from=batches_from, batches=len(batches), validate=validate, optim=config.optim, train=config.train,
+            batches_from=batches_from, batches=in_epoch, validate=validate, optim=config.optim, train=config.train,
             run=folder, stop=stop, on_progress=watch.on_progress, on_epoch=watch.on_epoch,
         )  # fmt: skip
         end = fit(job, position)

@@ -100,11 +100,15 @@ def _over(job: Job, position: Position, epochs_done: int | None = None) -> bool:
     return (position.epoch if epochs_done is None else epochs_done) >= job.train.epochs
 
 
+def progress_at(position: Position, epoch: int, batch: int, batches: int, train: TrainConfig) -> float:
+    """Share of the run that lies behind, in [0, 1]: of its time so far, or of its batches before this one."""
+    if train.minutes:
+        return position.seconds / (60 * train.minutes)
+    return (epoch + batch / batches) / train.epochs
+
+
 def _done(job: Job, position: Position) -> float:
-    """Share of the run that lies behind, in [0, 1]: of its time or of its steps."""
-    if job.train.minutes:
-        return position.seconds / (60 * job.train.minutes)
-    return (position.epoch + position.batch / job.batches) / job.train.epochs
+    return progress_at(position, position.epoch, position.batch, job.batches, job.train)
 
 
 def _train_epoch(job: Job, position: Position) -> dict[str, float]:

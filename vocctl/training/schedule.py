@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of progress, so that a resumed run has it without remembering it.
+"""The learning rate and the crops' side as a pure function of progress, so that a resumed run has them without remembering.
 
 Progress is the share of the run that is done: of its steps, or of its time with --minutes.
 """
@@ -21,3 +21,14 @@ def lr_factor(progress: float, config: OptimConfig) -> float:
     if config.schedule == "poly":
         return (1 - past) ** POLY_POWER
     return 1.0
+
+
+def crop_side(progress: float, size: int, size_from: int, step: int = 32) -> int:
+    """Side of the crops: size_from at first, size at last, each multiple of 32 between for the same share of the run.
+
+    Small crops first cost less and lose little. Source: progressive resizing, as in Howard et al., DAWNBench 2018.
+    """
+    if not 0 < size_from < size:
+        return size
+    stages = (size - size_from) // step + 1
+    return min(size_from + step * int(stages * progress), size)
