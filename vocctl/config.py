@@ -81,14 +81,14 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    lr: float = 1e-3  # peak rate of the decoder, after the warm-up
-    encoder_lr: float = 0.1  # times lr
+    lr: float = 2e-3  # peak rate of the decoder, after the warm-up
+    encoder_lr: float = 0.3  # times lr
     weight_decay: float = 0.01  # not on norms and biases
     schedule: str = "cosine"
     warmup: float = 0.05  # share of all steps, or of --minutes
     clip_norm: float = 1.0  # largest L2 norm of the gradient; 0: not clipped
     accumulate: int = 1  # batches to a step
-    ema: float = 0.99  # decay of the weights' moving average, which is what is scored and kept; 0: none
+    ema: float = 0.98  # decay of the weights' moving average, which is what is scored and kept; 0: none
 
     def __post_init__(self) -> None:
         _choose("schedule", self.schedule, SCHEDULES)
