@@ -26,10 +26,11 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor | None = N
 
 
 def dice_loss(logits: Tensor, targets: Tensor, *, smooth: float = 1.0) -> Tensor:
-    """1 - soft Dice, mean over the K classes; pixels are summed over the whole batch.
+    """1 - soft Dice, mean over the classes that the batch holds; pixels are summed over the whole batch.
 
-    Source: Milletari et al., arXiv 1606.04797, without the squares. smooth keeps a class that the batch lacks defined: it
-    then costs what probability it was given.
+    Source: Milletari et al., arXiv 1606.04797, without the squares. A class that the batch lacks has no term: its best
+    answer would be a probability of 0, a pull that wipes rare classes out. Probability given to it is paid for by the
+    classes it was taken from.
     """
     return _dice(logits.float().softmax(dim=1), targets, smooth)
 
@@ -42,7 +43,9 @@ def _dice(probs: Tensor, targets: Tensor, smooth: float) -> Tensor:
     shared = zeros.index_add(0, labels.flatten(), true_probs.flatten())  # (K,)
     truth = zeros.index_add(0, labels.flatten(), keep.flatten().float())
     predicted = torch.einsum("bkhw,bhw->k", probs, keep.float())
-    return 1 - ((2 * shared + smooth) / (truth + predicted + smooth)).mean()
+    present = truth > 0
+    lost = 1 - (2 * shared + smooth) / (truth + predicted + smooth)  # (K,)
+    return (lost * present).sum() / present.sum().clamp(min=1)
 
 
 def ce_dice_loss(logits: Tensor, targets: Tensor, *, weights: Tensor | None = None) -> Tensor:
