@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from vocctl.config import TrainSegConfig, given
-from vocctl.tasks.evaluate import evaluate
+from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.train_seg import run
 
 

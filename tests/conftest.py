@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from vocctl.data.photos import write_mask
+from vocctl.labels import CLASSES
 from vocctl.torchvision_ops import declare_missing_ops
 
 declare_missing_ops()  # torchmetrics and smp bring torchvision along
@@ -31,9 +32,12 @@ def shared() -> Path:
 
 
 def draw_tiny(root: Path, *, train: int = 8, val: int = 4, side: int = 32) -> Path:
-    """A devkit of side x side photos: a square of class 1 or 2 in its own colour on grey, with a border of 255."""
+    """A devkit of side x side photos: a square of class 1 or 2 in its own colour on grey, with a border of 255.
+
+    Photos of even number hold an aeroplane, the others a bicycle, and the class lists say so.
+    """
     devkit = root / "VOCdevkit" / "VOC2009"
-    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "ImageSets/Main"):
         (devkit / folder).mkdir(parents=True)
     generator = np.random.default_rng(0)
     ids = [f"tiny_{number:03d}" for number in range(train + val)]
@@ -50,6 +54,10 @@ def draw_tiny(root: Path, *, train: int = 8, val: int = 4, side: int = 32) -> Pa
     lists = {"train": ids[:train], "val": ids[train:], "trainval": ids}
     for split, listed in lists.items():
         (devkit / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(listed) + "\n")
+        (devkit / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(listed) + "\n")
+        for label, name in enumerate(CLASSES, start=1):
+            rows = [f"{image_id} {1 if 1 + ids.index(image_id) % 2 == label else -1:>2}\n" for image_id in listed]
+            (devkit / "ImageSets" / "Main" / f"{name}_{split}.txt").write_text("".join(rows))
     return root
 
 

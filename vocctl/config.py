@@ -19,7 +19,10 @@ DECODERS = ("unet", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet",
 PRESETS = ("none", "light", "strong")
 SCHEDULES = ("cosine", "poly", "constant")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-MONITORS = ("mean_iou", "mean_dice", "pixel_accuracy", "val_loss")
+SEG_MONITORS = ("mean_iou", "mean_dice", "pixel_accuracy", "val_loss")
+CLS_LOSSES = ("bce", "asl", "focal")
+CLS_MONITORS = ("map_11_point", "map_all_points", "map_sklearn", "sample_f1", "val_loss")
+THRESHOLDS = ("per-class", "global", "0.5")
 
 Config = TypeVar("Config")
 
@@ -40,11 +43,21 @@ def _demand(holds: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+def _refuse_weights_for_scratch(field_name: str, name: str, weights: str) -> None:
+    _demand(
+        name != "scratch" or weights in ("auto", "none"),
+        f"--{field_name} scratch begins from nothing: leave out --weights {weights}",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     path: str = "data/voc2009"  # a VOC devkit tree of any year, or the competition's .npy layout
     train_split: str = "train"
     val_split: str = "val"
+    val: float = 0.0  # share of train_split that is held out to validate on, in place of val_split; 0: none
+    folds: int = 0  # train_split in so many equal parts, one of them held out; 0: off
+    fold: int = 0  # which of them, from 0
     size: int = 160  # pixels: side of a training crop, and the shorter side of a photo that is scored
     size_from: int = 96  # pixels: crops grow from this side to size while the run goes on; 0, size or more: they don't
     augment: str = "light"
@@ -59,6 +72,15 @@ class DataConfig:
             f"size_from is 0 (off) or a multiple of 32 pixels, got {self.size_from}",
         )
         _demand(self.workers >= -1, f"workers is -1 (auto), 0 or more, got {self.workers}")
+        _demand(0 <= self.val < 1, f"val is a share of the training split in [0, 1), got {self.val}")
+        _demand(self.folds == 0 or self.folds >= 2, f"folds is 0 (off), 2 or more, got {self.folds}")
+        _demand(0 <= self.fold < max(self.folds, 1), f"fold is in 0..folds-1, got {self.fold} of {self.folds}")
+        _demand(not (self.val and self.folds), "val and folds each hold photos out: set one of them")
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the validation photos are taken from train_split."""
+        return self.val > 0 or self.folds > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +93,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _choose("decoder", self.decoder, DECODERS)
+        _refuse_weights_for_scratch("encoder", self.encoder, self.weights)
         _demand(bool(self.widths) and min(self.widths) > 0, f"widths are positive, deepest first, got {self.widths}")
         _demand(
             self.skip or self.decoder == "unet",
@@ -82,7 +105,7 @@ class ModelConfig:
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
     lr: float = 2e-3  # peak rate of the decoder, after the warm-up
-    encoder_lr: float = 0.3  # times lr
+    encoder_lr: float = 0.3  # times lr: the peak rate of what carries pretrained weights
     weight_decay: float = 0.01  # not on norms and biases
     schedule: str = "cosine"
     warmup: float = 0.05  # share of all steps, or of --minutes
@@ -109,14 +132,13 @@ class TrainConfig:
     eval_every: int = 1  # epochs between validations
     save_every: float = 10.0  # minutes between states inside an epoch; one is saved after each epoch anyway
     patience: int = 0  # validations without a better monitor before the run stops early; 0: never
-    monitor: str = "mean_iou"  # what makes a checkpoint the best
+    monitor: str = "mean_iou"  # what makes a checkpoint the best: SEG_MONITORS, CLS_MONITORS
     precision: str = "auto"  # auto: bf16 where the hardware has it, else fp32
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     seed: int = 0
 
     def __post_init__(self) -> None:
         _choose("precision", self.precision, PRECISIONS)
-        _choose("monitor", self.monitor, MONITORS)
         _demand(self.epochs >= 1, f"epochs is 1 or more, got {self.epochs}")
         _demand(self.minutes >= 0, f"minutes is 0 (off) or more, got {self.minutes}")
         _demand(self.batch >= 1, f"batch is 1 or more, got {self.batch}")
@@ -152,6 +174,60 @@ class TrainSegConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        _choose("monitor", self.train.monitor, SEG_MONITORS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClsModelConfig:
+    model: str = "tf_efficientnet_lite0"  # any timm model, or scratch
+    weights: str = "auto"  # auto: ImageNet, none: random, or a file (.safetensors, .pth)
+
+    def __post_init__(self) -> None:
+        _refuse_weights_for_scratch("model", self.model, self.weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClsLossConfig:
+    loss: str = "bce"
+    pos_weight: str = "none"  # auto: a class's positives weigh negatives / positives in the training photos
+
+    def __post_init__(self) -> None:
+        _choose("loss", self.loss, CLS_LOSSES)
+        _choose("pos_weight", self.pos_weight, ("auto", "none"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClsOptimConfig(OptimConfig):
+    layer_decay: float = 1.0  # times the rate of a layer for each layer further down; 1: one rate for the body
+    freeze_epochs: int = 0  # epochs at the start in which the head alone learns
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _demand(0 < self.layer_decay <= 1, f"layer_decay is a factor in (0, 1], got {self.layer_decay}")
+        _demand(self.freeze_epochs >= 0, f"freeze_epochs is 0 or more, got {self.freeze_epochs}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionConfig:
+    thresholds: str = "per-class"  # what a probability must reach: fitted per class, one fitted for all, or 0.5
+
+    def __post_init__(self) -> None:
+        _choose("thresholds", self.thresholds, THRESHOLDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainClsConfig:
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=224, size_from=128))
+    model: ClsModelConfig = field(default_factory=ClsModelConfig)
+    loss: ClsLossConfig = field(default_factory=ClsLossConfig)
+    optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.3))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=16, monitor="map_sklearn"))
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    def __post_init__(self) -> None:
+        _choose("monitor", self.train.monitor, CLS_MONITORS)
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:

@@ -2,7 +2,8 @@
 
 config.toml     every setting
 run.json        task, command, versions, device, data fingerprint, parameter counts
-metrics.jsonl   one line of scores an epoch
+split.json      the ids that train and those that validate
+metrics.jsonl   one line of scores a validation
 best.safetensors, final.safetensors    weights (their moving average where one is kept)
 state/          what --resume needs; eval/ and plots/ come later
 """
@@ -72,6 +73,16 @@ class RunFolder:
     def note(self, **about: Any) -> None:
         """Put these into run.json, beside what it says."""
         write_text(self.path / "run.json", json.dumps(self.about() | about, indent=2) + "\n")
+
+    def write_json(self, name: str, value: Any) -> None:
+        write_text(self.path / name, json.dumps(value, indent=1) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """What <name> holds. Raises DataError: missing or broken."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / name} is missing or broken: train the run again") from error
 
     def append_metrics(self, record: dict[str, Any]) -> int:
         """One line more; returns the file's length after it."""
@@ -144,6 +155,17 @@ def create_run(path: Path, task: str, config: Any) -> RunFolder:
     return RunFolder(path)
 
 
+def place_of(out: Path | None, name: str | None, kind: str, made_up: str) -> Path:
+    """Where a new run goes: out, or runs/<kind>/<name>, or under made_up. Raises ConfigError: a name with slashes."""
+    if out is not None:
+        return out
+    if name is None:
+        return free_name(RUNS / kind, made_up)
+    if Path(name).name != name or name in (".", ".."):
+        raise ConfigError(f"--name {name} is no folder's name: leave out the slashes, or use --out")
+    return RUNS / kind / name
+
+
 def free_name(folder: Path, name: str) -> Path:
     """folder/name, or name-2, name-3, ... where that is taken."""
     path, number = folder / name, 1
@@ -153,8 +175,8 @@ def free_name(folder: Path, name: str) -> Path:
     return path
 
 
-def find_run(name: str, task: str, runs: Path = RUNS) -> RunFolder:
-    """A run by its folder, or by its name under runs/*/. Raises DataError: none, or of another task."""
+def open_run(name: str, runs: Path = RUNS) -> RunFolder:
+    """A run by its folder, or by its name under runs/*/. Raises DataError where there is none."""
     path = Path(name)
     if not path.is_dir():
         known = {folder.name: folder for folder in sorted(runs.glob("*/*")) if (folder / "run.json").is_file()}
@@ -165,10 +187,20 @@ def find_run(name: str, task: str, runs: Path = RUNS) -> RunFolder:
         path = known[name]
     if not (path / "run.json").is_file():
         raise DataError(f"{path} is no run: a run folder holds config.toml and run.json; see {runs}/")
-    run = RunFolder(path)
+    return RunFolder(path)
+
+
+def find_run(name: str, task: str, runs: Path = RUNS) -> RunFolder:
+    """open_run, of this task. Raises DataError: none, or of another task."""
+    run = open_run(name, runs)
     if run.about().get("task") != task:
-        raise DataError(f"{path} is a run of {run.about().get('task')}, not of {task}: name another")
+        raise DataError(f"{run.path} is a run of {run.about().get('task')}, not of {task}: name another")
     return run
+
+
+def task_of(name: str) -> str:
+    """The command that made the run. Raises DataError: no such run."""
+    return str(open_run(name).about().get("task"))
 
 
 def checkpoint_about(step: int, epoch: int) -> dict[str, str]:

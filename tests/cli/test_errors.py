@@ -174,6 +174,61 @@ def test_models_that_cannot_be(capsys: pytest.CaptureFixture[str], tiny: Path, f
     assert not Path("runs").exists()
 
 
+CLASSIFIER = ["--model", "scratch", "--size", "32", "--batch", "2", "--epochs", "1", "--quiet"]
+
+
+def classify(data: Path, *flags: str) -> list[str]:
+    return ["train-cls", "--data", str(data), *CLASSIFIER, *flags]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "says"),
+    [
+        (["--model", "resnet_18"], 2, "did you mean resnet18?"),
+        (["--loss", "bec"], 2, "did you mean bce?"),
+        (["--thresholds", "best"], 2, "thresholds is one of per-class, global, 0.5"),
+        (["--monitor", "mean_iou"], 2, "monitor is one of map_11_point"),
+        (["--layer-decay", "0"], 2, "layer_decay is a factor in (0, 1]"),
+        (["--folds", "3", "--fold", "3"], 2, "fold is in 0..folds-1"),
+        (["--val", "0.2", "--folds", "3"], 2, "set one of them"),
+        (["--val", "0.001"], 3, "mend --val or --folds"),
+        (["--weights", "x.pth"], 2, "begins from nothing"),
+        (["--val-split", "test"], 3, "the splits with class lists are train, trainval, val"),
+    ],
+)
+def test_classifiers_that_cannot_be(
+    capsys: pytest.CaptureFixture[str], tiny: Path, flags: list[str], code: int, says: str
+) -> None:
+    fails(capsys, classify(tiny, *flags), code, says)
+    assert not Path("runs").exists()
+
+
+def test_class_lists_that_do_not_match(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    path = devkit(tiny) / "ImageSets" / "Main" / "cat_train.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    fails(capsys, classify(tiny), 3, "cat_train.txt", "differ in their photos (tiny_000)")
+    assert not Path("runs").exists()
+
+
+def test_a_photo_of_a_classifier_that_does_not_decode(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    path = devkit(tiny) / "JPEGImages" / "tiny_009.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    fails(capsys, classify(tiny), 3, "tiny_009.jpg does not decode", "replace it")
+    assert not Path("runs").exists()
+
+
+def test_runs_of_the_wrong_task(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    assert main(classify(tiny, "--name", "cls")) == 0
+    assert main(train(tiny, "--name", "seg")) == 0
+    capsys.readouterr()
+    fails(capsys, ["train-seg", "--resume", "cls"], 3, "is a run of train-cls, not of train-seg")
+    fails(capsys, ["eval", "seg", "--ci", "10"], 2, "for runs of train-cls alone")
+    fails(capsys, ["eval", "seg", "cls", "--ensemble"], 2, "for runs of train-cls alone")
+    fails(capsys, ["eval", "cls", "--compare"], 2, "--compare takes two runs")
+    fails(capsys, ["eval", "cls", "--split", "test"], 3, "the splits with class lists are")
+    fails(capsys, ["train-cls", "--resume", "cls"], 2, "has finished")
+
+
 def test_a_misspelt_key_in_the_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("[optim]\nlearning_rat = 1\nlrr = 0.1\n")
     fails(capsys, ["train-seg", "--config", str(tmp_path / "run.toml")], 2, "[optim]", "unknown key")

@@ -1,11 +1,11 @@
-"""The plain encoder."""
+"""The plain CNN, as an encoder and as a classifier."""
 
 import itertools
 
 import torch
 from torch import nn
 
-from vocctl.models.scratch import ScratchEncoder, conv_block
+from vocctl.models.scratch import ScratchClassifier, ScratchEncoder, conv_block
 
 
 def test_features_at_strides_4_to_32():
@@ -40,3 +40,9 @@ def test_conv_block_halves_the_sides_with_stride_2():
     assert (out >= 0).all()
     assert [type(layer) for layer in block] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
     assert block[0].bias is None
+
+
+def test_the_classifier_offers_its_head_and_its_layers():
+    model = ScratchClassifier(20).eval()
+    assert model(torch.zeros(2, 3, 64, 96)).shape == (2, 20)
+    assert model.get_classifier() is model.fc

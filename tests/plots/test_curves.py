@@ -40,8 +40,8 @@ def test_the_lines_are_the_records(tmp_path, figures):
     assert drawn["mean IoU"] == [[1, 10], [2, 20], [3, pytest.approx(30)]]  # per cent
     assert [x for x, _ in drawn["best epoch, 2"]] == [2, 2]
     assert drawn.keys() == {
-        "training loss", "validation cross-entropy", "mean IoU", "mean Dice", "pixel accuracy", "decoder",
-        "best epoch, 2",
+        "training loss", "validation cross-entropy", "mean IoU", "mean Dice", "pixel accuracy",
+        "decoder or head", "best epoch, 2",
     }  # fmt: skip
     assert figure.get_suptitle() == "run"
 

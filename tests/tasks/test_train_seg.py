@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from vocctl.config import TrainSegConfig, given
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.tasks.evaluate import evaluate
-from vocctl.tasks.train_seg import Watch, resume, run
+from vocctl.tasks.evaluate_seg import evaluate
+from vocctl.tasks.fitting import Watch
+from vocctl.tasks.train_seg import resume, run
 
 TIMES = ("images_per_second", "train_seconds", "val_seconds")
 
@@ -45,7 +46,9 @@ def test_a_run_leaves_its_folder_and_learns(tiny: Path, tmp_path: Path) -> None:
     # grey ground, a red and a blue square: the ground alone gives a mean IoU of at most 1/3
     assert result.scores["mean_iou"] > 0.5
     held = {path.name for path in (tmp_path / "run").iterdir()}
-    assert held == {"config.toml", "run.json", "metrics.jsonl", "best.safetensors", "final.safetensors", "state"}
+    assert held == {
+        "config.toml", "run.json", "split.json", "metrics.jsonl", "best.safetensors", "final.safetensors", "state"
+    }  # fmt: skip
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     assert about["data"]["train"] == 8
     assert about["parameters"]["with skips"] > about["parameters"]["without skips"]

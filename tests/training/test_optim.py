@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import SGD
 
 from vocctl.config import OptimConfig
-from vocctl.training.optim import build_optimizer, clip_and_step, set_lr
+from vocctl.training.optim import build_optimizer, clip_and_step, encoder_and_rest, set_lr
 
 CONFIG = OptimConfig(lr=0.5, encoder_lr=0.1, weight_decay=0.2)
 
@@ -15,6 +15,10 @@ CONFIG = OptimConfig(lr=0.5, encoder_lr=0.1, weight_decay=0.2)
 def network() -> nn.ModuleDict:
     block = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     return nn.ModuleDict({"encoder": block, "head": nn.Conv2d(4, 2, 1)})
+
+
+def layers_of(model: nn.ModuleDict) -> list[tuple[list[nn.Parameter], float]]:
+    return encoder_and_rest(model, model["encoder"], CONFIG.encoder_lr)
 
 
 def names_of(model: nn.Module, group: dict) -> set[str]:
@@ -26,7 +30,7 @@ def test_four_groups():
     model = network()
     found = [
         (names_of(model, group), group["peak"], group["weight_decay"])
-        for group in build_optimizer(model, model["encoder"], CONFIG).param_groups
+        for group in build_optimizer(layers_of(model), CONFIG).param_groups
     ]
     assert found == [
         ({"encoder.0.weight"}, 0.05, 0.2),
@@ -38,20 +42,20 @@ def test_four_groups():
 
 def test_every_parameter_once():
     model = network()
-    held = [id(p) for group in build_optimizer(model, model["encoder"], CONFIG).param_groups for p in group["params"]]
+    held = [id(p) for group in build_optimizer(layers_of(model), CONFIG).param_groups for p in group["params"]]
     assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
 
 
 def test_frozen_parameters_and_empty_groups_are_left_out():
     model = network()
     model["encoder"].requires_grad_(False)
-    groups = build_optimizer(model, model["encoder"], CONFIG).param_groups
+    groups = build_optimizer(layers_of(model), CONFIG).param_groups
     assert [names_of(model, group) for group in groups] == [{"head.weight"}, {"head.bias"}]
 
 
 def test_set_lr_multiplies_each_peak():
     model = network()
-    optimizer = build_optimizer(model, model["encoder"], CONFIG)
+    optimizer = build_optimizer(layers_of(model), CONFIG)
     for factor in (0.5, 0.1):  # from the peak, not from the rate before
         set_lr(optimizer, factor)
         assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(
@@ -62,7 +66,7 @@ def test_set_lr_multiplies_each_peak():
 def test_what_decays_without_a_gradient():
     model = network()
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    optimizer = build_optimizer(model, model["encoder"], CONFIG)
+    optimizer = build_optimizer(layers_of(model), CONFIG)
     set_lr(optimizer, 1.0)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)

@@ -17,7 +17,7 @@ from vocctl.cli import display
 from vocctl.cli.download import download
 from vocctl.cli.evaluate import evaluate
 from vocctl.cli.plot import plot
-from vocctl.cli.train import train_seg
+from vocctl.cli.train import train_cls, train_seg
 from vocctl.config import closest
 from vocctl.errors import VocctlError
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download,
+    "train-cls": train_cls,
     "train-seg": train_seg,
     "eval": evaluate,
     "plot": plot,

@@ -29,8 +29,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from vocctl.data.audit import Audit
     from vocctl.tasks.download import DownloadResult
-    from vocctl.tasks.evaluate import EvalResult
-    from vocctl.tasks.train_seg import SegResult
+    from vocctl.tasks.evaluate_cls import ClsEvalResult, Compared
+    from vocctl.tasks.evaluate_seg import SegEvalResult
+    from vocctl.tasks.fitting import TrainResult
     from vocctl.training.loop import Progress as Look
 
 out = Console(highlight=False, soft_wrap=True)
@@ -38,6 +39,13 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 PLAIN_EVERY = 30.0  # seconds between plain progress lines
 COUNTS = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"), TimeRemainingColumn())
 BYTES = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+SHOWN = {
+    "mean_iou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "map_11_point": "mAP (11-point)",
+    "map_sklearn": "mAP (sklearn)",
+    "sample_f1": "F1 per image",
+}  # of a validation's scores
 OnCount = Callable[[int, "int | None"], None]
 
 
@@ -131,10 +139,10 @@ class TrainingView:
             err.print(f"{head}  {figures}", markup=False)
 
     def epoch(self, record: dict[str, Any]) -> None:
+        scores = "  ".join(f"{name} {100 * record[key]:.1f}" for key, name in SHOWN.items() if key in record)
         self.note(
             f"epoch {record['epoch']:>3}  loss {record['train_loss']:.3f}  val loss {record['val_loss']:.3f}  "
-            f"mean IoU {100 * record['mean_iou']:.1f}  pixel accuracy {100 * record['pixel_accuracy']:.1f}  "
-            f"{record['images_per_second']:.1f} images/s"
+            f"{scores}  {record['images_per_second']:.1f} images/s"
         )
 
 
@@ -148,11 +156,12 @@ def training(*, quiet: bool) -> Iterator[TrainingView]:
         yield view
 
 
-def seg_result(result: SegResult) -> None:
+def train_result(result: TrainResult) -> None:
     scale = 1 if result.monitor == "val_loss" else 100
+    final = ", ".join(f"{name} {100 * result.scores[key]:.1f}" for key, name in SHOWN.items() if key in result.scores)
     out.print(
         f"trained {_minutes(result.seconds)} min; best {result.monitor} {scale * result.best:.1f} at epoch "
-        f"{result.best_epoch}, final mean IoU {100 * result.scores['mean_iou']:.1f}"
+        f"{result.best_epoch}, final {final}"
     )
     out.print(f"{result.run}: next `vocctl eval {result.run}`, then `vocctl plot {result.run}`", markup=False)
 
@@ -161,7 +170,7 @@ def _share(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def seg_scores(result: EvalResult) -> None:
+def seg_scores(result: SegEvalResult) -> None:
     """The table of one evaluation, with the definitions under it."""
     scores = result.scores
     where = f"{result.data} {result.split}, {result.photos} photos"
@@ -190,6 +199,53 @@ def seg_scores(result: EvalResult) -> None:
         style="dim",
     )
     out.print(f"{result.folder}: scores.json, confusion.csv, labels/", markup=False)
+
+
+AP_HEADS = {"11_point": "AP 11-point", "all_points": "AP all points", "sklearn": "AP sklearn"}
+
+
+def cls_scores(result: ClsEvalResult) -> None:
+    """The table of one evaluation of a classifier or an ensemble, with the definitions under it."""
+    who = result.run.name if len(result.members) == 1 else f"{len(result.members)} runs"
+    where = f"{result.data} {result.split}, {result.photos} photos"
+    table = Table(title=f"{who}, {result.checkpoint} weights, tta {result.tta}: {where}", title_justify="left")
+    for head in ("class", "photos", *AP_HEADS.values(), "precision", "recall", "F1"):
+        table.add_column(head, justify="left" if head == "class" else "right")
+    for name, count in result.positives.items():
+        aps = [_share(result.ap[key][name]) for key in AP_HEADS]
+        decided = [_share(result.per_class[key][name]) for key in ("precision", "recall", "f1")]
+        table.add_row(name, str(count), *aps, *decided)
+    scores = result.scores
+    table.add_section()
+    means = [f"[bold]{_share(scores[f'map_{key}'])}[/]" for key in AP_HEADS]
+    table.add_row("[bold]mean[/]", "", *means, "", "", _share(scores["macro_f1"]))
+    out.print(table)
+    for name, (low, high) in result.intervals.items():
+        out.print(f"{name} {_share(scores[name])}, 95 % interval {_share(low)} to {_share(high)}")
+    out.print(
+        f"competition Dice (F1 per image) [bold]{_share(scores['sample_f1'])}[/]   micro F1 {_share(scores['micro_f1'])}   "
+        f"exact match {_share(scores['exact_match'])}   Hamming accuracy {_share(scores['hamming_accuracy'])}   "
+        f"calibration error {_share(scores['calibration_error'])}   (all in %)"
+    )
+    out.print(
+        "AP 11-point is VOC2007-2009's, AP all points VOC2010's and later, AP sklearn interpolates nothing. Photos with "
+        "only difficult objects of a class are left out of it. - stands for a class without positives, in no mean. "
+        f"Decisions: {result.thresholds} thresholds, {result.decided}; the most probable class where none is reached. "
+        "Calibration: expected error over 15 bins of image-class pairs.",
+        style="dim",
+    )
+    out.print(f"{result.folder}: scores.json, predictions.csv, errors.csv, taken_for.csv", markup=False)
+
+
+def comparison(first: str, second: str, rows: list[Compared]) -> None:
+    table = Table(title=f"{second} against {first}, paired bootstrap over the photos", title_justify="left")
+    for head in ("score", "first", "second", "difference", "95 % interval", "p"):
+        table.add_column(head, justify="left" if head == "score" else "right")
+    for row in rows:
+        between = f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
+        difference = f"{100 * (row.second - row.first):+.1f}"
+        table.add_row(row.score, _share(row.first), _share(row.second), difference, between, f"{row.p:.3f}")
+    out.print(table)
 
 
 def audit(report: Audit) -> None:

@@ -2,34 +2,90 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vocctl.cli import display
-from vocctl.cli.options import Quiet
+from vocctl.cli.options import Quiet, Runs
+from vocctl.config import THRESHOLDS
+from vocctl.errors import ConfigError
+
+CLASSIFIERS = "Classifiers"
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name under runs/.")],
+    runs: Runs,
     data: Annotated[Path | None, typer.Option("--data", help="Another data set than the run validated on.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="Another split than the run validated on.")] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
     tta: Annotated[str, typer.Option("--tta", help="none, flip, or ms (three scales, each mirrored too).")] = "none",
+    thresholds: Annotated[
+        str | None,
+        typer.Option("--thresholds", help=f"{', '.join(THRESHOLDS)}; else the run's.", rich_help_panel=CLASSIFIERS),
+    ] = None,
+    ci: Annotated[
+        int,
+        typer.Option("--ci", min=0, help="Resamples for 95 % intervals over images.", rich_help_panel=CLASSIFIERS),
+    ] = 0,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Score the mean of the runs' probabilities.", rich_help_panel=CLASSIFIERS)
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Two runs: a paired bootstrap.", rich_help_panel=CLASSIFIERS)
+    ] = False,
     device: Annotated[
         str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps; else the run's own.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, and nothing else.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run at the photos' own size; keeps scores, confusion and label maps in RUN/eval/."""
-    from vocctl.tasks import evaluate as task
+    """Score runs at the photos' own size; keeps scores, errors and predictions in RUN/eval/."""
+    if compare and (ensemble or len(runs) != 2):
+        raise ConfigError("--compare takes two runs, without --ensemble")
 
+    from vocctl.runs import task_of
+
+    tasks = {task_of(run) for run in runs}
     with display.counting("scoring", "photos", quiet=quiet or as_json) as on_photo:
-        result = task.evaluate(
-            run, data=data, split=split, checkpoint=checkpoint, tta=tta, device=device, on_photo=on_photo
-        )
-    if as_json:
-        display.line(json.dumps(task.as_json(result)))
+        settings: dict[str, Any] = {
+            "data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device, "on_photo": on_photo,
+        }  # fmt: skip
+        if tasks == {"train-cls"}:
+            _classifiers(runs, settings | {"thresholds": thresholds, "ci": ci}, ensemble, compare, as_json)
+        elif ensemble or compare or ci or thresholds:
+            raise ConfigError("--ensemble, --compare, --ci and --thresholds are for runs of train-cls alone")
+        else:
+            _segmenters(runs, settings, as_json)
+
+
+def _segmenters(runs: list[str], settings: dict[str, Any], as_json: bool) -> None:
+    from vocctl.tasks import evaluate_seg as task
+
+    for run in runs:
+        result = task.evaluate(run, **settings)
+        if as_json:
+            display.line(json.dumps(task.as_json(result)))
+        else:
+            display.seg_scores(result)
+
+
+def _classifiers(runs: list[str], settings: dict[str, Any], ensemble: bool, compare: bool, as_json: bool) -> None:
+    from vocctl.tasks import evaluate_cls as task
+
+    compared: list[task.Compared] = []
+    if compare:
+        *results, compared = task.compare(runs[0], runs[1], resamples=settings.pop("ci") or 1000, **settings)
     else:
-        display.seg_scores(result)
+        groups = [runs] if ensemble else [[run] for run in runs]
+        results = [task.evaluate(group, **settings) for group in groups]
+    if as_json:
+        for result in results:
+            display.line(json.dumps(task.as_json(result)))
+        for row in compared:
+            display.line(json.dumps(task.as_json(row)))
+        return
+    for result in results:
+        display.cls_scores(result)
+    if compared:
+        display.comparison(runs[0], runs[1], compared)

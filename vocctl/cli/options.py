@@ -1,39 +1,152 @@
-"""Option types that commands share, and how an option shows a default that lives in the config."""
+"""Option types that commands share, and the options that a config's fields become.
 
+`settings(config)` gives a command one option for each field of its config: the name, the type and the default shown in
+help come from the config, the text from SETTINGS below. A flag that is left out is None, and the config's value stays.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from vocctl.config import TrainSegConfig
+from vocctl.config import (
+    CLS_LOSSES,
+    CLS_MONITORS,
+    DECODERS,
+    LOSSES,
+    PRESETS,
+    SCHEDULES,
+    SEG_MONITORS,
+    THRESHOLDS,
+    TrainClsConfig,
+)
+from vocctl.errors import ConfigError
 
-
-def default_of(field: str) -> str:
-    """The config's default of a field, as help shows it."""
-    config = TrainSegConfig()
-    for section in fields(config):
-        values = getattr(config, section.name)
-        if hasattr(values, field):
-            value = getattr(values, field)
-            return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    raise AttributeError(field)
-
-
-def setting(field: str, text: str, *names: str, panel: str | None = None) -> Any:
-    """A typer option for a config field; its help ends with the default."""
-    shown = default_of(field) or "empty"
-    return typer.Option(
-        *(names or ("--" + field.replace("_", "-"),)),
-        help=f"{text} [dim]\\[{shown}][/dim]",
-        rich_help_panel=panel,
-        show_default=False,
-    )
-
+PANELS = {
+    "data": "Data",
+    "model": "Model",
+    "loss": "Loss",
+    "optim": "Optimisation",
+    "train": "Training",
+    "decision": "Decisions",
+}
+SETTINGS = {
+    "path": "A VOC devkit of any year, or the competition's .npy folder.",
+    "train_split": "Photos to train on.",
+    "val_split": "Photos to validate on.",
+    "val": "Share of the training photos to validate on, in place of --val-split.",
+    "folds": "Cut the training photos into so many parts, and validate on one.",
+    "fold": "Which part, from 0.",
+    "size": "Pixels: side of a crop, shorter side of a scored photo.",
+    "size_from": "Crops grow from this side to --size; 0: off.",
+    "augment": f"{', '.join(PRESETS)}.",
+    "workers": "Processes that augment; -1: by the device.",
+    "cache_dir": "Where decoded photos are kept.",
+    "encoder": "Any timm model with features, or scratch.",
+    "decoder": f"{', '.join(DECODERS)}.",
+    "skip": "The U-Net's skip connections.",
+    "widths": "Channels of the U-Net's decoder, deepest first.",
+    "model": "Any timm model, or scratch: our plain CNN.",
+    "weights": "auto (ImageNet), none, or a .safetensors or .pth file.",
+    "loss_stride": "The loss looks at every n-th pixel both ways.",
+    "class_weights": "21 numbers, background first.",
+    "pos_weight": "auto: rare classes' positives weigh more; none.",
+    "lr": "Peak learning rate of the decoder or the head.",
+    "encoder_lr": "The pretrained part's rate, times --lr.",
+    "layer_decay": "Times the rate for each layer further down; 1: off.",
+    "freeze_epochs": "Epochs in which the head alone learns.",
+    "weight_decay": "Not on norms and biases.",
+    "schedule": f"{', '.join(SCHEDULES)}.",
+    "warmup": "Share of the run.",
+    "clip_norm": "Largest norm of the gradient; 0: any.",
+    "accumulate": "Batches to a step.",
+    "ema": "Decay of the weights' moving average; 0: none.",
+    "epochs": "Passes over the training photos.",
+    "minutes": "Train so long in place of --epochs.",
+    "batch": "Photos to a batch.",
+    "eval_every": "Epochs between validations.",
+    "save_every": "Minutes between states inside an epoch.",
+    "patience": "Validations without a better score before stopping; 0: any.",
+    "precision": "auto, fp32, bf16, fp16.",
+    "device": "auto, cpu, cuda, cuda:1, mps.",
+    "seed": "Same seed, same machine, same run.",
+    "thresholds": f"What a probability must reach: {', '.join(THRESHOLDS)}.",
+}
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the result and errors alone.")]
-Device = Annotated[str | None, setting("device", "auto, cpu, cuda, cuda:1, mps.")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data", help="A VOC devkit of any year, or the competition's .npy folder.", show_default=False),
-]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or their names under runs/.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings; flags go over it.")]
+Resume = Annotated[str | None, typer.Option("--resume", help="Go on with this run (name or folder), as it was set.")]
+Out = Annotated[Path | None, typer.Option("--out", help="The run's folder, in place of runs/.")]
+Name = Annotated[str | None, typer.Option("--name", help="The run's name under runs/; made up if left out.")]
+
+
+def settings(config: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate command(flags, ...) with an option for each field of config; flags holds those that were given."""
+    options = {
+        field.name: (section.name, getattr(getattr(config, section.name), field.name))
+        for section in fields(config)
+        for field in fields(getattr(config, section.name))
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [one for one in inspect.signature(command).parameters.values() if one.name != "flags"]
+        added = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(config, name, section, value)
+            )
+            for name, (section, value) in options.items()
+        ]
+
+        @functools.wraps(command)
+        def called(**values: Any) -> None:
+            flags = {name: values.pop(name) for name in options}
+            command(_parsed(flags, options), **values)
+
+        del called.__wrapped__
+        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        called.__signature__ = inspect.Signature([*parameters, *added])  # type: ignore[attr-defined]
+        hints = get_type_hints(command, include_extras=True)
+        called.__annotations__ = {one.name: hints[one.name] for one in own} | {p.name: p.annotation for p in added}
+        return called
+
+    return decorate
+
+
+def _option(config: Any, name: str, section: str, value: Any) -> Any:
+    """The annotated type of one field's option."""
+    kind = str if isinstance(value, tuple) else type(value)
+    flag = "--data" if name == "path" else "--" + name.replace("_", "-")
+    flag = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
+    shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    losses, monitors = (CLS_LOSSES, CLS_MONITORS) if isinstance(config, TrainClsConfig) else (LOSSES, SEG_MONITORS)
+    of_task = {"loss": f"{', '.join(losses)}.", "monitor": f"What makes the best: {', '.join(monitors)}."}
+    text = of_task.get(name) or SETTINGS[name]
+    option = typer.Option(
+        flag,
+        help=f"{text} [dim]\\[{shown or 'empty'}][/dim]",
+        rich_help_panel=PANELS[section],
+        show_default=False,
+    )
+    return Annotated[kind | None, option]
+
+
+def _parsed(flags: dict[str, Any], options: dict[str, tuple[str, Any]]) -> dict[str, Any]:
+    """Those that were given; lists of numbers made of their text."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    for name, value in given.items():
+        if isinstance(options[name][1], tuple):
+            given[name] = _numbers(name, value, int if name == "widths" else float)
+    return given
+
+
+def _numbers(name: str, text: str, kind: Any) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError as error:
+        flag = name.replace("_", "-")
+        raise ConfigError(f"--{flag} takes numbers with commas between, got {text!r}") from error

@@ -56,8 +56,12 @@ def preset(name: str, size: int) -> A.Compose:
     )
 
 
-def augmented(transform: A.Compose, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One draw of the preset, which seed alone decides. image (H, W, 3), mask (H, W), both uint8."""
+def augmented(
+    transform: A.Compose, image: np.ndarray, mask: np.ndarray | None, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One draw of the preset, which seed alone decides. image (H, W, 3), mask (H, W) where there is one, both uint8."""
     transform.set_random_seed(seed % 2**32)
+    if mask is None:
+        return transform(image=image)["image"], None
     out = transform(image=image, mask=mask)
     return out["image"], out["mask"]

@@ -12,8 +12,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -37,7 +37,7 @@ class CachedSplit:
     own_sizes: tuple[tuple[int, int], ...]
     pixels: np.ndarray  # (sum of H * W * 3,) uint8
     labels: np.ndarray  # (sum of H * W,) uint8; empty where the split has no masks
-    starts: np.ndarray  # (N + 1,) first pixel of each photo
+    starts: np.ndarray  # (N,) first pixel of each photo
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,12 +48,25 @@ class CachedSplit:
 
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
-        first, last = self.starts[index], self.starts[index + 1]
-        return self.pixels[3 * first : 3 * last].reshape(*self.sizes[index], 3)
+        height, width = self.sizes[index]
+        first = 3 * self.starts[index]
+        return self.pixels[first : first + 3 * height * width].reshape(height, width, 3)
 
     def mask(self, index: int) -> np.ndarray:
         """(H, W) uint8 labels."""
-        return self.labels[self.starts[index] : self.starts[index + 1]].reshape(self.sizes[index])
+        height, width = self.sizes[index]
+        first = self.starts[index]
+        return self.labels[first : first + height * width].reshape(height, width)
+
+    def part(self, indices: Sequence[int]) -> "CachedSplit":
+        """These photos alone, in this order; nothing is copied."""
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in indices),
+            sizes=tuple(self.sizes[i] for i in indices),
+            own_sizes=tuple(self.own_sizes[i] for i in indices),
+            starts=self.starts[np.array(indices, np.int64)],
+        )
 
 
 def default_cache_dir() -> Path:
@@ -169,12 +182,12 @@ def _opened(folder: Path) -> CachedSplit | None:
         about = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         sizes = tuple((int(height), int(width)) for height, width in about["sizes"])
         own_sizes = tuple((int(height), int(width)) for height, width in about["own_sizes"])
-        starts = np.concatenate([[0], np.cumsum([height * width for height, width in sizes])])
+        ends = np.cumsum([height * width for height, width in sizes])
         pixels = np.memmap(folder / "images.bin", np.uint8, "r")
         has_masks = (folder / "masks.bin").stat().st_size > 0
         labels = np.memmap(folder / "masks.bin", np.uint8, "r") if has_masks else np.empty(0, np.uint8)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if len(pixels) != 3 * starts[-1] or len(labels) not in (0, starts[-1]):
+    if len(pixels) != 3 * ends[-1] or len(labels) not in (0, ends[-1]):
         return None
-    return CachedSplit(folder, tuple(about["ids"]), sizes, own_sizes, pixels, labels, starts)
+    return CachedSplit(folder, tuple(about["ids"]), sizes, own_sizes, pixels, labels, np.append(0, ends[:-1]))

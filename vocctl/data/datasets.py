@@ -1,7 +1,7 @@
 """What a loader reads: cached photos as uint8 tensors, augmented or as they are.
 
 A sample's augmentation is decided by (seed, epoch, index) alone: the same with any number of workers, and the same after
-a resume. So the training set is asked for (epoch, index, side), not for an index.
+a resume. So a training set is asked for (epoch, index, side), not for an index.
 """
 
 import numpy as np
@@ -17,10 +17,11 @@ Place = tuple[int, int, int]  # epoch, index, side of the crop
 
 
 class TrainingPhotos(Dataset):
-    """(image (3, S, S) uint8, mask (S, S) uint8), newly augmented each epoch."""
+    """(image (3, S, S) uint8, target), newly augmented each epoch. The target is the mask, (S, S) uint8, or a given one."""
 
-    def __init__(self, split: CachedSplit, *, augment: str, seed: int) -> None:
-        self.split, self.augment, self.seed = split, augment, seed
+    def __init__(self, split: CachedSplit, *, augment: str, seed: int, targets: np.ndarray | None = None) -> None:
+        """targets: (N, ...) uint8, one for each photo; left out, the masks, cut and turned as their photos are."""
+        self.split, self.augment, self.seed, self.targets = split, augment, seed, targets
         self.transforms: dict[int, A.Compose] = {}  # by side
 
     def __len__(self) -> int:
@@ -31,8 +32,10 @@ class TrainingPhotos(Dataset):
         if side not in self.transforms:
             self.transforms[side] = preset(self.augment, side)
         draw = derived_seed("augment", self.seed, epoch, index)
-        image, mask = augmented(self.transforms[side], self.split.image(index), self.split.mask(index), draw)
-        return _to_tensor(image), torch.from_numpy(np.array(mask))
+        mask = self.split.mask(index) if self.targets is None else None
+        image, mask = augmented(self.transforms[side], self.split.image(index), mask, draw)
+        target = mask if self.targets is None else self.targets[index]
+        return _to_tensor(image), torch.from_numpy(np.array(target))
 
 
 class ScoredPhotos(Dataset):

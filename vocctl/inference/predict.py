@@ -1,4 +1,4 @@
-"""Label maps at the photos' own size, over a loader of photos that come resized."""
+"""Probabilities over a loader of photos that come resized: per pixel, with label maps at the photos' own size; per photo."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.devices import autocast
-from vocctl.inference.tta import averaged_probs
+from vocctl.inference.tta import averaged_label_probs, averaged_probs
 
 
 @torch.inference_mode()
@@ -21,15 +21,46 @@ def predict_probs(
     tta: str = "none",
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(indices (B,), probabilities (B, K, H, W) float32) for batches of (indices, images (B, 3, H, W) uint8)."""
+    forward = _forward(model, device, precision)
+    for indices, images in batches:
+        yield indices, averaged_probs(forward, _to_pixels(images, device), tta)
+
+
+@torch.inference_mode()
+def predict_label_probs(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    photos: int,
+    *,
+    device: torch.device,
+    precision: str,
+    tta: str = "none",
+    on_photo: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """(N, K) float32, the probability of each label, in the photos' own order; batches as above, each photo in one."""
+    forward = _forward(model, device, precision)
+    places, probs = [], []
+    for indices, images in batches:
+        places.append(indices)
+        probs.append(averaged_label_probs(forward, _to_pixels(images, device), tta))
+        if on_photo:
+            on_photo(sum(map(len, places)), photos)
+    together = torch.cat(probs).cpu()
+    return torch.empty_like(together).index_copy_(0, torch.cat(places), together).numpy()
+
+
+def _forward(model: nn.Module, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
     model.eval()
 
     def forward(pixels: Tensor) -> Tensor:
         with autocast(device, precision):
             return model(pixels)
 
-    for indices, images in batches:
-        pixels = images.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(255)
-        yield indices, averaged_probs(forward, pixels, tta)
+    return forward
+
+
+def _to_pixels(images: Tensor, device: torch.device) -> Tensor:
+    return images.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 @torch.inference_mode()

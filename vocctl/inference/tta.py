@@ -1,6 +1,6 @@
-"""Test-time augmentation: class probabilities of one batch, averaged over views of it."""
+"""Test-time augmentation: probabilities of one batch, averaged over views of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -10,20 +10,30 @@ SCALES = {"none": (1.0,), "flip": (1.0,), "ms": (0.75, 1.0, 1.25)}
 STRIDE = 32
 
 
-def averaged_probs(forward: Callable[[Tensor], Tensor], images: Tensor, tta: str) -> Tensor:
-    """(B, K, H, W) probabilities. tta: none, flip (the mirror image too), ms (both at three scales).
-
-    forward: pixels (B, 3, h, w) in [0, 1] to logits of their size.
-    """
-    height, width = images.shape[-2:]
-    total, views = torch.zeros((), device=images.device), 0
+def views(images: Tensor, tta: str) -> Iterator[tuple[Tensor, bool]]:
+    """(view (B, 3, h, w), whether it is mirrored). tta: none, flip (the mirror image too), ms (both at three scales)."""
     for scale in SCALES[tta]:
-        sides = [max(round(side * scale / STRIDE) * STRIDE, STRIDE) for side in (height, width)]
+        sides = [max(round(side * scale / STRIDE) * STRIDE, STRIDE) for side in images.shape[-2:]]
         view = images if scale == 1 else F.interpolate(images, size=sides, mode="bilinear", antialias=True)
-        for mirrored in (False, True) if tta != "none" else (False,):
-            probs = forward(view.flip(-1) if mirrored else view).float().softmax(dim=1)
-            probs = probs.flip(-1) if mirrored else probs
-            if probs.shape[-2:] != (height, width):
-                probs = F.interpolate(probs, size=(height, width), mode="bilinear", align_corners=False)
-            total, views = total + probs, views + 1
-    return total / views
+        yield view, False
+        if tta != "none":
+            yield view.flip(-1), True
+
+
+def averaged_probs(forward: Callable[[Tensor], Tensor], images: Tensor, tta: str) -> Tensor:
+    """(B, K, H, W) class probabilities. forward: pixels (B, 3, h, w) in [0, 1] to logits of their size."""
+    size = images.shape[-2:]
+    total, count = torch.zeros((), device=images.device), 0
+    for view, mirrored in views(images, tta):
+        probs = forward(view).float().softmax(dim=1)
+        probs = probs.flip(-1) if mirrored else probs
+        if probs.shape[-2:] != size:
+            probs = F.interpolate(probs, size=size, mode="bilinear", align_corners=False)
+        total, count = total + probs, count + 1
+    return total / count
+
+
+def averaged_label_probs(forward: Callable[[Tensor], Tensor], images: Tensor, tta: str) -> Tensor:
+    """(B, K) probabilities of labels that don't exclude each other. forward: pixels to logits (B, K)."""
+    probs = [forward(view).float().sigmoid() for view, _ in views(images, tta)]
+    return torch.stack(probs).mean(dim=0)

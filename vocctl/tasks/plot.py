@@ -4,26 +4,30 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vocctl.config import TrainSegConfig, closest
+from vocctl.config import TrainClsConfig, TrainSegConfig, closest
 from vocctl.data.photos import read_mask
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
 from vocctl.plots.curves import draw_curves
 from vocctl.plots.overlays import Case, draw_cases
-from vocctl.runs import RunFolder, find_run
+from vocctl.runs import RunFolder, open_run
 
 
 def plot(name: str, *, evaluation: str | None = None, cases: int = 4) -> list[Path]:
-    """The pictures' paths: curves.png, then best-*.png and worst-*.png of the evaluation (the newest, if any).
+    """The pictures' paths: curves.png; of a segmenter, best-*.png and worst-*.png of the evaluation (the newest, if any).
 
     Raises DataError: no such run or evaluation, no epoch yet, data or label maps gone.
     """
-    run = find_run(name, "train-seg")
+    run = open_run(name)
     records = run.read_metrics()
-    monitor = run.config(TrainSegConfig()).train.monitor
+    segments = run.about().get("task") == "train-seg"
+    config: TrainSegConfig | TrainClsConfig = run.config(TrainSegConfig() if segments else TrainClsConfig())
+    monitor = config.train.monitor
     better = min if monitor == "val_loss" else max
     best = better(records, key=lambda record: record[monitor])
     paths = [draw_curves(records, run.path / "plots" / "curves.png", title=run.path.name, best_epoch=best["epoch"])]
+    if not segments:
+        return paths
     folder = _evaluation(run, evaluation)
     return paths if folder is None else paths + _draw_cases(run, folder, cases)
 

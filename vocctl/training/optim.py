@@ -1,6 +1,7 @@
 """Parameter groups, AdamW, and the step with its clipping."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -10,19 +11,27 @@ from torch.optim import AdamW, Optimizer
 from vocctl.config import OptimConfig
 
 
-def build_optimizer(model: nn.Module, encoder: nn.Module, config: OptimConfig) -> AdamW:
-    """AdamW with four groups: encoder and the rest, each with and without weight decay.
+def build_optimizer(layers: Iterable[tuple[list[nn.Parameter], float]], config: OptimConfig) -> AdamW:
+    """AdamW over layers, each with its share of lr as its peak rate, and with and without weight decay.
 
-    Norms and biases (one dimension or none) don't decay. The encoder's peak rate is lr * encoder_lr; each group keeps its
-    own in `peak`.
+    Norms and biases (one dimension or none) don't decay. Each group keeps its peak rate in `peak`.
     """
-    in_encoder = {id(parameter) for parameter in encoder.parameters()}
-    groups = []
-    for rate, inside in ((config.lr * config.encoder_lr, True), (config.lr, False)):
-        mine = [p for p in model.parameters() if p.requires_grad and (id(p) in in_encoder) == inside]
-        groups.append({"params": [p for p in mine if p.ndim > 1], "peak": rate, "weight_decay": config.weight_decay})
-        groups.append({"params": [p for p in mine if p.ndim <= 1], "peak": rate, "weight_decay": 0.0})
+    groups: list[dict[str, Any]] = []
+    for held, share in layers:
+        mine = [parameter for parameter in held if parameter.requires_grad]
+        rate = {"peak": config.lr * share}
+        groups.append({"params": [p for p in mine if p.ndim > 1], "weight_decay": config.weight_decay, **rate})
+        groups.append({"params": [p for p in mine if p.ndim <= 1], "weight_decay": 0.0, **rate})
     return AdamW([group for group in groups if group["params"]], lr=config.lr, fused=True)
+
+
+def encoder_and_rest(
+    model: nn.Module, encoder: nn.Module, encoder_share: float
+) -> list[tuple[list[nn.Parameter], float]]:
+    """The layers of a model whose encoder has a rate of its own: encoder_share times that of the rest."""
+    inside = {id(parameter) for parameter in encoder.parameters()}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in inside]
+    return [(list(encoder.parameters()), encoder_share), (rest, 1.0)]
 
 
 def set_lr(optimizer: Optimizer, factor: float) -> None:

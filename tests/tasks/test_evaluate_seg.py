@@ -15,7 +15,7 @@ from vocctl.data.source import open_dataset
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import FLAT_PALETTE, SEG_CLASSES
 from vocctl.metrics.dice import competition_dice
-from vocctl.tasks.evaluate import evaluate
+from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.train_seg import run
 
 

@@ -1,0 +1,97 @@
+"""What a tutorial would have you train as a classifier, for so many seconds: the other side of docs/results.md.
+
+timm's tf_efficientnet_lite0 with the same ImageNet weights, 224 px, AdamW 3e-4, BCE, batch 16, flip, affine and jitter,
+fp32. Photos decode once, and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
+final weights are scored by scikit-learn's average precision, mean over the classes with positives.
+
+python tests/benchmarks/tutorial_classification.py DATA SECONDS [SEED]
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from vocctl.data.augment import A
+from vocctl.torchvision_ops import declare_missing_ops
+
+declare_missing_ops()
+
+import numpy as np
+import timm
+import torch
+from sklearn.metrics import average_precision_score
+from torch.utils.data import DataLoader, Dataset
+
+from vocctl.data.labelled import labelled, target_matrix
+from vocctl.data.source import open_dataset
+from vocctl.models.weights import load_classifier, pixel_statistics
+
+MODEL, SIZE, BATCH, RATE = "tf_efficientnet_lite0", 224, 16, 3e-4
+
+
+class Photos(Dataset):
+    """Everything resized to a square first, as tutorials do, and kept in memory."""
+
+    def __init__(self, root: Path, split: str, *, augment: bool) -> None:
+        source = labelled(open_dataset(root))
+        resize = A.Resize(SIZE, SIZE)
+        ids = source.ids(split)
+        self.images = [resize(image=source.image(image_id))["image"] for image_id in ids]
+        self.targets = (target_matrix(source, split, tuple(ids)) == 1).astype(np.float32)
+        changes = [
+            A.HorizontalFlip(p=0.5),
+            A.Affine(rotate=(-15, 15), scale=(0.8, 1.2), translate_percent=(-0.06, 0.06), p=0.5),
+            A.ColorJitter(p=0.5),
+        ]
+        self.transform = A.Compose([*(changes if augment else []), A.Normalize(*pixel_statistics(MODEL))])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image = self.transform(image=self.images[index])["image"]
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(self.targets[index])
+
+
+def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
+    """The model, how many images it saw, and the time it took."""
+    model = timm.create_model(MODEL, num_classes=20)
+    load_classifier(model, MODEL, "auto")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
+    loss_fn = torch.nn.BCEWithLogitsLoss()
+    loader = DataLoader(Photos(root, "train", augment=True), batch_size=BATCH, shuffle=True, drop_last=True)
+    seen, began = 0, time.perf_counter()
+    while True:
+        for images, targets in loader:
+            loss = loss_fn(model(images), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            seen += len(images)
+            if (spent := time.perf_counter() - began) >= seconds:
+                return model, seen, spent
+
+
+@torch.inference_mode()
+def score(model: torch.nn.Module, root: Path) -> float:
+    """scikit-learn's AP on val, mean over the classes with positives."""
+    photos = Photos(root, "val", augment=False)
+    model.eval()
+    logits = torch.cat([model(images) for images, _ in DataLoader(photos, batch_size=BATCH)]).numpy()
+    occurs = np.flatnonzero(photos.targets.sum(0))
+    return float(np.mean([average_precision_score(photos.targets[:, k], logits[:, k]) for k in occurs]))
+
+
+def main() -> None:
+    root, seconds, seed = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    model, seen, spent = train(root, seconds)
+    mean_ap = score(model, root)
+    print(
+        f"tutorial recipe, {root.name}, seed {seed}: mAP {mean_ap:.4f} after {spent:.0f} s, {seen / spent:.1f} images/s"
+    )
+
+
+if __name__ == "__main__":
+    main()

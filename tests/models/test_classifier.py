@@ -1,0 +1,108 @@
+"""Classifiers: sizes they take, weights they begin with, rates of their layers, a frozen body."""
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from vocctl.config import ClsModelConfig
+from vocctl.errors import ConfigError, DataError
+from vocctl.models.classifier import Classifier
+
+
+def classifier(name: str, size: int = 64, weights: str = "none") -> Classifier:
+    return Classifier(ClsModelConfig(model=name, weights=weights), size)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("scratch", (64, 96)),
+        ("tf_efficientnet_lite0", (64, 96)),
+        ("resnet18", (64, 64)),
+        ("convnext_atto", (64, 96)),
+        ("vit_tiny_patch16_224", (64, 96)),
+        ("vit_tiny_patch16_224", (70, 50)),  # sides that its patches don't divide
+        ("vit_small_patch14_dinov2", (64, 96)),
+        ("swin_tiny_patch4_window7_224", (64, 96)),  # built for the one side of 64
+        ("mixer_s32_224", (64, 96)),  # takes its own side alone
+    ],
+)
+def test_any_model_takes_photos_of_any_shape(name, shape):
+    with torch.inference_mode():
+        logits = classifier(name).eval()(torch.rand(2, 3, *shape))
+    assert logits.shape == (2, 20)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+def test_the_default_begins_with_imagenets_weights():
+    model = classifier("tf_efficientnet_lite0", weights="auto")
+    again = classifier("tf_efficientnet_lite0", weights="auto")
+    assert torch.equal(model.body.conv_stem.weight, again.body.conv_stem.weight)
+    assert not torch.equal(model.body.conv_stem.weight, classifier("tf_efficientnet_lite0").body.conv_stem.weight)
+    assert not torch.equal(model.body.classifier.weight, again.body.classifier.weight)  # the head is new
+
+
+def test_a_file_of_another_head_fills_the_body_and_one_of_ours_the_head_too(tmp_path):
+    source = timm.create_model("resnet18", num_classes=7)
+    save_file(source.state_dict(), tmp_path / "seven.safetensors")
+    model = classifier("resnet18", weights=str(tmp_path / "seven.safetensors"))
+    assert torch.equal(model.body.conv1.weight, source.conv1.weight)
+    assert model.body.fc.weight.shape == (20, 512)
+    save_file(model.state_dict(), tmp_path / "ours.safetensors")
+    again = classifier("resnet18", weights=str(tmp_path / "ours.safetensors"))
+    assert torch.equal(again.body.fc.weight, model.body.fc.weight)
+
+
+def test_a_file_of_another_model_is_refused(tmp_path):
+    save_file(timm.create_model("resnet18").state_dict(), tmp_path / "r18.safetensors")
+    with pytest.raises(DataError, match="it is of another model"):
+        classifier("resnet34", weights=str(tmp_path / "r18.safetensors"))
+
+
+def test_a_misspelt_model_gets_the_closest_name():
+    with pytest.raises(ConfigError, match="did you mean resnet18"):
+        classifier("resnet_18")
+
+
+def test_weights_for_scratch_are_refused():
+    with pytest.raises(ConfigError, match="begins from nothing"):
+        ClsModelConfig(model="scratch", weights="x.safetensors")
+
+
+@pytest.mark.parametrize("name", ["scratch", "resnet18", "vit_tiny_patch16_224", "convnext_atto"])
+def test_rates_fall_from_the_head_down_and_hold_each_parameter_once(name):
+    model = classifier(name)
+    layers = model.layers(0.5, 0.8)
+    held = [id(parameter) for parameters, _ in layers for parameter in parameters]
+    assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
+    rates = [rate for _, rate in layers]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == 1
+    assert rates[1] <= 0.5
+    assert len(rates) >= 4
+    first = next(model.body.parameters())
+    assert any(first is parameter for parameter in layers[-1][0])
+    assert [rate for _, rate in model.layers(0.5, 1.0)] == [1, 0.5]
+
+
+def test_a_frozen_body_stays_and_its_head_learns():
+    model = classifier("resnet18").train()
+    model.freeze_body(True)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.rand(4, 3, 64, 64)).sum().backward()
+    optimizer.step()
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == {"body.fc.weight", "body.fc.bias"}
+    model.train()
+    model.freeze_body(False)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert model.body.layer1[0].bn1.training
+
+
+def test_pixels_are_normalised_inside():
+    model = classifier("scratch").eval()
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(model(images), model.body((images - 0.5) / 0.25), atol=1e-6)

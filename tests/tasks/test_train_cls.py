@@ -1,0 +1,113 @@
+"""Training classifiers end to end on drawn photos."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vocctl.config import TrainClsConfig, given
+from vocctl.errors import DataError
+from vocctl.tasks.evaluate_cls import evaluate
+from vocctl.tasks.fitting import Watch
+from vocctl.tasks.train_cls import pos_weight, resume, run
+
+TIMES = ("images_per_second", "train_seconds", "val_seconds")
+
+
+def tiny_config(data: Path, **flags: object) -> TrainClsConfig:
+    small = {"model": "scratch", "size": 32, "size_from": 0, "batch": 2, "epochs": 2, "precision": "fp32"}
+    return given(TrainClsConfig(), path=str(data), **(small | flags))
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = load_file(one / "final.safetensors"), load_file(other / "final.safetensors")
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key not in TIMES} for record in records]
+
+
+def test_a_run_leaves_its_folder_and_learns(tiny: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    config = tiny_config(tiny, size=64, batch=4, epochs=30, lr=0.003, encoder_lr=1.0, ema=0.9, eval_every=10)
+    result = run(config, tmp_path / "run", watch=Watch(on_note=notes.append))
+    assert result.scores["map_sklearn"] == 1  # red squares are aeroplanes, blue ones bicycles
+    held = {path.name for path in (tmp_path / "run").iterdir()}
+    assert held == {
+        "config.toml", "run.json", "split.json", "metrics.jsonl", "thresholds.json", "best.safetensors",
+        "final.safetensors", "state",
+    }  # fmt: skip
+    assert any("no train photo has bird" in note for note in notes)
+    thresholds = json.loads((tmp_path / "run" / "thresholds.json").read_text())
+    assert len(thresholds["best"]["per-class"]) == 20
+    assert thresholds["final"]["0.5"] == [0.5] * 20
+
+
+@pytest.mark.parametrize("name", ["scratch", "vit_tiny_patch16_224", "convnext_atto"])
+def test_stopped_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, name: str) -> None:
+    config = tiny_config(tiny, model=name, weights="none", epochs=3, freeze_epochs=1, layer_decay=0.8, augment="strong")
+    run(config, tmp_path / "alone")
+    stop = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Exception, match="go on with"):
+        run(config, tmp_path / "stopped", watch=stop)
+    resume(str(tmp_path / "stopped"))
+    assert same_weights(tmp_path / "alone", tmp_path / "stopped")
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
+    assert evaluate([str(tmp_path / "stopped")]).photos == 4
+
+
+def test_in_frozen_epochs_the_body_stays(tiny: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny, epochs=2, freeze_epochs=2, ema=0.0)
+    run(config, tmp_path / "run")
+    run(tiny_config(tiny, epochs=1, freeze_epochs=1, ema=0.0), tmp_path / "other")
+    first, second = (load_file(tmp_path / name / "final.safetensors") for name in ("run", "other"))
+    assert all(torch.equal(first[key], second[key]) for key in first if "encoder" in key)
+    assert not torch.equal(first["body.fc.weight"], second["body.fc.weight"])
+
+
+@pytest.mark.parametrize("flags", [{"loss": "asl"}, {"loss": "focal"}, {"loss": "bce", "pos_weight": "auto"}])
+def test_every_loss_trains(tiny: Path, tmp_path: Path, flags: dict[str, str]) -> None:
+    assert run(tiny_config(tiny, epochs=1, **flags), tmp_path / "run").scores["val_loss"] > 0
+
+
+def test_difficult_labels_train_nothing(tiny: Path, tmp_path: Path) -> None:
+    """All cats difficult or all absent: the cat's output would learn otherwise; as IGNORE it gets no gradient."""
+    lists = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main"
+    path = lists / "cat_train.txt"
+    path.write_text(path.read_text().replace("-1", " 0"))
+    run(tiny_config(tiny, epochs=2, ema=0.0, weight_decay=0.0), tmp_path / "run")
+    run(tiny_config(tiny, epochs=1, ema=0.0, weight_decay=0.0), tmp_path / "other")
+    first, second = (load_file(tmp_path / name / "final.safetensors")["body.fc.bias"] for name in ("run", "other"))
+    assert first[7] == second[7]
+    assert not torch.equal(first[8], second[8])
+
+
+def test_pos_weight_by_hand():
+    targets = np.array([[1, 0, 255], [0, 0, 0], [0, 0, 1], [0, 0, 0]])
+    assert pos_weight(targets).tolist() == [3, 1, 2]
+    assert pos_weight(np.array([[1]] + [[0]] * 99)).tolist() == [20]
+
+
+def test_a_split_without_any_class_is_refused(tiny: Path, tmp_path: Path) -> None:
+    for path in (tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main").glob("*_val.txt"):
+        path.write_text(path.read_text().replace(" 1", "-1"))
+    with pytest.raises(DataError, match="no photo of the validation part has a class"):
+        run(tiny_config(tiny), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_held_out_photos_are_kept_in_the_run_and_scored_again(tiny: Path, tmp_path: Path) -> None:
+    run(tiny_config(tiny, val=0.25, epochs=1), tmp_path / "run")
+    parts = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert (len(parts["train"]), len(parts["val"])) == (6, 2)
+    result = evaluate([str(tmp_path / "run")], checkpoint="final")
+    assert result.split == "held-out"
+    assert result.photos == 2
+    assert result.scores["map_sklearn"] == pytest.approx(metrics(tmp_path / "run")[-1]["map_sklearn"])

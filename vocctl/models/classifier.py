@@ -1,0 +1,91 @@
+"""A classifier: pixels in [0, 1] in, logits of the 20 classes out. Any timm model, or our plain CNN."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import timm
+import torch.nn.functional as F
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from vocctl.config import ClsModelConfig
+from vocctl.errors import ConfigError
+from vocctl.labels import CLASSES
+from vocctl.models.encoder import refuse_unknown
+from vocctl.models.pixels import Normalize
+from vocctl.models.scratch import ScratchClassifier
+from vocctl.models.weights import load_classifier, pixel_statistics
+
+Layer = tuple[list[nn.Parameter], float]  # parameters, and their rate as a share of the head's
+
+
+class Classifier(nn.Module):
+    """images (B, 3, H, W) in [0, 1], any H and W, to logits (B, 20) float32.
+
+    A model that takes one size alone gets photos stretched to it; a ViT gets sides that its patches divide.
+    """
+
+    def __init__(self, config: ClsModelConfig, size: int) -> None:
+        """size: of the training crops, which a model of one size is built for. Raises as load_classifier does."""
+        super().__init__()
+        self.side: int | None = None  # the one side that the model takes
+        self.patch = 1
+        if config.model == "scratch":
+            self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
+            self.body: nn.Module = ScratchClassifier(len(CLASSES))
+            return
+        refuse_unknown(config.model)
+        self.normalize = Normalize(*pixel_statistics(config.model))
+        self.body, self.side = _timm_classifier(config.model, size)
+        if self.side is None and hasattr(self.body, "patch_embed"):
+            self.patch = int(self.body.patch_embed.patch_size[0])  # type: ignore[union-attr, index]
+        load_classifier(self.body, config.model, config.weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.normalize(images)
+        fitted = [self.side or -(-side // self.patch) * self.patch for side in images.shape[-2:]]
+        if fitted != list(images.shape[-2:]):
+            x = F.interpolate(x, size=fitted, mode="bilinear", align_corners=False, antialias=True)
+        return self.body(x).float()
+
+    def layers(self, body_rate: float, layer_decay: float) -> list[Layer]:
+        """The head at 1, then the body's layers from the top down, each layer_decay times the rate of the one above."""
+        head = {id(parameter) for parameter in _head(self.body)}
+        depth = group_parameters(self.body, self.body.group_matcher(), reverse=True)  # type: ignore[operator]
+        deepest = max(depth.values())
+        rates: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.body.named_parameters():
+            rate = 1.0 if id(parameter) in head else body_rate * layer_decay ** (deepest - depth[name])
+            rates.setdefault(rate, []).append(parameter)
+        return [(parameters, rate) for rate, parameters in sorted(rates.items(), reverse=True)]
+
+    def freeze_body(self, frozen: bool) -> None:
+        """Whether the head alone learns; a frozen body keeps its batch norms' statistics too."""
+        head = {id(parameter) for parameter in _head(self.body)}
+        for parameter in self.body.parameters():
+            parameter.requires_grad_(not frozen or id(parameter) in head)
+        self.body.train(self.training and not frozen)
+
+
+def _head(body: nn.Module) -> Iterator[nn.Parameter]:
+    head = body.get_classifier()  # type: ignore[operator]
+    for module in head if isinstance(head, Iterable) else (head,):
+        yield from module.parameters()
+
+
+def _timm_classifier(name: str, size: int) -> tuple[nn.Module, int | None]:
+    """The model with 20 outputs, and the one side that it takes, None where it takes any."""
+    about = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    attempts: list[tuple[dict[str, Any], int | None]] = [({}, None)]
+    if about is not None and about.fixed_input_size:
+        attempts = [({"dynamic_img_size": True}, None), ({"img_size": size}, size), ({}, about.input_size[-1])]
+    for arguments, side in attempts:
+        try:
+            return timm.create_model(name, num_classes=len(CLASSES), pretrained=False, **arguments), side
+        except TypeError as error:  # the argument is not one of this family's
+            refused: Exception = error
+        except (RuntimeError, ValueError, AssertionError) as error:
+            refused = error
+            break
+    reason = str(refused).split("\n")[0][:120]
+    raise ConfigError(f"{name} can't be built with 20 classes at {size} px: take another --model or --size ({reason})")

@@ -1,0 +1,300 @@
+"""Score classifiers on a split: one, several as an ensemble, or two against each other.
+
+Writes RUN/eval/<data>-<split>/: scores.json, predictions.csv (an image a line: probabilities, decided labels, true labels),
+errors.csv (the surest false positives and misses of each class), taken_for.csv (missed classes against wrongly found ones).
+An ensemble averages probabilities; its folder is the first run's, with -ensemble behind its name.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vocctl.config import THRESHOLDS, TrainClsConfig
+from vocctl.data.cache import fingerprint
+from vocctl.data.datasets import ScoredPhotos
+from vocctl.data.loaders import scoring_loader
+from vocctl.errors import ConfigError, DataError
+from vocctl.inference.decisions import cross_decided, decide
+from vocctl.inference.predict import predict_label_probs
+from vocctl.labels import CLASSES, IGNORE
+from vocctl.metrics.average_precision import class_aps, mean_defined
+from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
+from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
+from vocctl.models.classifier import Classifier
+from vocctl.runs import RunFolder, find_run, write_text
+from vocctl.tasks.evaluation import (
+    fresh_part,
+    plain,
+    put_in_place,
+    refuse_unknown,
+    scored_part,
+    scoring_hardware,
+    to_device,
+)
+
+ERRORS_SHOWN = 10  # of each kind and class
+
+
+@dataclass(frozen=True)
+class ClsEvalResult:
+    """Shares in [0, 1]; nan where undefined."""
+
+    run: Path
+    members: tuple[str, ...]  # one run, or an ensemble's
+    folder: Path
+    data: str
+    split: str
+    checkpoint: str
+    tta: str
+    photos: int
+    thresholds: str  # their kind
+    decided: str  # where the thresholds come from
+    positives: dict[str, int]
+    ap: dict[str, dict[str, float]]  # definition -> class -> AP
+    scores: dict[str, float]  # map_11_point, map_all_points, map_sklearn, sample_f1, micro_f1, ..., calibration_error
+    per_class: dict[str, dict[str, float]]  # precision, recall, f1 -> class -> value
+    intervals: dict[str, tuple[float, float]]  # 95 %, of the scores that were bootstrapped
+
+
+@dataclass(frozen=True)
+class Compared:
+    score: str
+    first: float
+    second: float
+    low: float  # 95 % interval of second - first
+    high: float
+    p: float  # two-sided
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    ids: tuple[str, ...]
+    probs: np.ndarray  # (N, 20)
+    targets: np.ndarray  # (N, 20), 1, 0 or IGNORE
+    chosen: np.ndarray  # (N, 20) bool
+
+
+def evaluate(
+    names: Sequence[str],
+    *,
+    data: Path | None = None,
+    split: str | None = None,
+    checkpoint: str = "best",
+    tta: str = "none",
+    thresholds: str | None = None,
+    ci: int = 0,
+    device: str | None = None,
+    on_photo: Callable[[int, int], None] | None = None,
+) -> ClsEvalResult:
+    """Score one train-cls run, or the mean of several runs' probabilities. ci: resamples of the bootstrap; 0: none.
+
+    Raises ConfigError: no such checkpoint, tta or thresholds. DataError: no such run, or runs, weights or data that are
+    missing or broken, or runs that were validated on different photos.
+    """
+    result, _ = _evaluated(names, data, split, checkpoint, tta, thresholds, ci, device, on_photo)
+    return result
+
+
+def compare(
+    first: str, second: str, *, resamples: int = 1000, **settings: Any
+) -> tuple[ClsEvalResult, ClsEvalResult, list[Compared]]:
+    """Both runs' results, and a paired bootstrap over the images: the same draws for both. settings: as evaluate's.
+
+    The decisions stay as they are while images are drawn. Raises DataError where the two score different photos.
+    """
+    one, predicted = _evaluated([first], **_defaults(settings))
+    other, predicted_other = _evaluated([second], **_defaults(settings))
+    if predicted.ids != predicted_other.ids:
+        raise DataError(f"{first} and {second} score different photos: name --data and --split for both")
+
+    def differences(counts: np.ndarray) -> dict[str, float]:
+        mine, theirs = _resampled_scores(predicted, counts), _resampled_scores(predicted_other, counts)
+        return {name: theirs[name] - mine[name] for name in mine}
+
+    drawn = resampled(differences, len(predicted.ids), resamples, seed=0)
+    table = []
+    for name, values in drawn.items():
+        low, high = interval(values)
+        table.append(Compared(name, one.scores[name], other.scores[name], low, high, two_sided_p(values)))
+    return one, other, table
+
+
+def as_json(result: ClsEvalResult | Compared) -> dict[str, Any]:
+    """The result as plain values; an undefined score is null."""
+    values: dict[str, Any] = plain(asdict(result))
+    return values
+
+
+def _defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    names = {"data": None, "split": None, "checkpoint": "best", "tta": "none", "thresholds": None, "ci": 0}
+    return names | {"device": None, "on_photo": None} | settings
+
+
+def _evaluated(
+    names: Sequence[str],
+    data: Path | None,
+    split: str | None,
+    checkpoint: str,
+    tta: str,
+    thresholds: str | None,
+    ci: int,
+    device: str | None,
+    on_photo: Callable[[int, int], None] | None,
+) -> tuple[ClsEvalResult, _Predicted]:
+    refuse_unknown(checkpoint, tta)
+    if thresholds is not None and thresholds not in THRESHOLDS:
+        raise ConfigError(f"--thresholds is one of {', '.join(THRESHOLDS)}, got {thresholds!r}")
+    runs = [find_run(name, "train-cls") for name in names]
+    config = runs[0].config(TrainClsConfig())
+    kind = thresholds or config.decision.thresholds
+    source, scored, part = scored_part(runs[0], config.data, data, split)
+    ids, targets = part.photos.ids, part.targets
+    assert targets is not None
+    probs = np.zeros(targets.shape)
+    for run in runs:
+        if _validated_on(run) != _validated_on(runs[0]):
+            raise DataError(f"{run.path} and {runs[0].path} were validated on different photos: one would flatter")
+        probs += _probs(run, data, split, checkpoint, tta, device, on_photo) / len(runs)
+    chosen, decided = _decided(runs, checkpoint, kind, ids, probs, targets)
+    predicted = _Predicted(ids, probs, targets, chosen)
+    folder = runs[0].path / "eval" / f"{source.name}-{scored}{'-ensemble' if len(runs) > 1 else ''}"
+    about = {
+        "run": runs[0].path,
+        "members": tuple(str(run.path) for run in runs),
+        "folder": folder,
+        "data": source.name,
+        "split": scored,
+        "checkpoint": checkpoint,
+        "tta": tta,
+        "thresholds": kind,
+        "decided": decided,
+    }
+    result = _scored(predicted, about, ci)
+    _write(folder, result, predicted, {"data_path": str(source.root), "fingerprint": fingerprint(source, list(ids))})
+    return result, predicted
+
+
+def _probs(
+    run: RunFolder,
+    data: Path | None,
+    split: str | None,
+    checkpoint: str,
+    tta: str,
+    device: str | None,
+    on_photo: Callable[[int, int], None] | None,
+) -> np.ndarray:
+    """(N, 20): one run's probabilities, of the photos at the size that it was trained for."""
+    config = run.config(TrainClsConfig())
+    here = scoring_hardware(config.train, device)
+    model = Classifier(replace(config.model, weights="none"), config.data.size)
+    run.load_weights(checkpoint, model)
+    to_device(model, here)
+    _, _, part = scored_part(run, config.data, data, split)
+    loader = scoring_loader(ScoredPhotos(part.photos), config.train.batch, workers=0, pin=here.device.type == "cuda")
+    return predict_label_probs(
+        model, loader, len(part.photos), device=here.device, precision=here.precision, tta=tta, on_photo=on_photo
+    )
+
+
+def _validated_on(run: RunFolder) -> list[str]:
+    ids: list[str] = run.read_json("split.json")["val"]
+    return ids
+
+
+def _decided(
+    runs: Sequence[RunFolder], checkpoint: str, kind: str, ids: tuple[str, ...], probs: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, str]:
+    """Each photo's decided labels (N, 20) bool, and where the thresholds come from."""
+    if kind == "0.5":
+        return decide(probs, np.full(len(CLASSES), 0.5)), "thresholds of 0.5"
+    if set(ids) & set(_validated_on(runs[0])):
+        how = "cross-fitted: each photo by thresholds that the other four fifths gave"
+        return cross_decided(probs, targets, kind), how
+    kept = [np.array(run.read_json("thresholds.json")[checkpoint][kind]) for run in runs]
+    return decide(probs, np.mean(kept, axis=0)), "fitted on the run's validation photos"
+
+
+def _resampled_scores(predicted: _Predicted, counts: np.ndarray) -> dict[str, float]:
+    aps = class_aps(predicted.probs, predicted.targets, counts)
+    f1 = sample_f1(predicted.chosen & (predicted.targets != IGNORE), predicted.targets == 1)
+    return {f"map_{name}": mean_defined(values) for name, values in aps.items()} | {
+        "sample_f1": float((f1 * counts).sum() / counts.sum())
+    }
+
+
+def _scored(predicted: _Predicted, about: dict[str, Any], ci: int) -> ClsEvalResult:
+    aps = class_aps(predicted.probs, predicted.targets)
+    decisions = asdict(decision_scores(predicted.chosen, predicted.targets))
+    per_class = {name: _by_class(decisions.pop(name)) for name in ("precision", "recall", "f1")}
+    scores = {f"map_{name}": mean_defined(values) for name, values in aps.items()} | decisions
+    scores["calibration_error"] = expected_calibration_error(predicted.probs, predicted.targets)
+    intervals = {}
+    if ci:
+        drawn = resampled(lambda counts: _resampled_scores(predicted, counts), len(predicted.ids), ci, seed=0)
+        intervals = {name: interval(values) for name, values in drawn.items()}
+    return ClsEvalResult(
+        **about,
+        photos=len(predicted.ids),
+        positives={name: int(count) for name, count in _by_class((predicted.targets == 1).sum(0)).items()},
+        ap={name: _by_class(values) for name, values in aps.items()},
+        scores=scores,
+        per_class=per_class,
+        intervals=intervals,
+    )
+
+
+def _by_class(values: np.ndarray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(CLASSES, values, strict=True)}
+
+
+def _write(folder: Path, result: ClsEvalResult, predicted: _Predicted, about: dict[str, str]) -> None:
+    part = fresh_part(folder)
+    write_text(part / "scores.json", json.dumps(as_json(result) | about, indent=2) + "\n")
+    rows = [["id", *CLASSES, "decided", "true"]]
+    for place, image_id in enumerate(predicted.ids):
+        probs = [repr(float(value)) for value in predicted.probs[place]]
+        rows.append([image_id, *probs, _names(predicted.chosen[place]), _names(predicted.targets[place] == 1)])
+    _write_csv(part / "predictions.csv", rows)
+    _write_csv(part / "errors.csv", [["kind", "class", "id", "probability", "decided", "true"], *_errors(predicted)])
+    _write_csv(part / "taken_for.csv", [["missed \\ found instead", *CLASSES], *_taken_for(predicted)])
+    put_in_place(part, folder)
+
+
+def _names(row: np.ndarray) -> str:
+    return " ".join(CLASSES[place] for place in np.flatnonzero(row))
+
+
+def _errors(predicted: _Predicted) -> list[list[str]]:
+    """Per class, the false positives of the highest probability, then the misses of the lowest."""
+    rows = []
+    for place, name in enumerate(CLASSES):
+        probs, chosen = predicted.probs[:, place], predicted.chosen[:, place]
+        false = np.flatnonzero((predicted.targets[:, place] == 0) & chosen)
+        missed = np.flatnonzero((predicted.targets[:, place] == 1) & ~chosen)
+        surest = [("false positive", false[np.argsort(-probs[false], kind="stable")])]
+        surest.append(("miss", missed[np.argsort(probs[missed], kind="stable")]))
+        for kind, photos in surest:
+            for photo in photos[:ERRORS_SHOWN]:
+                sets = [_names(predicted.chosen[photo]), _names(predicted.targets[photo] == 1)]
+                rows.append([kind, name, predicted.ids[photo], f"{probs[photo]:.4f}", *sets])
+    return rows
+
+
+def _taken_for(predicted: _Predicted) -> list[list[str]]:
+    """Row: a class that is there and was missed; column: one that was found on the same photo and is not there."""
+    missed = ((predicted.targets == 1) & ~predicted.chosen).astype(int)
+    found = ((predicted.targets == 0) & predicted.chosen).astype(int)
+    counts = missed.T @ found
+    return [[name, *map(str, row)] for name, row in zip(CLASSES, counts.tolist(), strict=True)]
+
+
+def _write_csv(path: Path, rows: list[list[str]]) -> None:
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    write_text(path, table.getvalue())

@@ -1,0 +1,202 @@
+"""What every training task does with its model: a run folder, the loop, and going on where it stopped."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from vocctl.config import DataConfig, OptimConfig, TrainConfig
+from vocctl.data.datasets import TrainingPhotos
+from vocctl.data.loaders import EpochBatches, training_loader
+from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
+from vocctl.errors import ConfigError, DataError, MemoryExceeded
+from vocctl.models.depthwise import train_depthwise_in_fp32
+from vocctl.runs import RunFolder, find_run
+from vocctl.tasks.splits import Splits
+from vocctl.training.ema import MovingAverage
+from vocctl.training.interrupt import listening
+from vocctl.training.loop import Job, Progress, fit, make_accelerator, progress_at
+from vocctl.training.optim import build_optimizer
+from vocctl.training.schedule import crop_side
+from vocctl.training.state import Position, latest_state, load_state
+
+Layers = list[tuple[list[nn.Parameter], float]]
+Loss = Callable[[Tensor, Tensor], Tensor]  # pixels, targets (both on the device) to a scalar
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is told while a run goes on; the cli draws it."""
+
+    on_note: Callable[[str], None] = lambda text: None
+    on_decode: Callable[[str, int, int], None] = lambda split, done, total: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    run: Path
+    best_epoch: int
+    best: float  # the monitor's best value
+    monitor: str
+    scores: Scores  # of the last validation; shares in [0, 1]
+    seconds: float  # of training, validation left out
+
+
+@dataclass(frozen=True)
+class Hardware:
+    device: torch.device
+    precision: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a task hands over: its settings, and what differs between tasks."""
+
+    data: DataConfig
+    optim: OptimConfig
+    train: TrainConfig
+    photos: TrainingPhotos
+    layers: Callable[[], Layers]
+    loss: Callable[[nn.Module, torch.device], Loss]  # of the network that trains
+    validate: Callable[[nn.Module, Hardware], Scores]
+    on_epoch_start: Callable[[int], None] = lambda epoch: None  # epoch from 0; the model is in training mode
+
+
+def hardware(train: TrainConfig) -> Hardware:
+    """Raises ConfigError: a device or a precision that is not here."""
+    device = pick_device(train.device)
+    return Hardware(device, pick_precision(train.precision, device))
+
+
+def describe(folder: RunFolder, splits: Splits, train: TrainConfig, parameters: dict[str, int], watch: Watch) -> None:
+    """Put into the run folder what it is trained on and how large it is, and say so. parameters: "model" first."""
+    here = hardware(train)
+    data = {
+        "path": str(splits.source.root),
+        "fingerprint": splits.fingerprint,
+        "train": len(splits.train.photos),
+        "val": len(splits.val.photos),
+    }
+    folder.note(parameters=parameters, data=data, device=device_name(here.device), precision=here.precision)
+    folder.write_json("split.json", {"train": splits.train.photos.ids, "val": splits.val.photos.ids})
+    if splits.shared:
+        watch.on_note(f"{splits.shared} photos are in both splits: the validation scores flatter")
+    counts = ", ".join(f"{count / 1e6:.2f} M {label}" for label, count in parameters.items() if label != "model")
+    watch.on_note(f"run {folder.path}: {data['train']} photos train, {data['val']} validate")
+    watch.on_note(
+        f"{parameters['model'] / 1e6:.2f} M parameters{f' ({counts})' if counts else ''}; {device_name(here.device)}, "
+        f"{here.precision}"
+    )
+    if train.minutes:
+        watch.on_note("--minutes ties the schedule to the clock: this run can't be repeated bit for bit")
+
+
+def run_to_resume(name: str, task: str, default: Any) -> tuple[RunFolder, Any]:
+    """The run folder and its config. Raises DataError: no such run."""
+    folder = find_run(name, task)
+    return folder, folder.config(default)
+
+
+def refuse_changed_data(folder: RunFolder, splits: Splits) -> None:
+    if folder.about().get("data", {}).get("fingerprint") != splits.fingerprint:
+        raise DataError(
+            f"{splits.source.root} has changed since {folder.path} was begun: restore it, or start a new run"
+        )
+
+
+def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watch, *, resume: bool) -> TrainResult:
+    """The whole run, or the rest of it. Raises as training/loop.py's fit does; ConfigError: it has finished."""
+    here = hardware(recipe.train)
+    accelerator = make_accelerator(here.device, here.precision)
+    model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = MovingAverage(model, recipe.optim.ema)
+    if here.device.type == "cpu":
+        keep_freed_memory()
+        if here.precision == "bf16":
+            train_depthwise_in_fp32(model)
+    optimizer = build_optimizer(recipe.layers(), recipe.optim)
+    network, prepared = accelerator.prepare(model, optimizer)
+    position = Position()
+    if resume:
+        position = load_state(latest_state(folder.state), model, average.model, optimizer)
+        if position.finished:
+            raise ConfigError(f"{folder.path} has finished: `vocctl eval {folder.path}` scores it")
+        if accelerator.scaler is not None and position.scaler:
+            accelerator.scaler.load_state_dict(position.scaler)
+        folder.cut_metrics(position.metrics_bytes)
+        watch.on_note(f"going on with {folder.path} from step {position.step}, epoch {position.epoch + 1}")
+    loader, batches = _loader(recipe, position, here)
+    scores: Scores = {}
+
+    def batches_from(epoch: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        recipe.on_epoch_start(epoch)
+        batches.start_at(epoch, batch)
+        yield from loader
+
+    def validate(scored: nn.Module) -> Scores:
+        scores.update(recipe.validate(scored, here))
+        return dict(scores)
+
+    with listening() as stop:
+        job = Job(
+            accelerator=accelerator, model=model, average=average, optimizer=prepared,
+            loss_fn=recipe.loss(network, accelerator.device), batches_from=batches_from, batches=_batches(recipe),
+            validate=validate, optim=recipe.optim, train=recipe.train, run=folder, stop=stop,
+            on_progress=watch.on_progress, on_epoch=watch.on_epoch,
+        )  # fmt: skip
+        end = fit(job, position)
+    best = end.best if end.best is not None else math.nan
+    return TrainResult(folder.path, end.best_epoch, best, recipe.train.monitor, scores, end.seconds)
+
+
+def _batches(recipe: Recipe) -> int:
+    """In an epoch."""
+    return max(len(recipe.photos) // recipe.train.batch, 1)
+
+
+def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[DataLoader, EpochBatches]:
+    in_epoch = _batches(recipe)
+
+    def side_at(epoch: int, batch: int) -> int:
+        progress = progress_at(position, epoch, batch, in_epoch, recipe.train)
+        return crop_side(progress, recipe.data.size, recipe.data.size_from)
+
+    batches = EpochBatches(len(recipe.photos), recipe.train.batch, recipe.train.seed, side_at)
+    workers = workers_for(recipe.data, here.device)
+    return training_loader(recipe.photos, batches, workers=workers, pin=here.device.type == "cuda"), batches
+
+
+def workers_for(data: DataConfig, device: torch.device) -> int:
+    """Processes that load and augment: as set, or by the device."""
+    if data.workers >= 0:
+        return data.workers
+    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+
+
+@contextmanager
+def memory_named(train: TrainConfig, size: int) -> Iterator[None]:
+    """Turn an out-of-memory of the device or the host into one line with the numbers."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        if (
+            isinstance(error, RuntimeError)
+            and not isinstance(error, torch.OutOfMemoryError)
+            and "allocate memory" not in text
+        ):
+            raise
+        raise MemoryExceeded(
+            f"out of memory with batches of {train.batch} at {size} px: halve --batch and set --accumulate 2, or lower "
+            "--size"
+        ) from error

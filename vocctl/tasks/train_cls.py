@@ -1,0 +1,159 @@
+"""Train a classifier: a config in, a run folder, its thresholds and its scores out."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vocctl.config import THRESHOLDS, TrainClsConfig
+from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
+from vocctl.data.loaders import scoring_loader
+from vocctl.errors import DataError
+from vocctl.inference.decisions import decide, fit_thresholds
+from vocctl.inference.predict import predict_label_probs
+from vocctl.labels import CLASSES
+from vocctl.losses.multilabel import bce_loss, loss_function
+from vocctl.metrics.average_precision import class_aps, mean_defined
+from vocctl.metrics.multilabel import decision_scores
+from vocctl.models.classifier import Classifier
+from vocctl.runs import RunFolder, create_run, place_of
+from vocctl.seeding import seed_everything
+from vocctl.tasks.fitting import (
+    Hardware,
+    Loss,
+    Recipe,
+    Scores,
+    TrainResult,
+    Watch,
+    describe,
+    hardware,
+    memory_named,
+    refuse_changed_data,
+    run_to_resume,
+    train_model,
+    workers_for,
+)
+from vocctl.tasks.splits import Part, Splits, open_splits
+
+TASK = "train-cls"
+LARGEST_WEIGHT = 20.0  # of --pos-weight auto; a class of two photos would drown the others
+
+
+def run(
+    config: TrainClsConfig, out: Path | None = None, *, name: str | None = None, watch: Watch = Watch()
+) -> TrainResult:
+    """Train from the start into out, or into runs/cls/<name>; the name comes from the config where none is given.
+
+    Raises VocctlError in its kinds: see errors.py.
+    """
+    hardware(config.train)  # refused before any work is done
+    splits = open_splits(config.data, TASK, watch.on_decode)
+    _look_at_classes(splits, watch)
+    seed_everything(config.train.seed)
+    with memory_named(config.train, config.data.size):
+        model = Classifier(config.model, config.data.size)
+        plain = f"{splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
+        folder = create_run(place_of(out, name, "cls", plain), TASK, config)
+        parameters = {"model": sum(parameter.numel() for parameter in model.parameters())}
+        describe(folder, splits, config.train, parameters, watch)
+        return _train(folder, config, splits, model, watch, resume=False)
+
+
+def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
+    """Go on with a run where its last state stands: the same as if it had never stopped.
+
+    Raises DataError: no such run, no state, or the data has changed since. ConfigError: it has finished.
+    """
+    folder, config = run_to_resume(name, TASK, TrainClsConfig())
+    splits = open_splits(config.data, TASK, watch.on_decode)
+    refuse_changed_data(folder, splits)
+    seed_everything(config.train.seed)
+    with memory_named(config.train, config.data.size):
+        model = Classifier(replace(config.model, weights="none"), config.data.size)
+        return _train(folder, config, splits, model, watch, resume=True)
+
+
+def _look_at_classes(splits: Splits, watch: Watch) -> None:
+    """Say which classes a side lacks. Raises DataError where it has no positive label at all."""
+    for side, part in (("train", splits.train), ("validation", splits.val)):
+        lacking = [name for name, count in zip(CLASSES, (_targets(part) == 1).sum(0), strict=True) if count == 0]
+        if len(lacking) == len(CLASSES):
+            raise DataError(f"{splits.source.root}: no photo of the {side} part has a class, name another split")
+        if lacking:
+            watch.on_note(f"no {side} photo has {', '.join(lacking)}: not scored there, shown as -")
+
+
+def _targets(part: Part) -> np.ndarray:
+    assert part.targets is not None
+    return part.targets
+
+
+def pos_weight(targets: np.ndarray) -> Tensor:
+    """(20,): negatives / positives of each class, at most LARGEST_WEIGHT; 1 for a class without positives."""
+    positives, negatives = (targets == 1).sum(0), (targets == 0).sum(0)
+    weights = np.where(positives > 0, np.minimum(negatives / np.maximum(positives, 1), LARGEST_WEIGHT), 1.0)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _train(
+    folder: RunFolder, config: TrainClsConfig, splits: Splits, model: Classifier, watch: Watch, *, resume: bool
+) -> TrainResult:
+    targets = _targets(splits.train)
+
+    def loss(network: nn.Module, device: torch.device) -> Loss:
+        weights = pos_weight(targets).to(device) if config.loss.pos_weight == "auto" else None
+        label_loss = loss_function(config.loss.loss, weights)
+        return lambda pixels, wanted: label_loss(network(pixels), wanted)
+
+    recipe = Recipe(
+        data=config.data, optim=config.optim, train=config.train,
+        photos=TrainingPhotos(
+            splits.train.photos, augment=config.data.augment, seed=config.train.seed, targets=targets
+        ),
+        layers=lambda: model.layers(config.optim.encoder_lr, config.optim.layer_decay),
+        loss=loss,
+        validate=lambda scored, here: _validation(scored, splits, config, here),
+        on_epoch_start=lambda epoch: model.freeze_body(epoch < config.optim.freeze_epochs),
+    )  # fmt: skip
+    result = train_model(folder, model, recipe, watch, resume=resume)
+    _keep_thresholds(folder, config, splits)
+    return result
+
+
+def _keep_thresholds(folder: RunFolder, config: TrainClsConfig, splits: Splits) -> None:
+    """Fit every kind of threshold for both checkpoints on the validation part, into thresholds.json."""
+    here = hardware(config.train)
+    model = Classifier(replace(config.model, weights="none"), config.data.size)
+    fitted: dict[str, dict[str, list[float]]] = {}
+    for checkpoint in ("best", "final"):
+        folder.load_weights(checkpoint, model)
+        model.to(device=here.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        probs = label_probs(model, splits.val, config, here)
+        fitted[checkpoint] = {kind: fit_thresholds(probs, _targets(splits.val), kind).tolist() for kind in THRESHOLDS}
+    folder.write_json("thresholds.json", fitted)
+
+
+def label_probs(model: nn.Module, part: Part, config: TrainClsConfig, here: Hardware) -> np.ndarray:
+    """(N, 20) probabilities of a part's photos."""
+    loader = scoring_loader(
+        ScoredPhotos(part.photos),
+        config.train.batch,
+        workers=workers_for(config.data, here.device),
+        pin=here.device.type == "cuda",
+    )
+    return predict_label_probs(model, loader, len(part.photos), device=here.device, precision=here.precision)
+
+
+def _validation(model: nn.Module, splits: Splits, config: TrainClsConfig, here: Hardware) -> Scores:
+    """val_loss is binary cross-entropy; sample_f1 is that of decisions at 0.5, so that nothing is fitted in it."""
+    targets = _targets(splits.val)
+    probs = label_probs(model, splits.val, config, here)
+    aps = class_aps(probs, targets)
+    logits = torch.from_numpy(probs).double().logit(eps=1e-7)
+    return {
+        "val_loss": bce_loss(logits, torch.from_numpy(targets)).item(),
+        **{f"map_{name}": mean_defined(values) for name, values in aps.items()},
+        "sample_f1": decision_scores(decide(probs, np.full(len(CLASSES), 0.5)), targets).sample_f1,
+    }
