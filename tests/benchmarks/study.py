@@ -1,0 +1,125 @@
+"""The figures of docs/results.md: our recipe, the tutorial's, and one change at a time, for both tasks.
+
+Each line of OUT/study.jsonl is one run: task, what, seed, score of the final weights (seg: mean IoU at the photos' own
+size; cls: scikit-learn's mAP), speed. What is there already is not run again, so a study that was stopped goes on. `draw`
+makes the picture from those lines.
+
+python tests/benchmarks/study.py run OUT TASK DATA MINUTES SEEDS WHAT...
+python tests/benchmarks/study.py draw OUT TASK DATA PICTURE [WHAT...]
+TASK: seg or cls. WHAT: default, tutorial, or one of the task's VARIANTS. SEEDS: as 0,1,2.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+from vocctl.plots.style import quiet_style, save_figure
+
+VARIANTS: dict[str, dict[str, list[str]]] = {
+    "seg": {
+        "default": [],
+        "no-skip": ["--no-skip"],
+        "ce": ["--loss", "ce"],
+        "dice": ["--loss", "dice"],
+        "scratch": ["--encoder", "scratch", "--encoder-lr", "1"],
+    },
+    "cls": {
+        "default": [],
+        "scratch": ["--model", "scratch", "--encoder-lr", "1"],
+        "no-average": ["--ema", "0"],
+        "fp32": ["--precision", "fp32"],
+        "full-size": ["--size-from", "0"],
+        "one-rate": ["--encoder-lr", "1", "--lr", "6e-4"],
+        "constant-rate": ["--schedule", "constant"],
+        "layer-decay": ["--layer-decay", "0.8"],
+        "unaugmented": ["--augment", "none"],
+        "strong": ["--augment", "strong"],
+        "asl": ["--loss", "asl"],
+        "focal": ["--loss", "focal"],
+        "pos-weight": ["--pos-weight", "auto"],
+    },
+}
+SCORES = {"seg": ("mean_iou", "mean IoU"), "cls": ("map_sklearn", "mAP (sklearn)")}
+TUTORIALS = {"seg": "tutorial_segmentation.py", "cls": "tutorial_classification.py"}
+
+
+def train_ours(task: str, data: Path, minutes: float, what: str, seed: int, out: Path) -> dict[str, float]:
+    """Train and score in processes of their own, as a user would."""
+    folder = out / f"{task}-{data.name}-{what}-{minutes:g}min-s{seed}"
+    vocctl = [sys.executable, "-m", "vocctl"]
+    flags = ["--data", str(data), "--minutes", str(minutes), "--seed", str(seed), "--out", str(folder), "--quiet"]
+    subprocess.run([*vocctl, f"train-{task}", *flags, "--eval-every", "1000", *VARIANTS[task][what]], check=True)
+    scored = subprocess.run(
+        [*vocctl, "eval", str(folder), "--checkpoint", "final", "--json"], check=True, capture_output=True, text=True
+    )
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    batch = int(re.search(r"^batch = (\d+)", (folder / "config.toml").read_text(), flags=re.M).group(1))
+    trained = {"seconds": last["train_seconds"], "images_per_second": last["step"] * batch / last["train_seconds"]}
+    return {"score": json.loads(scored.stdout)["scores"][SCORES[task][0]], **trained}
+
+
+def train_tutorial(task: str, data: Path, minutes: float, seed: int) -> dict[str, float]:
+    script = Path(__file__).with_name(TUTORIALS[task])
+    command = [sys.executable, str(script), str(data), str(60 * minutes), str(seed)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    score, seconds, speed = re.search(r"(?:mean IoU|mAP) ([\d.]+) after (\d+) s, ([\d.]+)", said).groups()
+    return {"score": float(score), "seconds": float(seconds), "images_per_second": float(speed)}
+
+
+def read(out: Path) -> list[dict[str, Any]]:
+    path = out / "study.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def run(out: Path, task: str, data: Path, minutes: float, seeds: list[int], names: list[str]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        for what in names:
+            about = {"task": task, "data": data.name, "what": what, "minutes": minutes, "seed": seed}
+            if any(about.items() <= done.items() for done in read(out)):
+                continue
+            ours = what != "tutorial"
+            result = (
+                train_ours(task, data, minutes, what, seed, out) if ours else train_tutorial(task, data, minutes, seed)
+            )
+            with (out / "study.jsonl").open("a") as stream:
+                stream.write(json.dumps(about | result) + "\n")
+            print(about | result, flush=True)
+
+
+def draw(out: Path, task: str, data: str, picture: Path, names: list[str]) -> None:
+    """A dot a run, a bar their mean, sorted; for each time that was given. names: these alone; empty: all."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for record in read(out):
+        if record["task"] == task and record["data"] == data and (not names or record["what"] in names):
+            groups[f"{record['what']}, {record['minutes']:g} min"].append(100 * record["score"])
+    order = sorted(groups, key=lambda name: mean(groups[name]))
+    with quiet_style():
+        figure, ax = plt.subplots(figsize=(7, 0.5 + 0.38 * len(order)), layout="constrained")
+        ax.barh(order, [mean(groups[name]) for name in order], color="0.85", edgecolor="0.6")
+        for name in order:
+            ax.plot(groups[name], [name] * len(groups[name]), "o", color=sns.color_palette("colorblind")[0])
+        ax.set(xlabel=f"{SCORES[task][1]} on {data} val, % (dot: one seed, bar: their mean)", xlim=(0, None))
+        sns.despine(figure)
+        save_figure(figure, picture)
+
+
+def main() -> None:
+    what, out, task, data = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    if what == "run":
+        seeds = [int(seed) for seed in sys.argv[6].split(",")]
+        run(out, task, Path(data), float(sys.argv[5]), seeds, sys.argv[7:])
+    else:
+        draw(out, task, data, Path(sys.argv[5]), sys.argv[6:])
+
+
+if __name__ == "__main__":
+    main()
