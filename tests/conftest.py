@@ -64,3 +64,9 @@ def draw_tiny(root: Path, *, train: int = 8, val: int = 4, side: int = 32) -> Pa
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     return draw_tiny(tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same photos, made once: for tests that only read them."""
+    return draw_tiny(tmp_path_factory.mktemp("tiny") / "tiny")

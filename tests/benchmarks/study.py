@@ -37,6 +37,8 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "no-average": ["--ema", "0"],
         "fp32": ["--precision", "fp32"],
         "full-size": ["--size-from", "0"],
+        "small-crops": ["--size-from", "96"],
+        "slower-body": ["--encoder-lr", "0.1"],
         "one-rate": ["--encoder-lr", "1", "--lr", "6e-4"],
         "constant-rate": ["--schedule", "constant"],
         "layer-decay": ["--layer-decay", "0.8"],

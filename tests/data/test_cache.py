@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.data.cache import cached_split, default_cache_dir, fingerprint, fitted_size
+from vocctl.data.cache import cached_split, default_cache_dir, fingerprint
 from vocctl.data.photos import write_mask
 from vocctl.data.source import open_dataset
 from vocctl.errors import DataError, RunError
+from vocctl.resizing import fitted_size
 
 BUILD = """
 import os, signal, sys

@@ -17,7 +17,7 @@ from vocctl.cli import display
 from vocctl.cli.download import download
 from vocctl.cli.evaluate import evaluate
 from vocctl.cli.plot import plot
-from vocctl.cli.train import train_cls, train_seg
+from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.config import closest
 from vocctl.errors import VocctlError
 
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "download": download,
     "train-cls": train_cls,
     "train-seg": train_seg,
+    "train-adv": train_adv,
     "eval": evaluate,
     "plot": plot,
 }

@@ -166,7 +166,7 @@ def train_result(result: TrainResult) -> None:
     out.print(f"{result.run}: next `vocctl eval {result.run}`, then `vocctl plot {result.run}`", markup=False)
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
 
@@ -179,13 +179,13 @@ def seg_scores(result: SegEvalResult) -> None:
     for head in ("class", "IoU", "Dice"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, iou in scores.iou.items():
-        table.add_row(name, _share(iou), _share(scores.dice[name]))
+        table.add_row(name, share(iou), share(scores.dice[name]))
     table.add_section()
-    table.add_row("[bold]mean[/]", f"[bold]{_share(scores.mean_iou)}[/]", _share(scores.mean_dice))
+    table.add_row("[bold]mean[/]", f"[bold]{share(scores.mean_iou)}[/]", share(scores.mean_dice))
     out.print(table)
     out.print(
-        f"mean IoU [bold]{_share(scores.mean_iou)}[/]   pixel accuracy {_share(scores.pixel_accuracy)}   "
-        f"competition Dice {_share(result.competition_dice)}   (all in %)"
+        f"mean IoU [bold]{share(scores.mean_iou)}[/]   pixel accuracy {share(scores.pixel_accuracy)}   "
+        f"competition Dice {share(result.competition_dice)}   (all in %)"
     )
     out.print(
         "IoU: TP / (TP + FP + FN), from one confusion matrix over all pixels at the photos' own size, border (255) left "
@@ -212,20 +212,20 @@ def cls_scores(result: ClsEvalResult) -> None:
     for head in ("class", "photos", *AP_HEADS.values(), "precision", "recall", "F1"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, count in result.positives.items():
-        aps = [_share(result.ap[key][name]) for key in AP_HEADS]
-        decided = [_share(result.per_class[key][name]) for key in ("precision", "recall", "f1")]
+        aps = [share(result.ap[key][name]) for key in AP_HEADS]
+        decided = [share(result.per_class[key][name]) for key in ("precision", "recall", "f1")]
         table.add_row(name, str(count), *aps, *decided)
     scores = result.scores
     table.add_section()
-    means = [f"[bold]{_share(scores[f'map_{key}'])}[/]" for key in AP_HEADS]
-    table.add_row("[bold]mean[/]", "", *means, "", "", _share(scores["macro_f1"]))
+    means = [f"[bold]{share(scores[f'map_{key}'])}[/]" for key in AP_HEADS]
+    table.add_row("[bold]mean[/]", "", *means, "", "", share(scores["macro_f1"]))
     out.print(table)
     for name, (low, high) in result.intervals.items():
-        out.print(f"{name} {_share(scores[name])}, 95 % interval {_share(low)} to {_share(high)}")
+        out.print(f"{name} {share(scores[name])}, 95 % interval {share(low)} to {share(high)}")
     out.print(
-        f"competition Dice (F1 per image) [bold]{_share(scores['sample_f1'])}[/]   micro F1 {_share(scores['micro_f1'])}   "
-        f"exact match {_share(scores['exact_match'])}   Hamming accuracy {_share(scores['hamming_accuracy'])}   "
-        f"calibration error {_share(scores['calibration_error'])}   (all in %)"
+        f"competition Dice (F1 per image) [bold]{share(scores['sample_f1'])}[/]   micro F1 {share(scores['micro_f1'])}   "
+        f"exact match {share(scores['exact_match'])}   Hamming accuracy {share(scores['hamming_accuracy'])}   "
+        f"calibration error {share(scores['calibration_error'])}   (all in %)"
     )
     out.print(
         "AP 11-point is VOC2007-2009's, AP all points VOC2010's and later, AP sklearn interpolates nothing. Photos with "
@@ -244,7 +244,7 @@ def comparison(first: str, second: str, rows: list[Compared]) -> None:
     for row in rows:
         between = f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
         difference = f"{100 * (row.second - row.first):+.1f}"
-        table.add_row(row.score, _share(row.first), _share(row.second), difference, between, f"{row.p:.3f}")
+        table.add_row(row.score, share(row.first), share(row.second), difference, between, f"{row.p:.3f}")
     out.print(table)
 
 

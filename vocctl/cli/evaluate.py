@@ -7,11 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from vocctl.cli import display
+from vocctl.cli.attack import attacked
 from vocctl.cli.options import Quiet, Runs
-from vocctl.config import THRESHOLDS
+from vocctl.config import THRESHOLDS, AttackConfig
 from vocctl.errors import ConfigError
 
 CLASSIFIERS = "Classifiers"
+ATTACKS = "Attacks"
+EPS = AttackConfig(attack=("fgsm",)).eps
 
 
 def evaluate(
@@ -34,13 +37,60 @@ def evaluate(
     compare: Annotated[
         bool, typer.Option("--compare", help="Two runs: a paired bootstrap.", rich_help_panel=CLASSIFIERS)
     ] = False,
+    attack: Annotated[
+        str | None,
+        typer.Option(
+            "--attack",
+            help="fgsm, pgd-20, pgd-20x5, apgd-20, segpgd-20, cospgd-20, sea-50, square-1000, noise, adv:RUN; with commas.",
+            rich_help_panel=ATTACKS,
+        ),
+    ] = None,
+    eps: Annotated[
+        str | None,
+        typer.Option("--eps", help=f"Budgets. [dim]\\[{','.join(EPS)}][/dim]", rich_help_panel=ATTACKS),
+    ] = None,
+    norm: Annotated[
+        str | None, typer.Option("--norm", help="linf or l2. [dim]\\[linf][/dim]", rich_help_panel=ATTACKS)
+    ] = None,
+    goal: Annotated[
+        str | None, typer.Option("--goal", help="untargeted, target:CLASS or hide:CLASS.", rich_help_panel=ATTACKS)
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="truth, or the run's clean prediction.", rich_help_panel=ATTACKS)
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", min=1, help="A fixed subset of so many.", rich_help_panel=ATTACKS)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of the subset and the attacks.", rich_help_panel=ATTACKS)
+    ] = None,
+    save_adv: Annotated[
+        Path | None, typer.Option("--save-adv", help="Keep the adversarial images here.", rich_help_panel=ATTACKS)
+    ] = None,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Craft on each run, test on all.", rich_help_panel=ATTACKS)
+    ] = False,
     device: Annotated[
         str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps; else the run's own.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, and nothing else.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score runs at the photos' own size; keeps scores, errors and predictions in RUN/eval/."""
+    """Score runs at the photos' own size; keeps scores, errors and predictions in RUN/eval/. With --attack: what is left.
+
+    vocctl eval RUN --attack noise,fgsm,cospgd-20,adv:ADVRUN --eps 2/255,8/255
+    """
+    asked = {"eps": _words(eps), "norm": norm, "goal": goal, "against": against, "images": images, "seed": seed}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if attack is not None:
+        if ensemble or compare or ci or thresholds or tta != "none":
+            raise ConfigError("--attack goes without --ensemble, --compare, --ci, --thresholds and --tta")
+        config = AttackConfig(attack=_words(attack), **asked)  # type: ignore[arg-type]
+        place = {"data": data, "split": split, "checkpoint": checkpoint, "device": device}
+        attacked(runs, config, place, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
+        return
+    if asked or save_adv or transfer:
+        raise ConfigError("--eps, --norm, --goal, --images, --save-adv and --transfer speak of an --attack: name one")
     if compare and (ensemble or len(runs) != 2):
         raise ConfigError("--compare takes two runs, without --ensemble")
 
@@ -57,6 +107,10 @@ def evaluate(
             raise ConfigError("--ensemble, --compare, --ci and --thresholds are for runs of train-cls alone")
         else:
             _segmenters(runs, settings, as_json)
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return tuple(word.strip() for word in text.split(",") if word.strip()) if text is not None else None
 
 
 def _segmenters(runs: list[str], settings: dict[str, Any], as_json: bool) -> None:

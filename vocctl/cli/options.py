@@ -14,14 +14,21 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from vocctl.config import (
+    ADV_MONITORS,
+    AGAINST,
     CLS_LOSSES,
     CLS_MONITORS,
     DECODERS,
+    FOOLING,
+    GENERATORS,
     LOSSES,
+    NORMS,
+    PENALTIES,
     PRESETS,
     SCHEDULES,
     SEG_MONITORS,
     THRESHOLDS,
+    TrainAdvConfig,
     TrainClsConfig,
 )
 from vocctl.errors import ConfigError
@@ -33,7 +40,13 @@ PANELS = {
     "optim": "Optimisation",
     "train": "Training",
     "decision": "Decisions",
+    "harden": "Adversarial training",
+    "generator": "Generator",
+    "threat": "Threat",
+    "fool": "What it is after",
 }
+WORDS = ("target",)  # fields that hold words: their flag is given once for each
+FLAGS = {"path": "--data", "lam": "--lambda"}  # of fields whose flag has another name
 SETTINGS = {
     "path": "A VOC devkit of any year, or the competition's .npy folder.",
     "train_split": "Photos to train on.",
@@ -75,6 +88,23 @@ SETTINGS = {
     "device": "auto, cpu, cuda, cuda:1, mps.",
     "seed": "Same seed, same machine, same run.",
     "thresholds": f"What a probability must reach: {', '.join(THRESHOLDS)}.",
+    "adv": "The attack on a share of each batch, as pgd-3; none.",
+    "adv_eps": "Its budget: 4/255, 4px or 0.0157.",
+    "adv_norm": f"{', '.join(NORMS)}.",
+    "adv_share": "Of each batch.",
+    "generator": f"{', '.join(GENERATORS)}.",
+    "width": "Channels at a quarter of the photo's sides.",
+    "depth": "unet: levels; resnet: blocks.",
+    "universal": "One perturbation for every photo.",
+    "norm": f"{', '.join(NORMS)}.",
+    "eps": "Budget for pixels in 0..1: 8/255, 8px or 0.03; l2: of the whole photo.",
+    "penalty": f"{', '.join(PENALTIES)}: in place of a bound, a term of the loss.",
+    "lam": "Weight of the penalty.",
+    "target": "A run that is to fail; give it again for several.",
+    "fool": f"{', '.join(FOOLING)}.",
+    "feature_weight": "Of the distance between deepest features.",
+    "against": f"{', '.join(AGAINST)}: away from what.",
+    "goal": "untargeted, target:CLASS, hide:CLASS.",
 }
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the result and errors alone.")]
@@ -119,11 +149,14 @@ def settings(config: Any) -> Callable[[Callable[..., None]], Callable[..., None]
 
 def _option(config: Any, name: str, section: str, value: Any) -> Any:
     """The annotated type of one field's option."""
-    kind = str if isinstance(value, tuple) else type(value)
-    flag = "--data" if name == "path" else "--" + name.replace("_", "-")
+    kind: Any = str if isinstance(value, tuple) else type(value)
+    if name in WORDS:
+        kind = list[str]
+    flag = FLAGS.get(name, "--" + name.replace("_", "-"))
     flag = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    losses, monitors = (CLS_LOSSES, CLS_MONITORS) if isinstance(config, TrainClsConfig) else (LOSSES, SEG_MONITORS)
+    losses = CLS_LOSSES if isinstance(config, TrainClsConfig) else LOSSES
+    monitors = {TrainClsConfig: CLS_MONITORS, TrainAdvConfig: ADV_MONITORS}.get(type(config), SEG_MONITORS)
     of_task = {"loss": f"{', '.join(losses)}.", "monitor": f"What makes the best: {', '.join(monitors)}."}
     text = of_task.get(name) or SETTINGS[name]
     option = typer.Option(
@@ -137,9 +170,11 @@ def _option(config: Any, name: str, section: str, value: Any) -> Any:
 
 def _parsed(flags: dict[str, Any], options: dict[str, tuple[str, Any]]) -> dict[str, Any]:
     """Those that were given; lists of numbers made of their text."""
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value is not None and value != []}
     for name, value in given.items():
-        if isinstance(options[name][1], tuple):
+        if name in WORDS:
+            given[name] = tuple(value)
+        elif isinstance(options[name][1], tuple):
             given[name] = _numbers(name, value, int if name == "widths" else float)
     return given
 

@@ -1,4 +1,4 @@
-"""`vocctl train-seg` and `vocctl train-cls`: flags over a TOML file over the defaults, then the task."""
+"""`vocctl train-seg`, `train-cls` and `train-adv`: flags over a TOML file over the defaults, then the task."""
 
 import importlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from vocctl.cli import display
 from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Resume, settings
-from vocctl.config import TrainClsConfig, TrainSegConfig, given, read_toml
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given, read_toml
 from vocctl.errors import ConfigError
 
 
@@ -40,6 +40,22 @@ def train_cls(
     vocctl train-cls --data data/voc2009 --model scratch
     """
     _train("vocctl.tasks.train_cls", TrainClsConfig(), flags, name, out, config, resume, quiet)
+
+
+@settings(TrainAdvConfig())
+def train_adv(
+    flags: dict[str, Any],
+    name: Name = None,
+    out: Out = None,
+    config: ConfigFile = None,
+    resume: Resume = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a CNN adversary that perturbs photos so that classifiers and segmenters fail, within a budget.
+
+    vocctl train-adv --data data/voc2009 --target my-segmenter --target my-classifier --eps 8/255
+    """
+    _train("vocctl.tasks.train_adv", TrainAdvConfig(), flags, name, out, config, resume, quiet)
 
 
 def _train(

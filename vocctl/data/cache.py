@@ -21,10 +21,9 @@ import numpy as np
 
 from vocctl.data.source import Source
 from vocctl.errors import DataError, RunError
+from vocctl.resizing import fitted_size
 
 VERSION = 1
-STRIDE = 32
-LONGEST = 4  # times the shorter side; a longer photo is squeezed
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,11 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("VOCCTL_CACHE") or Path(home) / "vocctl")
 
 
-def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Sides in the cache: the shorter is size, both are multiples of 32, the longer at most four times size."""
-    scale = size / min(height, width)
-    sides = [min(round(side * scale / STRIDE) * STRIDE, LONGEST * size) for side in (height, width)]
-    return max(sides[0], size), max(sides[1], size)
+def fitted_photo(image: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) uint8 as a model of this size sees it: averaged down, or interpolated up."""
+    fitted = fitted_size(image.shape[0], image.shape[1], size)
+    how = cv2.INTER_AREA if fitted[0] < image.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(image, fitted[::-1], interpolation=how)
 
 
 def fingerprint(source: Source, ids: list[str]) -> str:
@@ -156,12 +155,11 @@ def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Cal
     with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
         for done, image_id in enumerate(ids, start=1):
             image = source.image(image_id)
-            fitted = fitted_size(image.shape[0], image.shape[1], size)
+            seen = fitted_photo(image, size)
+            fitted = seen.shape[:2]
             own_sizes.append(image.shape[:2])
             sizes.append(fitted)
-            shrinks = fitted[0] < image.shape[0]
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            images.write(cv2.resize(image, fitted[::-1], interpolation=how).tobytes())
+            images.write(seen.tobytes())
             if source.mask_path(image_id) is not None:
                 mask = source.mask(image_id)
                 if mask.shape != image.shape[:2]:

@@ -1,7 +1,7 @@
 """Batches: in an order that the seed decides for training, by equal shapes for scoring."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -39,14 +39,19 @@ class EpochBatches(Sampler[list[Place]]):
             yield [(self.epoch, index, side) for index in whole[self.rank :: self.world]]
 
 
+def equal_shapes(shapes: Sequence[tuple[int, ...]], batch: int) -> list[list[int]]:
+    """Places of equal shapes, in batches of at most so many, in the order in which the shapes first occur."""
+    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, shape in enumerate(shapes):
+        by_shape[tuple(shape)].append(index)
+    return [group[at : at + batch] for group in by_shape.values() for at in range(0, len(group), batch)]
+
+
 class EqualShapes(Sampler[list[int]]):
     """Batches of photos that have one shape, in the order in which the shapes first occur."""
 
     def __init__(self, split: CachedSplit, batch: int) -> None:
-        by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, shape in enumerate(split.sizes):
-            by_shape[shape].append(index)
-        self.batches = [group[at : at + batch] for group in by_shape.values() for at in range(0, len(group), batch)]
+        self.batches = equal_shapes(split.sizes, batch)
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -65,7 +65,10 @@ class VocData:
         return ids
 
     def image_path(self, image_id: str) -> Path:
-        return self.devkit / "JPEGImages" / f"{image_id}.jpg"
+        """The .jpg, or the .png that stands in its place: adversarial images would not survive JPEG."""
+        jpeg = self.devkit / "JPEGImages" / f"{image_id}.jpg"
+        lossless = jpeg.with_suffix(".png")
+        return lossless if not jpeg.exists() and lossless.exists() else jpeg
 
     def mask_path(self, image_id: str) -> Path | None:
         return self.devkit / "SegmentationClass" / f"{image_id}.png"

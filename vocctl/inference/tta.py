@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vocctl.resizing import STRIDE
+
 SCALES = {"none": (1.0,), "flip": (1.0,), "ms": (0.75, 1.0, 1.25)}
-STRIDE = 32
 
 
 def views(images: Tensor, tta: str) -> Iterator[tuple[Tensor, bool]]:

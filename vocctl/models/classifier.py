@@ -42,11 +42,19 @@ class Classifier(nn.Module):
         load_classifier(self.body, config.model, config.weights)
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.body(self._seen(images)).float()
+
+    def features(self, images: Tensor) -> Tensor:
+        """The body's last features before pooling: (B, D, h, w), or (B, N, D) of a transformer."""
+        deepest: Tensor = self.body.forward_features(self._seen(images))  # type: ignore[operator]
+        return deepest
+
+    def _seen(self, images: Tensor) -> Tensor:
         x = self.normalize(images)
         fitted = [self.side or -(-side // self.patch) * self.patch for side in images.shape[-2:]]
         if fitted != list(images.shape[-2:]):
             x = F.interpolate(x, size=fitted, mode="bilinear", align_corners=False, antialias=True)
-        return self.body(x).float()
+        return x
 
     def layers(self, body_rate: float, layer_decay: float) -> list[Layer]:
         """The head at 1, then the body's layers from the top down, each layer_decay times the rate of the one above."""

@@ -23,6 +23,11 @@ def _is_slow_in_bf16(conv: nn.Conv2d) -> bool:
 
 
 def _forward_in_fp32(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """conv's forward. Bound to conv as a method, so that a deep copy of the model runs on the copy's own weights."""
+    """conv's forward. Bound to conv as a method, so that a deep copy of the model runs on the copy's own weights.
+
+    Where no gradient is taken it is as it was: scores don't depend on whether the model was made ready to differentiate.
+    """
+    if not torch.is_grad_enabled():
+        return type(conv).forward(conv, x)
     with torch.autocast("cpu", enabled=False):
         return type(conv).forward(conv, x.float()).to(x.dtype)

@@ -50,8 +50,10 @@ class ScratchClassifier(nn.Module):
         self.fc = nn.Linear(self.encoder.channels[-1], classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        deepest = self.encoder(images)[-1]
-        return self.fc(self.dropout(deepest.mean(dim=(2, 3))))
+        return self.fc(self.dropout(self.forward_features(images).mean(dim=(2, 3))))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        return self.encoder(images)[-1]
 
     def get_classifier(self) -> nn.Module:
         return self.fc

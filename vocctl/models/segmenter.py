@@ -72,6 +72,11 @@ class Segmenter(nn.Module):
             logits = F.interpolate(logits, size=asked, mode="bilinear", align_corners=False)
         return logits
 
+    def features(self, images: Tensor) -> Tensor:
+        """The encoder's deepest features, (B, D, h, w). images: as forward takes them, of sides that 32 divides."""
+        deepest: Tensor = self.encoder(self.normalize(images))[-1]
+        return deepest
+
     @property
     def encoder(self) -> nn.Module:
         """What carries the pretrained weights, for a learning rate of its own."""

@@ -35,6 +35,7 @@ from vocctl.tasks.fitting import (
     train_model,
     workers_for,
 )
+from vocctl.tasks.harden import hardening
 from vocctl.tasks.splits import Part, Splits, open_splits
 
 TASK = "train-cls"
@@ -105,7 +106,8 @@ def _train(
     def loss(network: nn.Module, device: torch.device) -> Loss:
         weights = pos_weight(targets).to(device) if config.loss.pos_weight == "auto" else None
         label_loss = loss_function(config.loss.loss, weights)
-        return lambda pixels, wanted: label_loss(network(pixels), wanted)
+        harden = hardening(config.harden, model, network)
+        return lambda pixels, wanted: label_loss(network(harden(pixels, wanted)), wanted)
 
     recipe = Recipe(
         data=config.data, optim=config.optim, train=config.train,

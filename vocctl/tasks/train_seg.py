@@ -32,6 +32,7 @@ from vocctl.tasks.fitting import (
     train_model,
     workers_for,
 )
+from vocctl.tasks.harden import hardening
 from vocctl.tasks.splits import Splits, open_splits
 from vocctl.training.optim import encoder_and_rest
 
@@ -88,9 +89,11 @@ def _train(
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, device)
+        harden = hardening(config.harden, model, lambda pixels: network(pixels, every))
 
         def of_batch(pixels: Tensor, targets: Tensor) -> Tensor:
-            return pixel_loss(network(pixels, every), targets[:, every // 2 :: every, every // 2 :: every])
+            labels = targets[:, every // 2 :: every, every // 2 :: every]
+            return pixel_loss(network(harden(pixels, labels), every), labels)
 
         return of_batch
 

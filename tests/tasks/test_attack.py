@@ -1,0 +1,129 @@
+"""Attacks on trained runs end to end: tables, saved images that score the same, transfer, goals, and wrong words."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vocctl.cli.app import main
+from vocctl.config import AttackConfig
+from vocctl.errors import ConfigError
+from vocctl.tasks import evaluate_cls, evaluate_seg
+from vocctl.tasks.attack import attack, transfer
+
+
+def scored(result, name: str, eps: str) -> dict[str, float]:
+    (row,) = (row for row in result.rows if (row.attack, row.eps) == (name, eps))
+    return row.scores
+
+
+def test_a_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None:
+    config = AttackConfig(attack=("noise", "fgsm", "cospgd-10", "sea-10"), eps=("2/255", "64/255"))
+    result = attack([str(runs["seg"])], config, save=tmp_path / "saved")
+    clean = scored(result, "clean", "0")["mean_iou"]
+    assert clean == pytest.approx(evaluate_seg.evaluate(str(runs["seg"])).scores.mean_iou)
+    assert (
+        scored(result, "cospgd-10", "64/255")["mean_iou"] < 0.1 * clean < scored(result, "noise", "2/255")["mean_iou"]
+    )
+    worst = scored(result, "worst case", "64/255")["photo_accuracy"]
+    assert worst <= min(scored(result, name, "64/255")["photo_accuracy"] for name in config.attack)
+    assert sum(result.worst_by["64/255"].values()) == pytest.approx(1)
+    strongest = next(row for row in result.rows if (row.attack, row.eps) == ("cospgd-10", "64/255"))
+    assert 255 * strongest.visibility["linf_max"] == pytest.approx(64)
+    assert strongest.fooling["fooled"] > 0.8
+    held = {path.name for path in result.folder.iterdir()}
+    assert held == {"attack.json", "table.csv", "robustness.png", *(f"{name}.png" for name in config.attack)}
+    assert all(check.passed for check in result.sanity), result.sanity
+    again = evaluate_seg.evaluate(str(runs["seg"]), data=tmp_path / "saved" / "cospgd-10-64-255")
+    assert again.scores.mean_iou == scored(result, "cospgd-10", "64/255")["mean_iou"]
+    manifest = json.loads((tmp_path / "saved" / "cospgd-10-64-255" / "manifest.json").read_text())
+    assert manifest["eps"] == "64/255"
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_classifier_under_attack(runs: dict[str, Path], tmp_path: Path, norm: str) -> None:
+    eps = {"linf": ("0.3",), "l2": ("8",)}[norm]
+    names = ("noise", "pgd-20x2", "apgd-20", "segpgd-10", "cospgd-10", "square-60")
+    result = attack([str(runs["cls"])], AttackConfig(attack=names, eps=eps, norm=norm), save=tmp_path / "saved")
+    assert scored(result, "clean", "0")["map_sklearn"] == 1
+    assert scored(result, "apgd-20", eps[0])["sample_f1"] < 0.8
+    assert scored(result, "worst case", eps[0])["sample_f1"] <= scored(result, "apgd-20", eps[0])["sample_f1"] + 1e-9
+    again = evaluate_cls.evaluate([str(runs["cls"])], data=tmp_path / "saved" / f"apgd-20-{eps[0]}")
+    assert again.scores["map_sklearn"] == scored(result, "apgd-20", eps[0])["map_sklearn"]
+    row = next(row for row in result.rows if row.attack == "apgd-20")
+    assert row.visibility["linf_max" if norm == "linf" else "l2_max"] <= float(eps[0]) + 1e-4
+
+
+def test_the_same_seed_gives_the_same_images_and_a_subset_is_fixed(runs: dict[str, Path]) -> None:
+    config = AttackConfig(attack=("pgd-3", "noise"), eps=("8/255",), images=3)
+    one, same = (attack([str(runs["seg"])], config) for _ in range(2))
+    assert str(one.rows) == str(same.rows)  # nan is not equal to itself
+    assert one.photos == 3
+    other = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3", "noise"), eps=("8/255",), images=3, seed=5))
+    assert str(other.rows) != str(one.rows)
+
+
+def test_goals_are_reached(runs: dict[str, Path]) -> None:
+    for name in ("cls", "seg"):
+        toward = attack([str(runs[name])], AttackConfig(attack=("cospgd-30",), eps=("0.5",), goal="target:bicycle"))
+        assert toward.rows[-1].fooling["match"] > 0.9
+        hide = attack([str(runs[name])], AttackConfig(attack=("pgd-30",), eps=("0.5",), goal="hide:aeroplane"))
+        assert hide.rows[-1].fooling["match"] > 0.9
+
+
+def test_transfer_and_ensembles(runs: dict[str, Path]) -> None:
+    names = [str(runs["seg"]), str(runs["seg"])]
+    (matrix,) = transfer(names, AttackConfig(attack=("pgd-5",), eps=("32/255",)))
+    assert matrix.scores["seg"]["seg"] < matrix.clean["seg"]
+    whole = attack(names, AttackConfig(attack=("pgd-5",), eps=("32/255",)))
+    assert whole.folder.name.endswith("-ensemble")
+    assert scored(whole, "pgd-5", "32/255")["mean_iou"] < scored(whole, "clean", "0")["mean_iou"]
+
+
+@pytest.mark.parametrize(
+    ("attacks", "flags", "said"),
+    [
+        ("pdg-20", [], "did you mean pgd"),
+        ("pgd-0", [], "1 step or more"),
+        ("fgsm-3", [], "no number"),
+        ("square-9x3", [], "restarts"),
+        ("sea-3", [], "for segmenters"),
+        ("adv:", [], "adv:first"),
+        ("pgd-3", ["--eps", "8/256px/2"], "8/255, 8px or 0.03"),
+        ("pgd-3", ["--eps", "-1"], "above 0"),
+        ("pgd-3", ["--goal", "target:dgo"], "did you mean dog"),
+        ("pgd-3", ["--goal", "hide"], "target:CLASS"),
+        ("pgd-3", ["--norm", "l1"], "linf, l2"),
+        ("pgd-3", ["--tta", "flip"], "--tta"),
+        ("pgd-3", ["--transfer"], "two runs"),
+    ],
+)
+def test_wrong_words_end_in_one_line(
+    runs: dict[str, Path], attacks: str, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", str(runs["cls"]), "--attack", attacks, *flags]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert len(shown.strip().splitlines()) == 1
+
+
+def test_attack_words_without_an_attack(runs, capsys) -> None:
+    assert main(["eval", str(runs["cls"]), "--eps", "8/255"]) == 2
+    assert "name one" in capsys.readouterr().err
+
+
+def test_runs_of_two_tasks_are_not_attacked_as_one(runs) -> None:
+    with pytest.raises(ConfigError, match="all classifiers or all segmenters"):
+        attack([str(runs["cls"]), str(runs["seg"])], AttackConfig(attack=("fgsm",)))
+
+
+def test_the_command_prints_its_table(runs, capsys) -> None:
+    assert main(["eval", str(runs["seg"]), "--attack", "fgsm,noise", "--eps", "8px", "--images", "2", "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert "worst case" in shown
+    assert "sanity, noise" in shown
+    assert main(["eval", str(runs["seg"]), "--attack", "fgsm", "--eps", "8px", "--images", "2", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["attack"] for row in rows] == ["clean", "fgsm"]
+    assert np.isclose(rows[1]["visibility"]["linf_max"], 8 / 255)

@@ -1,0 +1,134 @@
+"""Training the adversary on drawn photos: it fools within its budget, its targets stay the same bytes, and it resumes."""
+
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vocctl.cli.app import main
+from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
+from vocctl.errors import ConfigError, DataError
+from vocctl.tasks.attack import attack
+from vocctl.tasks.fitting import Watch
+from vocctl.tasks.train_adv import change_in_levels, classes_in, resume, run
+from vocctl.tasks.train_cls import run as train_cls
+from vocctl.tasks.train_seg import run as train_seg
+
+
+def config(runs: dict[str, Path], *names: str, **flags: object) -> TrainAdvConfig:
+    small = {
+        "size": 32, "batch": 4, "epochs": 30, "eval_every": 30, "precision": "fp32", "width": 8, "depth": 1, "lr": 0.01,
+        "ema": 0.5, "eps": "48/255", "augment": "none",
+    }  # fmt: skip
+    targets = tuple(str(runs[name]) for name in names)
+    return given(TrainAdvConfig(), path=str(runs["data"]), target=targets, **(small | flags))
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "best.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "flags", [{}, {"generator": "resnet"}, {"universal": True}, {"fool": "ce", "feature_weight": 0.5}]
+)
+def test_both_targets_are_fooled_by_one_image(runs: dict[str, Path], tmp_path: Path, flags: dict[str, object]) -> None:
+    before = digest(runs["cls"]), digest(runs["seg"])
+    result = run(config(runs, "cls", "seg", **flags), tmp_path / "adv")
+    assert (digest(runs["cls"]), digest(runs["seg"])) == before
+    assert result.monitor == "drop"
+    attacked = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'adv'}", "noise"), eps=("48/255",)))
+    clean, adv, noise = attacked.rows[:3]
+    assert adv.scores["mean_iou"] < 0.7 * clean.scores["mean_iou"]
+    assert adv.scores["mean_iou"] < noise.scores["mean_iou"]
+    assert 255 * adv.visibility["linf_max"] <= 48 + 1e-3
+
+
+def test_l2_budget_and_soft_penalty(runs: dict[str, Path], tmp_path: Path) -> None:
+    run(config(runs, "seg", norm="l2", eps="4", against="prediction"), tmp_path / "l2")
+    hit = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'l2'}",), eps=("4",), norm="l2"))
+    assert hit.rows[1].visibility["l2_max"] <= 4 + 1e-4
+    with pytest.raises(ConfigError, match="trained for l2"):
+        attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'l2'}",)))
+    visible = []
+    for weight in (0.01, 1.0):
+        folder = tmp_path / f"soft-{weight}"
+        run(config(runs, "seg", penalty="l2", lam=weight), folder)
+        soft = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{folder}",), eps=("1/255", "2/255")))
+        (row,) = soft.rows[1:]
+        assert row.eps == "soft"
+        visible.append(row.visibility["l2_mean"])
+    assert visible[1] < 0.5 * visible[0]  # a heavier penalty, a smaller change
+
+
+def test_stopped_and_resumed_is_the_same_bit_for_bit(runs: dict[str, Path], tmp_path: Path) -> None:
+    few = config(runs, "seg", epochs=3, eval_every=1, augment="light")
+    run(few, tmp_path / "alone")
+    stop = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Exception, match="go on with"):
+        run(few, tmp_path / "stopped", watch=stop)
+    resume(str(tmp_path / "stopped"))
+    one, other = (load_file(tmp_path / name / "final.safetensors") for name in ("alone", "stopped"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:
+    run(config(runs, "seg", goal="target:bicycle", fool="ce", epochs=60), tmp_path / "adv")
+    wanted = AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), goal="target:bicycle")
+    clean = attack([str(runs["seg"])], AttackConfig(attack=("noise",), eps=("1/255",), goal="target:bicycle"))
+    assert attack([str(runs["seg"])], wanted).rows[1].fooling["match"] > 2 * clean.rows[1].fooling["match"]
+
+
+def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="--target RUN"):
+        run(config(runs), tmp_path / "adv")
+    with pytest.raises(DataError, match="no run nobody"):
+        run(given(config(runs), target=("nobody",)), tmp_path / "adv")
+    assert main(["train-adv", "--target", str(runs["seg"]), "--eps", "8/0"]) == 2
+    assert "8/255, 8px or 0.03" in capsys.readouterr().err
+    assert not (tmp_path / "adv").exists()
+
+
+def test_classes_in_masks():
+    masks = torch.tensor([[[0, 255], [3, 3]], [[20, 1], [0, 0]]])
+    held = classes_in(masks)
+    assert [row.nonzero().flatten().tolist() for row in held] == [[2], [0, 19]]
+
+
+def test_change_in_levels_by_hand():
+    delta = torch.tensor([[3.0, 4.0], [0.0, 0.0]]).view(2, 1, 1, 2) / 255
+    assert change_in_levels(delta, "linf").item() == pytest.approx(2)  # (4 + 0) / 2
+    assert change_in_levels(delta, "l2").item() == pytest.approx(12.5**0.5 / 2, abs=1e-5)
+
+
+def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path) -> None:
+    small = {
+        "size": 32,
+        "size_from": 0,
+        "precision": "fp32",
+        "batch": 4,
+        "epochs": 30,
+        "lr": 0.003,
+        "encoder_lr": 1.0,
+        "ema": 0.5,
+        "eval_every": 30,
+    }
+    hard = {"adv": "pgd-3", "adv_eps": "32/255", "adv_share": 0.5}
+    left = {}
+    for name, flags in (("plain", {}), ("hard", hard)):
+        folder = tmp_path / name
+        train_seg(given(TrainSegConfig(), path=str(tiny_set), encoder="scratch", **(small | flags)), folder)
+        left[name] = attack([str(folder)], AttackConfig(attack=("pgd-20",), eps=("16/255",))).rows[1].scores["mean_iou"]
+    assert left["hard"] > left["plain"] + 0.1
+    few = given(
+        TrainClsConfig(), path=str(tiny_set), model="scratch", **(small | hard | {"epochs": 2, "eval_every": 1})
+    )
+    train_cls(few, tmp_path / "one")
+    train_cls(few, tmp_path / "two")
+    one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    with pytest.raises(ConfigError, match="training attack"):
+        train_cls(given(few, adv="square-9"), tmp_path / "three")

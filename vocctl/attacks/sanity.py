@@ -1,0 +1,57 @@
+"""Checks that an attack was carried out well, for the mistakes that make a weak attack look like a robust model.
+
+Source: Carlini et al., arXiv 1902.06705, section 5 (iterations, unbounded attacks, noise, black-box). Damage is what the
+attack is scored by, higher is worse for the model: 1 - pixel accuracy, or binary cross-entropy.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+SLACK = 0.005  # damage that a few photos differ by without meaning
+LARGE_EPS = 64 / 255
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    passed: bool
+    measured: str
+    means: str  # what a failure says
+
+
+def zero_gradients(gradient: Tensor) -> Check:
+    """gradient: (B, 3, H, W) of the objective on clean photos."""
+    share = (gradient == 0).flatten(1).float().mean().item()
+    return Check(
+        "zero gradients", share < 0.5, f"{100 * share:.1f} % of the channels have a gradient of 0",
+        "gradients vanish: the loss is saturated or the model hides them, and these attacks measure little",
+    )  # fmt: skip
+
+
+def more_steps(few: float, many: float, steps: tuple[int, int]) -> Check:
+    return Check(
+        "more steps", many >= few - SLACK, f"damage {few:.3f} after {steps[0]} steps, {many:.3f} after {steps[1]}",
+        "more steps are weaker: the step length or the loss does not fit, take apgd or cospgd",
+    )  # fmt: skip
+
+
+def large_budget(score: float, clean: float) -> Check:
+    return Check(
+        "large budget", score < 0.15 * clean, f"score {100 * score:.1f} at 64/255, {100 * clean:.1f} clean",
+        "a budget at which a person fails too does not break the model: gradients are masked, or the loss is wrong",
+    )  # fmt: skip
+
+
+def noise_is_weaker(noise: float, attack: float) -> Check:
+    return Check(
+        "noise", noise <= attack + SLACK, f"damage {noise:.3f} by noise, {attack:.3f} by the strongest attack",
+        "noise is as strong as the attack: the attack does not find its way",
+    )  # fmt: skip
+
+
+def black_box_is_weaker(black: float, white: float) -> Check:
+    return Check(
+        "black box", black <= white + SLACK, f"damage {black:.3f} without gradients, {white:.3f} with them",
+        "an attack without gradients is stronger: gradients are masked, so trust the black-box figure",
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""The tables of an attack, with their definitions under them; written to display.py's terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from vocctl.cli.display import out, share
+
+if TYPE_CHECKING:
+    from vocctl.tasks.attack import AttackResult, TransferResult
+
+WIDTH = 112  # columns; narrower, the figures would be cut
+HEADS = {
+    "mean_iou": "mean IoU",
+    "pixel_accuracy": "pixel acc.",
+    "photo_accuracy": "acc. per photo",
+    "map_sklearn": "mAP (sklearn)",
+    "sample_f1": "F1 per photo",
+}
+FOOLING = {"changed": "changed", "fooled": "fooled", "flipped": "flipped", "match": "match", "match_alone": "alone"}
+
+
+def attack_result(result: AttackResult) -> None:
+    clean, *rest = result.rows
+    where = f"{result.data} {result.split}, {result.photos} photos"
+    goal = "" if result.goal == "untargeted" else f", {result.goal}"
+    who = "+".join(name.rsplit("/", 1)[-1] for name in result.members)
+    table = Table(title=f"{who} under attack, {result.norm}{goal}: {where}", title_justify="left")
+    shares = [key for key in FOOLING if any(key in row.fooling for row in rest)]
+    heads = ("attack", "eps", *(HEADS[key] for key in clean.scores), *(FOOLING[key] for key in shares))
+    for head in (*heads, "linf, px", "L2", "PSNR, dB", "SSIM"):
+        table.add_column(head, justify="left" if head == "attack" else "right")
+    before = clean.eps
+    for row in result.rows:
+        if row.eps != before:
+            table.add_section()
+            before = row.eps
+        scores = [share(row.scores[key]) for key in clean.scores]
+        turned = [share(row.fooling[key]) if key in row.fooling else "" for key in shares]
+        seen = row.visibility
+        visible = [""] * 4
+        if seen:
+            levels, psnr = f"{255 * seen['linf_max']:.0f}", f"{seen['psnr_mean']:.1f}"
+            visible = [levels, f"{seen['l2_mean']:.2f}", psnr, f"{seen['ssim_mean']:.3f}"]
+        style = "bold" if row.attack in ("clean", "worst case") else None
+        table.add_row(row.attack, row.eps, *scores, *turned, *visible, style=style)
+    out.print(table, width=max(out.width, WIDTH))
+    out.print(_definitions(result), style="dim")
+    for check in result.sanity:
+        verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
+        out.print(f"sanity, {check.name}: {verdict}: {check.measured}{'' if check.passed else f'. {check.means}'}")
+    out.print(f"{result.folder}: attack.json, table.csv", markup=False)
+
+
+def _definitions(result: AttackResult) -> str:
+    scores = "Scores in %, of images rounded to 8 bits and checked to be inside the budget. "
+    if result.task == "train-seg":
+        turned = "changed: pixels predicted as another class than before; fooled: of those right before, now wrong. "
+        worst = "Worst case: of each photo the attack with the lowest pixel accuracy. "
+    else:
+        turned = (
+            "changed: photos whose set of labels is another one; fooled: of those exactly right before, now not; flipped: "
+            "pairs of photo and label that turned. Decisions by the run's thresholds. "
+        )
+        worst = "Worst case: of each photo the attack with the highest binary cross-entropy. "
+    match = ""
+    if result.goal.startswith("target"):
+        match = "match: pixels, or photos, found to be the class. "
+    elif result.goal.startswith("hide"):
+        match = "match: of the class's pixels, or photos, that were found, those that no longer are. "
+    seen = "linf: largest of all photos, px = 1/255; L2, PSNR and SSIM: means over photos."
+    return scores + turned + match + (worst if result.worst_by else "") + seen
+
+
+def transfer_matrix(result: TransferResult) -> None:
+    table = Table(
+        title=f"{result.attack}, eps {result.eps}: score in %, by what it was crafted on", title_justify="left"
+    )
+    for head in ("crafted on \\ tested on", *result.runs):
+        table.add_column(head, justify="left" if head.startswith("crafted") else "right")
+    table.add_row("clean", *(share(result.clean[name]) for name in result.runs), style="bold")
+    for name in result.runs:
+        table.add_row(name, *(share(result.scores[name][other]) for other in result.runs))
+    out.print(table)

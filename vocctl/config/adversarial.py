@@ -1,0 +1,92 @@
+"""The settings of train-adv, and of attacks that are measured."""
+
+from dataclasses import dataclass, field
+
+from vocctl.config.checks import NORMS, choose, demand, parse_epsilon, refuse_goal
+from vocctl.config.training import DataConfig, OptimConfig, TrainConfig
+
+GENERATORS = ("unet", "resnet")
+PENALTIES = ("none", "l2", "linf")
+FOOLING = ("ce", "cosine")
+AGAINST = ("truth", "prediction")
+ADV_MONITORS = ("drop", "val_loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    generator: str = "unet"
+    width: int = 48  # channels at a quarter of the photo's sides
+    depth: int = 3  # unet: levels, each of half the sides; resnet: residual blocks
+    universal: bool = False  # one perturbation for every photo, in place of a network
+
+    def __post_init__(self) -> None:
+        choose("generator", self.generator, GENERATORS)
+        demand(self.width >= 1, f"width is 1 or more, got {self.width}")
+        demand(1 <= self.depth <= 32, f"depth is in 1..32, got {self.depth}")
+        demand(self.generator != "unet" or self.depth <= 6, f"a U-Net's depth is in 1..6, got {self.depth}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreatConfig:
+    norm: str = "linf"
+    eps: str = "8/255"  # linf: the largest change of a channel; l2: the norm of a photo's whole change
+    penalty: str = "none"  # l2, linf: no bound by construction, this norm of the change is added to the loss instead
+    lam: float = (
+        0.05  # weight of the penalty, per level (1 / 255) of the change's root mean square (l2) or maximum (linf)
+    )
+
+    def __post_init__(self) -> None:
+        choose("norm", self.norm, NORMS)
+        choose("penalty", self.penalty, PENALTIES)
+        parse_epsilon(self.eps)
+        demand(self.lam > 0, f"lambda is above 0, got {self.lam}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoolConfig:
+    target: tuple[str, ...] = ()  # runs of train-cls and train-seg that are to fail, all on one image
+    fool: str = "cosine"  # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right
+    feature_weight: float = (
+        0.0  # of the distance between the deepest features of the photo and of its adversarial image
+    )
+    against: str = "truth"  # away from the labels, or from what the target says of the clean photo
+    goal: str = "untargeted"
+
+    def __post_init__(self) -> None:
+        choose("fool", self.fool, FOOLING)
+        choose("against", self.against, AGAINST)
+        refuse_goal(self.goal)
+        demand(self.feature_weight >= 0, f"feature_weight is 0 or more, got {self.feature_weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainAdvConfig:
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=224, size_from=0))
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    threat: ThreatConfig = field(default_factory=ThreatConfig)
+    fool: FoolConfig = field(default_factory=FoolConfig)
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=2e-3, ema=0.98))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, monitor="drop"))
+
+    def __post_init__(self) -> None:
+        choose("monitor", self.train.monitor, ADV_MONITORS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackConfig:
+    attack: tuple[str, ...]  # as attacks/specs.py reads them
+    eps: tuple[str, ...] = ("1/255", "2/255", "4/255", "8/255")
+    norm: str = "linf"
+    goal: str = "untargeted"
+    against: str = "truth"
+    images: int = 0  # a fixed subset of so many photos, the same for every run; 0: all
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        demand(bool(self.attack and self.eps), "name at least one attack and one eps")
+        choose("norm", self.norm, NORMS)
+        choose("against", self.against, AGAINST)
+        refuse_goal(self.goal)
+        for eps in self.eps:
+            parse_epsilon(eps)
+        demand(self.images >= 0, f"images is 0 (all) or more, got {self.images}")

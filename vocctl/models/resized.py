@@ -1,0 +1,77 @@
+"""A model as an attack sees it: photos at their own size in, logits out, with the resize between differentiable.
+
+What the cache does with whole numbers (data/cache.py) is done here in float: the gradient is that of the resize without its
+rounding. Adversarial images are scored through the cache's own resize, so the two never need to agree to the last bit.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocctl.devices import autocast
+from vocctl.resizing import area_weights, fitted_size
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """images (B, 3, H, W) as a model of this size sees them: averaged down by area, or interpolated up."""
+    own = (int(images.shape[-2]), int(images.shape[-1]))
+    fitted = fitted_size(*own, size)
+    if fitted == own:
+        return images
+    if fitted[0] < own[0] and fitted[1] <= own[1]:
+        rows, columns = (
+            torch.from_numpy(area_weights(source, target)).to(images.device)
+            for source, target in zip(own, fitted, strict=True)
+        )
+        return rows @ images @ columns.T
+    return F.interpolate(images, size=fitted, mode="bilinear", align_corners=False)
+
+
+class Resized(nn.Module):
+    """images (B, 3, H, W) in [0, 1], any size, to logits: (B, K) of a classifier, (B, K, H, W) of a segmenter.
+
+    model: pixels at its own size to logits, left in evaluation mode with frozen weights.
+    """
+
+    def __init__(self, model: nn.Module, size: int, precision: str) -> None:
+        super().__init__()
+        self.model = model.eval().requires_grad_(False)
+        self.size, self.precision = size, precision
+
+    def forward(self, images: Tensor) -> Tensor:
+        seen = self.seen(images)
+        with autocast(images.device, self.precision):
+            logits = self.model(seen).float()
+        if logits.ndim == 4 and logits.shape[-2:] != images.shape[-2:]:
+            return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return logits
+
+    def seen(self, images: Tensor) -> Tensor:
+        return resized(images, self.size).contiguous(memory_format=torch.channels_last)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The deepest features that the model's encoder has of these photos, (B, D, h, w) or (B, N, D)."""
+        with autocast(images.device, self.precision):
+            deepest: Tensor = self.model.features(self.seen(images))  # type: ignore[operator]
+        return deepest.float()
+
+
+class Together(nn.Module):
+    """Several models of one task as one: logits whose probabilities are the mean of theirs."""
+
+    def __init__(self, models: Sequence[Resized]) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = torch.stack([model(images) for model in self.models])
+        if len(logits) == 1:
+            return logits[0]
+        if logits.ndim == 3:  # labels that don't exclude each other: the log odds of the mean probability
+            return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
+        return logits.log_softmax(2).logsumexp(0)
+
+    def features(self, images: Tensor) -> Tensor:
+        return torch.cat([model.features(images).flatten(1) for model in self.models], 1)  # type: ignore[operator]

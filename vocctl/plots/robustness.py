@@ -1,0 +1,48 @@
+"""The score that each attack leaves, against its budget, with clean and noise as references; transfer as a grid."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from vocctl.plots.style import quiet_style, save_figure
+
+Line = tuple[list[float], list[float]]  # budgets, scores in [0, 1]
+MARKERS = "os^Dv<>Pp*hX"
+
+
+def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: str, budget: str, title: str) -> Path:
+    """lines: by attack; one point of budget nan (a penalty's strength) becomes a level. budget: the unit, on the axis."""
+    with quiet_style():
+        figure, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+        ax.axhline(100 * clean, color="0.35", linestyle="--", linewidth=1, label=f"clean, {100 * clean:.1f}")
+        for number, (name, (budgets, scores)) in enumerate(lines.items()):
+            style: dict[str, Any] = {"color": "0.55", "linestyle": ":"} if name == "noise" else {}
+            if name == "worst case":
+                style = {"color": "black", "linewidth": 2.2}
+            values = [100 * value for value in scores]
+            if np.isnan(budgets).any():
+                ax.axhline(values[0], linestyle="-.", linewidth=1, color=f"C{number}", label=name)
+                continue
+            ax.plot(budgets, values, marker=MARKERS[number % len(MARKERS)], markersize=5, label=name, **style)
+        ax.set(xlabel=budget, ylabel=f"{score}, %", ylim=(0, None), title=title)
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        sns.despine(figure)
+        return save_figure(figure, path)
+
+
+def draw_transfer(runs: Sequence[str], scores: np.ndarray, path: Path, *, score: str, title: str) -> Path:
+    """scores: (1 + R, R) in [0, 1]; row 0 clean, row i crafted on run i, column j tested on run j."""
+    with quiet_style():
+        figure, ax = plt.subplots(figsize=(1.6 + 1.5 * len(runs), 1.4 + 0.6 * len(runs)), layout="constrained")
+        sns.heatmap(
+            100 * scores, annot=True, fmt=".1f", cmap="cividis", vmin=0, ax=ax, square=False,
+            xticklabels=list(runs), yticklabels=["clean", *runs], cbar_kws={"label": f"{score}, %"},
+        )  # fmt: skip
+        ax.set(xlabel="tested on", ylabel="crafted on", title=title)
+        ax.tick_params(axis="x", rotation=20)
+        ax.tick_params(axis="y", rotation=0)
+        return save_figure(figure, path)

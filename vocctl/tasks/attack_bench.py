@@ -1,0 +1,93 @@
+"""What an attack works on: the photos with their truth, and the crafting of adversarial images for all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vocctl.attacks.objectives import Aim, aim
+from vocctl.attacks.specs import AttackSpec, craft
+from vocctl.attacks.threat import Threat
+from vocctl.config import AttackConfig, parse_epsilon
+from vocctl.data.loaders import equal_shapes
+from vocctl.seeding import derived_generator
+from vocctl.tasks.attacked import Outcome, Truth, outcome, worst_of
+from vocctl.tasks.evaluation import scored_part
+from vocctl.tasks.targets import Target
+from vocctl.tasks.train_adv import Trained
+
+UNBOUNDED = 1e4  # a norm that no change of pixels in [0, 1] reaches
+Images = list[np.ndarray]  # (H, W, 3) uint8
+
+
+def read_truth(target: Target, config: AttackConfig, data: Path | None, split: str | None) -> tuple[Truth, str, str]:
+    """The photos that are attacked: all of the split, or a subset that (images, seed) alone decide."""
+    source, name, part = scored_part(target.runs[0], target.config.data, data, split)
+    places = np.arange(len(part.photos.ids))
+    if 0 < config.images < len(places):
+        order = torch.randperm(len(places), generator=derived_generator("subset", config.seed)).numpy()
+        places = np.sort(order[: config.images])
+    ids = tuple(part.photos.ids[place] for place in places)
+    masks = [source.mask(image_id) for image_id in ids] if target.segments else []
+    targets = np.empty((0, 0), np.uint8) if part.targets is None else part.targets[places]
+    return Truth(ids, [source.image(image_id) for image_id in ids], masks, targets), source.name, name
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What stays the same while attacks and budgets change."""
+
+    target: Target
+    truth: Truth
+    clean: Outcome
+    config: AttackConfig
+    trained: dict[str, Trained]
+    count: Callable[[int], None]
+
+    def run(self, spec: AttackSpec, eps: str) -> tuple[Images, Outcome]:
+        """Adversarial images and what the target says of them; of an ensemble of attacks the worst of each photo."""
+        threat = Threat(self.config.norm, parse_epsilon(eps))
+        crafted = [self.crafted(member, threat) for member in spec.members]
+        seen = [outcome(self.target, images, self.truth) for images in crafted]
+        if len(crafted) == 1:
+            return crafted[0], seen[0]
+        whole, chosen = worst_of(seen)
+        return [crafted[k][place] for place, k in enumerate(chosen)], whole
+
+    def crafted(self, spec: AttackSpec, threat: Threat, photos: int | None = None) -> Images:
+        """photos: the first so many alone."""
+        held = self.truth.photos[:photos]
+        trained = self.trained.get(spec.run)
+        if trained is not None and not trained.bounded:
+            threat = replace(threat, epsilon=UNBOUNDED)
+        adv: Images = [np.empty(0, np.uint8)] * len(held)
+        for batch in equal_shapes([photo.shape[:2] for photo in held], self.target.config.train.batch):
+            images = self.pixels(batch)
+            generator = derived_generator("attack", self.config.seed, spec.name, self.truth.ids[batch[0]])
+            found = craft(
+                spec, self.target.forward, images, self.aim(batch), threat,
+                generator=generator, generate=trained.generate if trained else None,
+            )  # fmt: skip
+            whole = (found * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            for index, image in zip(batch, whole, strict=True):
+                adv[index] = np.ascontiguousarray(image)
+            self.count(len(batch))
+        return adv
+
+    def pixels(self, batch: list[int]) -> Tensor:
+        stacked = torch.from_numpy(np.stack([self.truth.photos[index] for index in batch]))
+        moved = stacked.permute(0, 3, 1, 2).to(self.target.here.device)
+        return moved.to(torch.float32, memory_format=torch.channels_last) / 255
+
+    def aim(self, batch: list[int]) -> Aim:
+        if self.config.against == "truth":
+            known = self.truth.masks if self.target.segments else list(self.truth.targets)
+        elif self.clean.probs is not None:
+            known = list((self.clean.probs > 0.5).astype(np.uint8))
+        else:
+            known = list(self.clean.maps)
+        labels = torch.from_numpy(np.stack([known[index] for index in batch])).to(self.target.here.device)
+        return aim(self.config.goal, labels)

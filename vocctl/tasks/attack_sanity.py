@@ -1,0 +1,56 @@
+"""The sanity checks of one attack's table, on its first photos."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vocctl.attacks.gradient import input_gradient
+from vocctl.attacks.objectives import objective
+from vocctl.attacks.sanity import (
+    LARGE_EPS,
+    Check,
+    black_box_is_weaker,
+    large_budget,
+    more_steps,
+    noise_is_weaker,
+    zero_gradients,
+)
+from vocctl.attacks.specs import WHITE_BOX, AttackSpec, parse_attack
+from vocctl.attacks.threat import Threat
+from vocctl.config import parse_epsilon
+from vocctl.data.loaders import equal_shapes
+from vocctl.tasks.attack_bench import Bench
+from vocctl.tasks.attacked import Outcome, Truth, outcome, scores
+
+SANITY_PHOTOS = 16
+
+
+def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Sequence[AttackSpec]) -> list[Check]:
+    """On the first photos, with PGD at the largest budget; noise and black box as the table has them."""
+    quiet = replace(bench, count=lambda more: None)
+    eps = max(bench.config.eps, key=parse_epsilon)
+    few = min(SANITY_PHOTOS, len(bench.truth.ids))
+    part = Truth(bench.truth.ids[:few], bench.truth.photos[:few], bench.truth.masks[:few], bench.truth.targets[:few])
+    batch = equal_shapes([photo.shape[:2] for photo in part.photos], bench.target.config.train.batch)[0]
+    gradient, _, _ = input_gradient(bench.target.forward, bench.pixels(batch), objective("ce", bench.aim(batch)), 0.0)
+    threat = Threat(bench.config.norm, parse_epsilon(eps))
+
+    def seen(name: str, held: Threat) -> Outcome:
+        return outcome(bench.target, quiet.crafted(parse_attack(name), held, few), part)
+
+    five, twenty = seen("pgd-5", threat), seen("pgd-20", threat)
+    checks = [zero_gradients(gradient), more_steps(five.damage.mean().item(), twenty.damage.mean().item(), (5, 20))]
+    if bench.config.norm == "linf":
+        main = "mean_iou" if bench.target.segments else "sample_f1"
+        limits = None if bench.target.segments else np.full(20, 0.5)
+        broken = seen("pgd-20", replace(threat, epsilon=LARGE_EPS))
+        before = outcome(bench.target, part.photos, part)
+        checks.append(large_budget(scores(broken, part, limits)[main], scores(before, part, limits)[main]))
+    strongest = max([twenty.damage.mean().item(), five.damage.mean().item()])
+    checks.append(noise_is_weaker(seen("noise", threat).damage.mean().item(), strongest))
+    white = [kept[spec.name, eps].damage.mean().item() for spec in specs if spec.kind in WHITE_BOX]
+    black = [kept[spec.name, eps].damage.mean().item() for spec in specs if spec.kind == "square"]
+    if white and black:
+        checks.append(black_box_is_weaker(max(black), max(white)))
+    return checks

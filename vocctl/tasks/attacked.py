@@ -1,0 +1,162 @@
+"""What one attack at one budget did to all photos of a split: its scores, and what the worst of several did.
+
+Scores are those of `vocctl eval`: mean IoU and pixel accuracy from one confusion matrix over all pixels; scikit-learn's mAP
+and the mean F1 per photo, of labels decided by the run's own thresholds. The worst case takes of each photo the attack with
+the lowest pixel accuracy (segmenters) or the highest binary cross-entropy (classifiers), the clean photo among them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vocctl.inference.decisions import decide
+from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
+from vocctl.metrics import imperceptibility
+from vocctl.metrics.average_precision import class_aps, mean_defined
+from vocctl.metrics.confusion import confusion_matrix, seg_scores
+from vocctl.metrics.multilabel import sample_f1
+from vocctl.metrics.robustness import binary_cross_entropy, label_flips, pixel_flips, worst
+from vocctl.tasks.targets import OnPhoto, Target, label_maps, label_probs
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Of the photos that are attacked, in their order: masks of a segmenter, targets (N, 20) of a classifier."""
+
+    ids: tuple[str, ...]
+    photos: list[np.ndarray]  # (H, W, 3) uint8, at their own size
+    masks: list[np.ndarray]
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions under one attack. counts: (N, 21, 21) and maps of a segmenter; probs: (N, 20) of a classifier."""
+
+    damage: np.ndarray  # (N,) 1 - pixel accuracy, or binary cross-entropy
+    counts: np.ndarray | None = None
+    maps: tuple[np.ndarray, ...] = ()
+    probs: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class AttackRow:
+    """Shares in [0, 1]; nan where undefined. visibility: linf and l2 of the change, PSNR in dB, SSIM."""
+
+    attack: str
+    eps: str
+    scores: dict[str, float]
+    fooling: dict[str, float]
+    visibility: dict[str, float]
+
+
+def outcome(target: Target, photos: Sequence[np.ndarray], truth: Truth, on_photo: OnPhoto | None = None) -> Outcome:
+    """The target's predictions for these photos, which are truth's or adversarial ones of them."""
+    if not target.segments:
+        probs = label_probs(target, photos, on_photo)
+        return Outcome(binary_cross_entropy(probs, truth.targets), probs=probs)
+    maps: list[np.ndarray] = [np.empty(0)] * len(photos)
+    counts = np.zeros((len(photos), NUM_SEG_CLASSES, NUM_SEG_CLASSES), np.int64)
+    for index, predicted in label_maps(target, photos, on_photo):
+        maps[index] = predicted
+        counts[index] = confusion_matrix(
+            torch.from_numpy(predicted.copy()), torch.from_numpy(truth.masks[index].copy())
+        )
+    right = np.trace(counts, axis1=1, axis2=2) / np.maximum(counts.sum((1, 2)), 1)
+    return Outcome(1 - right, counts=counts, maps=tuple(maps))
+
+
+def thresholds(target: Target, checkpoint: str) -> np.ndarray:
+    """(20,) the run's own, the mean of several runs' own."""
+    kind = target.config.decision.thresholds
+    return np.mean([run.read_json("thresholds.json")[checkpoint][kind] for run in target.runs], axis=0)
+
+
+def scores(seen: Outcome, truth: Truth, limits: np.ndarray | None) -> dict[str, float]:
+    if seen.counts is not None:
+        whole = seg_scores(torch.from_numpy(seen.counts.sum(0)))
+        return {
+            "mean_iou": whole.mean_iou,
+            "pixel_accuracy": whole.pixel_accuracy,
+            "photo_accuracy": float(1 - seen.damage.mean()),
+        }
+    assert seen.probs is not None
+    assert limits is not None
+    chosen = decide(seen.probs, limits) & (truth.targets != IGNORE)
+    return {
+        "map_sklearn": mean_defined(class_aps(seen.probs, truth.targets)["sklearn"]),
+        "sample_f1": float(sample_f1(chosen, truth.targets == 1).mean()),
+    }
+
+
+def fooling(clean: Outcome, seen: Outcome, truth: Truth, limits: np.ndarray | None, goal: str) -> dict[str, float]:
+    """changed: against the clean prediction; fooled: of what was right; flip:CLASS of a classifier; match: of the goal."""
+    kind, _, name = goal.partition(":")
+    if seen.counts is None:
+        assert seen.probs is not None
+        assert clean.probs is not None
+        assert limits is not None
+        before, after = decide(clean.probs, limits), decide(seen.probs, limits)
+        flips = label_flips(before, after, truth.targets)
+        shares = {"changed": flips.changed, "fooled": flips.fooled, "flipped": flips.flipped}
+        shares |= {f"flip:{name}": float(share) for name, share in zip(CLASSES, flips.by_class, strict=True)}
+        return shares | _label_match(before, after, truth, kind, name)
+    each = [pixel_flips(*maps) for maps in zip(clean.maps, seen.maps, truth.masks, strict=True)]
+    labelled, right = sum(one.labelled for one in each), sum(one.right for one in each)
+    shares = {
+        "changed": sum(one.changed for one in each) / max(labelled, 1),
+        "fooled": sum(one.fooled for one in each) / right if right else float("nan"),
+    }
+    return shares | _pixel_match(clean, seen, truth, kind, name)
+
+
+def _label_match(before: np.ndarray, after: np.ndarray, truth: Truth, kind: str, name: str) -> dict[str, float]:
+    """target: photos where the class is found, and where it alone is. hide: of those where it was found rightly, now not."""
+    if kind == "untargeted":
+        return {}
+    place = CLASSES.index(name)
+    if kind == "target":
+        alone = after[:, place] & (after.sum(1) == 1)
+        return {"match": float(after[:, place].mean()), "match_alone": float(alone.mean())}
+    found = before[:, place] & (truth.targets[:, place] == 1)
+    return {"match": float((~after[found, place]).mean()) if found.any() else float("nan")}
+
+
+def _pixel_match(clean: Outcome, seen: Outcome, truth: Truth, kind: str, name: str) -> dict[str, float]:
+    """target: pixels predicted as the class. hide: of its pixels that were found, those no longer predicted as it."""
+    if kind == "untargeted":
+        return {}
+    place = SEG_CLASSES.index(name)
+    if kind == "target":
+        hits, total = sum(int((one == place).sum()) for one in seen.maps), sum(one.size for one in seen.maps)
+        return {"match": hits / total}
+    found = [(one == place) & (mask == place) for one, mask in zip(clean.maps, truth.masks, strict=True)]
+    total = sum(int(one.sum()) for one in found)
+    gone = sum(int((one & (after != place)).sum()) for one, after in zip(found, seen.maps, strict=True))
+    return {"match": gone / total if total else float("nan")}
+
+
+def visibility(photos: Sequence[np.ndarray], adv: Sequence[np.ndarray]) -> dict[str, float]:
+    values = []
+    for photo, changed in zip(photos, adv, strict=True):
+        one, other = (torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255 for image in (photo, changed))
+        measures = (imperceptibility.linf, imperceptibility.l2, imperceptibility.psnr, imperceptibility.ssim)
+        values.append([measure(one, other).item() for measure in measures])
+    linf, l2, psnr, ssim = np.array(values).T
+    return {
+        "linf_max": float(linf.max()), "l2_mean": float(l2.mean()), "l2_max": float(l2.max()),
+        "psnr_mean": float(psnr.mean()), "psnr_min": float(psnr.min()), "ssim_mean": float(ssim.mean()),
+    }  # fmt: skip
+
+
+def worst_of(outcomes: Sequence[Outcome]) -> tuple[Outcome, np.ndarray]:
+    """Of each photo the outcome with the most damage, and which that was."""
+    chosen = worst(np.stack([one.damage for one in outcomes]))
+    rows = np.arange(len(chosen))
+    damage = np.stack([one.damage for one in outcomes])[chosen, rows]
+    if outcomes[0].probs is not None:
+        return Outcome(damage, probs=np.stack([one.probs for one in outcomes])[chosen, rows]), chosen  # type: ignore[misc]
+    counts = np.stack([one.counts for one in outcomes])[chosen, rows]  # type: ignore[misc]
+    return Outcome(damage, counts=counts, maps=tuple(outcomes[k].maps[n] for n, k in enumerate(chosen))), chosen

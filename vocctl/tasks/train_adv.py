@@ -1,0 +1,251 @@
+"""Train the CNN adversary against frozen targets: a config in, a run folder out.
+
+Each step perturbs a batch, shows it to every target, and follows the white-box gradient back into the generator. The
+targets stay as they are: evaluation mode, no gradient for their weights.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocctl.attacks.objectives import aim, objective
+from vocctl.attacks.specs import Generate
+from vocctl.attacks.threat import LEVELS, Threat
+from vocctl.config import TrainAdvConfig, parse_epsilon
+from vocctl.data.datasets import TrainingPhotos
+from vocctl.errors import ConfigError
+from vocctl.labels import IGNORE, NUM_SEG_CLASSES
+from vocctl.metrics.imperceptibility import psnr
+from vocctl.models.adversary import Adversary
+from vocctl.runs import RunFolder, create_run, find_run, place_of
+from vocctl.seeding import seed_everything
+from vocctl.tasks.attacked import Truth, outcome, scores
+from vocctl.tasks.fitting import (
+    Hardware,
+    Loss,
+    Recipe,
+    Scores,
+    TrainResult,
+    Watch,
+    describe,
+    hardware,
+    memory_named,
+    refuse_changed_data,
+    run_to_resume,
+    train_model,
+)
+from vocctl.tasks.splits import Splits, open_splits
+from vocctl.tasks.targets import Target, open_target
+
+TASK = "train-adv"
+
+
+@dataclass(frozen=True)
+class Trained:
+    generate: Generate
+    bounded: bool  # False: trained with a penalty alone, so that it has one strength, whatever the budget
+
+
+KINDS = {"ce": "ce", "cosine": "cospgd"}  # of config.FOOLING, in losses/adversarial.py
+CHECKPOINT = "best"  # of the targets
+VALIDATED = 100  # photos at most, the first ones
+
+
+def run(
+    config: TrainAdvConfig, out: Path | None = None, *, name: str | None = None, watch: Watch = Watch()
+) -> TrainResult:
+    """Train from the start into out, or into runs/adv/<name>; the name comes from the config where none is given.
+
+    Raises VocctlError in its kinds: see errors.py.
+    """
+    here = hardware(config.train)
+    targets = _targets(config, here)
+    splits = open_splits(config.data, _data_task(targets), watch.on_decode)
+    seed_everything(config.train.seed)
+    with memory_named(config.train, config.data.size):
+        model = _adversary(config)
+        bound = (
+            config.threat.penalty if _soft(config) else f"{config.threat.norm}-{config.threat.eps.replace('/', '-')}"
+        )
+        plain = f"{'+'.join(target.name for target in targets)[:80]}-{bound}-s{config.train.seed}"
+        folder = create_run(place_of(out, name, "adv", plain), TASK, config)
+        describe(folder, splits, config.train, {"model": sum(p.numel() for p in model.parameters())}, watch)
+        return _train(folder, config, splits, targets, model, watch, resume=False)
+
+
+def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
+    """Go on with a run where its last state stands: the same as if it had never stopped.
+
+    Raises DataError: no such run, no state, or the data has changed since. ConfigError: it has finished.
+    """
+    folder, config = run_to_resume(name, TASK, TrainAdvConfig())
+    targets = _targets(config, hardware(config.train))
+    splits = open_splits(config.data, _data_task(targets), watch.on_decode)
+    refuse_changed_data(folder, splits)
+    seed_everything(config.train.seed)
+    with memory_named(config.train, config.data.size):
+        return _train(folder, config, splits, targets, _adversary(config), watch, resume=True)
+
+
+def open_adversary(name: str, norm: str, here: Hardware) -> Trained:
+    """A trained adversary as an attack. Raises DataError: no such run; ConfigError: trained for another norm."""
+    run = find_run(name, TASK)
+    config = run.config(TrainAdvConfig())
+    if not _soft(config) and config.threat.norm != norm:
+        raise ConfigError(f"{run.path} was trained for {config.threat.norm}: attack with --norm {config.threat.norm}")
+    model = _adversary(config)
+    run.load_weights("final", model)
+    model.to(device=here.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def generate(images: Tensor, threat: Threat) -> Tensor:
+        if _soft(config):
+            return model(images)
+        return threat.project(model(images, threat.epsilon), images)
+
+    return Trained(generate, bounded=not _soft(config))
+
+
+def _soft(config: TrainAdvConfig) -> bool:
+    return config.threat.penalty != "none"
+
+
+def _adversary(config: TrainAdvConfig) -> Adversary:
+    budget = "soft" if _soft(config) else config.threat.norm
+    return Adversary(config.generator, budget, parse_epsilon(config.threat.eps), config.data.size)
+
+
+def _targets(config: TrainAdvConfig, here: Hardware) -> list[Target]:
+    if not config.fool.target:
+        raise ConfigError("name what is to fail: --target RUN, once for each run of train-cls or train-seg")
+    return [open_target([name], CHECKPOINT, str(here.device)) for name in config.fool.target]
+
+
+def _data_task(targets: list[Target]) -> str:
+    """Masks are read where a segmenter is to fail; the classes on a crop are then those in its mask."""
+    return "train-seg" if any(target.segments for target in targets) else "train-cls"
+
+
+def _train(
+    folder: RunFolder, config: TrainAdvConfig, splits: Splits, targets: list[Target], model: Adversary, watch: Watch,
+    *, resume: bool,
+) -> TrainResult:  # fmt: skip
+    recipe = Recipe(
+        data=config.data, optim=config.optim, train=config.train,
+        photos=TrainingPhotos(
+            splits.train.photos, augment=config.data.augment, seed=config.train.seed, targets=splits.train.targets
+        ),
+        layers=lambda: [(list(model.parameters()), 1.0)],
+        loss=lambda network, device: fooling_loss(network, targets, config),
+        validate=_validation(splits, targets, config),
+    )  # fmt: skip
+    return train_model(folder, model, recipe, watch, resume=resume)
+
+
+def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConfig) -> Loss:
+    """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty."""
+    kind = KINDS[config.fool.fool]
+
+    def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
+        adv = network(pixels)
+        total = torch.zeros((), device=pixels.device)
+        for target in targets:
+            known = _predicted(target, pixels) if config.fool.against == "prediction" else _known(target, labels)
+            total = total - objective(kind, aim(config.fool.goal, known))(target.forward(adv), 0.0).mean()
+            if config.fool.feature_weight:
+                total = total - config.fool.feature_weight * feature_distance(target, pixels, adv)
+        total = total / len(targets)
+        if config.threat.penalty != "none":
+            total = total + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty)
+        return total
+
+    return of_batch
+
+
+def change_in_levels(delta: Tensor, norm: str) -> Tensor:
+    """Mean over photos of the root mean square (l2) or the maximum (linf) of the change, in steps of 1 / 255."""
+    flat = delta.flatten(1) * LEVELS
+    return (flat.abs().amax(1) if norm == "linf" else (flat.square().mean(1) + 1e-12).sqrt()).mean()
+
+
+def feature_distance(target: Target, pixels: Tensor, adv: Tensor) -> Tensor:
+    """1 - cosine of the deepest features before and after, mean over the batch; in [0, 2]."""
+    with torch.no_grad():
+        clean = target.forward.features(pixels).flatten(1)
+    return (1 - F.cosine_similarity(target.forward.features(adv).flatten(1), clean)).mean()
+
+
+def _known(target: Target, labels: Tensor) -> Tensor:
+    """Masks (B, H, W) for a segmenter; for a classifier targets (B, 20), or the classes that the masks hold."""
+    if target.segments or labels.ndim == 2:
+        return labels
+    return classes_in(labels)
+
+
+def classes_in(masks: Tensor) -> Tensor:
+    """(B, 20) int64, 1 where a mask (B, H, W) holds the class; IGNORE is none."""
+    held = torch.zeros(len(masks), IGNORE + 1, dtype=torch.long, device=masks.device)
+    held.scatter_(1, masks.flatten(1), 1)
+    return held[:, 1:NUM_SEG_CLASSES]
+
+
+@torch.no_grad()
+def _predicted(target: Target, pixels: Tensor) -> Tensor:
+    logits = target.forward(pixels)
+    return logits.argmax(1) if target.segments else (logits > 0).long()
+
+
+def _validation(
+    splits: Splits, targets: list[Target], config: TrainAdvConfig
+) -> Callable[[nn.Module, Hardware], Scores]:
+    """Scores on the first validation photos, at their own size and after rounding to 8 bits.
+
+    drop: 1 - attacked / clean, mean over the targets. val_loss: the attacked share itself, lower is better.
+    """
+    ids = splits.val.photos.ids[:VALIDATED]
+    photos = [splits.source.image(image_id) for image_id in ids]
+    masks = [splits.source.mask(image_id) for image_id in ids] if splits.val.targets is None else []
+    labels = splits.val.targets[:VALIDATED] if splits.val.targets is not None else _classes_of(masks)
+    truth = Truth(tuple(ids), photos, masks, labels)
+    clean: list[float] = []
+
+    def score(target: Target, shown: list[np.ndarray]) -> float:
+        main = "mean_iou" if target.segments else "map_sklearn"
+        return scores(outcome(target, shown, truth), truth, None if target.segments else np.full(20, 0.5))[main]
+
+    def validate(scored: nn.Module, here: Hardware) -> Scores:
+        if not clean:
+            clean.extend(score(target, photos) for target in targets)
+        adv, ratios = [], []
+        with torch.inference_mode():
+            for photo in photos:
+                pixels = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].to(here.device) / 255
+                adv.append((scored(pixels) * 255).round().clamp(0, 255) / 255)
+        noise = torch.cat(
+            [
+                psnr(torch.from_numpy(p.copy()).permute(2, 0, 1)[None] / 255, a.cpu())
+                for p, a in zip(photos, adv, strict=True)
+            ]
+        )
+        shown = [(one[0] * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy() for one in adv]
+        found: Scores = {}
+        for target, before in zip(targets, clean, strict=True):
+            after = score(target, shown)
+            ratios.append(after / before if before > 0 else math.nan)
+            found["mean_iou" if target.segments else "map_sklearn"] = after
+        drop = 1 - float(np.mean(ratios))
+        return {"val_loss": 1 - drop, "drop": drop, **found, "psnr": noise.clamp(max=99).mean().item()}
+
+    return validate
+
+
+def _classes_of(masks: list[np.ndarray]) -> np.ndarray:
+    return np.stack([classes_in(torch.from_numpy(mask.copy()).long()[None])[0].numpy() for mask in masks]).astype(
+        np.uint8
+    )
