@@ -83,7 +83,13 @@ def transfer(*, quiet: bool) -> Iterator[Callable[[str, str], OnCount]]:
                 for shown in bars.values():
                     shown.stop()
                 columns: tuple[ProgressColumn, ...] = BYTES if unit == "bytes" else COUNTS
-                bars[verb] = Progress(TextColumn("{task.description}"), *columns, console=err)
+                bars[verb] = Progress(
+                    TextColumn("{task.description}"),
+                    *columns,
+                    console=err,
+                    redirect_stdout=False,  # a task may have turned it elsewhere
+                    redirect_stderr=False,
+                )
                 bars[verb].add_task(verb, unit=unit, total=total)
                 bars[verb].start()
             bars[verb].update(bars[verb].task_ids[0], completed=done, total=total)

@@ -4,6 +4,9 @@ Source: the course's starter notebook. `train/train_set.csv` and `test/test_set.
 `<part>/img/<part>_<Id>.npy`, masks `train/seg/train_<Id>.npy` with 0..20 (void became background). The test part has no
 masks. No validation part is given, so every fifth training photo, in the table's order, is ours: split `val`; the other
 four are `train`, all of them `trainval`.
+
+A sample submission names the rows that are due and their order. Where there is none, they are `<Id>_classification` and
+`<Id>_segmentation` for each Id of the test table, as the starter notebook writes them.
 """
 
 import csv
@@ -14,9 +17,27 @@ import numpy as np
 
 from vocctl.data.photos import checked_labels, read_array
 from vocctl.errors import DataError
-from vocctl.labels import CLASSES
+from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 
 SPLITS = ("train", "val", "trainval", "test")
+SAMPLE = "sample_submission.csv"
+HALVES = ("classification", "segmentation")
+
+
+def without_void(mask: np.ndarray) -> np.ndarray:
+    """mask (H, W) uint8 with void as background, which is how the competition scores it."""
+    return np.where(mask == IGNORE, 0, mask).astype(np.uint8)
+
+
+def classes_in(mask: np.ndarray) -> np.ndarray:
+    """(20,) bool: the foreground classes that a mask holds."""
+    present: np.ndarray = np.bincount(mask.ravel(), minlength=IGNORE + 1)[1:NUM_SEG_CLASSES] > 0
+    return present
+
+
+def sample_rows(numbers: list[str]) -> list[str]:
+    """The names of a submission's rows, in order."""
+    return [f"{number}_{half}" for number in numbers for half in HALVES]
 
 
 def is_competition(root: Path) -> bool:
