@@ -4,9 +4,6 @@ Source: the course's starter notebook. `train/train_set.csv` and `test/test_set.
 `<part>/img/<part>_<Id>.npy`, masks `train/seg/train_<Id>.npy` with 0..20 (void became background). The test part has no
 masks. No validation part is given, so every fifth training photo, in the table's order, is ours: split `val`; the other
 four are `train`, all of them `trainval`.
-
-A sample submission names the rows that are due and their order. Where there is none, they are `<Id>_classification` and
-`<Id>_segmentation` for each Id of the test table, as the starter notebook writes them.
 """
 
 import csv
@@ -20,8 +17,6 @@ from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 
 SPLITS = ("train", "val", "trainval", "test")
-SAMPLE = "sample_submission.csv"
-HALVES = ("classification", "segmentation")
 
 
 def without_void(mask: np.ndarray) -> np.ndarray:
@@ -33,11 +28,6 @@ def classes_in(mask: np.ndarray) -> np.ndarray:
     """(20,) bool: the foreground classes that a mask holds."""
     present: np.ndarray = np.bincount(mask.ravel(), minlength=IGNORE + 1)[1:NUM_SEG_CLASSES] > 0
     return present
-
-
-def sample_rows(numbers: list[str]) -> list[str]:
-    """The names of a submission's rows, in order."""
-    return [f"{number}_{half}" for number in numbers for half in HALVES]
 
 
 def is_competition(root: Path) -> bool:
@@ -94,6 +84,29 @@ class CompetitionData:
         if not ids:
             raise DataError(f"{self.root}: split {split!r} is empty, it takes five training photos to hold one out")
         return ids
+
+    @property
+    def solution(self) -> Path:
+        """Where a rehearsal keeps what the competition keeps to itself; not read by any split."""
+        return self.root / "solution"
+
+    def test_truth(self, image_id: str) -> np.ndarray:
+        """(H, W) uint8 mask of a test photo, from the solution. Raises DataError: there is none."""
+        path = self.solution / "seg" / f"{image_id}.npy"
+        return checked_labels(read_array(path, dims=2), path)
+
+    def test_labels(self) -> dict[str, np.ndarray]:
+        """Test photo -> (20,) bool, from the solution. Raises DataError: there is none, or no 0 and 1."""
+        path = self.solution / "test_set.csv"
+        if not path.is_file():
+            raise DataError(
+                f"{self.root} holds no solution, the competition keeps it: name a VOC tree as --truth, or rehearse with "
+                "`vocctl download h02a5a --from`"
+            )
+        table = read_table(path)
+        if not all(set(row) <= {0, 1} for row in table.values()):
+            raise DataError(f"{path} holds labels that are not 0 and 1: build it again")
+        return {f"test_{number}": np.array(row, bool) for number, row in table.items()}
 
     def image_path(self, image_id: str) -> Path:
         return self.root / image_id.split("_")[0] / "img" / f"{image_id}.npy"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vocctl.data.archive import on_disk
-from vocctl.data.competition import SAMPLE, classes_in, sample_rows, without_void
+from vocctl.data.competition import classes_in, without_void
 from vocctl.data.source import open_dataset
 from vocctl.data.voc import VocData
 from vocctl.errors import DataError
@@ -67,9 +67,6 @@ def _write(root: Path, source: VocData, ids: dict[str, list[str]], on_image: Cal
         else:
             _write_table(root / "solution" / "test_set.csv", labels)
             _write_table(root / "test" / "test_set.csv", [np.full(len(CLASSES), -1)] * len(listed))
-            with (root / SAMPLE).open("w", newline="", encoding="utf-8") as stream:
-                rows = sample_rows([str(number) for number in range(len(listed))])
-                csv.writer(stream, lineterminator="\n").writerows([("Id", "Predicted"), *((row, "") for row in rows)])
 
 
 def _write_table(path: Path, labels: list[np.ndarray]) -> None:

@@ -33,6 +33,7 @@ OnWait = Callable[[int, int | None], None]  # seconds waited, and at most
 @dataclass(frozen=True)
 class Limits:
     today: int  # submissions made since midnight UTC
+    total: int  # ever
     left: int  # allowed until the next midnight UTC
 
 
@@ -92,7 +93,7 @@ class Kaggle:
 
     def limits(self) -> Limits:
         limits = self._ask("read the limits", lambda: self._api.competition_get_submission_limits(self.slug))
-        return Limits(limits.num_today, limits.num_allowed_now)
+        return Limits(limits.num_today, limits.num_total, limits.num_allowed_now)
 
     def upload(self, path: Path, message: str) -> int:
         """Submit the file; returns the submission's number. Raises NetworkError: the file did not arrive, or is refused."""

@@ -124,12 +124,12 @@ def _covered(runs: Runs, places: np.ndarray) -> np.ndarray:
 def by_plane(runs: Runs, plane: int) -> list[Runs]:
     """The runs within each of the 20 planes of so many places, cut where they go over a plane's end; starts from 0."""
     edges = np.arange(1, NUM_CLASSES) * plane
-    cut = edges[(_covered(runs, edges + 1) > _covered(runs, edges)) & ~np.isin(edges, runs.starts)] if len(
-        runs.starts
-    ) else edges[:0]
+    cut = (
+        edges[(_covered(runs, edges + 1) > _covered(runs, edges)) & ~np.isin(edges, runs.starts)]
+        if len(runs.starts)
+        else edges[:0]
+    )
     starts = np.sort(np.concatenate([runs.starts, cut]))
     ends = np.sort(np.concatenate([runs.ends, cut]))
     planes = starts // plane
-    return [
-        Runs(starts[planes == one] - one * plane, (ends - starts)[planes == one]) for one in range(NUM_CLASSES)
-    ]
+    return [Runs(starts[planes == one] - one * plane, (ends - starts)[planes == one]) for one in range(NUM_CLASSES)]

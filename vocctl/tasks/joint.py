@@ -1,0 +1,231 @@
+"""A classifier and a segmenter, each one run or an ensemble, on held-out photos and on the test photos.
+
+The held-out photos are those that every run validated on. There the score is measured as the test photos will get it:
+thresholds and the rules of inference/agreement.py are chosen on four fifths and judged on the fifth.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from vocctl.config import DataConfig, TrainClsConfig, TrainSegConfig
+from vocctl.data.cache import CachedSplit, cached_split
+from vocctl.data.source import Source
+from vocctl.errors import DataError
+from vocctl.inference.agreement import (
+    PROOF,
+    RULE_OUT,
+    Measured,
+    allowed_classes,
+    class_shares,
+    label_map,
+    measure,
+    proved,
+)
+from vocctl.inference.decisions import cross_decided, decide, fit_thresholds
+from vocctl.inference.ensemble import Member, ensemble_probs
+from vocctl.labels import CLASSES, IGNORE
+from vocctl.metrics.bootstrap import interval, resampled
+from vocctl.metrics.dice import competition_dice
+from vocctl.metrics.multilabel import sample_f1
+from vocctl.runs import RunFolder
+from vocctl.tasks.evaluation import scored_part
+from vocctl.tasks.splits import Part
+from vocctl.tasks.trained import classifier_probs, load_segmenter
+from vocctl.tasks.unseen import Unseen
+
+RESAMPLES = 1000
+
+Steps = Callable[[str, str], Callable[[int, int | None], None]]  # (verb, unit) to what counts
+
+
+@dataclass(frozen=True)
+class Runs:
+    cls: tuple[RunFolder, ...]
+    seg: tuple[RunFolder, ...]
+    checkpoint: str
+    tta: str
+    device: str | None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """On the held-out photos. Shares in [0, 1]; intervals of 95 %, from bootstrap draws of the photos."""
+
+    joint: float
+    classification: float
+    segmentation: float
+    interval: tuple[float, float]  # of joint
+    cls_photos: int
+    seg_photos: int
+    rules: tuple[Measured, ...]  # empty where no photo was held out from both
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What the held-out photos decided, for the test photos."""
+
+    thresholds: np.ndarray  # (20,)
+    rule_out: float  # 0: off
+    proof: float  # above 1: off
+
+
+def measure_on_held_out(runs: Runs, steps: Steps) -> tuple[Expected, Decisions]:
+    """Raises DataError: runs of one kind that share no held-out photo, or whose data are missing."""
+    cls_source, cls_parts = _held_out(runs.cls)
+    seg_source, seg_parts = _held_out(runs.seg)
+    cls_ids, seg_ids = cls_parts[0].photos.ids, seg_parts[0].photos.ids
+    both = set(cls_ids) & set(seg_ids) if cls_source.root.resolve() == seg_source.root.resolve() else set()
+    if both:  # one set of photos, so that the rules can be measured and the halves belong together
+        cls_parts, seg_parts = _only(cls_parts, both), _only(seg_parts, both)
+        cls_ids, seg_ids = cls_parts[0].photos.ids, seg_parts[0].photos.ids
+    probs = _classifier_probs(runs, [part.photos for part in cls_parts], steps)
+    targets = cls_parts[0].targets
+    assert targets is not None
+    kind = runs.cls[0].config(TrainClsConfig()).decision.thresholds
+    chosen = cross_decided(probs, targets, kind)
+    by_id = {image_id: place for place, image_id in enumerate(cls_ids)}
+    order = [by_id[image_id] for image_id in seg_ids] if both else None
+    painted, shares = _masks_on_held_out(
+        runs, seg_parts, seg_source, None if order is None else (probs[order], chosen[order]), steps
+    )
+    rules: tuple[Measured, ...] = ()
+    cls_dice, seg_dice = _label_dice(chosen, targets), painted[:, 0]
+    if order is not None:
+        back = np.argsort(order)
+        labelled = np.stack([_label_dice(proved(chosen, shares[back], least), targets) for least in PROOF], axis=1)
+        out, seg_dice = measure("rule-out", RULE_OUT, painted)
+        proof, cls_dice = measure("proof", PROOF, labelled)
+        seg_dice, rules = seg_dice[back], (out, proof)
+    decisions = Decisions(
+        thresholds=fit_thresholds(probs, targets, kind),
+        rule_out=rules[0].value if rules and rules[0].used else RULE_OUT[0],
+        proof=rules[1].value if rules and rules[1].used else PROOF[0],
+    )
+    return _expected(cls_dice, seg_dice, bool(both), rules), decisions
+
+
+def predict_unseen(
+    runs: Runs, unseen: Unseen, decisions: Decisions, steps: Steps
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(place of the photo, its classes (20,) bool, its label map (H, W) uint8), photo by photo; none is empty."""
+    cached = [_cached(unseen, run.config(TrainClsConfig()).data, steps) for run in runs.cls]
+    probs = _classifier_probs(runs, cached, steps)
+    chosen = decide(probs, decisions.thresholds)
+    cached = [_cached(unseen, run.config(TrainSegConfig()).data, steps) for run in runs.seg]
+    for index, mask_probs in _mask_probs(runs, cached, steps("segmenting", "photos")):
+        labels = label_map(mask_probs)
+        classes = proved(chosen[index], class_shares(labels), decisions.proof)
+        if decisions.rule_out > 0:
+            labels = label_map(mask_probs, allowed_classes(probs[index], chosen[index], decisions.rule_out))
+        yield index, classes, labels
+
+
+def _held_out(runs: Sequence[RunFolder]) -> tuple[Source, list[Part]]:
+    """The data set, and for each run the photos that all of them validated on, at its own size, in one order."""
+    sources, parts = [], []
+    for run in runs:
+        source, _, part = scored_part(run, _data(run), None, None)
+        sources.append(source)
+        parts.append(part)
+    if len({source.root.resolve() for source in sources}) > 1:
+        roots = ", ".join(dict.fromkeys(str(source.root) for source in sources))
+        raise DataError(f"the runs of one ensemble were validated on several data sets ({roots}): take runs of one")
+    trained = {image_id for run in runs for image_id in run.read_json("split.json")["train"]}
+    common = set.intersection(*(set(part.photos.ids) for part in parts)) - trained
+    if not common:
+        named = ", ".join(str(run.path) for run in runs)
+        raise DataError(f"no photo is held out from all of {named}: take runs that were validated on the same photos")
+    return sources[0], _only(parts, common)
+
+
+def _data(run: RunFolder) -> DataConfig:
+    is_classifier = run.about().get("task") == "train-cls"
+    return run.config(TrainClsConfig()).data if is_classifier else run.config(TrainSegConfig()).data
+
+
+def _only(parts: Sequence[Part], ids: set[str]) -> list[Part]:
+    """The parts cut down to these ids, all in the first one's order."""
+    order = [image_id for image_id in parts[0].photos.ids if image_id in ids]
+    cut = []
+    for part in parts:
+        place = {image_id: index for index, image_id in enumerate(part.photos.ids)}
+        cut.append(part.take(np.array([place[image_id] for image_id in order])))
+    return cut
+
+
+def _cached(unseen: Unseen, data: DataConfig, steps: Steps) -> CachedSplit:
+    folder = Path(data.cache_dir) if data.cache_dir else None
+    return cached_split(unseen.source, unseen.split, data.size, folder, steps("decoding", "photos"))
+
+
+def _classifier_probs(runs: Runs, photos: Sequence[CachedSplit], steps: Steps) -> np.ndarray:
+    """(N, 20): the mean over the runs."""
+    total = np.zeros((len(photos[0]), len(CLASSES)))
+    for run, part in zip(runs.cls, photos, strict=True):
+        settings = {"checkpoint": runs.checkpoint, "tta": runs.tta, "device": runs.device}
+        total += classifier_probs(run, part, on_photo=steps("classifying", "photos"), **settings) / len(runs.cls)
+    return total
+
+
+def _mask_probs(
+    runs: Runs, photos: Sequence[CachedSplit], on_photo: Callable[[int, int], None]
+) -> Iterator[tuple[int, Tensor]]:
+    members = []
+    for run, part in zip(runs.seg, photos, strict=True):
+        model, _, here = load_segmenter(run, runs.checkpoint, runs.device)
+        members.append(Member(model, part, here.device, here.precision))
+    yield from ensemble_probs(members, tta=runs.tta, on_photo=on_photo)
+
+
+def _masks_on_held_out(
+    runs: Runs, parts: Sequence[Part], source: Source, known: tuple[np.ndarray, np.ndarray] | None, steps: Steps
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, rules) Dice of each photo under each value of rule-out, off first; (N, 20) its classes' shares without it.
+
+    known: the classifier's probabilities and decisions, (N, 20) each; without them there is the first column alone.
+    """
+    values = RULE_OUT if known is not None else RULE_OUT[:1]
+    photos = parts[0].photos
+    painted, shares = np.zeros((len(photos), len(values))), np.zeros((len(photos), len(CLASSES)))
+    for index, probs in _mask_probs(runs, [part.photos for part in parts], steps("segmenting", "photos")):
+        truth = source.mask(photos.ids[index])
+        plain = label_map(probs)
+        shares[index] = class_shares(plain)
+        painted[index] = competition_dice(plain, truth)
+        for place in range(1, len(values)):
+            assert known is not None
+            allowed = allowed_classes(known[0][index], known[1][index], values[place])
+            if shares[index][~allowed].any():  # else the map stays as it is
+                painted[index, place] = competition_dice(label_map(probs, allowed), truth)
+    return painted, shares
+
+
+def _label_dice(chosen: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return sample_f1(chosen & (targets != IGNORE), targets == 1)
+
+
+def _expected(cls_dice: np.ndarray, seg_dice: np.ndarray, paired: bool, rules: tuple[Measured, ...]) -> Expected:
+    """paired: both halves are of the same photos in the same order, and are drawn together."""
+    halves = [(cls_dice + seg_dice) / 2] if paired else [cls_dice / 2, seg_dice / 2]
+    drawn = [
+        resampled(
+            lambda counts, values=values: {"x": float((values * counts).sum() / len(values))},
+            len(values),
+            RESAMPLES,
+            seed,
+        )["x"]
+        for seed, values in enumerate(halves)
+    ]
+    return Expected(
+        joint=float(cls_dice.mean() + seg_dice.mean()) / 2,
+        classification=float(cls_dice.mean()),
+        segmentation=float(seg_dice.mean()),
+        interval=interval(np.sum(drawn, axis=0)),
+        cls_photos=len(cls_dice),
+        seg_photos=len(seg_dice),
+        rules=rules,
+    )
