@@ -183,7 +183,7 @@ class Kaggle:
             return NetworkError(
                 f"Kaggle does not let you {doing} (HTTP {code}{': ' + said if said else ''}): mend that first"
             )
-        if isinstance(error, requests.exceptions.InvalidHeader | UnicodeError):
+        if isinstance(error, requests.exceptions.InvalidHeader | UnicodeError) or type(error) is ValueError:
             return NetworkError(
                 f"the credentials ({self.credentials}) hold a character that no header may: copy them anew from {TOKENS}"
             )
