@@ -6,6 +6,7 @@ in C order (row by row) into one vector; a classification is the vector of the 2
 (c - 1) * H * W + p in it. A run may go from one class's last pixel into the next class's first one.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,10 @@ class Runs:
 
     def __str__(self) -> str:
         """As the competition writes them."""
-        pairs = np.stack([self.starts + 1, self.lengths], axis=1)
-        return " ".join(map(str, pairs.ravel().tolist()))
+        numbers = np.empty(2 * len(self.starts), np.int64)
+        numbers[::2] = self.starts + 1
+        numbers[1::2] = self.lengths
+        return _text(numbers)
 
     @property
     def total(self) -> int:
@@ -38,18 +41,41 @@ class Runs:
         return self.starts + self.lengths
 
 
+@functools.cache
+def _four_digits() -> np.ndarray:
+    """(10000,) uint32: the four letters of 0000 to 9999, each four as one word."""
+    return np.frombuffer("".join(f"{number:04}" for number in range(10_000)).encode(), np.uint32)
+
+
+def _text(numbers: np.ndarray) -> str:
+    """Numbers of 1 or more with spaces between: four digits of all of them at once, then what is no letter is dropped."""
+    if not len(numbers):
+        return ""
+    groups = -(-len(str(int(numbers.max()))) // 4)
+    words = np.empty((len(numbers), groups + 1), np.uint32)
+    words[:, groups] = np.frombuffer(b" \0\0\0", np.uint32)
+    left = numbers
+    for group in range(groups - 1, -1, -1):
+        rest = left // 10_000
+        words[:, group] = _four_digits()[left - rest * 10_000]
+        left = rest
+    digits = words.view(np.uint8)[:, : 4 * groups]
+    digits *= numbers[:, None] >= 10 ** np.arange(4 * groups - 1, -1, -1)  # a leading zero becomes no letter
+    return words.tobytes().translate(None, b"\0")[:-1].decode("ascii")
+
+
 def runs_of_labels(labels: np.ndarray) -> Runs:
-    """Runs of a label map (H, W), 0..20; IGNORE counts as background."""
+    """Runs of a label map (H, W) uint8, 0..20; IGNORE counts as background."""
     flat = labels.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    firsts = np.concatenate([[0], changes])  # of each stretch of one label
-    lengths = np.diff(firsts, append=flat.size)
-    values = flat[firsts].astype(np.int64)
-    kept = (values > 0) & (values != IGNORE)
-    values, firsts, lengths = values[kept], firsts[kept], lengths[kept]
-    order = np.argsort(values, kind="stable")  # by class, and within it as they come
-    starts = (values[order] - 1) * flat.size + firsts[order]
-    return _joined(starts, lengths[order])
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    bounds = np.empty(len(changes) + 2, np.int64)  # of each stretch of one label
+    bounds[0], bounds[1:-1], bounds[-1] = 0, changes + 1, flat.size
+    values = flat[bounds[:-1]]
+    kept = np.flatnonzero((values > 0) & (values != IGNORE))
+    order = kept[np.argsort(values[kept], kind="stable")]  # by class, and within it as they come
+    firsts = bounds[order]
+    starts = (values[order].astype(np.int64) - 1) * flat.size + firsts
+    return _joined(starts, bounds[order + 1] - firsts)
 
 
 def runs_of_classes(chosen: np.ndarray) -> Runs:
@@ -61,10 +87,11 @@ def runs_of_classes(chosen: np.ndarray) -> Runs:
 def _joined(starts: np.ndarray, lengths: np.ndarray) -> Runs:
     """Runs that touch become one. starts ascend and runs don't overlap."""
     begins = np.ones(len(starts), bool)
-    begins[1:] = starts[1:] != starts[:-1] + lengths[:-1]
+    np.not_equal(starts[1:], starts[:-1] + lengths[:-1], out=begins[1:])
+    if begins.all():
+        return Runs(starts, lengths)
     firsts = np.flatnonzero(begins)
-    summed = np.add.reduceat(lengths, firsts) if len(firsts) else lengths
-    return Runs(starts[firsts].astype(np.int64), summed.astype(np.int64))
+    return Runs(starts[firsts], np.add.reduceat(lengths, firsts))
 
 
 def parsed(text: str) -> Runs:
