@@ -71,6 +71,32 @@ def tiny(tmp_path: Path) -> Path:
     return draw_tiny(tmp_path / "tiny")
 
 
+def draw_noisy(root: Path, train: int = 20, val: int = 6) -> Path:
+    """As the tiny devkit, on a ground of coarse noise, so that no two photos look alike."""
+    devkit = root / "VOCdevkit" / "VOC2009"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (devkit / folder).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    ids = [f"noisy_{number:03d}" for number in range(train + val)]
+    for number, image_id in enumerate(ids):
+        label = 1 + number % 2
+        image = generator.integers(60, 190, (4, 5, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
+        mask = np.zeros((40, 50), np.uint8)
+        mask[9:31, 9:31] = 255
+        mask[10:30, 10:30] = label
+        image[mask == label] = (220, 40, 40) if label == 1 else (40, 40, 220)
+        Image.fromarray(image).save(devkit / "JPEGImages" / f"{image_id}.jpg", quality=95)
+        write_mask(devkit / "SegmentationClass" / f"{image_id}.png", mask)
+    for split, listed in {"train": ids[:train], "val": ids[train:]}.items():
+        (devkit / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(listed) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def noisy_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_noisy(tmp_path_factory.mktemp("noisy") / "tree")
+
+
 TOKEN = "KGAT_canary_7f3a91"  # must appear nowhere but in the requests' headers
 
 

@@ -52,7 +52,7 @@ def test_a_dry_run_writes_a_csv_and_says_what_to_expect(world, capsys):
 
 def test_what_it_expects_is_what_the_held_out_photos_score(world, capsys):
     """The expected halves are those that `vocctl eval` measures on the same photos, where no rule is used."""
-    assert main(["submit", "--dry-run"]) == 0
+    assert main(["submit", "--checkpoint", "best", "--dry-run"]) == 0
     expected, rules = log()[-1]["expected"], log()[-1]["rules"]
     assert main(["eval", "runs/cls/one", "--json"]) == 0
     assert main(["eval", "runs/seg/one", "--json"]) == 0
@@ -117,11 +117,12 @@ def test_the_best_of_several_runs_is_picked_and_the_others_are_named(world, caps
     shutil.copytree("runs/seg/one", "runs/seg/unfinished")
     Path("runs/seg/unfinished/final.safetensors").unlink()
     for name, dice in (("one", 0.1), ("two", 0.2)):
-        folder = Path("runs/seg") / name / "eval" / "h02a5a-val"
-        folder.mkdir(parents=True)
-        (folder / "scores.json").write_text(json.dumps({"checkpoint": "best", "tta": "none", "competition_dice": dice}))
+        (Path("runs/seg") / name / "held_out.json").write_text(json.dumps({"best": 0.05, "final": dice}))
     assert main(["submit", "--dry-run"]) == 0
-    assert "segmentation: runs/seg/two, Dice 20.0 on its held-out photos (others: one 10.0)" in capsys.readouterr().out
+    assert "segmentation: runs/seg/two, Dice 20.0 on its held-out photos (others: one 10.0)" in (
+        said := capsys.readouterr().out
+    )
+    assert "segmentation: final weights, by Dice on the held-out photos (best 5.0, final 20.0)" in said
 
 
 def test_several_runs_are_an_ensemble(world, capsys):
@@ -310,8 +311,8 @@ def test_the_masks_are_those_of_the_model_at_the_photos_own_size(world):
     from vocctl.runs import RunFolder
     from vocctl.tasks.trained import load_segmenter
 
-    assert main(["submit", "--dry-run", "--quiet"]) == 0
-    model, _, _ = load_segmenter(RunFolder(Path("runs/seg/one")), "best", "cpu")
+    assert main(["submit", "--checkpoint", "final", "--dry-run", "--quiet"]) == 0
+    model, _, _ = load_segmenter(RunFolder(Path("runs/seg/one")), "final", "cpu")
     photos = cached_split(CompetitionData(Path("data/h02a5a")), "test", 32)
     rows = read_table(CSV)
     for index in range(6):

@@ -29,7 +29,12 @@ def submit(
         list[str] | None,
         typer.Option("--seg", help="A run of train-seg; several are averaged. Else the best is picked."),
     ] = None,
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint", help="best or final; else, of each kind, what scores more on the held-out photos."
+        ),
+    ] = None,
     tta: Annotated[str, typer.Option("--tta", help="none, flip, or ms (three scales, each mirrored too).")] = "none",
     device: Annotated[
         str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps; else the runs' own.")

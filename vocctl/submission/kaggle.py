@@ -256,7 +256,7 @@ def _bounded() -> Iterator[None]:
             settings["timeout"] = TIMEOUT
         return send(session, request, **settings)
 
-    requests.Session.send = limited  # type: ignore[method-assign]
+    requests.Session.send = limited  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

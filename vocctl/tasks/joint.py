@@ -5,7 +5,7 @@ thresholds and the rules of inference/agreement.py are chosen on four fifths and
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,13 @@ from vocctl.metrics.bootstrap import interval, resampled
 from vocctl.metrics.dice import competition_dice
 from vocctl.metrics.multilabel import sample_f1
 from vocctl.runs import RunFolder
-from vocctl.tasks.evaluation import scored_part
+from vocctl.tasks.evaluation import CHECKPOINTS, scored_part
 from vocctl.tasks.splits import Part
 from vocctl.tasks.trained import classifier_probs, load_segmenter
 from vocctl.tasks.unseen import Unseen
 
 RESAMPLES = 1000
+HELD_OUT = "held_out.json"  # of a run: checkpoint -> its half of the score there
 
 Steps = Callable[[str, str], Callable[[int, int | None], None]]  # (verb, unit) to what counts
 
@@ -46,9 +47,10 @@ Steps = Callable[[str, str], Callable[[int, int | None], None]]  # (verb, unit) 
 class Runs:
     cls: tuple[RunFolder, ...]
     seg: tuple[RunFolder, ...]
-    checkpoint: str
     tta: str
     device: str | None
+    cls_checkpoint: str = "best"
+    seg_checkpoint: str = "best"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,66 @@ class Decisions:
     proof: float  # above 1: off
 
 
+def with_better_checkpoints(runs: Runs, steps: Steps) -> tuple[Runs, list[str]]:
+    """Of best and final weights, for each kind those with the higher half of the score on the held-out photos; and why.
+
+    What was the best by a run's own monitor, mean average precision say, need not be the best by this score.
+    """
+    reasons = []
+    for kind, group, word in (("cls", runs.cls, "classification"), ("seg", runs.seg, "segmentation")):
+        if not all((run.path / "final.safetensors").is_file() for run in group):
+            reasons.append(f"{word}: best weights, there are no final ones")
+            continue
+        halves = halves_on_held_out(kind, runs, steps)
+        chosen = max(halves, key=lambda checkpoint: halves[checkpoint])
+        runs = _with_checkpoint(runs, kind, chosen)
+        shown = ", ".join(f"{checkpoint} {100 * half:.1f}" for checkpoint, half in halves.items())
+        reasons.append(f"{word}: {chosen} weights, by Dice on the held-out photos ({shown})")
+    return runs, reasons
+
+
+def _with_checkpoint(runs: Runs, kind: str, checkpoint: str) -> Runs:
+    if kind == "cls":
+        return replace(runs, cls_checkpoint=checkpoint)
+    return replace(runs, seg_checkpoint=checkpoint)
+
+
+def halves_on_held_out(kind: str, runs: Runs, steps: Steps) -> dict[str, float]:
+    """Checkpoint -> the kind's half of the score on the photos that all its runs held out.
+
+    Of one run without test-time augmentation it is kept in the run's held_out.json, until its weights are newer.
+    """
+    group = runs.cls if kind == "cls" else runs.seg
+    kept = group[0].path / HELD_OUT if len(group) == 1 and runs.tta == "none" else None
+    weights = [group[0].path / f"{checkpoint}.safetensors" for checkpoint in CHECKPOINTS]
+    if kept is not None and kept.is_file() and all(kept.stat().st_mtime >= path.stat().st_mtime for path in weights):
+        known: dict[str, float] = group[0].read_json(HELD_OUT)
+        return known
+    source, parts = _held_out(group)
+    halves = {}
+    for checkpoint in CHECKPOINTS:
+        tried = _with_checkpoint(runs, kind, checkpoint)
+        if kind == "seg":
+            halves[checkpoint] = float(_masks_on_held_out(tried, parts, source, None, steps)[0].mean())
+        else:
+            halves[checkpoint] = float(_label_dice(*_decided(tried, parts, steps)[1:]).mean())
+    if kept is not None:
+        group[0].write_json(HELD_OUT, halves)
+    return halves
+
+
+def _decided(runs: Runs, parts: Sequence[Part], steps: Steps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N, 20) each: probabilities, decisions by thresholds that the other four fifths gave, targets."""
+    targets = parts[0].targets
+    assert targets is not None
+    probs = _classifier_probs(runs, [part.photos for part in parts], steps)
+    return probs, cross_decided(probs, targets, _kind_of_thresholds(runs)), targets
+
+
+def _kind_of_thresholds(runs: Runs) -> str:
+    return runs.cls[0].config(TrainClsConfig()).decision.thresholds
+
+
 def measure_on_held_out(runs: Runs, steps: Steps) -> tuple[Expected, Decisions]:
     """Raises DataError: runs of one kind that share no held-out photo, or whose data are missing."""
     cls_source, cls_parts = _held_out(runs.cls)
@@ -82,11 +144,7 @@ def measure_on_held_out(runs: Runs, steps: Steps) -> tuple[Expected, Decisions]:
     if both:  # one set of photos, so that the rules can be measured and the halves belong together
         cls_parts, seg_parts = _only(cls_parts, both), _only(seg_parts, both)
         cls_ids, seg_ids = cls_parts[0].photos.ids, seg_parts[0].photos.ids
-    probs = _classifier_probs(runs, [part.photos for part in cls_parts], steps)
-    targets = cls_parts[0].targets
-    assert targets is not None
-    kind = runs.cls[0].config(TrainClsConfig()).decision.thresholds
-    chosen = cross_decided(probs, targets, kind)
+    probs, chosen, targets = _decided(runs, cls_parts, steps)
     by_id = {image_id: place for place, image_id in enumerate(cls_ids)}
     order = [by_id[image_id] for image_id in seg_ids] if both else None
     painted, shares = _masks_on_held_out(
@@ -101,7 +159,7 @@ def measure_on_held_out(runs: Runs, steps: Steps) -> tuple[Expected, Decisions]:
         proof, cls_dice = measure("proof", PROOF, labelled)
         seg_dice, rules = seg_dice[back], (out, proof)
     decisions = Decisions(
-        thresholds=fit_thresholds(probs, targets, kind),
+        thresholds=fit_thresholds(probs, targets, _kind_of_thresholds(runs)),
         rule_out=rules[0].value if rules and rules[0].used else RULE_OUT[0],
         proof=rules[1].value if rules and rules[1].used else PROOF[0],
     )
@@ -166,8 +224,10 @@ def _classifier_probs(runs: Runs, photos: Sequence[CachedSplit], steps: Steps) -
     """(N, 20): the mean over the runs."""
     total = np.zeros((len(photos[0]), len(CLASSES)))
     for run, part in zip(runs.cls, photos, strict=True):
-        settings = {"checkpoint": runs.checkpoint, "tta": runs.tta, "device": runs.device}
-        total += classifier_probs(run, part, on_photo=steps("classifying", "photos"), **settings) / len(runs.cls)
+        on_photo = steps("classifying", "photos")
+        total += classifier_probs(
+            run, part, checkpoint=runs.cls_checkpoint, tta=runs.tta, device=runs.device, on_photo=on_photo
+        ) / len(runs.cls)
     return total
 
 
@@ -176,7 +236,7 @@ def _mask_probs(
 ) -> Iterator[tuple[int, Tensor]]:
     members = []
     for run, part in zip(runs.seg, photos, strict=True):
-        model, _, here = load_segmenter(run, runs.checkpoint, runs.device)
+        model, _, here = load_segmenter(run, runs.seg_checkpoint, runs.device)
         members.append(Member(model, part, here.device, here.precision))
     yield from ensemble_probs(members, tta=runs.tta, on_photo=on_photo)
 
@@ -211,21 +271,19 @@ def _label_dice(chosen: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def _expected(cls_dice: np.ndarray, seg_dice: np.ndarray, paired: bool, rules: tuple[Measured, ...]) -> Expected:
     """paired: both halves are of the same photos in the same order, and are drawn together."""
     halves = [(cls_dice + seg_dice) / 2] if paired else [cls_dice / 2, seg_dice / 2]
-    drawn = [
-        resampled(
-            lambda counts, values=values: {"x": float((values * counts).sum() / len(values))},
-            len(values),
-            RESAMPLES,
-            seed,
-        )["x"]
-        for seed, values in enumerate(halves)
-    ]
+    drawn = sum(_means_of_draws(values, seed) for seed, values in enumerate(halves))
     return Expected(
         joint=float(cls_dice.mean() + seg_dice.mean()) / 2,
         classification=float(cls_dice.mean()),
         segmentation=float(seg_dice.mean()),
-        interval=interval(np.sum(drawn, axis=0)),
+        interval=interval(np.asarray(drawn)),
         cls_photos=len(cls_dice),
         seg_photos=len(seg_dice),
         rules=rules,
     )
+
+
+def _means_of_draws(values: np.ndarray, seed: int) -> np.ndarray:
+    """(RESAMPLES,): the mean of the values over photos that are drawn anew each time."""
+    photos = len(values)
+    return resampled(lambda counts: {"mean": float((values * counts).sum() / photos)}, photos, RESAMPLES, seed)["mean"]

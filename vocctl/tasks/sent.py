@@ -61,6 +61,19 @@ def known_of(path: Path) -> dict[str, Any]:
     """The newest record of a file with these bytes; its hash alone where there is none."""
     digest = file_hash(path)
     known = [record for record in history() if record["sha256"] == digest]
-    kept = {"sha256", "file", "competition", "data", "cls", "seg", "checkpoint", "tta", "expected", "rules", "notes"}
+    kept = {
+        "sha256",
+        "file",
+        "competition",
+        "data",
+        "cls",
+        "seg",
+        "cls_checkpoint",
+        "seg_checkpoint",
+        "tta",
+        "expected",
+        "rules",
+        "notes",
+    }
     about = {key: value for key, value in known[-1].items() if key in kept} if known else {}
     return about | {"file": str(path), "sha256": digest}

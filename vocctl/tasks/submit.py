@@ -4,7 +4,6 @@ Runs that are not named are picked: of the finished ones that were trained on th
 photos, the best of each kind by its half of the score on the photos that it held out.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +15,18 @@ from vocctl.runs import RUNS, RunFolder, find_run
 from vocctl.submission.editions import slug_of
 from vocctl.submission.rle import runs_of_classes, runs_of_labels
 from vocctl.submission.table import Due, Fault, check, merge, write_table
-from vocctl.tasks import evaluate_cls, evaluate_seg, sent, unseen
+from vocctl.tasks import sent, unseen
 from vocctl.tasks.evaluation import plain, refuse_unknown
 from vocctl.tasks.held_out import HeldOutCheck, config_of
-from vocctl.tasks.joint import Expected, Runs, Steps, measure_on_held_out, predict_unseen
+from vocctl.tasks.joint import (
+    Expected,
+    Runs,
+    Steps,
+    halves_on_held_out,
+    measure_on_held_out,
+    predict_unseen,
+    with_better_checkpoints,
+)
 from vocctl.tasks.unseen import KAGGLE_INPUT, Unseen, find_data, names_due, open_unseen
 
 TASKS = {"cls": "train-cls", "seg": "train-seg"}
@@ -45,7 +52,7 @@ def prepare(
     data: Path | None,
     cls: Sequence[str],
     seg: Sequence[str],
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
     tta: str = "none",
     device: str | None = None,
     out: Path | None = None,
@@ -54,28 +61,36 @@ def prepare(
 ) -> Prepared:
     """Pick runs, measure them, predict the test photos, write the csv and a line in submissions.jsonl.
 
-    cls, seg: names of runs, several are an ensemble; none: the best is picked. out: in place of runs/submit/.
+    cls, seg: names of runs, several are an ensemble; none: the best is picked. checkpoint: best or final; None: of each
+    kind what scores more on the held-out photos. out: in place of runs/submit/.
     Raises ConfigError (flags, runs that have seen test photos), DataError (runs, data, weights) and RunError (disk).
     """
-    refuse_unknown(checkpoint, tta)
+    refuse_unknown(checkpoint or "best", tta)
     slug = slug_of(competition)
     photos = open_unseen(find_data(data, competition))
     if out is not None and out.exists():
         raise ConfigError(f"{out} is there already: choose another --out")
     guard = HeldOutCheck(photos, allow_test_images, steps("comparing", "photos"))
-    chosen, picked = {}, []
+    chosen: dict[str, tuple[RunFolder, ...]] = {}
+    picked: list[str] = []
     for kind, names in (("cls", cls), ("seg", seg)):
         named = tuple(find_run(name, TASKS[kind]) for name in names)
         if not named:
             best, why = _best_run(kind, photos, guard, device, steps)
-            named, picked = (best,), [*picked, why]
+            named = (best,)
+            picked.append(why)
         chosen[kind] = named
     every = [*chosen["cls"], *chosen["seg"]]
     guard.refuse(every)
     guard.flag_voc_weights(every)
-    runs = Runs(chosen["cls"], chosen["seg"], checkpoint, tta, device)
+    if checkpoint is None:
+        runs, reasons = with_better_checkpoints(Runs(chosen["cls"], chosen["seg"], tta, device), steps)
+        picked += reasons
+    else:
+        runs = Runs(chosen["cls"], chosen["seg"], tta, device, checkpoint, checkpoint)
     expected, decisions = measure_on_held_out(runs, steps)
-    rows, due = {}, {}
+    rows: dict[str, str] = {}
+    due: dict[str, Due] = {}
     for index, classes, labels in predict_unseen(runs, photos, decisions, steps):
         number = photos.numbers[index]
         for half, found in (("classification", runs_of_classes(classes)), ("segmentation", runs_of_labels(labels))):
@@ -102,7 +117,8 @@ def _record(prepared: Prepared, photos: Unseen, runs: Runs) -> dict[str, Any]:
         "data": str(photos.source.root),
         "cls": [str(run.path) for run in runs.cls],
         "seg": [str(run.path) for run in runs.seg],
-        "checkpoint": runs.checkpoint,
+        "cls_checkpoint": runs.cls_checkpoint,
+        "seg_checkpoint": runs.seg_checkpoint,
         "tta": runs.tta,
         "expected": plain({key: value for key, value in asdict(prepared.expected).items() if key != "rules"}),
         "rules": plain([asdict(rule) for rule in prepared.expected.rules]),
@@ -150,7 +166,10 @@ def _best_run(
         )
     if len(candidates) == 1:
         return candidates[0], f"{word}: {candidates[0].path}, the only finished run on {photos.source.root}"
-    scores = {run.path: _own_half(run, kind, device, steps) for run in candidates}
+    scores = {}
+    for run in candidates:
+        alone = Runs((run,), (), "none", device) if kind == "cls" else Runs((), (run,), "none", device)
+        scores[run.path] = max(halves_on_held_out(kind, alone, steps).values())
     best = max(candidates, key=lambda run: scores[run.path])
     others = ", ".join(f"{path.name} {100 * score:.1f}" for path, score in scores.items() if path != best.path)
     return best, f"{word}: {best.path}, Dice {100 * scores[best.path]:.1f} on its held-out photos (others: {others})"
@@ -166,21 +185,6 @@ def _trained_on(run: RunFolder) -> Path:
         return open_unseen(Path(config_of(run).data.path)).root
     except DataError:  # its data are gone, or have no val
         return Path(config_of(run).data.path).resolve()
-
-
-def _own_half(run: RunFolder, kind: str, device: str | None, steps: Steps) -> float:
-    """The run's half of the score on the photos that it validated on: from its evaluation, or measured now."""
-    data = config_of(run).data
-    split = "held-out" if data.holds_out else data.val_split
-    kept = run.path / "eval" / f"{Path(data.path).resolve().name}-{split}" / "scores.json"
-    if kept.is_file() and kept.stat().st_mtime >= (run.path / "best.safetensors").stat().st_mtime:
-        scores = json.loads(kept.read_text(encoding="utf-8"))
-        if scores["checkpoint"] == "best" and scores["tta"] == "none":
-            return float(scores["scores"]["sample_f1"] if kind == "cls" else scores["competition_dice"])
-    on_photo = steps(f"scoring {run.path.name}", "photos")
-    if kind == "cls":
-        return evaluate_cls.evaluate([str(run.path)], device=device, on_photo=on_photo).scores["sample_f1"]
-    return evaluate_seg.evaluate(str(run.path), device=device, on_photo=on_photo).competition_dice
 
 
 def faults_of(file: Path, *, competition: str, data: Path | None, steps: Steps) -> tuple[list[Fault], int]:
