@@ -9,7 +9,7 @@ from PIL import Image
 from vocctl.data.same_photos import same_photos, sketch
 
 
-def photo(seed: int, size: tuple[int, int] = (40, 60)) -> np.ndarray:
+def photo(seed: int, size: tuple[int, int] = (240, 320)) -> np.ndarray:
     rough = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(rough).resize(size[::-1], Image.Resampling.BICUBIC))
 
@@ -28,7 +28,7 @@ def test_found_in_another_order_and_format(quality):
 
 
 def test_another_photo_or_another_size_is_none():
-    assert same_photos([sketch(photo(1))], [sketch(photo(2)), sketch(photo(1, (60, 40)))]) == [None]
+    assert same_photos([sketch(photo(1))], [sketch(photo(2)), sketch(photo(1, (320, 240)))]) == [None]
     assert same_photos([sketch(photo(1))], []) == [None]
 
 

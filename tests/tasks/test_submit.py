@@ -87,6 +87,7 @@ def test_check_score_and_merge(world, capsys):
 
 def test_the_tree_gives_the_truth_of_photos_in_another_order(world, capsys):
     assert main(["submit", "--dry-run", "--quiet"]) == 0
+    capsys.readouterr()
     assert main(["submit", "--score", str(CSV), "--truth", "data/h02a5a"]) == 0
     first = re.search(r"joint Dice ([\d.]+)", capsys.readouterr().out)[1]
     listed = Path("data/tree/VOCdevkit/VOC2009/ImageSets/Segmentation/val.txt")

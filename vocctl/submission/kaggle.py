@@ -90,6 +90,8 @@ class Kaggle:
         self.slug, self.credentials = slug, found
         self._api: Any = None
         self._api = self._ask("log in", _authenticated)
+        if "LEGACY" in str(self._api.config_values.get("auth_method")) and "API key" not in found:
+            self.credentials = "an API key, after an access token that is no longer good"
 
     def limits(self) -> Limits:
         limits = self._ask("read the limits", lambda: self._api.competition_get_submission_limits(self.slug))
