@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocctl.data.audit import Audit
-    from vocctl.submission.score import Score
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.evaluate_cls import ClsEvalResult, Compared
     from vocctl.tasks.evaluate_seg import SegEvalResult
     from vocctl.tasks.fitting import TrainResult
+    from vocctl.tasks.score_submission import Scored
     from vocctl.tasks.submit import Prepared
     from vocctl.tasks.upload import Uploaded
     from vocctl.training.loop import Progress as Look
@@ -320,7 +320,8 @@ def uploaded(result: Uploaded) -> None:
     line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
 
 
-def submission_score(score: Score, file: Path, worst: int) -> None:
+def submission_score(result: Scored, file: Path, worst: int) -> None:
+    score, (low, high) = result.score, result.interval
     table = Table(title=f"{file}, {len(score.per_photo)} photos", title_justify="left")
     for head in ("class", "classification", "segmentation"):
         table.add_column(head, justify="left" if head == "class" else "right")
@@ -328,8 +329,8 @@ def submission_score(score: Score, file: Path, worst: int) -> None:
         table.add_row(name, _share(value), _share(score.pixel_dice[name]))
     out.print(table)
     out.print(
-        f"joint Dice [bold]{score.joint:.5f}[/]   classification {score.classification:.5f}   "
-        f"segmentation {score.segmentation:.5f}"
+        f"joint Dice [bold]{score.joint:.5f}[/] (95 % interval {low:.4f} to {high:.4f})   "
+        f"classification {score.classification:.5f}   segmentation {score.segmentation:.5f}"
     )
     out.print(
         "The competition's score: Dice of each row, 2 |X n Y| / (|X| + |Y|), mean over the rows; border as background. Per "
