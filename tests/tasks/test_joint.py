@@ -7,7 +7,8 @@ import pytest
 
 from vocctl.inference.agreement import class_shares
 from vocctl.runs import RunFolder
-from vocctl.tasks.joint import Decisions, Runs, _expected, predict_unseen
+from vocctl.tasks.joint import Decisions, _expected, predict_unseen
+from vocctl.tasks.members import Runs
 from vocctl.tasks.unseen import open_unseen
 
 

@@ -82,7 +82,7 @@ def submit(
     """Predict the competition's test photos, show the score to expect, upload, and wait for the public score.
 
     vocctl submit --dry-run      vocctl submit --cls a --cls b --seg c --tta flip
-    """  # fmt: skip
+    """
     given = {"--file": file, "--check": check, "--merge": merge, "--score": score, "--history": history or None}
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) > 1:
@@ -128,9 +128,8 @@ def _check(file: Path, competition: str, data: Path | None, quiet: bool) -> None
     with display.transfer(quiet=quiet) as steps:
         faults, rows = faults_of(file, competition=competition, data=data, steps=steps)
     for fault in faults:
-        display.line(
-            f"{file}{f', line {fault.line}' if fault.line else ''}: {fault.name} {fault.reason}".replace(":  ", ": ")
-        )
+        where = f"{file}, line {fault.line}" if fault.line else str(file)
+        display.line(f"{where}: {f'{fault.name} {fault.reason}'.lstrip()}")
     if faults:
         raise DataError(
             f"{file}: {len(faults)} faults, listed above: mend them, or write it anew with `vocctl submit --dry-run`"

@@ -4,17 +4,13 @@ The held-out photos are those that every run validated on. There the score is me
 thresholds and the rules of inference/agreement.py are chosen on four fifths and judged on the fifth.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from vocctl.config import DataConfig, TrainClsConfig, TrainSegConfig
-from vocctl.data.cache import CachedSplit, cached_split
+from vocctl.config import TrainClsConfig, TrainSegConfig
 from vocctl.data.source import Source
-from vocctl.errors import DataError
 from vocctl.inference.agreement import (
     PROOF,
     RULE_OUT,
@@ -26,31 +22,25 @@ from vocctl.inference.agreement import (
     proved,
 )
 from vocctl.inference.decisions import cross_decided, decide, fit_thresholds
-from vocctl.inference.ensemble import Member, ensemble_probs
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.bootstrap import interval, resampled
 from vocctl.metrics.dice import competition_dice
 from vocctl.metrics.multilabel import sample_f1
-from vocctl.runs import RunFolder
-from vocctl.tasks.evaluation import CHECKPOINTS, scored_part
+from vocctl.tasks.evaluation import CHECKPOINTS
+from vocctl.tasks.members import (
+    Runs,
+    Steps,
+    cached_unseen,
+    held_out_parts,
+    mean_classifier_probs,
+    mean_mask_probs,
+    only,
+)
 from vocctl.tasks.splits import Part
-from vocctl.tasks.trained import classifier_probs, load_segmenter
 from vocctl.tasks.unseen import Unseen
 
 RESAMPLES = 1000
 HELD_OUT = "held_out.json"  # of a run: checkpoint -> its half of the score there
-
-Steps = Callable[[str, str], Callable[[int, int | None], None]]  # (verb, unit) to what counts
-
-
-@dataclass(frozen=True)
-class Runs:
-    cls: tuple[RunFolder, ...]
-    seg: tuple[RunFolder, ...]
-    tta: str
-    device: str | None
-    cls_checkpoint: str = "best"
-    seg_checkpoint: str = "best"
 
 
 @dataclass(frozen=True)
@@ -110,7 +100,7 @@ def halves_on_held_out(kind: str, runs: Runs, steps: Steps) -> dict[str, float]:
     if kept is not None and kept.is_file() and all(kept.stat().st_mtime >= path.stat().st_mtime for path in weights):
         known: dict[str, float] = group[0].read_json(HELD_OUT)
         return known
-    source, parts = _held_out(group)
+    source, parts = held_out_parts(group)
     halves = {}
     for checkpoint in CHECKPOINTS:
         tried = _with_checkpoint(runs, kind, checkpoint)
@@ -127,7 +117,7 @@ def _decided(runs: Runs, parts: Sequence[Part], steps: Steps) -> tuple[np.ndarra
     """(N, 20) each: probabilities, decisions by thresholds that the other four fifths gave, targets."""
     targets = parts[0].targets
     assert targets is not None
-    probs = _classifier_probs(runs, [part.photos for part in parts], steps)
+    probs = mean_classifier_probs(runs, [part.photos for part in parts], steps)
     return probs, cross_decided(probs, targets, _kind_of_thresholds(runs)), targets
 
 
@@ -137,12 +127,12 @@ def _kind_of_thresholds(runs: Runs) -> str:
 
 def measure_on_held_out(runs: Runs, steps: Steps) -> tuple[Expected, Decisions]:
     """Raises DataError: runs of one kind that share no held-out photo, or whose data are missing."""
-    cls_source, cls_parts = _held_out(runs.cls)
-    seg_source, seg_parts = _held_out(runs.seg)
+    cls_source, cls_parts = held_out_parts(runs.cls)
+    seg_source, seg_parts = held_out_parts(runs.seg)
     cls_ids, seg_ids = cls_parts[0].photos.ids, seg_parts[0].photos.ids
     both = set(cls_ids) & set(seg_ids) if cls_source.root.resolve() == seg_source.root.resolve() else set()
     if both:  # one set of photos, so that the rules can be measured and the halves belong together
-        cls_parts, seg_parts = _only(cls_parts, both), _only(seg_parts, both)
+        cls_parts, seg_parts = only(cls_parts, both), only(seg_parts, both)
         cls_ids, seg_ids = cls_parts[0].photos.ids, seg_parts[0].photos.ids
     probs, chosen, targets = _decided(runs, cls_parts, steps)
     by_id = {image_id: place for place, image_id in enumerate(cls_ids)}
@@ -170,75 +160,16 @@ def predict_unseen(
     runs: Runs, unseen: Unseen, decisions: Decisions, steps: Steps
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(place of the photo, its classes (20,) bool, its label map (H, W) uint8), photo by photo; none is empty."""
-    cached = [_cached(unseen, run.config(TrainClsConfig()).data, steps) for run in runs.cls]
-    probs = _classifier_probs(runs, cached, steps)
+    cached = [cached_unseen(unseen, run.config(TrainClsConfig()).data, steps) for run in runs.cls]
+    probs = mean_classifier_probs(runs, cached, steps)
     chosen = decide(probs, decisions.thresholds)
-    cached = [_cached(unseen, run.config(TrainSegConfig()).data, steps) for run in runs.seg]
-    for index, mask_probs in _mask_probs(runs, cached, steps("segmenting", "photos")):
+    cached = [cached_unseen(unseen, run.config(TrainSegConfig()).data, steps) for run in runs.seg]
+    for index, mask_probs in mean_mask_probs(runs, cached, steps("segmenting", "photos")):
         labels = label_map(mask_probs)
         classes = proved(chosen[index], class_shares(labels), decisions.proof)
         if decisions.rule_out > 0:
             labels = label_map(mask_probs, allowed_classes(probs[index], chosen[index], decisions.rule_out))
         yield index, classes, labels
-
-
-def _held_out(runs: Sequence[RunFolder]) -> tuple[Source, list[Part]]:
-    """The data set, and for each run the photos that all of them validated on, at its own size, in one order."""
-    sources, parts = [], []
-    for run in runs:
-        source, _, part = scored_part(run, _data(run), None, None)
-        sources.append(source)
-        parts.append(part)
-    if len({source.root.resolve() for source in sources}) > 1:
-        roots = ", ".join(dict.fromkeys(str(source.root) for source in sources))
-        raise DataError(f"the runs of one ensemble were validated on several data sets ({roots}): take runs of one")
-    trained = {image_id for run in runs for image_id in run.read_json("split.json")["train"]}
-    common = set.intersection(*(set(part.photos.ids) for part in parts)) - trained
-    if not common:
-        named = ", ".join(str(run.path) for run in runs)
-        raise DataError(f"no photo is held out from all of {named}: take runs that were validated on the same photos")
-    return sources[0], _only(parts, common)
-
-
-def _data(run: RunFolder) -> DataConfig:
-    is_classifier = run.about().get("task") == "train-cls"
-    return run.config(TrainClsConfig()).data if is_classifier else run.config(TrainSegConfig()).data
-
-
-def _only(parts: Sequence[Part], ids: set[str]) -> list[Part]:
-    """The parts cut down to these ids, all in the first one's order."""
-    order = [image_id for image_id in parts[0].photos.ids if image_id in ids]
-    cut = []
-    for part in parts:
-        place = {image_id: index for index, image_id in enumerate(part.photos.ids)}
-        cut.append(part.take(np.array([place[image_id] for image_id in order])))
-    return cut
-
-
-def _cached(unseen: Unseen, data: DataConfig, steps: Steps) -> CachedSplit:
-    folder = Path(data.cache_dir) if data.cache_dir else None
-    return cached_split(unseen.source, unseen.split, data.size, folder, steps("decoding", "photos"))
-
-
-def _classifier_probs(runs: Runs, photos: Sequence[CachedSplit], steps: Steps) -> np.ndarray:
-    """(N, 20): the mean over the runs."""
-    total = np.zeros((len(photos[0]), len(CLASSES)))
-    for run, part in zip(runs.cls, photos, strict=True):
-        on_photo = steps("classifying", "photos")
-        total += classifier_probs(
-            run, part, checkpoint=runs.cls_checkpoint, tta=runs.tta, device=runs.device, on_photo=on_photo
-        ) / len(runs.cls)
-    return total
-
-
-def _mask_probs(
-    runs: Runs, photos: Sequence[CachedSplit], on_photo: Callable[[int, int], None]
-) -> Iterator[tuple[int, Tensor]]:
-    members = []
-    for run, part in zip(runs.seg, photos, strict=True):
-        model, _, here = load_segmenter(run, runs.seg_checkpoint, runs.device)
-        members.append(Member(model, part, here.device, here.precision))
-    yield from ensemble_probs(members, tta=runs.tta, on_photo=on_photo)
 
 
 def _masks_on_held_out(
@@ -251,7 +182,7 @@ def _masks_on_held_out(
     values = RULE_OUT if known is not None else RULE_OUT[:1]
     photos = parts[0].photos
     painted, shares = np.zeros((len(photos), len(values))), np.zeros((len(photos), len(CLASSES)))
-    for index, probs in _mask_probs(runs, [part.photos for part in parts], steps("segmenting", "photos")):
+    for index, probs in mean_mask_probs(runs, [part.photos for part in parts], steps("segmenting", "photos")):
         truth = source.mask(photos.ids[index])
         plain = label_map(probs)
         shares[index] = class_shares(plain)

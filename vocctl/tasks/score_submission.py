@@ -9,7 +9,7 @@ from vocctl.errors import DataError
 from vocctl.metrics.bootstrap import interval, resampled
 from vocctl.submission.score import Score, score
 from vocctl.submission.table import read_table
-from vocctl.tasks.joint import Steps
+from vocctl.tasks.members import Steps
 from vocctl.tasks.unseen import open_unseen, truths, truths_from
 
 RESAMPLES = 1000

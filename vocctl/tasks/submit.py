@@ -20,13 +20,12 @@ from vocctl.tasks.evaluation import plain, refuse_unknown
 from vocctl.tasks.held_out import HeldOutCheck, config_of
 from vocctl.tasks.joint import (
     Expected,
-    Runs,
-    Steps,
     halves_on_held_out,
     measure_on_held_out,
     predict_unseen,
     with_better_checkpoints,
 )
+from vocctl.tasks.members import Runs, Steps
 from vocctl.tasks.unseen import KAGGLE_INPUT, Unseen, find_data, names_due, open_unseen
 
 TASKS = {"cls": "train-cls", "seg": "train-seg"}
