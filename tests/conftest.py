@@ -1,6 +1,11 @@
-"""What every test may use: a tiny data set in the devkit's layout, a cache of its own, the shared photos."""
+"""What every test may use: a tiny data set in the devkit's layout, a cache of its own, the shared photos, a local Kaggle."""
 
+import json
 import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -70,3 +75,153 @@ def tiny(tmp_path: Path) -> Path:
 def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same photos, made once: for tests that only read them."""
     return draw_tiny(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+def draw_noisy(root: Path, train: int = 20, val: int = 6) -> Path:
+    """As the tiny devkit, on a ground of coarse noise, so that no two photos look alike."""
+    devkit = root / "VOCdevkit" / "VOC2009"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (devkit / folder).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    ids = [f"noisy_{number:03d}" for number in range(train + val)]
+    for number, image_id in enumerate(ids):
+        label = 1 + number % 2
+        image = generator.integers(60, 190, (4, 5, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
+        mask = np.zeros((40, 50), np.uint8)
+        mask[9:31, 9:31] = 255
+        mask[10:30, 10:30] = label
+        image[mask == label] = (220, 40, 40) if label == 1 else (40, 40, 220)
+        Image.fromarray(image).save(devkit / "JPEGImages" / f"{image_id}.jpg", quality=95)
+        write_mask(devkit / "SegmentationClass" / f"{image_id}.png", mask)
+    for split, listed in {"train": ids[:train], "val": ids[train:]}.items():
+        (devkit / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(listed) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def noisy_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_noisy(tmp_path_factory.mktemp("noisy") / "tree")
+
+
+TOKEN = "KGAT_canary_7f3a91"  # must appear nowhere but in the requests' headers
+
+
+@dataclass
+class LocalKaggle:
+    """A server on loopback that speaks the calls of the kaggle client which vocctl makes; a test sets what it answers."""
+
+    url: str = ""
+    slug: str = "test-competition"
+    token: str = TOKEN
+    fails: dict[str, tuple[int, dict]] = field(default_factory=dict)  # method -> status and body, in place of an answer
+    limits: dict = field(default_factory=lambda: {"numToday": 1, "numTotal": 9, "numAllowedNow": 4})
+    polls: list[dict] = field(
+        default_factory=lambda: [{"status": "COMPLETE", "publicScore": "0.61234"}]
+    )  # last repeats
+    put_status: int = 200
+    archive: bytes = b""  # the competition's zip
+    break_at: int | None = None  # bytes after which the first download stops
+    calls: list[str] = field(default_factory=list)
+    ranges: list[str | None] = field(default_factory=list)  # of the archive's requests
+    uploaded: bytes = b""
+    submitted: dict = field(default_factory=dict)
+
+    def answer(self, method: str, request: dict) -> tuple[int, dict]:
+        self.calls.append(method)
+        if method in self.fails:
+            return self.fails[method]
+        if method == "IntrospectToken":
+            return 200, {"active": request["token"] == self.token, "username": "student"}
+        if request.get("competitionName") != self.slug:
+            return 404, {"code": 404, "message": "Not found"}
+        if method == "GetSubmissionLimits":
+            return 200, self.limits
+        if method == "StartSubmissionUpload":
+            return 200, {"token": "blob", "createUrl": f"{self.url}/upload?signature=canary_in_an_address"}
+        if method == "CreateSubmission":
+            self.submitted = request
+            return 200, {"message": "Successfully submitted", "ref": 4711}
+        if method == "ListSubmissions":
+            poll = self.polls.pop(0) if len(self.polls) > 1 else self.polls[0]
+            return 200, {"submissions": [{"ref": 4710, "status": "ERROR"}, {"ref": 4711, **poll}]}
+        raise AssertionError(f"nobody has asked for {method} before")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    kaggle: LocalKaggle
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _json(self, status: int, body: dict) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_POST(self) -> None:
+        method, request = self.path.rpartition("/")[2], json.loads(self._body())
+        if (
+            method == "DownloadDataFiles"
+            and method not in self.kaggle.fails
+            and request["competitionName"] == self.kaggle.slug
+        ):
+            self.send_response(302)
+            self.send_header("Location", f"{self.kaggle.url}/files/{self.kaggle.slug}.zip")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            self._json(*self.kaggle.answer(method, request))
+
+    def do_PUT(self) -> None:
+        self.kaggle.uploaded = self._body()
+        self._json(self.kaggle.put_status, {})
+
+    def do_GET(self) -> None:
+        data, asked = self.kaggle.archive, self.headers.get("Range")
+        self.kaggle.ranges.append(asked)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        self.send_response(206 if asked else 200)
+        headers = {"Content-Length": str(len(data) - start), "Accept-Ranges": "bytes", "ETag": '"one"'}
+        headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked else {}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        end, self.kaggle.break_at = self.kaggle.break_at or len(data), None
+        self.wfile.write(data[start:end])
+        self.close_connection = True
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKaggle]:
+    """The real client talks to this server, with a token and a home of the test's own, and never waits long."""
+    for name in [name for name in os.environ if name.startswith("KAGGLE_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")  # looked at when the client is first imported
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    monkeypatch.setattr("vocctl.submission.kaggle.POLL", 0.01)
+    server = LocalKaggle()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"kaggle": server}))
+    server.url = f"http://127.0.0.1:{http.server_port}"
+    import kagglesdk.kaggle_env as environment
+
+    monkeypatch.setitem(environment._env_to_endpoint, environment.KaggleEnv.LOCAL, server.url)
+    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    http.shutdown()
+    http.server_close()

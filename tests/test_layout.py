@@ -162,6 +162,14 @@ def _imported(path: Path) -> Iterator[str]:
             yield node.module or ""
 
 
+def test_one_file_alone_imports_kaggle_and_inside_functions() -> None:
+    for path in FILES:
+        names = {name.split(".")[0] for name in _imported(path)} & {"kaggle", "kagglesdk"}
+        assert names == ({"kaggle"} if path == PACKAGE / "submission" / "kaggle.py" else set()), path
+    for node in tree(PACKAGE / "submission" / "kaggle.py").body:  # the top level
+        assert not isinstance(node, ast.Import | ast.ImportFrom) or "kaggle" not in ast.unparse(node), ast.unparse(node)
+
+
 RUNS_CODE = {"eval", "exec", "pickle.load", "pickle.loads", "pickle.Unpickler", "os.system", "marshal.loads"}
 
 

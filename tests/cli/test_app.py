@@ -22,6 +22,16 @@ def test_help_lists_the_commands_and_does_not_import_torch() -> None:
         assert name in done.stdout
 
 
+def test_every_help_does_without_kaggle_and_what_is_slow_to_import() -> None:
+    slow = ("torch", "timm", "sklearn", "matplotlib", "kaggle", "kagglesdk", "requests")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({slow!r})); from vocctl.cli.app import COMMANDS, main\n"
+        "sys.exit(main(['--help']) or any([main([name, '--help']) for name in COMMANDS]))"
+    )  # a module that is None there can't be imported
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_python_dash_m_works_and_gives_the_version() -> None:
     done = subprocess.run([sys.executable, "-m", "vocctl", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"vocctl {__version__}"

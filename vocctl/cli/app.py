@@ -17,6 +17,7 @@ from vocctl.cli import display
 from vocctl.cli.download import download
 from vocctl.cli.evaluate import evaluate
 from vocctl.cli.plot import plot
+from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.config import closest
 from vocctl.errors import VocctlError
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-adv": train_adv,
     "eval": evaluate,
     "plot": plot,
+    "submit": submit,
 }
 for command_name, command in COMMANDS.items():
     app.command(command_name)(command)

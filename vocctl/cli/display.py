@@ -27,11 +27,16 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vocctl.data.audit import Audit
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.evaluate_cls import ClsEvalResult, Compared
     from vocctl.tasks.evaluate_seg import SegEvalResult
     from vocctl.tasks.fitting import TrainResult
+    from vocctl.tasks.score_submission import Scored
+    from vocctl.tasks.submit import Prepared
+    from vocctl.tasks.upload import Uploaded
     from vocctl.training.loop import Progress as Look
 
 out = Console(highlight=False, soft_wrap=True)
@@ -58,6 +63,11 @@ def error(message: str) -> None:
     err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
 
 
+def note(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        err.print(text, markup=False)
+
+
 def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
@@ -72,20 +82,31 @@ def counting(verb: str, unit: str, *, quiet: bool) -> Iterator[OnCount]:
 
 @contextmanager
 def transfer(*, quiet: bool) -> Iterator[Callable[[str, str], OnCount]]:
-    """Bars made on first use: steps(verb, unit) gives what to call with (done, total). unit 'bytes' shows speed."""
+    """Bars made on first use: steps(verb, unit) gives what to call with (done, total). unit 'bytes' shows speed.
+
+    A count that begins anew gets a bar of its own.
+    """
     bars: dict[str, Progress] = {}
+    counted: dict[str, int] = {}
 
     def steps(verb: str, unit: str) -> OnCount:
         def count(done: int, total: int | None) -> None:
             if quiet or not err.is_terminal:
                 return
-            if verb not in bars:
+            if verb not in bars or done < counted[verb]:
                 for shown in bars.values():
                     shown.stop()
                 columns: tuple[ProgressColumn, ...] = BYTES if unit == "bytes" else COUNTS
-                bars[verb] = Progress(TextColumn("{task.description}"), *columns, console=err)
+                bars[verb] = Progress(
+                    TextColumn("{task.description}"),
+                    *columns,
+                    console=err,
+                    redirect_stdout=False,  # a task may have turned it elsewhere
+                    redirect_stderr=False,
+                )
                 bars[verb].add_task(verb, unit=unit, total=total)
                 bars[verb].start()
+            counted[verb] = done
             bars[verb].update(bars[verb].task_ids[0], completed=done, total=total)
 
         return count
@@ -258,3 +279,84 @@ def audit(report: Audit) -> None:
 def downloaded(result: DownloadResult) -> None:
     sizes = ", ".join(f"{split} {count}" for split, count in result.splits.items())
     line(f"{result.root}: {'was there already' if result.skipped else 'ready'}; {sizes}")
+
+
+def prepared(submission: Prepared) -> None:
+    """The csv, who made it, and the score to expect of it."""
+    for text in submission.picked:
+        line(text)
+    expected = submission.expected
+    low, high = expected.interval
+    photos = f"{expected.cls_photos}"
+    if expected.seg_photos != expected.cls_photos:
+        photos += f" and {expected.seg_photos}"
+    out.print(
+        f"expected joint Dice [bold]{expected.joint:.4f}[/], 95 % interval {low:.4f} to {high:.4f} "
+        f"(classification {expected.classification:.4f}, segmentation {expected.segmentation:.4f}; {photos} held-out photos)"
+    )
+    for rule in expected.rules:
+        gain = f"{rule.gain:+.4f}, 95 % interval {rule.low:+.4f} to {rule.high:+.4f}"
+        line(f"{rule.rule}: {f'used, at {rule.value:g}' if rule.used else 'not used'} (gain {gain})")
+    if not expected.rules:
+        line("rule-out, proof: not used, no photo is held out from both kinds of run")
+    for text in submission.notes:
+        out.print(f"[bold yellow]note:[/] {escape(text)}")
+    then = (
+        "submit the notebook's output"
+        if submission.in_notebook
+        else f"`vocctl submit --file {submission.file}` uploads it"
+    )
+    line(f"{submission.file}: {2 * submission.photos} rows for {submission.competition}; {then}")
+
+
+def uploaded(result: Uploaded) -> None:
+    """The public score, or where to look for it."""
+    outcome = result.outcome
+    left = f"; {result.left} submissions left today" if result.left >= 0 else ""
+    if outcome.status == "complete":
+        out.print(f"public score [bold]{escape(outcome.public_score) or '-'}[/]{left}")
+    else:
+        line(f"submitted, not scored yet{left}: `vocctl submit --history --wait 60` asks again")
+    line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
+
+
+def submission_score(result: Scored, file: Path, worst: int) -> None:
+    score, (low, high) = result.score, result.interval
+    table = Table(title=f"{file}, {len(score.per_photo)} photos", title_justify="left")
+    for head in ("class", "classification", "segmentation"):
+        table.add_column(head, justify="left" if head == "class" else "right")
+    for name, value in score.class_dice.items():
+        table.add_row(name, share(value), share(score.pixel_dice[name]))
+    out.print(table)
+    out.print(
+        f"joint Dice [bold]{score.joint:.5f}[/] (95 % interval {low:.4f} to {high:.4f})   "
+        f"classification {score.classification:.5f}   segmentation {score.segmentation:.5f}"
+    )
+    out.print(
+        "The competition's score: Dice of each row, 2 |X n Y| / (|X| + |Y|), mean over the rows; border as background. Per "
+        "class, in %: the same of photos and of pixels, over all photos; - stands for neither truth nor prediction.",
+        style="dim",
+    )
+    if score.lacking:
+        line(f"{score.lacking} rows are missing and count as empty: Kaggle would refuse the file")
+    for number in score.worst(worst):
+        classes, pixels = score.per_photo[number]
+        line(f"worst: photo {number}, classification {classes:.3f}, segmentation {pixels:.3f}")
+
+
+def submissions(records: list[dict[str, Any]]) -> None:
+    if not records:
+        line("no submission yet: `vocctl submit --dry-run` writes one")
+        return
+    table = Table(title="submissions, oldest first", title_justify="left")
+    for head in ("time", "file", "runs", "expected", "public", "status"):
+        table.add_column(head, justify="right" if head in ("expected", "public") else "left", overflow="fold")
+    for record in records:
+        runs = ", ".join(name.rpartition("/")[2] for kind in ("cls", "seg") for name in record.get(kind, []))
+        expected = record.get("expected")
+        status = record["status"] + (f": {record['reason']}" if record.get("reason") else "")
+        score = [f"{expected['joint']:.4f}" if expected else "-", record.get("public_score") or "-"]
+        table.add_row(*map(escape, (record["time"][:16], record["file"], runs or "-", *score, status)))
+    out.print(table)
+    if any(record["status"] == "pending" for record in records):
+        line("some were not scored yet: `vocctl submit --history --wait 60` asks Kaggle")

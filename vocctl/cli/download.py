@@ -12,23 +12,37 @@ from vocctl.errors import ConfigError, DataError
 
 def download(
     what: Annotated[
-        str | None, typer.Argument(metavar="[WHAT]", help="voc2007 ... voc2012, or shapes (drawn here, no network).")
+        str | None,
+        typer.Argument(
+            metavar="[WHAT]",
+            help="voc2007 ... voc2012; shapes (drawn here, no network); h02a5a (the competition), or any slug of Kaggle's.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where to; data/WHAT if left out.")] = None,
     url: Annotated[list[str] | None, typer.Option("--url", help="Fetch from here; may be given several times.")] = None,
     archive: Annotated[Path | None, typer.Option("--archive", help="Unpack this file, fetched by other means.")] = None,
+    tree: Annotated[
+        Path | None, typer.Option("--from", help="Build the competition's data from this VOC tree, no account needed.")
+    ] = None,
+    years: Annotated[bool, typer.Option("--years", help="List what can be downloaded by name.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the drawn shapes.")] = 0,
     check: Annotated[
         Path | None, typer.Option("--check", help="Audit the data set in this folder; lists each bad file.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch a VOC year, draw the shapes data set, or audit what is there.
+    """Fetch a VOC year or the competition's data, draw the shapes data set, or audit what is there.
 
     vocctl download voc2009      vocctl download shapes      vocctl download --check data/voc2009
     """
+    if years:
+        from vocctl.tasks.download import known_data_sets
+
+        for name, about in known_data_sets().items():
+            display.line(f"{name:<36}{about}")
+        return
     if (what is None) == (check is None):
-        raise ConfigError("name what to download (voc2007 ... voc2012, shapes), or a folder to --check: one of the two")
+        raise ConfigError("name what to download (see --years), or a folder to --check: one of the two")
     if check is not None:
         from vocctl.data.audit import audit
 
@@ -41,14 +55,16 @@ def download(
             )
         return
     assert what is not None
+    from vocctl.submission.editions import slug_of
     from vocctl.tasks import download as task
 
-    root = out or Path("data") / what
+    root = out or Path("data") / (slug_of(what) if "/" in what else what)
     with display.transfer(quiet=quiet) as steps:
         progress = task.Progress(
             on_fetch=steps("fetching", "bytes"),
             on_unpack=steps("unpacking", "bytes"),
-            on_image=steps("drawing", "photos"),
+            on_image=steps("writing", "photos"),
+            on_check=steps("checking", "photos"),
         )
-        result = task.download(what, root, urls=url or (), archive=archive, seed=seed, progress=progress)
+        result = task.download(what, root, urls=url or (), archive=archive, tree=tree, seed=seed, progress=progress)
     display.downloaded(result)

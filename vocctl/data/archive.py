@@ -55,7 +55,7 @@ class _Refused(Exception):
 
 
 @contextmanager
-def _on_disk(path: Path, kept: str = "") -> Iterator[None]:
+def on_disk(path: Path, kept: str = "") -> Iterator[None]:
     """Turns what the disk refuses into RunError. kept: what the next run starts from."""
     try:
         yield
@@ -138,7 +138,7 @@ def _stream(url: str, part: Path, timeout: float, on_bytes: OnBytes | None) -> N
     if response is None:
         return
     kept = " (it goes on from what was fetched)"
-    with response, _on_disk(part, kept), part.open("ab" if done else "wb") as out:
+    with response, on_disk(part, kept), part.open("ab" if done else "wb") as out:
         while True:
             try:
                 block = response.read(BLOCK)
@@ -222,13 +222,13 @@ def fetch(
     for url in urls:
         _check_url(url)
     part = target.with_name(target.name + ".part")
-    with _on_disk(target):
+    with on_disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         if md5 is not None and target.is_file() and file_md5(target) == md5:
             return
     answers = []
     for url in urls:
-        with _on_disk(part):
+        with on_disk(part):
             if md5 is None:  # nothing would notice that a part is from another file
                 part.unlink(missing_ok=True)
             answer = _from_address(url, part, md5, on_bytes, retries, timeout, pause)
@@ -300,7 +300,7 @@ def unpack(
     folder = target / ".part" if target.is_dir() else target.with_name(target.name + ".part")
     if not archive.is_file():
         raise DataError(f"{archive} is missing: fetch it again")
-    with _on_disk(target):
+    with on_disk(target):
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
         folder.mkdir(parents=True)
         try:
@@ -308,12 +308,13 @@ def unpack(
                 _copy_members(archive, folder, max_bytes, max_members, on_bytes)
             except _BROKEN as error:
                 raise DataError(f"{archive} is no whole tar ({_line(error)}): fetch it again") from error
-            _move(folder, target)
+            move_into(folder, target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _move(folder: Path, target: Path) -> None:
+def move_into(folder: Path, target: Path) -> None:
+    """What folder holds becomes target, or goes into it. Raises DataError: target holds one of the names already."""
     if not target.exists():
         folder.replace(target)
         return

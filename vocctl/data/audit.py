@@ -138,6 +138,9 @@ def _faults_of_table(source: CompetitionData) -> Iterator[Problem]:
             table = read_table(path)
         except DataError:
             continue  # _lists has named it
+        unlisted = sorted({file.stem for file in (path.parent / "img").glob("*.npy")} - {f"{part}_{n}" for n in table})
+        if unlisted:
+            yield Problem(path, f"does not list {_some(unlisted)}, which img/ holds: take them out or fetch it again")
         for number, labels in table.items():
             strange = sorted(set(labels) - allowed)
             if strange:

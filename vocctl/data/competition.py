@@ -14,9 +14,20 @@ import numpy as np
 
 from vocctl.data.photos import checked_labels, read_array
 from vocctl.errors import DataError
-from vocctl.labels import CLASSES
+from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 
 SPLITS = ("train", "val", "trainval", "test")
+
+
+def without_void(mask: np.ndarray) -> np.ndarray:
+    """mask (H, W) uint8 with void as background, which is how the competition scores it."""
+    return np.where(mask == IGNORE, 0, mask).astype(np.uint8)
+
+
+def classes_in(mask: np.ndarray) -> np.ndarray:
+    """(20,) bool: the foreground classes that a mask holds."""
+    present: np.ndarray = np.bincount(mask.ravel(), minlength=IGNORE + 1)[1:NUM_SEG_CLASSES] > 0
+    return present
 
 
 def is_competition(root: Path) -> bool:
@@ -73,6 +84,29 @@ class CompetitionData:
         if not ids:
             raise DataError(f"{self.root}: split {split!r} is empty, it takes five training photos to hold one out")
         return ids
+
+    @property
+    def solution(self) -> Path:
+        """Where a rehearsal keeps what the competition keeps to itself; not read by any split."""
+        return self.root / "solution"
+
+    def test_truth(self, image_id: str) -> np.ndarray:
+        """(H, W) uint8 mask of a test photo, from the solution. Raises DataError: there is none."""
+        path = self.solution / "seg" / f"{image_id}.npy"
+        return checked_labels(read_array(path, dims=2), path)
+
+    def test_labels(self) -> dict[str, np.ndarray]:
+        """Test photo -> (20,) bool, from the solution. Raises DataError: there is none, or no 0 and 1."""
+        path = self.solution / "test_set.csv"
+        if not path.is_file():
+            raise DataError(
+                f"{self.root} holds no solution, the competition keeps it: name a VOC tree as --truth, or rehearse with "
+                "`vocctl download h02a5a --from`"
+            )
+        table = read_table(path)
+        if not all(set(row) <= {0, 1} for row in table.values()):
+            raise DataError(f"{path} holds labels that are not 0 and 1: build it again")
+        return {f"test_{number}": np.array(row, bool) for number, row in table.items()}
 
     def image_path(self, image_id: str) -> Path:
         return self.root / image_id.split("_")[0] / "img" / f"{image_id}.npy"

@@ -21,9 +21,9 @@ def predict_probs(
     tta: str = "none",
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(indices (B,), probabilities (B, K, H, W) float32) for batches of (indices, images (B, 3, H, W) uint8)."""
-    forward = _forward(model, device, precision)
+    forward = forward_of(model, device, precision)
     for indices, images in batches:
-        yield indices, averaged_probs(forward, _to_pixels(images, device), tta)
+        yield indices, averaged_probs(forward, to_pixels(images, device), tta)
 
 
 @torch.inference_mode()
@@ -38,18 +38,19 @@ def predict_label_probs(
     on_photo: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """(N, K) float32, the probability of each label, in the photos' own order; batches as above, each photo in one."""
-    forward = _forward(model, device, precision)
+    forward = forward_of(model, device, precision)
     places, probs = [], []
     for indices, images in batches:
         places.append(indices)
-        probs.append(averaged_label_probs(forward, _to_pixels(images, device), tta))
+        probs.append(averaged_label_probs(forward, to_pixels(images, device), tta))
         if on_photo:
             on_photo(sum(map(len, places)), photos)
     together = torch.cat(probs).cpu()
     return torch.empty_like(together).index_copy_(0, torch.cat(places), together).numpy()
 
 
-def _forward(model: nn.Module, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
+def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
+    """Pixels to logits, the model being in evaluation mode."""
     model.eval()
 
     def forward(pixels: Tensor) -> Tensor:
@@ -59,7 +60,8 @@ def _forward(model: nn.Module, device: torch.device, precision: str) -> Callable
     return forward
 
 
-def _to_pixels(images: Tensor, device: torch.device) -> Tensor:
+def to_pixels(images: Tensor, device: torch.device) -> Tensor:
+    """(B, 3, H, W) uint8 to float32 in [0, 1] on the device."""
     return images.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 

@@ -1,4 +1,6 @@
-"""Bringing a data set into a folder: VOC's archives from 2007 to 2012, or the drawn shapes.
+"""Bringing a data set into a folder: VOC's archives from 2007 to 2012, the drawn shapes, or the competition's data.
+
+The competition's comes from Kaggle, or is built from a VOC tree; either way every file of it is read once.
 
 What is there already, whole, is left as it is. An archive that we fetched lies beside the folder until it is unpacked;
 one that the user brought is never deleted.
@@ -10,10 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vocctl.config import closest
-from vocctl.data.archive import OnBytes, check_md5, fetch, unpack
+from vocctl.data.archive import OnBytes, check_md5, fetch, on_disk, unpack
+from vocctl.data.audit import audit
+from vocctl.data.competition import CompetitionData, is_competition
+from vocctl.data.rehearsal import build_competition
 from vocctl.data.source import open_dataset
 from vocctl.data.years import RELEASES, Release, check_release
+from vocctl.data.zipped import unpack_zip
 from vocctl.errors import ConfigError, DataError
+from vocctl.submission.editions import ALIAS, EDITIONS, is_competition_name, photos_of, slug_of
+from vocctl.submission.kaggle import Kaggle
 
 SHAPES = {"train": 600, "val": 200}  # photos that are drawn
 
@@ -24,7 +32,8 @@ class Progress:
 
     on_fetch: OnBytes | None = None  # bytes
     on_unpack: OnBytes | None = None  # bytes of the archive
-    on_image: OnBytes | None = None  # photos drawn
+    on_image: OnBytes | None = None  # photos drawn or written
+    on_check: OnBytes | None = None  # photos read and found sound
 
 
 @dataclass(frozen=True)
@@ -40,27 +49,90 @@ def download(
     *,
     urls: Sequence[str] = (),
     archive: Path | None = None,
+    tree: Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     releases: Mapping[str, Release] = RELEASES,
 ) -> DownloadResult:
-    """The data set called what (voc2007 to voc2012, shapes), whole in root.
+    """The data set called what (voc2007 to voc2012, shapes, h02a5a or any slug of Kaggle's), whole in root.
 
-    urls: tried in place of the release's own. archive: a file fetched by other means. seed: of the shapes.
+    urls: tried in place of the release's own. archive: a file fetched by other means. tree: a VOC devkit that the
+    competition's layout is built from. seed: of the shapes.
     Raises ConfigError (name, flags), DataError (the archive, or what root holds already), NetworkError (no address gave
     it) and RunError (disk).
     """
-    known = (*releases, "shapes")
+    progress = progress or Progress()
+    if is_competition_name(what):
+        if urls:
+            raise ConfigError("the competition's data come from Kaggle's client: leave out --url")
+        if tree is not None and archive is not None:
+            raise ConfigError("--from and --archive exclude each other: leave out one of the two")
+        return _bring_competition(slug_of(what), root, archive, tree, progress)
+    if tree is not None:
+        raise ConfigError(f"--from builds the competition's data: `vocctl download {ALIAS} --from {tree}`")
+    known = (*releases, "shapes", ALIAS)
     if what not in known:
         raise ConfigError(f"no data set is called {what!r}{closest(what, known) or ':'} known are {', '.join(known)}")
     if urls and archive is not None:
         raise ConfigError("--url and --archive exclude each other: leave out one of the two")
-    progress = progress or Progress()
     if what == "shapes":
         if urls or archive is not None:
             raise ConfigError("shapes are drawn, not fetched: leave out --url and --archive")
         return _draw(root, seed, progress)
     return _bring(releases[what], root, tuple(urls), archive, progress)
+
+
+def known_data_sets() -> dict[str, str]:
+    """What can be downloaded by name -> what it is."""
+    years = {name: f"VOC {release.year}, {release.archive}" for name, release in RELEASES.items()}
+    editions = {
+        edition.slug: f"the competition of {year}{', ' + ALIAS if year == max(EDITIONS) else ''}"
+        for year, edition in EDITIONS.items()
+    }
+    return years | {"shapes": "drawn here, no network"} | editions
+
+
+def _bring_competition(
+    slug: str, root: Path, archive: Path | None, tree: Path | None, progress: Progress
+) -> DownloadResult:
+    """An archive that was fetched is kept until its data are found sound; one that is brought is kept anyway."""
+    skipped = _holds_anything(root)
+    beside = Path(os.path.abspath(root)).parent
+    if tree is not None:
+        if not skipped:
+            build_competition(root, tree, progress.on_image)
+        return _sound_competition(root, {}, skipped, progress)
+    if archive is not None and not archive.is_file():
+        raise DataError(f"{archive} is no file: mend --archive")
+    if not skipped:
+        with on_disk(root):
+            beside.mkdir(parents=True, exist_ok=True)
+        fetched = archive or Kaggle(slug).download(beside, progress.on_fetch)
+        unpack_zip(fetched, root, on_bytes=progress.on_unpack)
+    result = _sound_competition(root, photos_of(slug), skipped, progress)
+    if archive is None:
+        (beside / f"{slug}.zip").unlink(missing_ok=True)
+    return result
+
+
+def _sound_competition(root: Path, due: Mapping[str, int], skipped: bool, progress: Progress) -> DownloadResult:
+    """due: photos of train and test, where they are known. Raises DataError: other layout, counts, or a bad file."""
+    again = f"choose another folder with --out, or delete {root} and run it again"
+    if not is_competition(root):
+        raise DataError(f"{root} holds no train/train_set.csv, it is not the competition's data: {again}")
+    source = CompetitionData(root)
+    found = {"train": len(source.ids("trainval")), "test": len(source.ids("test"))}
+    for part, count in due.items():
+        if found[part] != count:
+            raise DataError(f"{root} lists {found[part]} photos in {part}, the competition has {count}: {again}")
+    report = audit(root, progress.on_check)
+    if report.problems:
+        first = report.problems[0]
+        raise DataError(
+            f"{root} has {len(report.problems)} faults, such as {first.path} ({first.reason}): "
+            f"`vocctl download --check {root}` lists all; {again}"
+        )
+    return DownloadResult(root, found, skipped)
 
 
 def _holds_anything(root: Path) -> bool:

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,12 @@ import numpy as np
 
 from vocctl.config import THRESHOLDS, TrainClsConfig
 from vocctl.data.cache import fingerprint
-from vocctl.data.datasets import ScoredPhotos
-from vocctl.data.loaders import scoring_loader
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.decisions import cross_decided, decide
-from vocctl.inference.predict import predict_label_probs
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
 from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
-from vocctl.models.classifier import Classifier
 from vocctl.runs import RunFolder, find_run, write_text
 from vocctl.tasks.evaluation import (
     fresh_part,
@@ -34,9 +30,8 @@ from vocctl.tasks.evaluation import (
     put_in_place,
     refuse_unknown,
     scored_part,
-    scoring_hardware,
-    to_device,
 )
+from vocctl.tasks.trained import classifier_probs
 
 ERRORS_SHOWN = 10  # of each kind and class
 
@@ -190,16 +185,8 @@ def _probs(
     on_photo: Callable[[int, int], None] | None,
 ) -> np.ndarray:
     """(N, 20): one run's probabilities, of the photos at the size that it was trained for."""
-    config = run.config(TrainClsConfig())
-    here = scoring_hardware(config.train, device)
-    model = Classifier(replace(config.model, weights="none"), config.data.size)
-    run.load_weights(checkpoint, model)
-    to_device(model, here)
-    _, _, part = scored_part(run, config.data, data, split)
-    loader = scoring_loader(ScoredPhotos(part.photos), config.train.batch, workers=0, pin=here.device.type == "cuda")
-    return predict_label_probs(
-        model, loader, len(part.photos), device=here.device, precision=here.precision, tta=tta, on_photo=on_photo
-    )
+    _, _, part = scored_part(run, run.config(TrainClsConfig()).data, data, split)
+    return classifier_probs(run, part.photos, checkpoint=checkpoint, tta=tta, device=device, on_photo=on_photo)
 
 
 def _validated_on(run: RunFolder) -> list[str]:

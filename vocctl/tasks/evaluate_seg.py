@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vocctl.config import TrainSegConfig
 from vocctl.data.cache import fingerprint
 from vocctl.data.datasets import ScoredPhotos
 from vocctl.data.loaders import scoring_loader
@@ -27,7 +26,6 @@ from vocctl.inference.predict import predict_labels, predict_probs
 from vocctl.labels import NUM_SEG_CLASSES, SEG_CLASSES
 from vocctl.metrics.confusion import SegScores, confusion_matrix, image_mean_iou, seg_scores
 from vocctl.metrics.dice import competition_dice
-from vocctl.models.segmenter import Segmenter
 from vocctl.runs import find_run, write_text
 from vocctl.tasks.evaluation import (
     fresh_part,
@@ -35,9 +33,8 @@ from vocctl.tasks.evaluation import (
     put_in_place,
     refuse_unknown,
     scored_part,
-    scoring_hardware,
-    to_device,
 )
+from vocctl.tasks.trained import load_segmenter
 
 
 @dataclass(frozen=True)
@@ -70,11 +67,7 @@ def evaluate(
     """
     refuse_unknown(checkpoint, tta)
     run = find_run(name, "train-seg")
-    config = run.config(TrainSegConfig())
-    here = scoring_hardware(config.train, device)
-    model = Segmenter(replace(config.model, weights="none"))
-    run.load_weights(checkpoint, model)
-    to_device(model, here)
+    model, config, here = load_segmenter(run, checkpoint, device)
     source, split, scored = scored_part(run, config.data, data, split)
     cached = scored.photos
     loader = scoring_loader(ScoredPhotos(cached), config.train.batch, workers=0, pin=here.device.type == "cuda")

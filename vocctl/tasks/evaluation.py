@@ -2,19 +2,15 @@
 
 import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from vocctl.config import DataConfig, TrainConfig
+from vocctl.config import DataConfig
 from vocctl.data.source import Source
-from vocctl.devices import keep_freed_memory
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.runs import RunFolder
-from vocctl.tasks.fitting import Hardware, hardware
 from vocctl.tasks.splits import Part, open_part, open_source
 
 CHECKPOINTS = ("best", "final")
@@ -27,14 +23,6 @@ def refuse_unknown(checkpoint: str, tta: str) -> None:
         raise ConfigError(f"--checkpoint is {' or '.join(CHECKPOINTS)}, got {checkpoint!r}")
     if tta not in TTA:
         raise ConfigError(f"--tta is one of {', '.join(TTA)}, got {tta!r}")
-
-
-def scoring_hardware(train: TrainConfig, device: str | None) -> Hardware:
-    """device: in place of the run's own."""
-    here = hardware(train if device is None else replace(train, device=device))
-    if here.device.type == "cpu":
-        keep_freed_memory()
-    return here
 
 
 def scored_part(run: RunFolder, config: DataConfig, data: Path | None, split: str | None) -> tuple[Source, str, Part]:
@@ -52,10 +40,6 @@ def scored_part(run: RunFolder, config: DataConfig, data: Path | None, split: st
         return source, HELD_OUT, whole.take(np.array([place[image_id] for image_id in ids]))
     split = split or config.val_split
     return source, split, open_part(source, split, config)
-
-
-def to_device(model: torch.nn.Module, here: Hardware) -> torch.nn.Module:
-    return model.to(device=here.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def fresh_part(folder: Path) -> Path:

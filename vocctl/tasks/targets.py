@@ -1,25 +1,22 @@
 """Runs as targets of an attack: differentiable from a photo at its own size, and scored as `vocctl eval` scores them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vocctl.config import TrainClsConfig, TrainSegConfig
 from vocctl.data.cache import fitted_photo
 from vocctl.data.loaders import equal_shapes
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
-from vocctl.models.classifier import Classifier
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.resized import Resized, Together
-from vocctl.models.segmenter import Segmenter
 from vocctl.runs import RunFolder, open_run
-from vocctl.tasks.evaluation import scoring_hardware, to_device
 from vocctl.tasks.fitting import Hardware
+from vocctl.tasks.trained import load_classifier, load_segmenter
 
 TASKS = ("train-cls", "train-seg")
 OnPhoto = Callable[[int, int], None]
@@ -46,13 +43,6 @@ class Target:
         return self.task == "train-seg"
 
 
-def blank_model(config: TrainSegConfig | TrainClsConfig) -> nn.Module:
-    """The run's model without its weights."""
-    if isinstance(config, TrainSegConfig):
-        return Segmenter(replace(config.model, weights="none"))
-    return Classifier(replace(config.model, weights="none"), config.data.size)
-
-
 def open_target(names: Sequence[str], checkpoint: str, device: str | None) -> Target:
     """Frozen, in evaluation mode. Raises DataError: no such run, or no weights; ConfigError: runs of different tasks."""
     runs = tuple(open_run(name) for name in names)
@@ -64,23 +54,20 @@ def open_target(names: Sequence[str], checkpoint: str, device: str | None) -> Ta
     if len(tasks) > 1:
         raise ConfigError("runs that are attacked as one are all classifiers or all segmenters: name one kind")
     task = tasks.pop()
-    configs = [run.config(TrainSegConfig() if task == "train-seg" else TrainClsConfig()) for run in runs]
-    sizes = tuple(config.data.size for config in configs)
+    load = load_segmenter if task == "train-seg" else load_classifier
+    loaded = [load(run, checkpoint, device) for run in runs]
+    models, sizes, here = [], [], loaded[0][2]
+    for model, config, _ in loaded:
+        if here.device.type == "cpu" and here.precision == "bf16":
+            train_depthwise_in_fp32(model)
+        models.append(model)
+        sizes.append(config.data.size)
     if task == "train-seg" and len(set(sizes)) > 1:
         raise ConfigError(
             f"segmenters that are attacked as one have one --size, these have {', '.join(map(str, sizes))}"
         )
-    here = scoring_hardware(configs[0].train, device)
-    models = []
-    for run, config in zip(runs, configs, strict=True):
-        model = blank_model(config)
-        run.load_weights(checkpoint, model)
-        to_device(model, here)
-        if here.device.type == "cpu" and here.precision == "bf16":
-            train_depthwise_in_fp32(model)
-        models.append(model)
     together = Together([Resized(model, size, here.precision) for model, size in zip(models, sizes, strict=True)])
-    return Target(runs, task, configs[0], tuple(models), sizes, together, here)
+    return Target(runs, task, loaded[0][1], tuple(models), tuple(sizes), together, here)
 
 
 def label_probs(target: Target, photos: Sequence[np.ndarray], on_photo: OnPhoto | None = None) -> np.ndarray:

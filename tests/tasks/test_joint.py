@@ -1,0 +1,57 @@
+"""The two models together on the test photos: with the rules on, and what is expected of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vocctl.inference.agreement import class_shares
+from vocctl.runs import RunFolder
+from vocctl.tasks.joint import Decisions, _expected, predict_unseen
+from vocctl.tasks.members import Runs
+from vocctl.tasks.unseen import open_unseen
+
+
+def quiet(verb: str, unit: str):
+    return lambda done, total: None
+
+
+def predicted(decisions: Decisions) -> list[tuple[np.ndarray, np.ndarray]]:
+    runs = Runs((RunFolder(Path("runs/cls/one")),), (RunFolder(Path("runs/seg/one")),), "none", "cpu")
+    found = list(predict_unseen(runs, open_unseen(Path("data/h02a5a")), decisions, quiet))
+    assert [place for place, _, _ in found] == list(range(6))
+    return [(classes, labels) for _, classes, labels in found]
+
+
+def test_without_rules_each_model_speaks_for_itself(world):
+    off = Decisions(np.full(20, 0.5), rule_out=0.0, proof=1.01)
+    never = Decisions(np.full(20, 1.0), rule_out=0.0, proof=1.01)
+    for (classes, labels), (fewest, same) in zip(predicted(off), predicted(never), strict=True):
+        assert (labels == same).all()
+        assert labels.any()
+        assert fewest.sum() == 1  # the likeliest, since none reaches 1
+        assert (classes >= fewest).all()
+
+
+def test_what_the_mask_shows_is_named(world):
+    for classes, labels in predicted(Decisions(np.full(20, 1.0), rule_out=0.0, proof=0.01)):
+        assert classes[class_shares(labels) >= 0.01].all()
+
+
+def test_what_the_classifier_rules_out_is_not_painted(world):
+    """At 2 everything is ruled out but the one class that was chosen."""
+    for classes, labels in predicted(Decisions(np.full(20, 1.0), rule_out=2.0, proof=1.01)):
+        assert set(np.unique(labels)) - {0} <= {1 + int(classes.argmax())}
+        assert labels.any()
+
+
+def test_the_expected_score_and_its_interval():
+    cls_dice, seg_dice = np.array([1.0, 0.0, 1.0, 0.0] * 25), np.array([0.0, 1.0, 0.0, 1.0] * 25)
+    paired = _expected(cls_dice, seg_dice, True, ())
+    # each photo's two halves make 1/2 together: drawn as pairs nothing moves
+    assert (paired.joint, *paired.interval) == pytest.approx((0.5, 0.5, 0.5))
+    apart = _expected(cls_dice, seg_dice, False, ())
+    # drawn apart: each half's mean has a deviation of .05, half their sum of .0354: 95 % is +- .069
+    assert apart.joint == pytest.approx(0.5)
+    assert apart.interval[0] == pytest.approx(0.5 - 0.069, abs=0.015)
+    assert apart.interval[1] == pytest.approx(0.5 + 0.069, abs=0.015)

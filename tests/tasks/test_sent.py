@@ -1,0 +1,50 @@
+"""submissions.jsonl: what is known of each submission, whatever was written when."""
+
+import pytest
+
+from vocctl.errors import DataError
+from vocctl.tasks import sent
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_later_lines_go_over_earlier_ones_and_uploads_over_the_file():
+    sent.note({"sha256": "a", "file": "a.csv", "cls": ["one"], "status": "written"})
+    sent.note({"sha256": "b", "file": "b.csv", "status": "written"})
+    for ref, status in ((1, "pending"), (1, "complete"), (2, "pending")):
+        sent.note({"sha256": "a", "file": "a.csv", "ref": ref, "status": status})
+    known = sent.history()
+    assert [(one["sha256"], one.get("ref"), one["status"]) for one in known] == [
+        ("b", None, "written"),
+        ("a", 1, "complete"),
+        ("a", 2, "pending"),
+    ]
+    assert known[1]["cls"] == ["one"]  # what was known of the file when it was written
+
+
+def test_a_file_is_known_by_its_bytes(tmp_path):
+    (tmp_path / "one.csv").write_text("Id,Predicted\n")
+    digest = sent.file_hash(tmp_path / "one.csv")
+    assert sent.known_of(tmp_path / "one.csv") == {"file": str(tmp_path / "one.csv"), "sha256": digest}
+    sent.note({"sha256": digest, "file": "elsewhere.csv", "cls": ["one"], "status": "pending", "ref": 3})
+    (tmp_path / "one.csv").rename(tmp_path / "two.csv")
+    known = sent.known_of(tmp_path / "two.csv")
+    assert known == {"file": str(tmp_path / "two.csv"), "sha256": digest, "cls": ["one"]}
+
+
+def test_a_last_line_that_was_cut_short_is_left_out_and_a_broken_one_is_named():
+    sent.note({"sha256": "a", "file": "a.csv", "status": "written"})
+    path = sent.FOLDER / sent.LOG
+    whole = path.read_text()
+    path.write_text(whole + '{"sha256": "b"')
+    assert len(sent.history()) == 1
+    path.write_text('{"file": 1}\n' + whole)
+    with pytest.raises(DataError, match=r"submissions\.jsonl, line 1"):
+        sent.history()
+
+
+def test_nothing_was_sent_yet():
+    assert sent.history() == []

@@ -1,0 +1,86 @@
+"""Unpacking a zip that nobody vouches for: all of its files, below one folder, or none.
+
+Members are copied one by one and counted as they are read: what a zip declares of its sizes need not be true.
+"""
+
+import os
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from vocctl.data.archive import BLOCK, MAX_BYTES, MAX_MEMBERS, OnBytes, move_into, on_disk
+from vocctl.errors import DataError
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, FileExistsError, IsADirectoryError,
+           NotADirectoryError, UnicodeDecodeError)  # fmt: skip
+
+
+def unpack_zip(
+    archive: Path,
+    target: Path,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_members: int = MAX_MEMBERS,
+    on_bytes: OnBytes | None = None,
+) -> None:
+    """A zip's files to below target, all of them or none. on_bytes: unpacked bytes so far, and in all.
+
+    Refuses links, encrypted members, paths that lead out, and more than the two bounds; what target holds is not
+    overwritten. Raises DataError (the zip, or what target holds already) and RunError (disk).
+    """
+    target = Path(os.path.abspath(target))
+    folder = target / ".part" if target.is_dir() else target.with_name(target.name + ".part")
+    with on_disk(target):
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        folder.mkdir(parents=True)
+        try:
+            try:
+                _copy_members(archive, folder, max_bytes, max_members, on_bytes)
+            except _BROKEN as error:
+                why = " ".join(str(error).split())[:120] or type(error).__name__
+                raise DataError(f"{archive} is no whole zip ({why}): fetch it again") from error
+            move_into(folder, target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy_members(archive: Path, folder: Path, max_bytes: int, max_members: int, on_bytes: OnBytes | None) -> None:
+    limit = f"{archive} holds more than {max_bytes} bytes or {max_members} files: no data of this competition does"
+    with zipfile.ZipFile(archive) as held:
+        members = held.infolist()
+        total, done = sum(member.file_size for member in members), 0
+        if total > max_bytes or len(members) > max_members:
+            raise DataError(f"{limit}, fetch another")
+        for member in members:
+            place = folder / _inside(member, archive)
+            if member.is_dir():
+                place.mkdir(parents=True, exist_ok=True)
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with held.open(member) as inner, place.open("wb") as out:
+                while block := inner.read(BLOCK):
+                    done += len(block)
+                    if done > max_bytes:
+                        raise DataError(f"{limit}, fetch another")
+                    out.write(block)
+            if on_bytes is not None:
+                on_bytes(done, total)
+
+
+def _inside(member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
+    """The member's path below the target. Raises DataError: it leads elsewhere, or is no plain file and no folder."""
+    path = PurePosixPath(member.filename)
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if path.is_absolute() or ".." in path.parts or any(char in member.filename for char in "\\:\0"):
+        wrong = "leads out of its folder"
+    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        wrong = "is a link or a device"
+    elif member.flag_bits & 1:
+        wrong = "is encrypted"
+    elif not path.parts:
+        wrong = "has no name"
+    else:
+        return path
+    raise DataError(f"{archive} is not safe to unpack: its member {member.filename!r} {wrong}, fetch the archive again")

@@ -1,0 +1,79 @@
+"""submissions.jsonl: every submission that was written or uploaded, a line each time that something becomes known.
+
+A line holds the file and its hash, the runs, the expected and the public score, and what is to be noted; later lines about
+a file go over earlier ones.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vocctl.errors import DataError, RunError
+from vocctl.runs import RUNS
+
+FOLDER = RUNS / "submit"
+LOG = "submissions.jsonl"
+
+
+def file_hash(path: Path) -> str:
+    """Hex sha256 of the file. Raises DataError: it can't be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror}): name the csv of a submission") from error
+
+
+def note(record: Mapping[str, Any]) -> None:
+    """One line more. Raises RunError: no space, or no right to write."""
+    line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **record}) + "\n"
+    try:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with (FOLDER / LOG).open("a", encoding="utf-8") as stream:
+            stream.write(line)
+    except OSError as error:
+        raise RunError(f"{FOLDER / LOG} can't be written: {error.strerror}; mend that and run it again") from error
+
+
+def history() -> list[dict[str, Any]]:
+    """What is known of each submission, oldest first. Of a file that was uploaded, each upload. Raises DataError: broken."""
+    path = FOLDER / LOG
+    if not path.is_file():
+        return []
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    text = path.read_text(encoding="utf-8")
+    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            digest, ref = str(record["sha256"]), int(record.get("ref") or 0)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}, line {number} is no record of a submission: mend or remove it") from error
+        written = found.get((digest, 0), {}) if ref else {}
+        found[digest, ref] = written | found.get((digest, ref), {}) | record
+    uploaded = {digest for digest, ref in found if ref}
+    return [record for (digest, ref), record in found.items() if ref or digest not in uploaded]
+
+
+def known_of(path: Path) -> dict[str, Any]:
+    """The newest record of a file with these bytes; its hash alone where there is none."""
+    digest = file_hash(path)
+    known = [record for record in history() if record["sha256"] == digest]
+    kept = {
+        "sha256",
+        "file",
+        "competition",
+        "data",
+        "cls",
+        "seg",
+        "cls_checkpoint",
+        "seg_checkpoint",
+        "tta",
+        "expected",
+        "rules",
+        "notes",
+    }
+    about = {key: value for key, value in known[-1].items() if key in kept} if known else {}
+    return about | {"file": str(path), "sha256": digest}
