@@ -16,7 +16,11 @@ from vocctl import __version__
 from vocctl.cli import display
 from vocctl.cli.download import download
 from vocctl.cli.evaluate import evaluate
+from vocctl.cli.export import export
 from vocctl.cli.plot import plot
+from vocctl.cli.predict import predict
+from vocctl.cli.report import report
+from vocctl.cli.runs import runs
 from vocctl.cli.train import train_cls, train_seg
 from vocctl.config import closest
 from vocctl.errors import VocctlError
@@ -36,6 +40,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-seg": train_seg,
     "eval": evaluate,
     "plot": plot,
+    "report": report,
+    "predict": predict,
+    "export": export,
+    "runs": runs,
 }
 for command_name, command in COMMANDS.items():
     app.command(command_name)(command)

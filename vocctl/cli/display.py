@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.evaluate_cls import ClsEvalResult, Compared
     from vocctl.tasks.evaluate_seg import SegEvalResult
+    from vocctl.tasks.export import Exported
     from vocctl.tasks.fitting import TrainResult
+    from vocctl.tasks.list_runs import ListedRun
+    from vocctl.tasks.predict import Predicted
     from vocctl.training.loop import Progress as Look
 
 out = Console(highlight=False, soft_wrap=True)
@@ -258,3 +261,51 @@ def audit(report: Audit) -> None:
 def downloaded(result: DownloadResult) -> None:
     sizes = ", ".join(f"{split} {count}" for split, count in result.splits.items())
     line(f"{result.root}: {'was there already' if result.skipped else 'ready'}; {sizes}")
+
+
+def predictions(results: list[Predicted]) -> None:
+    """A row a photo: labels with probabilities of a classifier, classes with their share of the pixels of a segmenter."""
+    table = Table()
+    masks = any(result.mask for result in results)
+    for head in ("photo", "size", "classes, % of the pixels" if masks else "labels, probability in %"):
+        table.add_column(head, overflow="fold")
+    if masks:
+        table.add_column("mask", overflow="fold")
+    for result in results:
+        if result.error:
+            table.add_row(escape(str(result.image)), "-", f"[red]{escape(result.error)}[/]", *["-"] * masks)
+            continue
+        shares = result.shares or {}
+        named = ", ".join(f"{name} {100 * shares[name]:.0f}" for name in result.labels) or "background alone"
+        size = f"{result.size[0]} x {result.size[1]}"
+        table.add_row(escape(str(result.image)), size, named, *([escape(str(result.mask))] if masks else []))
+    out.print(table)
+
+
+def exported(result: Exported) -> None:
+    out.print(f"{result.path}: {result.megabytes:.1f} MB", markup=False)
+    out.print(
+        f"onnxruntime against the run in fp32 on {result.photos} photos: largest difference of a logit "
+        f"{result.difference:.1e} of the largest one, of a probability {result.probability_difference:.1e}, decisions that "
+        f"agree {100 * result.agreement:.3f} %"
+    )
+
+
+def run_list(runs: list[ListedRun]) -> None:
+    if not runs:
+        return line("no runs yet: `vocctl train-seg` and `vocctl train-cls` make them")
+    table = Table()
+    for head in ("run", "task", "data", "what differs from the defaults", "seed", "score", "when"):
+        table.add_column(head, overflow="fold")
+    for run in runs:
+        if run.problem:
+            table.add_row(escape(str(run.path)), "-", "-", f"[red]{escape(run.problem)}[/]", "-", "-", "-")
+            continue
+        score = "-" if run.score is None else f"{run.score_name} {_share(run.score)} %"
+        when = run.started[:16].replace("T", " ")
+        seed = "-" if run.seed is None else str(run.seed)
+        table.add_row(
+            escape(str(run.path)), run.task, escape(run.data), escape(run.differs) or "nothing", seed,
+            f"{score}\n[dim]{escape(run.scored_on)}[/]", when,
+        )  # fmt: skip
+    return out.print(table)

@@ -13,14 +13,18 @@ def plot(
     runs: Runs,
     what: Annotated[
         list[str] | None,
-        typer.Option("--what", help="curves, confusion, classes, masks, mistakes, compare; all that there is if left out."),
+        typer.Option(
+            "--what", help="curves, confusion, classes, masks, mistakes, compare; all that there is if left out."
+        ),
     ] = None,
     evaluation: Annotated[
         str | None, typer.Option("--eval", help="Which of RUN/eval/ to draw; the newest if left out.")
     ] = None,
     pick: Annotated[
         str,
-        typer.Option("--pick", help="Photos of masks: best, worst, random, or IDS with commas; half worst, half random."),
+        typer.Option(
+            "--pick", help="Photos of masks: best, worst, random, or IDS with commas; half worst, half random."
+        ),
     ] = "",
     cases: Annotated[int, typer.Option("--cases", min=1, help="Photos in a picture of cases.")] = 6,
     form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",

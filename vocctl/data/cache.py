@@ -82,6 +82,13 @@ def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
     return max(sides[0], size), max(sides[1], size)
 
 
+def resized(image: np.ndarray, fitted: tuple[int, int]) -> np.ndarray:
+    """The photo at its fitted size, as every model sees it. image: (H, W, 3) uint8."""
+    shrinks = fitted[0] < image.shape[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, fitted[::-1], interpolation=how)
+
+
 def fingerprint(source: Source, ids: list[str]) -> str:
     """Hex hash of the bytes of every photo and mask listed, and of their order."""
     digest = hashlib.blake2b(digest_size=16)
@@ -159,9 +166,7 @@ def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Cal
             fitted = fitted_size(image.shape[0], image.shape[1], size)
             own_sizes.append(image.shape[:2])
             sizes.append(fitted)
-            shrinks = fitted[0] < image.shape[0]
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            images.write(cv2.resize(image, fitted[::-1], interpolation=how).tobytes())
+            images.write(resized(image, fitted).tobytes())
             if source.mask_path(image_id) is not None:
                 mask = source.mask(image_id)
                 if mask.shape != image.shape[:2]:

@@ -42,7 +42,11 @@ def draw_classes(
                     continue
                 if name in one.intervals:
                     ax.hlines(
-                        place + offset, *(100 * bound for bound in one.intervals[name]), color=color, alpha=0.45, linewidth=3
+                        place + offset,
+                        *(100 * bound for bound in one.intervals[name]),
+                        color=color,
+                        alpha=0.45,
+                        linewidth=3,
                     )
                 ax.plot(100 * value, place + offset, "o", color=color, markersize=5)
         for place, name in enumerate(order):
@@ -54,7 +58,9 @@ def draw_classes(
         ax.grid(visible=False, axis="y")
         handles = [plt.Line2D([], [], color=c, marker="o", linestyle=":", linewidth=1.4) for c in colors]
         names = [f"{one.label + ': ' if one.label else ''}mean {100 * one.mean:.1f} %" for one in series]
-        figure.legend(handles, names, loc="outside lower center", ncols=1 if max(map(len, names)) > 45 else 2, frameon=False)
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=1 if max(map(len, names)) > 45 else 2, frameon=False
+        )
         if note:
             figure.supxlabel(note, fontsize=8, color="0.3")
         sns.despine(figure, left=True)

@@ -38,7 +38,9 @@ def draw_compared(groups: Sequence[ComparedGroup], path: Path, *, title: str, sc
         for place, group in zip(places, groups, strict=True):
             average = mean(group.scores)
             left.barh(place, 100 * average, color="0.87", edgecolor="0.6", height=0.62)
-            left.plot([100 * value for value in group.scores], [place] * len(group.scores), "o", color=color, alpha=0.85)
+            left.plot(
+                [100 * value for value in group.scores], [place] * len(group.scores), "o", color=color, alpha=0.85
+            )
             edge = 100 * max(average, *group.scores)
             left.text(edge, place, f"  {100 * average:.1f}", va="center", fontsize=9)
         names = [f"{fill(group.label, 34)}\n{_seeds(group.seeds)}" for group in groups]

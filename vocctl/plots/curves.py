@@ -73,7 +73,11 @@ def draw_overlaid_curves(
         handles = [plt.Line2D([], [], color=color, marker="o", markersize=3) for color in colors]
         handles.append(plt.Line2D([], [], color="0.3", marker="*", markersize=9, linestyle=""))
         figure.legend(
-            handles, [*names, "best epoch of a run"], loc="outside lower center", ncols=min(len(handles), 3), frameon=False
+            handles,
+            [*names, "best epoch of a run"],
+            loc="outside lower center",
+            ncols=min(len(handles), 3),
+            frameon=False,
         )
         band = "; line: mean, band: lowest to highest" if any(len(runs) > 1 for runs in groups.values()) else ""
         figure.suptitle(title + band)

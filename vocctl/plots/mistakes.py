@@ -74,5 +74,7 @@ def _draw_bars(ax: Axes, bars: Sequence[LabelBar]) -> None:
             bar.probability - 0.02 if inside else bar.probability + 0.02, place, said, va="center",
             ha="right" if inside else "left", fontsize=8, color="white" if inside else "0.2",
         )  # fmt: skip
-        ax.text(-0.02, place, bar.name, va="center", ha="right", fontsize=8, weight="bold" if bar.truth == "true" else None)
+        ax.text(
+            -0.02, place, bar.name, va="center", ha="right", fontsize=8, weight="bold" if bar.truth == "true" else None
+        )
     ax.set(xlim=(-0.45, 1), ylim=(-0.6, len(bars) - 0.4))

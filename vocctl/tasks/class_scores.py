@@ -43,7 +43,8 @@ def support(evaluation: Evaluation) -> dict[str, str]:
         there = np.stack([one.sum(1) > 0 for one in counts.values()]).sum(0)
         photos = {name: f"{count} photos, " for name, count in zip(SEG_CLASSES, there, strict=True)}
     return {
-        name: f"{photos.get(name, '')}{100 * share:.1f} % of pixels" for name, share in zip(SEG_CLASSES, shares, strict=True)
+        name: f"{photos.get(name, '')}{100 * share:.1f} % of pixels"
+        for name, share in zip(SEG_CLASSES, shares, strict=True)
     }
 
 

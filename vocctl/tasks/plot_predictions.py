@@ -181,7 +181,9 @@ def _bars(predictions: Predictions, photo: int, label: int) -> list[LabelBar]:
     kept = set([*sorted(must, key=ranked.index), *[place for place in ranked if place not in must]][:BARS])
     truth = {1: "true", 0: "not true", IGNORE: "in no score"}
     return [
-        LabelBar(CLASSES[place], float(probs[place]), truth[int(targets[place])], bool(predictions.decided[photo, place]))
+        LabelBar(
+            CLASSES[place], float(probs[place]), truth[int(targets[place])], bool(predictions.decided[photo, place])
+        )
         for place in ranked
         if place in kept
     ]
