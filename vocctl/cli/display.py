@@ -299,13 +299,13 @@ def run_list(runs: list[ListedRun]) -> None:
         table.add_column(head, overflow="fold")
     for run in runs:
         if run.problem:
-            table.add_row(escape(str(run.path)), "-", "-", f"[red]{escape(run.problem)}[/]", "-", "-", "-")
+            table.add_row(escape(run.path.name), "-", "-", f"[red]{escape(run.problem)}[/]", "-", "-", "-")
             continue
         score = "-" if run.score is None else f"{run.score_name} {_share(run.score)} %"
         when = run.started[:16].replace("T", " ")
         seed = "-" if run.seed is None else str(run.seed)
         table.add_row(
-            escape(str(run.path)), run.task, escape(run.data), escape(run.differs) or "nothing", seed,
+            escape(run.path.name), run.task.removeprefix("train-"), escape(run.data), escape(run.differs) or "nothing", seed,
             f"{score}\n[dim]{escape(run.scored_on)}[/]", when,
         )  # fmt: skip
     return out.print(table)

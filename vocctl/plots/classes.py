@@ -54,15 +54,13 @@ def draw_classes(
                 ax.text(1, place, "- (neither truth nor prediction)", va="center", fontsize=8, color="0.4")
             ax.text(101.5, place, support.get(name, ""), va="center", fontsize=8, color="0.3", clip_on=False)
         ax.set_yticks(range(len(order)), order)
-        ax.set(xlim=(0, 100), ylim=(-0.7, len(order) - 0.3), xlabel=score, title=title)
+        ax.set(xlim=(0, 100), ylim=(-0.7, len(order) - 0.3), xlabel=f"{score}\n{note}" if note else score, title=title)
         ax.grid(visible=False, axis="y")
         handles = [plt.Line2D([], [], color=c, marker="o", linestyle=":", linewidth=1.4) for c in colors]
         names = [f"{one.label + ': ' if one.label else ''}mean {100 * one.mean:.1f} %" for one in series]
         figure.legend(
             handles, names, loc="outside lower center", ncols=1 if max(map(len, names)) > 45 else 2, frameon=False
         )
-        if note:
-            figure.supxlabel(note, fontsize=8, color="0.3")
         sns.despine(figure, left=True)
         return save_figure(figure, path)
 

@@ -8,6 +8,7 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from vocctl.plots.style import quiet_style, save_figure
 
@@ -53,18 +54,26 @@ def draw_compared(groups: Sequence[ComparedGroup], path: Path, *, title: str, sc
             right.axvline(0, color="0.4", linewidth=1)
             for place, group in zip(places, groups, strict=True):
                 if group.difference is None:
-                    right.text(0, place, " what the others are measured against", va="center", fontsize=8, color="0.4")
+                    right.text(0, place, "measured against this", ha="center", va="center", fontsize=8, color="0.3",
+                               bbox={"facecolor": "white", "edgecolor": "0.7", "boxstyle": "round"})  # fmt: skip
                     continue
                 value, low, high = (100 * bound for bound in group.difference)
                 right.errorbar(value, place, xerr=[[value - low], [high - value]], fmt="D", color=color, capsize=4)
                 right.text(value, place + 0.2, f"{value:+.1f}", ha="center", va="bottom", fontsize=9)
             right.set(xlabel="difference, points")
             right.grid(visible=False, axis="y")
-            right.margins(x=0.12)
+            _widen(right)
         figure.suptitle(title)
         figure.supxlabel(note, fontsize=8, color="0.3")
         sns.despine(figure, left=True)
         return save_figure(figure, path)
+
+
+def _widen(ax: Axes) -> None:
+    """Room for the words at 0, which lie on both sides of it."""
+    low, high = ax.get_xlim()
+    room = 0.25 * (high - low)
+    ax.set_xlim(min(low, -room), max(high, room))
 
 
 def _seeds(seeds: Sequence[int]) -> str:

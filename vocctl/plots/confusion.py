@@ -42,7 +42,7 @@ def draw_tables(tables: Sequence[SquareTable], path: Path, *, title: str, note: 
         bar.outline.set_visible(False)  # type: ignore[operator]
         figure.suptitle(title)
         if note:
-            figure.supxlabel(note, fontsize=9, color="0.3")
+            figure.supxlabel("\n" + note, fontsize=9, color="0.3")
         return save_figure(figure, path)
 
 
@@ -52,9 +52,9 @@ def _draw(ax: Axes, table: SquareTable) -> None:
     ax.imshow(percent, cmap=sns.color_palette("Blues", as_cmap=True), vmin=0, vmax=100)
     for row, column in zip(*np.nonzero(np.nan_to_num(percent) >= WRITTEN), strict=True):
         value = percent[row, column]
-        ax.text(
-            column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value > 55 else "0.15"
-        )
+        color = "white" if value > 55 else "0.15"
+        written = ax.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=color)
+        written.set_in_layout(False)  # it lies inside, and to ask each for its place takes long
     for row in np.flatnonzero(np.isnan(percent).all(1)):
         ax.text(len(percent) / 2 - 0.5, row, "none in the truth", ha="center", va="center", fontsize=8, color="0.4")
     places = range(len(table.names))

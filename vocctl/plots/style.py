@@ -39,7 +39,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     part, kind = path.with_name(path.name + ".part"), path.suffix[1:]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format=kind, dpi=130, bbox_inches="tight", metadata=METADATA[kind])
+        figure.savefig(part, format=kind, dpi=130, metadata=METADATA[kind])
         part.replace(path)
     except OSError as error:
         with suppress(OSError):

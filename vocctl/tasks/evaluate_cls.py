@@ -1,7 +1,8 @@
 """Score classifiers on a split: one, several as an ensemble, or two against each other.
 
-Writes RUN/eval/<data>-<split>/: scores.json, predictions.csv (an image a line: probabilities, decided labels, true labels,
-and those that are in no score because only difficult objects show them), errors.csv (the surest false positives and misses of each class), taken_for.csv (missed classes against wrongly found ones).
+Writes RUN/eval/<data>-<split>/: scores.json, predictions.csv (an image a line: probabilities, decided labels, true ones,
+and those that are in no score because their objects are all difficult), errors.csv (the surest false positives and misses
+of each class), taken_for.csv (missed classes against wrongly found ones).
 An ensemble averages probabilities; its folder is the first run's, with -ensemble behind its name.
 """
 

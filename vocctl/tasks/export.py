@@ -149,7 +149,7 @@ def _write(model: nn.Module, path: Path, example: Tensor, run: RunFolder) -> Non
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # of tracing; what it got wrong would show in the comparison
             torch.onnx.export(
-                _Fitted(model) if isinstance(model, Segmenter) else model,
+                _Fitted(model).eval() if isinstance(model, Segmenter) else model,  # what trains would leave it training
                 (torch.cat([example, example.flip(-1)]),),
                 path,
                 dynamo=False,

@@ -60,16 +60,15 @@ def classes(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
         if len(names) > 1:
             raise NothingToDraw(f"the runs were scored on {' and '.join(sorted(names))}: name one with --eval")
         score = "IoU, %" if alike[0].segments else "average precision (sklearn's definition), %"
-        intervals = "" if len(alike) > 1 else "Bar: 95 % interval, bootstrap over the photos. "
         if len(alike) == 1:
             series, who = [class_scores(evaluations[0])], alike[0].name
             place = wish.place(alike[0], f"classes-{evaluations[0].name}")
-            if not series[0].intervals:
-                intervals = ""
         else:
             series, who = [_mean_scores(group) for group in groups(alike)], f"{len(alike)} runs"
             place = wish.shared_place(alike, "classes")
         title = f"{who} on {evaluations[0].name}, {evaluations[0].scores['photos']} photos"
+        known = any(one.intervals for one in series)
+        intervals = "Bar: 95 % interval, bootstrap over the photos. " if known else ""
         note = f"{intervals}Dotted: mean over the classes that the truth holds."
         drawn.append(draw_classes(series, support(evaluations[0]), place, title=title, score=score, note=note))
     return drawn

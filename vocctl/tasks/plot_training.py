@@ -58,8 +58,8 @@ def compare(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
             )
         measured = any(one.difference for one in compared)
         note = "Dot: a run. Bar: mean over the runs of a config." + (
-            "\nDiamond: difference of the means from the first config, with the 95 % interval of a paired bootstrap over the "
-            "photos; it knows nothing of other seeds."
+            "\nDiamond: difference of the means from the first config, with the 95 % interval of a paired bootstrap over "
+            "the photos; it knows nothing of other seeds."
             if measured
             else ""
         )

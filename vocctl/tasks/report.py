@@ -71,7 +71,7 @@ def report(
         cards=cards,
         rule=f"{len(cards)} pictures, at most {LIMIT} in all and as many of each run: half are those that went worst, by "
         "each photo's own mean IoU (segmenter) or by how sure the surest wrong decision was (classifier); the other half "
-        "is spread evenly over the rest of that ranking. Adversarial ones come on top of a run's clean ones, within the limit.",
+        "is spread evenly over the rest of that ranking. Of an attacked run, up to half are adversarial photos.",
         colors=LEGEND if any(card.layers for card in cards) else {},
     )
     write_text(path, render(page))
@@ -119,7 +119,8 @@ def _eval_command(run: SeenRun, evaluation: Evaluation) -> str:
 def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
     settings, data = run.settings, about.get("data", {})
     if run.segments:
-        model = f"A {settings['decoder']} over {settings['encoder']}{'' if settings['skip'] else ' without skip connections'}"
+        without = "" if settings["skip"] else " without skip connections"
+        model = f"A {settings['decoder']} over {settings['encoder']}{without}"
     else:
         model = f"The classifier {settings['model']}"
     size = about.get("parameters", {}).get("model")
@@ -141,10 +142,8 @@ def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
         )
     scores = run.evaluation.scores
     tta = "" if scores["tta"] == "none" else f", averaged over {scores['tta']} views"
-    return (
-        f"{sentence} Scored on {scores['data']} {scores['split']}, {scores['photos']} photos, with its {scores['checkpoint']} "
-        f"weights{tta}."
-    )
+    where = f"{scores['data']} {scores['split']}, {scores['photos']} photos"
+    return f"{sentence} Scored on {where}, with its {scores['checkpoint']} weights{tta}."
 
 
 def _headlines(run: SeenRun) -> list[Headline]:
