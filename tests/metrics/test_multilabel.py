@@ -78,7 +78,7 @@ def test_found_beside_by_hand() -> None:
     targets = np.array([[1, 0, 0], [1, 1, 0], [1, 0, IGNORE]])
     decided = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1]], bool)
     found = found_beside(decided, targets)
-    # class 0: found on 2 of 3; class 1 is absent on photos 0 and 2 and decided on both; class 2 absent on 0, 1, never decided
+    # class 0: found on 2 of 3; class 1 is absent on photos 0 and 2 and decided on both; class 2 absent on 0 and 1, never
     assert found[0].tolist() == pytest.approx([2 / 3, 1, 0])
     # class 1, on photo 1 alone: found; class 0 is on that photo too, so it can't be confused there
     assert np.isnan(found[1, 0])
