@@ -75,9 +75,7 @@ def export(
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise ConfigError(
-            f"export needs the package {error.name}: install vocctl with its extra, 'vocctl[export]'"
-        ) from error
+        raise ConfigError(f"export needs the package {error.name}: pip install 'vocctl[export]' brings it") from error
 
     run = open_run(name)
     model, config, about = _loaded(run, checkpoint)

@@ -129,7 +129,8 @@ def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
     if settings["weights"] not in ("auto", "none"):
         weights = f"from {settings['weights']}"
     length = f"{settings['minutes']:g} minutes" if settings["minutes"] else f"{settings['epochs']} epochs"
-    photos = f"{data['train']} photos of {Path(data['path']).name}" if data else Path(settings["path"]).name
+    name = Path(settings["path"]).resolve().name
+    photos = f"{data['train']} photos of {name}" if data else name
     sentence = (
         f"{model}{f' ({size / 1e6:.1f} M parameters)' if size else ''}, trained {weights} for {length} on {photos}, loss "
         f"{settings['loss']}, seed {settings['seed']}."
