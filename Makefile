@@ -1,4 +1,4 @@
-# `make demo`: draw a data set, train, score, plot. `make test`: tests, ruff, mypy. Both make .venv if it is missing.
+# `make demo`: draw a data set, train, score, plot, report. `make test`: tests, ruff, mypy. Both make .venv if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
@@ -18,7 +18,8 @@ demo: .venv/ready
 	$(BIN)/vocctl train-seg --data $(DEMO)/shapes --config examples/demo.toml --out $(DEMO)/run
 	$(BIN)/vocctl eval $(DEMO)/run --checkpoint final
 	$(BIN)/vocctl plot $(DEMO)/run
-	@echo "Look at $(DEMO)/run/plots/: curves.png, best-shapes-val.png, worst-shapes-val.png"
+	$(BIN)/vocctl report $(DEMO)/run --out $(DEMO)/report.html
+	@echo "Open $(DEMO)/report.html in a browser: scores, plots and a gallery of what was predicted"
 
 test: .venv/ready
 	$(BIN)/ruff check .

@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -225,3 +226,61 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKag
     yield server
     http.shutdown()
     http.server_close()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A segmenter and a classifier that were trained for a moment on a tiny data set and evaluated on its val photos."""
+
+    data: Path
+    seg: Path
+    cls: Path
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    from vocctl.config import TrainClsConfig, TrainSegConfig, given
+    from vocctl.tasks import evaluate_cls, evaluate_seg, train_cls, train_seg
+
+    root = tmp_path_factory.mktemp("trained")
+    data = draw_tiny(root / "tiny", train=12, val=8)
+    small = {
+        "path": str(data),
+        "cache_dir": str(root / "cache"),
+        "size": 32,
+        "batch": 4,
+        "epochs": 3,
+        "precision": "fp32",
+    }
+    plain = {"size_from": 0, "lr": 0.003, "encoder_lr": 1.0, "ema": 0.0}
+    seg = given(TrainSegConfig(), encoder="scratch", widths=(8, 8, 8), **small, **plain)
+    cls = given(TrainClsConfig(), model="scratch", **small, **plain)
+    runs = Trained(data, train_seg.run(seg, root / "seg").run, train_cls.run(cls, root / "cls").run)
+    evaluate_seg.evaluate(str(runs.seg), split="val")
+    evaluate_cls.evaluate([str(runs.cls)], split="val")
+    return runs
+
+
+@pytest.fixture
+def trained(trained_once: Trained, tmp_path: Path) -> Trained:
+    """A copy that a test may spoil."""
+    for run in (trained_once.seg, trained_once.cls):
+        shutil.copytree(run, tmp_path / run.name)
+    return Trained(trained_once.data, tmp_path / "seg", tmp_path / "cls")
+
+
+@pytest.fixture(scope="session")
+def attacked() -> Callable[[Path], None]:
+    """Gives a run a folder as an attack leaves it, with adversarial images of two photos."""
+    return _attacked
+
+
+def _attacked(run: Path) -> None:
+    """A folder as an attack leaves it, with adversarial images of two photos."""
+    folder = run / "attacks" / "pgd"
+    (folder / "images").mkdir(parents=True)
+    (folder / "attack.json").write_text(json.dumps({"attack": "pgd", "epsilon": 8, "steps": 20}))
+    (folder / "table.csv").write_text("epsilon,score\n2,0.5\n8,0.125\n")
+    Image.new("RGB", (300, 200), "white").save(folder / "robustness.png")
+    for image_id in ("tiny_012", "tiny_013"):
+        Image.new("RGB", (32, 32), "green").save(folder / "images" / f"{image_id}.png")

@@ -13,8 +13,9 @@ from vocctl.cli.app import COMMANDS, main
 
 def test_help_lists_the_commands_and_does_not_import_torch() -> None:
     code = (
-        "import sys; from vocctl.cli.app import main; main(['--help']); main(['train-seg', '--help']);"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'timm', 'albumentations', 'matplotlib')))"
+        "import sys; from vocctl.cli.app import COMMANDS, main; main(['--help']); [main([c, '--help']) for c in COMMANDS];"
+        "heavy = ('torch', 'numpy', 'timm', 'albumentations', 'matplotlib', 'jinja2', 'onnx', 'sklearn');"
+        "sys.exit(any(name in sys.modules for name in heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -80,5 +81,31 @@ def test_train_eval_plot_from_the_command_line(
     assert "border (255) left out" in capsys.readouterr().out
     assert main(["plot", "one"]) == 0
     drawn = capsys.readouterr().out.split()
-    assert [Path(path).name for path in drawn] == ["curves.png", "best-tiny-val.png", "worst-tiny-val.png"]
+    assert [Path(path).name for path in drawn] == [
+        "curves.png", "confusion-tiny-val.png", "classes-tiny-val.png", "masks-tiny-val.png"
+    ]  # fmt: skip
     assert all(Path(path).stat().st_size > 5000 for path in drawn)
+    assert main(["report", "one"]) == 0
+    assert capsys.readouterr().out.split() == ["report.html"]
+    assert main(["runs"]) == 0
+    assert "mean IoU" in capsys.readouterr().out
+    assert main(["runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scored_on"] == "tiny-val"
+
+
+def test_predict_and_export_from_the_command_line(
+    trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = str(trained.data / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_013.jpg")
+    assert main(["predict", photo, "--run", str(trained.seg)]) == 0
+    assert "32 x 32" in capsys.readouterr().out
+    assert Path("predictions/tiny_013.png").is_file()
+    assert Path("predictions/tiny_013-overlay.jpg").is_file()
+    assert main(["predict", photo, "--run", str(trained.cls), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["probabilities"]) == 20
+    assert said["labels"]
+    assert main(["export", str(trained.cls), "--out", "model.onnx", "--photos", "2"]) == 0
+    assert "onnxruntime against the run in fp32 on 2 photos" in capsys.readouterr().out
+    assert Path("model.onnx").stat().st_size > 10_000

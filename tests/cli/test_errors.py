@@ -244,8 +244,11 @@ def test_a_run_name_that_is_taken(capsys: pytest.CaptureFixture[str], tiny: Path
     assert kept.read_text() == "{}"
 
 
-@pytest.mark.parametrize("command", [["eval"], ["plot"], ["train-seg", "--resume"]])
+@pytest.mark.parametrize(
+    "command", [["eval"], ["plot"], ["report"], ["export"], ["train-seg", "--resume"], ["predict", ".", "--run"]]
+)
 def test_a_folder_that_is_no_run(capsys: pytest.CaptureFixture[str], tiny: Path, command: list[str]) -> None:
+    Image.new("RGB", (8, 8)).save("photo.png")
     fails(capsys, [*command, str(tiny)], 3, "is no run")
     fails(capsys, [*command, "nothing"], 3, "no run nothing")
 
@@ -278,3 +281,28 @@ def test_weights_of_another_model(capsys: pytest.CaptureFixture[str], tiny: Path
         Path("runs/seg/one/config.toml").read_text().replace("skip = true", "skip = false")
     )
     fails(capsys, ["eval", "one", "--quiet"], 3, "best.safetensors does not fit")
+
+
+def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
+    seg = str(trained.seg)
+    fails(capsys, ["plot", seg, "--what", "curvs"], 2, "did you mean curves?")
+    fails(capsys, ["plot", seg, "--what", "mistakes"], 3, "mistakes are drawn of a classifier")
+    fails(capsys, ["plot", seg, "--format", "jpg"], 2, "--format is one of png, svg, pdf")
+    fails(capsys, ["report", seg, "-o", "report.pdf"], 2, "takes an .html file")
+    fails(capsys, ["report", seg, "-o", "nowhere/report.html"], 2, "in a folder that is there")
+    fails(capsys, ["export", seg, "--format", "tflite"], 2, "--format is onnx")
+    fails(capsys, ["runs", "nowhere"], 3, "nowhere is no folder")
+    (tmp_path / "taken").write_text("")
+    fails(capsys, ["plot", seg, "--what", "curves", "--out", str(tmp_path / "taken")], 1, "can't be written")
+    (trained.seg / "eval").rename(trained.seg / "elsewhere")
+    fails(capsys, ["plot", seg, "--what", "masks"], 3, "has no predictions yet", "vocctl eval")
+
+
+def test_a_photo_that_cannot_be_read(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    Image.new("RGB", (8, 8)).save(folder / "fine.png")
+    fails(capsys, ["predict", str(folder), "--run", str(trained.seg), "--quiet"], 3, "1 of 2 photos", "broken.jpg")
+    assert Path("predictions/fine.png").is_file()
+    fails(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither a photo nor a folder")

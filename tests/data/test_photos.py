@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vocctl.data import photos
-from vocctl.data.photos import checked_labels, read_array, read_mask, read_photo, write_mask
+from vocctl.data.photos import checked_labels, read_any_photo, read_array, read_mask, read_photo, write_mask
 from vocctl.errors import DataError
 from vocctl.labels import FLAT_PALETTE
 
@@ -150,3 +150,52 @@ def test_arrays_that_are_refused(tmp_path, monkeypatch):
     np.save(path, np.zeros((4, 8), np.uint8))
     monkeypatch.setattr(photos, "MAX_PIXELS", 31)
     assert "the limit is 31 pixels" in refused(read_array, path, dims=2)
+
+
+RED = (200, 30, 40)
+KINDS = {
+    "grey.png": lambda: (Image.new("L", (4, 2), 90), (90, 90, 90)),
+    "bilevel.png": lambda: (Image.new("1", (4, 2), 1), (255, 255, 255)),
+    "palette.gif": lambda: (Image.new("RGB", (4, 2), RED).quantize(4), RED),
+    "clear.png": lambda: (Image.new("RGBA", (4, 2), (*RED, 0)), (255, 255, 255)),
+    "half.webp": lambda: (Image.new("RGBA", (4, 2), (0, 0, 0, 127)), (128, 128, 128)),
+    "grey-clear.png": lambda: (Image.new("LA", (4, 2), (90, 0)), (255, 255, 255)),
+    "cmyk.jpg": lambda: (Image.new("CMYK", (16, 8), (0, 255, 255, 0)), (254, 0, 0)),
+    "sixteen.png": lambda: (Image.fromarray(np.full((2, 4), 32896, np.uint16)), (128, 128, 128)),
+    "sixteen.tif": lambda: (Image.fromarray(np.full((2, 4), 65535, np.uint16)), (255, 255, 255)),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_any_photo_of_any_mode(tmp_path, name):
+    image, color = KINDS[name]()
+    image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
+    read = read_any_photo(tmp_path / name)
+    assert (read.dtype, read.shape) == (np.uint8, (image.height, image.width, 3))
+    assert np.abs(read.astype(int) - color).max() <= 2
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_any_photo_is_turned_as_its_exif_says(tmp_path, turn):
+    from PIL import ImageOps
+
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    image = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    image.save(tmp_path / "a.png", exif=exif)
+    read = read_any_photo(tmp_path / "a.png")
+    assert read.shape == ((4, 2, 3) if turn > 4 else (2, 4, 3))
+    with Image.open(tmp_path / "a.png") as stored:
+        assert np.array_equal(read, np.asarray(ImageOps.exif_transpose(stored)))
+    assert {1: np.array_equal(read, pixels), 3: np.array_equal(read, pixels[::-1, ::-1])}.get(turn, True)
+
+
+def test_any_photo_that_is_none(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no photo")
+    assert "is not an image" in refused(read_any_photo, tmp_path / "a.jpg")
+    Image.fromarray(np.full((2, 4), 0.5, np.float32)).save(tmp_path / "a.tif")
+    assert "no 8- or 16-bit pixels" in refused(read_any_photo, tmp_path / "a.tif")
+    Image.new("RGB", (64, 64), RED).save(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:300])
+    assert "b.jpg" in refused(read_any_photo, tmp_path / "b.jpg")

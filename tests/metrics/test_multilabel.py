@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from vocctl.labels import IGNORE
-from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
+from vocctl.metrics.multilabel import (
+    decision_scores,
+    expected_calibration_error,
+    found_beside,
+    occurs_beside,
+    sample_f1,
+)
 
 CHOSEN = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0]], bool)
 TARGETS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
@@ -65,3 +71,24 @@ def test_calibration_by_hand():
 def test_sure_and_right_is_calibrated_and_difficult_pairs_are_left_out():
     probs = np.array([[1.0, 0.0, 0.5]])
     assert expected_calibration_error(probs, np.array([[1, 0, IGNORE]])) == 0
+
+
+def test_found_beside_by_hand() -> None:
+    # three photos, three classes; photo 2 says nothing of class 2
+    targets = np.array([[1, 0, 0], [1, 1, 0], [1, 0, IGNORE]])
+    decided = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1]], bool)
+    found = found_beside(decided, targets)
+    # class 0: found on 2 of 3; class 1 is absent on photos 0 and 2 and decided on both; class 2 absent on 0 and 1, never
+    assert found[0].tolist() == pytest.approx([2 / 3, 1, 0])
+    # class 1, on photo 1 alone: found; class 0 is on that photo too, so it can't be confused there
+    assert np.isnan(found[1, 0])
+    assert found[1, 1:].tolist() == [1, 0]
+    assert np.isnan(found[2]).all()
+
+
+def test_occurs_beside_by_hand() -> None:
+    targets = np.array([[1, 0, 0], [1, 1, 0], [1, 0, IGNORE]])
+    beside = occurs_beside(targets)
+    assert beside[0].tolist() == pytest.approx([1, 1 / 3, 0])
+    assert beside[1].tolist() == [1, 1, 0]
+    assert np.isnan(beside[2]).all()

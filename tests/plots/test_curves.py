@@ -81,3 +81,24 @@ def test_no_space_left_keeps_the_picture_before(tmp_path, monkeypatch):
         draw_curves(RECORDS, path, title="run", best_epoch=2)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
+
+
+def overlaid(tmp_path, figures, groups):
+    curves.draw_overlaid_curves(groups, tmp_path / "curves.png", title="runs", score=("mean IoU", "mean_iou"))
+    return figures[0]
+
+
+def test_seeds_are_a_mean_and_a_band_over_the_epochs_that_all_have(tmp_path, figures):
+    other = [{**record, "train_loss": record["train_loss"] + 1} for record in RECORDS[:2]]
+    figure = overlaid(tmp_path, figures, {"loss dice": [RECORDS, other], "loss ce": [RECORDS]})
+    losses = figure.axes[0]
+    assert [line.get_xydata().tolist() for line in losses.lines] == [[[1, 1.5], [2, 1]], [[1, 1], [2, 0.5], [3, 1 / 3]]]
+    band = losses.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (0.5, 2)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["loss dice (2 runs)", "loss ce", "best epoch of a run"]
+
+
+def test_runs_that_share_no_epoch_are_drawn_one_by_one(tmp_path, figures):
+    figure = overlaid(tmp_path, figures, {"all": [RECORDS[:1], RECORDS[2:]]})
+    assert [line.get_xdata().tolist() for line in figure.axes[0].lines] == [[1], [3]]

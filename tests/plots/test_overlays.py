@@ -5,7 +5,7 @@ from PIL import Image
 
 from vocctl.labels import IGNORE
 from vocctl.plots import overlays, style
-from vocctl.plots.overlays import VERDICTS, Case, draw_cases, error_map, palette_image
+from vocctl.plots.overlays import VERDICTS, Case, blended, draw_cases, error_map, palette_image
 
 TRUTH = np.array([[0, 3, 3], [0, 5, IGNORE]], np.uint8)
 PREDICTED = np.array([[0, 3, 0], [7, 6, 3]], np.uint8)
@@ -68,3 +68,9 @@ def test_rows_columns_and_legend(tmp_path, monkeypatch):
     assert np.array_equal(axes[3].images[0].get_array(), error_map(case().truth, case().predicted))
     legend = [text.get_text() for text in kept[0].legends[0].get_texts()]
     assert legend == ["background", "cat", "dog", "border", *(f"errors: {name}" for name in VERDICTS)]
+
+
+def test_blended_by_hand():
+    image = np.full((1, 2, 3), 100, np.uint8)
+    # background stays; 15 is a person, (192, 128, 128)
+    assert blended(image, np.array([[0, 15]], np.uint8)).tolist() == [[[100, 100, 100], [146, 114, 114]]]

@@ -1,51 +1,169 @@
-"""Plotting: pictures of what the run has, and one line where it has nothing."""
+"""Plotting: each kind draws what the run has, several runs lie over each other, and what is missing is one line."""
 
-import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.errors import DataError
+from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.tasks.evaluated import see_run
+from vocctl.tasks.pictures import NothingToDraw, Wish
 from vocctl.tasks.plot import plot
+from vocctl.tasks.plot_predictions import surest_mistakes
 
 
-@pytest.fixture
-def run_folder(tiny: Path, tmp_path: Path) -> Path:
-    """A run folder as train-seg and eval leave it, with label maps that are the truth but for one photo."""
-    folder = tmp_path / "run"
-    labels = folder / "eval" / "tiny-val" / "labels"
-    labels.mkdir(parents=True)
-    (folder / "config.toml").write_text("")
-    (folder / "run.json").write_text('{"task": "train-seg"}')
-    line = {"train_loss": 2.0, "val_loss": 1.5, "mean_dice": 0.4, "pixel_accuracy": 0.8, "lr": 1e-3}
-    records = [{"epoch": epoch, "mean_iou": score, **line} for epoch, score in ((1, 0.2), (2, 0.5), (3, 0.3))]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    scores = {f"tiny_{number:03d}": 0.1 * number for number in range(8, 12)}
-    for image_id in scores:
-        Image.new("L", (32, 32), 1).save(labels / f"{image_id}.png")
-    about = {"photo_iou": scores, "data_path": str(tiny / "VOCdevkit" / "VOC2009")}
-    (folder / "eval" / "tiny-val" / "scores.json").write_text(json.dumps(about))
-    return folder
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
 
 
-def test_curves_best_and_worst_are_drawn(run_folder: Path) -> None:
-    paths = plot(str(run_folder), cases=2)
-    assert [path.name for path in paths] == ["curves.png", "best-tiny-val.png", "worst-tiny-val.png"]
-    for path in paths:
+def variant(run: Path, name: str, *changes: tuple[str, str]) -> Path:
+    """A copy of the run whose config says something else."""
+    copy = run.parent / name
+    shutil.copytree(run, copy)
+    text = (copy / "config.toml").read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    (copy / "config.toml").write_text(text)
+    return copy
+
+
+def test_a_segmenter_gets_what_it_has(trained) -> None:
+    drawn = plot([str(trained.seg)])
+    assert names(drawn) == ["curves.png", "confusion-tiny-val.png", "classes-tiny-val.png", "masks-tiny-val.png"]
+    assert {path.parent for path in drawn} == {trained.seg / "plots"}
+    assert sorted(names(list((trained.seg / "plots").iterdir()))) == sorted(names(drawn))
+    for path in drawn:
         with Image.open(path) as image:
+            image.load()
             assert min(image.size) > 300
-    assert paths[1].read_bytes() != paths[2].read_bytes()
 
 
-def test_without_an_evaluation_the_curves_alone(run_folder: Path) -> None:
-    (run_folder / "eval" / "tiny-val" / "scores.json").unlink()
-    assert [path.name for path in plot(str(run_folder))] == ["curves.png"]
+def test_a_classifier_gets_what_it_has(trained) -> None:
+    wrong_somewhere = bool(surest_mistakes(see_run(str(trained.cls)).evaluation.predictions))
+    expected = [
+        "curves.png",
+        "confusion-tiny-val.png",
+        "classes-tiny-val.png",
+        *["mistakes-tiny-val.png"] * wrong_somewhere,
+    ]
+    assert names(plot([str(trained.cls)])) == expected
 
 
-def test_what_is_missing_is_named(run_folder: Path) -> None:
+def test_several_runs_lie_over_each_other(trained) -> None:
+    other = variant(trained.seg, "dice", ('loss = "ce+dice"', 'loss = "dice"'))
+    seed = variant(trained.seg, "seed", ("seed = 0", "seed = 1"))
+    drawn = names(plot([str(trained.seg), str(seed), str(other)], what=["curves", "classes", "compare"]))
+    assert drawn == ["curves-3-seg-runs.png", "classes-3-seg-runs.png", "compare-3-seg-runs.png"]
+
+
+def test_runs_of_both_tasks_are_drawn_apart(trained, tmp_path: Path) -> None:
+    drawn = plot([str(trained.seg), str(trained.cls)], what=["curves", "confusion"], wish=Wish(out=tmp_path / "all"))
+    assert names(drawn) == [
+        "seg-curves.png", "cls-curves.png", "seg-confusion-tiny-val.png", "cls-confusion-tiny-val.png"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "starts"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_formats(trained, form: str, starts: bytes) -> None:
+    (path,) = plot([str(trained.seg)], what=["classes"], wish=Wish(format=form))
+    first = path.read_bytes()
+    assert path.suffix == f".{form}"
+    assert first.startswith(starts)
+    assert plot([str(trained.seg)], what=["classes"], wish=Wish(format=form))[0].read_bytes() == first
+
+
+@pytest.mark.parametrize("pick", ["best", "worst", "random", "tiny_013,tiny_012"])
+def test_which_photos_are_picked(trained, pick: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(
+        "vocctl.tasks.plot_predictions.draw_cases",
+        lambda cases, path, title: shown.extend(case.image_id for case in cases) or path,
+    )
+    plot([str(trained.seg)], what=["masks"], wish=Wish(pick=pick, cases=3))
+    scores = see_run(str(trained.seg)).evaluation.scores["photo_iou"]
+    ranked = sorted(scores, key=lambda image_id: scores[image_id])
+    if pick == "best":
+        assert shown == ranked[::-1][:3]
+    elif pick == "worst":
+        assert shown == ranked[:3]
+    elif pick == "random":
+        assert len(set(shown)) == 3
+    else:
+        assert shown == ["tiny_013", "tiny_012"]
+
+
+def test_by_default_half_of_the_photos_are_the_worst(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(
+        "vocctl.tasks.plot_predictions.draw_cases",
+        lambda cases, path, title: shown.extend(case.image_id for case in cases) or path,
+    )
+    plot([str(trained.seg)], what=["masks"], wish=Wish(cases=4))
+    scores = see_run(str(trained.seg)).evaluation.scores["photo_iou"]
+    ranked = sorted(scores, key=lambda image_id: scores[image_id])
+    assert shown[2:] == ranked[:2]
+    assert len(set(shown)) == 4
+
+
+def test_the_surest_mistake_of_each_photo() -> None:
+    from vocctl.tasks.evaluated import Predictions
+
+    probs, targets = np.full((4, 20), 0.1), np.zeros((4, 20), np.uint8)
+    decided = np.zeros((4, 20), bool)
+    targets[0, 3], decided[0, 3] = 1, True  # right
+    targets[1, 2], probs[1, 2] = 1, 0.2  # missed: 0.8 sure
+    decided[1, 5], probs[1, 5] = True, 0.7  # and wrongly found: 0.7 sure
+    decided[2, 7], probs[2, 7] = True, 0.9  # wrongly found: 0.9 sure
+    targets[3, 4], decided[3, 4], probs[3, 4] = 255, True, 0.99  # in no score
+    assert surest_mistakes(Predictions(("a", "b", "c", "d"), probs, decided, targets)) == [(2, 7), (1, 2)]
+
+
+def test_without_an_evaluation_the_curves_alone(trained) -> None:
+    shutil.rmtree(trained.seg / "eval")
+    assert names(plot([str(trained.seg)])) == ["curves.png"]
+    for kind in ("confusion", "classes", "masks"):
+        with pytest.raises(NothingToDraw, match="has no predictions yet: `vocctl eval"):
+            plot([str(trained.seg)], what=[kind])
+
+
+def test_an_older_evaluation_without_photos_csv_is_drawn_without_intervals(trained) -> None:
+    (trained.seg / "eval" / "tiny-val" / "photos.csv").unlink()
+    assert len(plot([str(trained.seg)])) == 4
+
+
+def test_what_is_missing_is_named(trained) -> None:
+    run = str(trained.seg)
     with pytest.raises(DataError, match="did you mean tiny-val"):
-        plot(str(run_folder), evaluation="tiny-vla")
-    (run_folder / "metrics.jsonl").write_text("")
+        plot([run], evaluation="tiny-vla")
+    with pytest.raises(ConfigError, match="'curvs', did you mean curves"):
+        plot([run], what=["curvs"])
+    with pytest.raises(ConfigError, match="--format is one of png, svg, pdf"):
+        plot([run], wish=Wish(format="jpg"))
+    with pytest.raises(DataError, match="has no photo 'tiny_099', did you mean"):
+        plot([run], what=["masks"], wish=Wish(pick="tiny_099"))
+    with pytest.raises(DataError, match="mistakes are drawn of a classifier"):
+        plot([run], what=["mistakes"])
+    with pytest.raises(DataError, match="compare needs runs"):
+        plot([run], what=["compare"])
+    (trained.seg / "eval" / "tiny-val" / "confusion.csv").write_text("a,b\n")
+    with pytest.raises(DataError, match=r"confusion\.csv is missing or broken: run `vocctl eval"):
+        plot([run], what=["confusion"])
+    (trained.seg / "metrics.jsonl").write_text("")
     with pytest.raises(DataError, match="no epoch yet"):
-        plot(str(run_folder))
+        plot([run])
+
+
+def test_runs_scored_on_different_photos_are_not_compared(trained) -> None:
+    other = variant(trained.seg, "dice", ('loss = "ce+dice"', 'loss = "dice"'))
+    (other / "eval" / "tiny-val").rename(other / "eval" / "tiny-test")
+    with pytest.raises(NothingToDraw, match="tiny-test and tiny-val"):
+        plot([str(trained.seg), str(other)], what=["compare"])
+
+
+def test_a_place_that_cannot_be_written(trained, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(RunError, match="can't be written"):
+        plot([str(trained.seg)], what=["curves"], wish=Wish(out=tmp_path / "taken"))

@@ -16,7 +16,11 @@ from vocctl import __version__
 from vocctl.cli import display
 from vocctl.cli.download import download
 from vocctl.cli.evaluate import evaluate
+from vocctl.cli.export import export
 from vocctl.cli.plot import plot
+from vocctl.cli.predict import predict
+from vocctl.cli.report import report
+from vocctl.cli.runs import runs
 from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.config import closest
@@ -39,6 +43,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "eval": evaluate,
     "plot": plot,
     "submit": submit,
+    "report": report,
+    "predict": predict,
+    "export": export,
+    "runs": runs,
 }
 for command_name, command in COMMANDS.items():
     app.command(command_name)(command)

@@ -27,16 +27,14 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from vocctl.data.audit import Audit
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.evaluate_cls import ClsEvalResult, Compared
     from vocctl.tasks.evaluate_seg import SegEvalResult
+    from vocctl.tasks.export import Exported
     from vocctl.tasks.fitting import TrainResult
-    from vocctl.tasks.score_submission import Scored
-    from vocctl.tasks.submit import Prepared
-    from vocctl.tasks.upload import Uploaded
+    from vocctl.tasks.list_runs import ListedRun
+    from vocctl.tasks.predict import Predicted
     from vocctl.training.loop import Progress as Look
 
 out = Console(highlight=False, soft_wrap=True)
@@ -281,69 +279,6 @@ def downloaded(result: DownloadResult) -> None:
     line(f"{result.root}: {'was there already' if result.skipped else 'ready'}; {sizes}")
 
 
-def prepared(submission: Prepared) -> None:
-    """The csv, who made it, and the score to expect of it."""
-    for text in submission.picked:
-        line(text)
-    expected = submission.expected
-    low, high = expected.interval
-    photos = f"{expected.cls_photos}"
-    if expected.seg_photos != expected.cls_photos:
-        photos += f" and {expected.seg_photos}"
-    out.print(
-        f"expected joint Dice [bold]{expected.joint:.4f}[/], 95 % interval {low:.4f} to {high:.4f} "
-        f"(classification {expected.classification:.4f}, segmentation {expected.segmentation:.4f}; {photos} held-out photos)"
-    )
-    for rule in expected.rules:
-        gain = f"{rule.gain:+.4f}, 95 % interval {rule.low:+.4f} to {rule.high:+.4f}"
-        line(f"{rule.rule}: {f'used, at {rule.value:g}' if rule.used else 'not used'} (gain {gain})")
-    if not expected.rules:
-        line("rule-out, proof: not used, no photo is held out from both kinds of run")
-    for text in submission.notes:
-        out.print(f"[bold yellow]note:[/] {escape(text)}")
-    then = (
-        "submit the notebook's output"
-        if submission.in_notebook
-        else f"`vocctl submit --file {submission.file}` uploads it"
-    )
-    line(f"{submission.file}: {2 * submission.photos} rows for {submission.competition}; {then}")
-
-
-def uploaded(result: Uploaded) -> None:
-    """The public score, or where to look for it."""
-    outcome = result.outcome
-    left = f"; {result.left} submissions left today" if result.left >= 0 else ""
-    if outcome.status == "complete":
-        out.print(f"public score [bold]{escape(outcome.public_score) or '-'}[/]{left}")
-    else:
-        line(f"submitted, not scored yet{left}: `vocctl submit --history --wait 60` asks again")
-    line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
-
-
-def submission_score(result: Scored, file: Path, worst: int) -> None:
-    score, (low, high) = result.score, result.interval
-    table = Table(title=f"{file}, {len(score.per_photo)} photos", title_justify="left")
-    for head in ("class", "classification", "segmentation"):
-        table.add_column(head, justify="left" if head == "class" else "right")
-    for name, value in score.class_dice.items():
-        table.add_row(name, share(value), share(score.pixel_dice[name]))
-    out.print(table)
-    out.print(
-        f"joint Dice [bold]{score.joint:.5f}[/] (95 % interval {low:.4f} to {high:.4f})   "
-        f"classification {score.classification:.5f}   segmentation {score.segmentation:.5f}"
-    )
-    out.print(
-        "The competition's score: Dice of each row, 2 |X n Y| / (|X| + |Y|), mean over the rows; border as background. Per "
-        "class, in %: the same of photos and of pixels, over all photos; - stands for neither truth nor prediction.",
-        style="dim",
-    )
-    if score.lacking:
-        line(f"{score.lacking} rows are missing and count as empty: Kaggle would refuse the file")
-    for number in score.worst(worst):
-        classes, pixels = score.per_photo[number]
-        line(f"worst: photo {number}, classification {classes:.3f}, segmentation {pixels:.3f}")
-
-
 def submissions(records: list[dict[str, Any]]) -> None:
     if not records:
         line("no submission yet: `vocctl submit --dry-run` writes one")
@@ -360,3 +295,51 @@ def submissions(records: list[dict[str, Any]]) -> None:
     out.print(table)
     if any(record["status"] == "pending" for record in records):
         line("some were not scored yet: `vocctl submit --history --wait 60` asks Kaggle")
+
+
+def predictions(results: list[Predicted]) -> None:
+    """A row a photo: labels with probabilities of a classifier, classes with their share of the pixels of a segmenter."""
+    table = Table()
+    masks = any(result.mask for result in results)
+    for head in ("photo", "size", "classes, % of the pixels" if masks else "labels, probability in %"):
+        table.add_column(head, overflow="fold")
+    if masks:
+        table.add_column("mask", overflow="fold")
+    for result in results:
+        if result.error:
+            table.add_row(escape(str(result.image)), "-", f"[red]{escape(result.error)}[/]", *["-"] * masks)
+            continue
+        shares = result.shares or {}
+        named = ", ".join(f"{name} {100 * shares[name]:.0f}" for name in result.labels) or "background alone"
+        size = f"{result.size[0]} x {result.size[1]}"
+        table.add_row(escape(str(result.image)), size, named, *([escape(str(result.mask))] if masks else []))
+    out.print(table)
+
+
+def exported(result: Exported) -> None:
+    out.print(f"{result.path}: {result.megabytes:.1f} MB", markup=False)
+    out.print(
+        f"onnxruntime against the run in fp32 on {result.photos} photos: largest difference of a logit "
+        f"{result.difference:.1e} of the largest one, of a probability {result.probability_difference:.1e}, decisions that "
+        f"agree {100 * result.agreement:.3f} %"
+    )
+
+
+def run_list(runs: list[ListedRun]) -> None:
+    if not runs:
+        return line("no runs yet: `vocctl train-seg` and `vocctl train-cls` make them")
+    table = Table()
+    for head in ("run", "task", "data", "what differs from the defaults", "seed", "score", "when"):
+        table.add_column(head, overflow="fold")
+    for run in runs:
+        if run.problem:
+            table.add_row(escape(run.path.name), "-", "-", f"[red]{escape(run.problem)}[/]", "-", "-", "-")
+            continue
+        score = "-" if run.score is None else f"{run.score_name} {share(run.score)} %"
+        when = run.started[:16].replace("T", " ")
+        seed = "-" if run.seed is None else str(run.seed)
+        table.add_row(
+            escape(run.path.name), run.task.removeprefix("train-"), escape(run.data), escape(run.differs) or "nothing", seed,
+            f"{score}\n[dim]{escape(run.scored_on)}[/]", when,
+        )  # fmt: skip
+    return out.print(table)

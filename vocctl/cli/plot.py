@@ -6,20 +6,40 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import display
+from vocctl.cli.options import Quiet, Runs
 
 
 def plot(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name under runs/.")],
-    evaluation: Annotated[
-        str | None, typer.Option("--eval", help="Which of RUN/eval/ to show cases of; the newest if left out.")
+    runs: Runs,
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what", help="curves, confusion, classes, masks, mistakes, compare; all that there is if left out."
+        ),
     ] = None,
-    cases: Annotated[int, typer.Option("--cases", min=1, help="Photos in each of best and worst.")] = 4,
+    evaluation: Annotated[
+        str | None, typer.Option("--eval", help="Which of RUN/eval/ to draw; the newest if left out.")
+    ] = None,
+    pick: Annotated[
+        str,
+        typer.Option(
+            "--pick", help="Photos of masks: best, worst, random, or IDS with commas; half worst, half random."
+        ),
+    ] = "",
+    cases: Annotated[int, typer.Option("--cases", min=1, help="Photos in a picture of cases.")] = 6,
+    form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
+    out: Annotated[Path | None, typer.Option("--out", help="A folder, in place of RUN/plots/.")] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Draw a run: curves, and photo, truth, prediction and errors of its best and worst cases."""
+    """Draw runs: curves, confusion, classes, masks, mistakes; several laid over each other and compared."""
     from vocctl.tasks import plot as task
+    from vocctl.tasks.pictures import Wish
 
-    paths: list[Path] = task.plot(run, evaluation=evaluation, cases=cases)
+    wish = Wish(cases=cases, pick=pick, format=form, out=out)
+    with display.counting("drawing", "kinds", quiet=quiet) as on_kind:
+        paths = task.plot(runs, what=[w for word in what or () for w in word.split(",")], evaluation=evaluation, wish=wish,
+                          on_kind=on_kind)  # fmt: skip
     for path in paths:
         display.line(str(path))
-    if len(paths) == 1:
-        display.line(f"no cases drawn: `vocctl eval {run}` first, then plot again")
+    if not what and all(path.stem.startswith("curves") for path in paths):
+        display.line(f"no predictions drawn: `vocctl eval {runs[0]}` first, then plot again")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import display, submit_tables
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
@@ -102,7 +102,7 @@ def submit(
 
         with display.transfer(quiet=quiet) as steps:
             result = score_file(score, truth=truth, data=data, steps=steps)
-        display.submission_score(result, score, worst)
+        submit_tables.submission_score(result, score, worst)
     elif history:
         _history(wait, quiet)
     elif file is not None:
@@ -117,7 +117,7 @@ def submit(
                 competition=competition, data=data, cls=cls or (), seg=seg or (), checkpoint=checkpoint, tta=tta,
                 device=device, out=out, allow_test_images=allow_test_images, steps=steps,
             )  # fmt: skip
-        display.prepared(prepared)
+        submit_tables.prepared(prepared)
         if not dry_run and not prepared.in_notebook:
             _upload(prepared.file, competition, message, wait, quiet)
 
@@ -149,7 +149,7 @@ def _upload(file: Path, competition: str, message: str | None, wait: float | Non
             on_note=lambda text: display.note(text, quiet=quiet),
             on_wait=steps("waiting for the score", "s"),
         )
-    display.uploaded(uploaded)
+    submit_tables.uploaded(uploaded)
 
 
 def _history(wait: float | None, quiet: bool) -> None:

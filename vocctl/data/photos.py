@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vocctl.errors import DataError
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
@@ -41,6 +41,34 @@ def read_photo(path: Path) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+
+
+def read_any_photo(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, turned as its EXIF says: any photo that PIL opens, of any mode.
+
+    16-bit grey is scaled to 8 bits; what is transparent lies on white; of several frames the first is read. Raises DataError
+    naming the file.
+    """
+    with _open(path) as image:
+        try:
+            turned = ImageOps.exif_transpose(image)
+            if turned.mode == "F" or turned.mode.startswith("I"):
+                return _from_deep_grey(np.asarray(turned), path)
+            if turned.has_transparency_data:
+                seen = turned.convert("RGBA")
+                white = Image.new("RGBA", seen.size, "white")
+                return np.asarray(Image.alpha_composite(white, seen).convert("RGB"))
+            return np.asarray(turned.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+
+
+def _from_deep_grey(values: np.ndarray, path: Path) -> np.ndarray:
+    """Whole numbers up to 65535 span 16 bits."""
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{path} holds numbers that are no 8- or 16-bit pixels: save it as an 8-bit photo")
+    grey = np.round(values.astype(np.float64) / 257).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def read_mask(path: Path) -> np.ndarray:

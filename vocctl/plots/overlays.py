@@ -48,6 +48,12 @@ def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return colors[verdict]
 
 
+def blended(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: the photo, half of each object's colour over it; the background stays as it is."""
+    mixed = (image.astype(np.uint16) + COLORS[labels]) // 2
+    return np.where((labels > 0)[:, :, None], mixed, image).astype(np.uint8)
+
+
 def draw_cases(cases: list[Case], path: Path, *, title: str) -> Path:
     """One row a case, four columns; below, the legend of the classes that occur and of the error map."""
     columns = ("photo", "truth", "prediction", "errors")

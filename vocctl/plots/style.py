@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -14,6 +15,13 @@ from matplotlib.figure import Figure
 
 from vocctl.errors import RunError
 
+# said in a file, and nothing that changes from one writing to the next
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "vocctl"},
+    "svg": {"Creator": "vocctl", "Date": None},
+    "pdf": {"Creator": "vocctl", "CreationDate": None},
+}
+
 
 @contextmanager
 def quiet_style() -> Iterator[None]:
@@ -21,16 +29,17 @@ def quiet_style() -> Iterator[None]:
         sns.axes_style("whitegrid"),
         sns.plotting_context("notebook", font_scale=0.85),
         sns.color_palette("colorblind"),
+        mpl.rc_context({"svg.hashsalt": "vocctl", "pdf.fonttype": 42}),
     ):
         yield
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write and close it. Raises RunError: no space, read-only."""
-    part = path.with_name(path.name + ".part")
+    """Write and close it; the suffix says the format. Raises RunError: no space, read-only."""
+    part, kind = path.with_name(path.name + ".part"), path.suffix[1:]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format=path.suffix[1:], dpi=130, bbox_inches="tight", metadata={"Software": "vocctl"})
+        figure.savefig(part, format=kind, dpi=130, metadata=METADATA[kind])
         part.replace(path)
     except OSError as error:
         with suppress(OSError):

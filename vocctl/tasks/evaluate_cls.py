@@ -1,7 +1,8 @@
 """Score classifiers on a split: one, several as an ensemble, or two against each other.
 
-Writes RUN/eval/<data>-<split>/: scores.json, predictions.csv (an image a line: probabilities, decided labels, true labels),
-errors.csv (the surest false positives and misses of each class), taken_for.csv (missed classes against wrongly found ones).
+Writes RUN/eval/<data>-<split>/: scores.json, predictions.csv (an image a line: probabilities, decided labels, true ones,
+and those that are in no score because their objects are all difficult), errors.csv (the surest false positives and misses
+of each class), taken_for.csv (missed classes against wrongly found ones).
 An ensemble averages probabilities; its folder is the first run's, with -ensemble behind its name.
 """
 
@@ -243,10 +244,12 @@ def _by_class(values: np.ndarray) -> dict[str, float]:
 def _write(folder: Path, result: ClsEvalResult, predicted: _Predicted, about: dict[str, str]) -> None:
     part = fresh_part(folder)
     write_text(part / "scores.json", json.dumps(as_json(result) | about, indent=2) + "\n")
-    rows = [["id", *CLASSES, "decided", "true"]]
+    rows = [["id", *CLASSES, "decided", "true", "unscored"]]
     for place, image_id in enumerate(predicted.ids):
         probs = [repr(float(value)) for value in predicted.probs[place]]
-        rows.append([image_id, *probs, _names(predicted.chosen[place]), _names(predicted.targets[place] == 1)])
+        target = predicted.targets[place]
+        sets = [_names(chosen) for chosen in (predicted.chosen[place], target == 1, target == IGNORE)]
+        rows.append([image_id, *probs, *sets])
     _write_csv(part / "predictions.csv", rows)
     _write_csv(part / "errors.csv", [["kind", "class", "id", "probability", "decided", "true"], *_errors(predicted)])
     _write_csv(part / "taken_for.csv", [["missed \\ found instead", *CLASSES], *_taken_for(predicted)])

@@ -1,6 +1,7 @@
 """Score a run on a split, at the photos' own size, and keep what it predicted.
 
-Writes RUN/eval/<data>-<split>/: scores.json, confusion.csv (rows are the truth), labels/<id>.png (mode P, VOC's palette).
+Writes RUN/eval/<data>-<split>/: scores.json, confusion.csv (rows are the truth), photos.csv (the same counts of each photo,
+those that are not 0), labels/<id>.png (mode P, VOC's palette).
 plot, report and submit start from there.
 """
 
@@ -76,6 +77,7 @@ def evaluate(
     part = fresh_part(folder)
     (part / "labels").mkdir()
     confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
+    of_photo: dict[str, Tensor] = {}
     photo_iou: dict[str, float] = {}
     dice: list[float] = []
     for index, labels in predict_labels(probs, cached.own_sizes, on_photo):
@@ -83,6 +85,7 @@ def evaluate(
         truth = source.mask(image_id)
         counts = confusion_matrix(_tensor(labels), _tensor(truth))
         confusion += counts
+        of_photo[image_id] = counts
         photo_iou[image_id] = image_mean_iou(counts)
         dice.append(competition_dice(labels, truth))
         _write_label_map(part / "labels" / f"{image_id}.png", labels)
@@ -92,6 +95,7 @@ def evaluate(
         photo_iou={image_id: photo_iou[image_id] for image_id in cached.ids},
     )  # fmt: skip
     _write(part, result, confusion, source, cached.ids)
+    _write_photos(part / "photos.csv", {image_id: of_photo[image_id] for image_id in cached.ids})
     put_in_place(part, folder)
     return result
 
@@ -116,8 +120,20 @@ def _write_label_map(path: Path, labels: np.ndarray) -> None:
 def _write(part: Path, result: SegEvalResult, confusion: Tensor, source: Source, ids: tuple[str, ...]) -> None:
     about = as_json(result) | {"data_path": str(source.root), "fingerprint": fingerprint(source, list(ids))}
     write_text(part / "scores.json", json.dumps(about, indent=2) + "\n")
+    rows = [["truth \\ predicted", *SEG_CLASSES]]
+    rows += [[name, *row] for name, row in zip(SEG_CLASSES, confusion.tolist(), strict=True)]
+    _write_csv(part / "confusion.csv", rows)
+
+
+def _write_photos(path: Path, of_photo: dict[str, Tensor]) -> None:
+    rows: list[list[Any]] = [["id", "truth", "predicted", "pixels"]]
+    for image_id, counts in of_photo.items():
+        for truth, predicted in counts.nonzero().tolist():
+            rows.append([image_id, SEG_CLASSES[truth], SEG_CLASSES[predicted], int(counts[truth, predicted])])
+    _write_csv(path, rows)
+
+
+def _write_csv(path: Path, rows: list[list[Any]]) -> None:
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["truth \\ predicted", *SEG_CLASSES])
-    writer.writerows([name, *row] for name, row in zip(SEG_CLASSES, confusion.tolist(), strict=True))
-    write_text(part / "confusion.csv", table.getvalue())
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    write_text(path, table.getvalue())

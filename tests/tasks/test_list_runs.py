@@ -1,0 +1,45 @@
+"""Listing runs: what each is, newest first; a broken one does not hide the others."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vocctl.errors import DataError
+from vocctl.tasks.list_runs import list_runs
+
+
+def test_newest_first_with_their_scores(trained) -> None:
+    about = json.loads((trained.seg / "run.json").read_text())
+    (trained.seg / "run.json").write_text(json.dumps(about | {"started": "2001-01-01T00:00:00+00:00"}))
+    runs = list_runs(trained.seg.parent)
+    assert [run.path for run in runs] == [trained.cls, trained.seg]
+    cls, seg = runs
+    assert (cls.task, cls.data, cls.score_name, cls.scored_on) == ("train-cls", "tiny", "mAP (sklearn)", "tiny-val")
+    written = json.loads((trained.seg / "eval" / "tiny-val" / "scores.json").read_text())
+    assert seg.score == written["scores"]["mean_iou"]
+    assert "encoder scratch" in seg.differs
+    assert "widths 8/8/8" in seg.differs
+
+
+def test_without_an_evaluation_the_best_validation(trained) -> None:
+    (trained.seg / "eval").rename(trained.seg / "elsewhere")
+    (seg,) = [run for run in list_runs(trained.seg.parent) if run.task == "train-seg"]
+    lines = [json.loads(line) for line in (trained.seg / "metrics.jsonl").read_text().splitlines()]
+    assert (seg.score, seg.scored_on) == (max(line["mean_iou"] for line in lines), "validation")
+    (trained.seg / "metrics.jsonl").write_text("")
+    (seg,) = [run for run in list_runs(trained.seg.parent) if run.task == "train-seg"]
+    assert (seg.score, seg.scored_on) == (None, "no epoch yet")
+
+
+def test_a_broken_run_is_listed_with_its_reason(trained) -> None:
+    (trained.seg / "run.json").write_text("{")
+    broken = list_runs(trained.seg.parent)[-1]
+    assert broken.path == trained.seg
+    assert "no run.json that can be read" in broken.problem
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no folder"):
+        list_runs(tmp_path / "nowhere")
+    assert list_runs(tmp_path) == []

@@ -1,0 +1,28 @@
+"""`vocctl report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vocctl.cli import display
+from vocctl.cli.options import Quiet, Runs
+
+
+def report(
+    runs: Runs,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page's file.")] = Path("report.html"),
+    evaluation: Annotated[
+        str | None, typer.Option("--eval", help="Which of RUN/eval/ to show; the newest if left out.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write one self-contained HTML page on one run or several: figures, plots, tables, a gallery of predictions.
+
+    vocctl report first second -o report.html
+    """
+    from vocctl.tasks import report as task
+
+    with display.counting("reporting", "steps", quiet=quiet) as on_step:
+        path = task.report(runs, out, evaluation=evaluation, on_step=on_step)
+    display.line(str(path))

@@ -1,0 +1,220 @@
+"""What a run and one of its evaluations left, read back for plot, report and runs. Nothing is computed anew."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vocctl.config import TrainClsConfig, TrainSegConfig, as_tables, closest
+from vocctl.data.photos import read_mask
+from vocctl.data.source import Source, open_dataset
+from vocctl.errors import DataError
+from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
+from vocctl.runs import RunFolder, open_run
+
+CONFIGS: dict[str, Any] = {"train-seg": TrainSegConfig(), "train-cls": TrainClsConfig()}
+MAIN_SCORE = {"train-seg": "mean_iou", "train-cls": "map_sklearn"}  # what a run is known by where one figure must do
+SCORE_NAMES = {
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "pixel_accuracy": "pixel accuracy",
+    "map_11_point": "mAP (11-point)",
+    "map_all_points": "mAP (all points)",
+    "map_sklearn": "mAP (sklearn)",
+    "sample_f1": "F1 per photo",
+    "val_loss": "validation loss",
+}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier said of each photo, and what is true."""
+
+    ids: tuple[str, ...]
+    probs: np.ndarray  # (N, 20)
+    decided: np.ndarray  # (N, 20) bool
+    targets: np.ndarray  # (N, 20), 1, 0 or IGNORE
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One folder of RUN/eval/."""
+
+    folder: Path
+    scores: dict[str, Any]  # scores.json
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def source(self) -> Source:
+        """Raises DataError: the data set is not where it was scored."""
+        return open_dataset(Path(self.scores["data_path"]))
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Of a classifier, from predictions.csv."""
+        rows = self._rows("predictions.csv")
+        try:
+            probs = np.array([[float(row[name]) for name in CLASSES] for row in rows])
+            decided, true = (_label_sets([row[key] for row in rows]) for key in ("decided", "true"))
+            unscored = _label_sets([row.get("unscored") or "" for row in rows])
+            targets = np.where(unscored, IGNORE, true).astype(np.uint8)
+            return Predictions(tuple(row["id"] for row in rows), probs, decided, targets)
+        except (KeyError, ValueError, TypeError) as error:
+            raise self._broken("predictions.csv") from error
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Of a segmenter, (21, 21) pixels: rows are the truth."""
+        try:
+            with (self.folder / "confusion.csv").open(encoding="utf-8", newline="") as stream:
+                table = list(csv.reader(stream))
+            counts = np.array([row[1:] for row in table[1:]], dtype=np.int64)
+        except (OSError, ValueError) as error:
+            raise self._broken("confusion.csv") from error
+        if counts.shape != (NUM_SEG_CLASSES, NUM_SEG_CLASSES):
+            raise self._broken("confusion.csv")
+        return counts
+
+    @cached_property
+    def photo_confusions(self) -> dict[str, np.ndarray]:
+        """Of a segmenter, each photo's (21, 21) pixels; empty where an older vocctl did not write them."""
+        if not (self.folder / "photos.csv").is_file():
+            return {}
+        place = {name: label for label, name in enumerate(SEG_CLASSES)}
+        counts = {
+            image_id: np.zeros((NUM_SEG_CLASSES, NUM_SEG_CLASSES), np.int64) for image_id in self.scores["photo_iou"]
+        }
+        try:
+            for row in self._rows("photos.csv"):
+                counts[row["id"]][place[row["truth"]], place[row["predicted"]]] = int(row["pixels"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise self._broken("photos.csv") from error
+        return counts
+
+    def label_map(self, image_id: str, size: tuple[int, int]) -> np.ndarray:
+        """(H, W): what a segmenter predicted. Raises DataError: gone, broken, of another size than its photo."""
+        path = self.folder / "labels" / f"{image_id}.png"
+        predicted = read_mask(path)
+        if predicted.shape != size:
+            raise DataError(f"{path} does not fit its photo: run `vocctl eval` again")
+        return predicted
+
+    def _rows(self, name: str) -> list[dict[str, str]]:
+        try:
+            with (self.folder / name).open(encoding="utf-8", newline="") as stream:
+                return list(csv.DictReader(stream))
+        except (OSError, ValueError, csv.Error) as error:
+            raise self._broken(name) from error
+
+    def _broken(self, name: str) -> DataError:
+        run = self.folder.parent.parent
+        return DataError(f"{self.folder / name} is missing or broken: run `vocctl eval {run}` again")
+
+
+@dataclass(frozen=True)
+class SeenRun:
+    folder: RunFolder
+    task: str
+    settings: dict[str, Any]  # every setting by its field's name
+    evaluation: Evaluation | None  # the one that was asked for, or the newest
+
+    @property
+    def name(self) -> str:
+        return self.folder.path.resolve().name
+
+    @property
+    def segments(self) -> bool:
+        return self.task == "train-seg"
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl. Raises DataError: none yet."""
+        return self.folder.read_metrics()
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The record of the best epoch by the run's own monitor."""
+        monitor = self.settings["monitor"]
+        better = min if monitor == "val_loss" else max
+        best: dict[str, Any] = better(self.records, key=lambda record: record[monitor])
+        return best
+
+
+def flat_settings(folder: RunFolder) -> dict[str, Any]:
+    """Every setting by its field's name, which occurs once in a config. Raises DataError: a run of another task."""
+    task = folder.about().get("task")
+    if task not in CONFIGS:
+        raise DataError(f"{folder.path} is a run of {task}: name one of {' or '.join(CONFIGS)}")
+    tables = as_tables(folder.config(CONFIGS[task]))
+    return {name: value for table in tables.values() for name, value in table.items()}
+
+
+def see_run(name: str, evaluation: str | None = None) -> SeenRun:
+    """A run with its evaluation. Raises DataError: no such run or evaluation."""
+    folder = open_run(name)
+    return SeenRun(
+        folder, str(folder.about().get("task")), flat_settings(folder), open_evaluation(folder.path, evaluation)
+    )
+
+
+def see_runs(names: Sequence[str], evaluation: str | None = None) -> list[SeenRun]:
+    """As see_run; where no evaluation is named, the newest that all runs of a task share, if they share one."""
+    runs = [see_run(name, evaluation) for name in names]
+    if evaluation is not None:
+        return runs
+    seen = []
+    for run in runs:
+        alike = [other.folder.path for other in runs if other.task == run.task]
+        shared = [name for name in _newest_first(alike[0]) if all(name in evaluations(path) for path in alike)]
+        chosen = open_evaluation(run.folder.path, shared[0]) if shared else run.evaluation
+        seen.append(replace(run, evaluation=chosen))
+    return seen
+
+
+def evaluations(run: Path) -> dict[str, Path]:
+    """RUN/eval/<name> by name, those of ensembles too."""
+    return {path.parent.name: path.parent for path in sorted((run / "eval").glob("*/scores.json"))}
+
+
+def _newest_first(run: Path) -> list[str]:
+    """Names of the run's own evaluations."""
+    found = {name: path for name, path in evaluations(run).items() if not name.endswith("-ensemble")}
+    return sorted(found, key=lambda name: -(found[name] / "scores.json").stat().st_mtime)
+
+
+def open_evaluation(run: Path, name: str | None) -> Evaluation | None:
+    """RUN/eval/<name>, or the newest there; None where nothing was evaluated yet. Raises DataError: no such one, broken."""
+    found = evaluations(run)
+    if name is not None and name not in found:
+        raise DataError(
+            f"{run}/eval holds no {name!r}{closest(name, found) or ':'} there is {', '.join(found) or 'none'}"
+        )
+    if name is None:
+        newest = _newest_first(run)
+        if not newest:
+            return None
+        name = newest[0]
+    try:
+        scores = json.loads((found[name] / "scores.json").read_text(encoding="utf-8"))
+        if not isinstance(scores["data_path"], str):
+            raise ValueError("data_path")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{found[name]}/scores.json can't be read: run `vocctl eval {run}` again") from error
+    return Evaluation(found[name], scores)
+
+
+def _label_sets(texts: Sequence[str]) -> np.ndarray:
+    """(N, 20) bool from names with spaces between."""
+    place = {name: index for index, name in enumerate(CLASSES)}
+    chosen = np.zeros((len(texts), len(CLASSES)), bool)
+    for row, text in zip(chosen, texts, strict=True):
+        row[[place[name] for name in text.split()]] = True
+    return chosen

@@ -1,0 +1,197 @@
+"""Write a run's model as ONNX, and check it against the run on real photos before the file gets its name.
+
+Input `images`: (B, 3, H, W) float32 RGB in [0, 1]; the normalisation is inside. Output `logits`: (B, 20), or (B, 21, H, W).
+B is free; H and W too, where the model takes them, in multiples of 32. Metadata: class names, preprocessing, thresholds.
+"""
+
+import json
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocctl import __version__
+from vocctl.config import TrainClsConfig, TrainSegConfig, closest
+from vocctl.errors import ConfigError, RunError
+from vocctl.labels import CLASSES, SEG_CLASSES
+from vocctl.models.classifier import Classifier
+from vocctl.models.segmenter import Segmenter
+from vocctl.runs import RunFolder, open_run
+from vocctl.tasks.evaluation import CHECKPOINTS, scored_part
+
+FORMATS = ("onnx",)
+TOLERANCE = 1e-4  # largest difference of a logit, in the unit of the run's largest logit or 1
+OPSET = 18
+
+
+@dataclass(frozen=True)
+class Exported:
+    path: Path
+    photos: int  # that were compared
+    difference: float  # largest of any logit, absolute
+    probability_difference: float
+    agreement: float  # share of the decisions (labels of a pixel, classes by logit) that are the same
+    megabytes: float
+
+
+class _Fitted(nn.Module):
+    """A segmenter for sides that 32 divides: as Segmenter's forward, without its questions about the sides."""
+
+    def __init__(self, model: Segmenter) -> None:
+        super().__init__()
+        self.normalize, self.body = model.normalize, model.body
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.body(self.normalize(images)).float()
+        return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def export(
+    name: str,
+    *,
+    form: str = "onnx",
+    out: Path | None = None,
+    checkpoint: str = "best",
+    photos: int = 16,
+    on_photo: Callable[[int, int], None] = lambda done, total: None,
+) -> Exported:
+    """Write and check it. photos: how many of the run's validation photos are compared.
+
+    Raises ConfigError: format, checkpoint, or the packages are not installed. DataError: run, weights or data are missing.
+    RunError: the model can't be written as ONNX, or what was written differs from the run; no file is left then.
+    """
+    if form not in FORMATS:
+        raise ConfigError(f"--format is {', '.join(FORMATS)}, got {form!r}{closest(form, FORMATS)}")
+    if checkpoint not in CHECKPOINTS:
+        raise ConfigError(f"--checkpoint is {' or '.join(CHECKPOINTS)}, got {checkpoint!r}")
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(f"export needs the package {error.name}: pip install 'vocctl[export]' brings it") from error
+
+    run = open_run(name)
+    model, config, about = _loaded(run, checkpoint)
+    path = out or run.path / f"{checkpoint}.onnx"
+    part = path.with_name(path.name + ".part")
+    images = _validation_images(run, config, photos)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(model, part, images[0], run)
+        held = onnx.load(part)
+        onnx.checker.check_model(held)
+        onnx.helper.set_model_props(held, about)
+        onnx.save(held, part)
+        session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
+        result = _compared(model, session, images, path, part.stat().st_size / 1e6, on_photo)
+        part.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path} can't be written: {error.strerror or error}; free space or choose another --out"
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return result
+
+
+def _loaded(run: RunFolder, checkpoint: str) -> tuple[nn.Module, Any, dict[str, str]]:
+    """The model in fp32 on the CPU, its config, and what the file says of itself."""
+    task = run.about().get("task")
+    about = {
+        "vocctl": __version__, "task": str(task), "checkpoint": checkpoint,
+        "input": "images, (B, 3, H, W) float32, RGB, values in [0, 1]; normalisation is part of the model",
+    }  # fmt: skip
+    if task == "train-seg":
+        seg = run.config(TrainSegConfig())
+        model: nn.Module = Segmenter(replace(seg.model, weights="none"))
+        config: TrainSegConfig | TrainClsConfig = seg
+        about["output"] = "logits, (B, 21, H, W): softmax over the classes, then resize to the photo, then the largest"
+        about["class_names"] = json.dumps(SEG_CLASSES)
+    elif task == "train-cls":
+        cls = run.config(TrainClsConfig())
+        model = Classifier(replace(cls.model, weights="none"), cls.data.size)
+        config = cls
+        about["output"] = "logits, (B, 20): a sigmoid gives the probability of each class"
+        about["class_names"] = json.dumps(CLASSES)
+        kept = run.read_json("thresholds.json")[checkpoint][cls.decision.thresholds]
+        about["thresholds"] = json.dumps(dict(zip(CLASSES, kept, strict=True)))
+    else:
+        raise ConfigError(f"{run.path} is a run of {task}: export takes one of train-seg or train-cls")
+    about["preprocessing"] = json.dumps(
+        {"color": "RGB", "scale": "1/255", "shorter_side": config.data.size, "sides": "multiples of 32",
+         "shrink": "area", "enlarge": "bilinear"}
+    )  # fmt: skip
+    run.load_weights(checkpoint, model)
+    return model.eval(), config, about
+
+
+def _validation_images(run: RunFolder, config: Any, count: int) -> list[Tensor]:
+    """(1, 3, H, W) each, photos spread over those that the run validated on, as eval sends them."""
+    _, _, part = scored_part(run, config.data, None, None)
+    places = np.unique(np.linspace(0, len(part.photos) - 1, max(count, 1)).round().astype(int))
+    return [torch.from_numpy(np.array(part.photos.image(i))).permute(2, 0, 1)[None].float() / 255 for i in places]
+
+
+def _write(model: nn.Module, path: Path, example: Tensor, run: RunFolder) -> None:
+    segments = isinstance(model, Segmenter)
+    free = {0: "batch", 2: "height", 3: "width"}
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # of tracing; what it got wrong would show in the comparison
+            torch.onnx.export(
+                _Fitted(model).eval() if isinstance(model, Segmenter) else model,  # what trains would leave it training
+                (torch.cat([example, example.flip(-1)]),),
+                path,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_axes={"images": free, "logits": free if segments else {0: "batch"}},
+            )
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:  # an operator that ONNX lacks
+        reason = " ".join(str(error).split())[:160]
+        raise RunError(
+            f"the model of {run.path} can't be written as ONNX ({reason}): export a run of another model"
+        ) from error
+
+
+def _compared(
+    model: nn.Module,
+    session: Any,
+    images: list[Tensor],
+    path: Path,
+    megabytes: float,
+    on_photo: Callable[[int, int], None],
+) -> Exported:
+    """Raises RunError: a logit that differs by more than the tolerance, alone or in a batch."""
+    segments = isinstance(model, Segmenter)
+    worst = worst_probability = 0.0
+    same = total = 0
+    for done, image in enumerate(images, start=1):
+        batch = (
+            image if done > 1 else torch.cat([image, image.flip(-1), image])
+        )  # a batch of another size than was written
+        with torch.inference_mode():
+            expected = model(batch)
+        got = torch.from_numpy(session.run(["logits"], {"images": batch.numpy()})[0])
+        if got.shape != expected.shape:
+            raise RunError(
+                f"{path}: ONNX gives {tuple(got.shape)}, the run {tuple(expected.shape)}: export another run"
+            )
+        worst = max(worst, (got - expected).abs().max().item() / max(1.0, expected.abs().max().item()))
+        of = (lambda logits: logits.softmax(1)) if segments else torch.sigmoid
+        worst_probability = max(worst_probability, (of(got) - of(expected)).abs().max().item())
+        agree = got.argmax(1) == expected.argmax(1) if segments else (got > 0) == (expected > 0)
+        same, total = same + int(agree.sum()), total + agree.numel()
+        on_photo(done, len(images))
+    if not worst <= TOLERANCE:
+        raise RunError(f"{path}: ONNX differs from the run by {worst:.1e} on real photos, the limit is {TOLERANCE:.0e}")
+    return Exported(path, len(images), worst, worst_probability, same / total, megabytes)

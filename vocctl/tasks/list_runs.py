@@ -1,0 +1,55 @@
+"""Which runs there are: task, data, what differs from the defaults, score, when; newest first."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vocctl.errors import DataError, VocctlError
+from vocctl.runs import RUNS
+from vocctl.tasks.class_scores import class_scores_mean
+from vocctl.tasks.differences import from_default
+from vocctl.tasks.evaluated import MAIN_SCORE, SCORE_NAMES, SeenRun, see_run
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    path: Path
+    task: str
+    data: str
+    differs: str  # from the task's defaults, in words
+    seed: int | None
+    score: float | None  # in [0, 1]
+    score_name: str
+    scored_on: str  # the evaluation, or "validation" while training
+    started: str  # ISO, UTC
+    problem: str = ""  # why the rest is empty
+
+
+def list_runs(folder: Path | None = None) -> list[ListedRun]:
+    """Runs in the folder and in the folders in it. Raises DataError: no such folder."""
+    folder = folder or RUNS
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder: train a run first, or name the folder that holds yours")
+    found = sorted({path.parent for pattern in ("*/run.json", "*/*/run.json") for path in folder.glob(pattern)})
+    return sorted((_listed(path) for path in found), key=lambda run: (run.started, str(run.path)), reverse=True)
+
+
+def _listed(path: Path) -> ListedRun:
+    try:
+        run = see_run(str(path))
+        about = run.folder.about()
+        score, where = _score(run)
+        data = Path(run.settings["path"]).name
+        name = SCORE_NAMES[MAIN_SCORE[run.task]]
+        started = str(about.get("started", ""))
+        return ListedRun(path, run.task, data, from_default(run), run.settings["seed"], score, name, where, started)
+    except VocctlError as error:
+        return ListedRun(path, "-", "-", "", None, None, "-", "-", "", problem=str(error))
+
+
+def _score(run: SeenRun) -> tuple[float | None, str]:
+    if run.evaluation is not None:
+        return class_scores_mean(run.evaluation), run.evaluation.name
+    try:
+        return float(run.best[MAIN_SCORE[run.task]]), "validation"
+    except DataError:
+        return None, "no epoch yet"

@@ -1,0 +1,181 @@
+"""Predict photos that are in no data set: labels with probabilities, or masks in VOC's palette with overlays.
+
+A photo goes through the run as eval sends it: shrunk to the run's size, probabilities brought back to the photo's own. Its
+own size is that after its EXIF turn, as every viewer shows it. One that can't be read is named, and the others go on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from vocctl.data.cache import fitted_photo
+from vocctl.data.photos import read_any_photo, write_mask
+from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.inference.decisions import decide
+from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
+from vocctl.labels import CLASSES, SEG_CLASSES
+from vocctl.plots.overlays import blended
+from vocctl.runs import RunFolder, open_run
+from vocctl.tasks.evaluation import refuse_unknown
+from vocctl.tasks.fitting import Hardware
+from vocctl.tasks.trained import load_classifier, load_segmenter
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
+SHOWN = 0.005  # share of the pixels from which on a class is named
+
+
+@dataclass(frozen=True)
+class Predicted:
+    image: Path
+    error: str = ""  # why it was not predicted; all below is empty then
+    size: tuple[int, int] = (0, 0)  # width, height
+    labels: tuple[str, ...] = ()  # decided, of a classifier; on at least SHOWN of the pixels, of a segmenter
+    shares: dict[str, float] | None = (
+        None  # probabilities of the classes, or the share of the pixels of those that occur
+    )
+    mask: Path | None = None
+    overlay: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Model:
+    run: RunFolder
+    network: nn.Module
+    size: int
+    here: Hardware
+    tta: str
+    thresholds: np.ndarray | None  # of a classifier
+
+
+def predict(
+    images: Sequence[Path],
+    name: str,
+    *,
+    out: Path | None = None,
+    checkpoint: str = "best",
+    tta: str = "none",
+    device: str | None = None,
+    on_photo: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Predicted]:
+    """One result for each photo named, and for each in the folders named. out: where masks and overlays go.
+
+    Raises ConfigError: no such checkpoint or tta. DataError: no such run or path, a folder without photos, no weights.
+    RunError: out can't be written.
+    """
+    refuse_unknown(checkpoint, tta)
+    found = list(_photos(images))
+    model = _loaded(name, checkpoint, tta, device)
+    segments = model.thresholds is None
+    out = out or Path("predictions")
+    taken: set[Path] = set()
+    results = []
+    for done, (path, inside) in enumerate(found, start=1):
+        try:
+            photo = read_any_photo(path)
+        except DataError as error:
+            results.append(Predicted(path, error=str(error)))
+        else:
+            stem = _free(out / inside, taken) if segments else out
+            results.append(_segmented(model, path, photo, stem) if segments else _classified(model, path, photo))
+        on_photo(done, len(found))
+    return results
+
+
+def as_json(result: Predicted) -> dict[str, Any]:
+    """Plain values; an unreadable photo has its error alone."""
+    if result.error:
+        return {"image": str(result.image), "error": result.error}
+    about = {
+        "image": str(result.image),
+        "size": list(result.size),
+        "labels": list(result.labels),
+        "shares": result.shares,
+    }
+    if result.mask is None:
+        return about | {"probabilities": about.pop("shares")}
+    return about | {"mask": str(result.mask), "overlay": str(result.overlay)}
+
+
+def _photos(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """(photo, its place below the folder that was named, without a suffix)."""
+    for path in images:
+        if path.is_dir():
+            inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
+            if not inside:
+                raise DataError(f"{path} holds no photo ({', '.join(SUFFIXES)}): name another folder")
+            yield from ((one, one.relative_to(path).with_suffix("")) for one in inside)
+        elif path.is_file():
+            yield path, Path(path.stem)
+        else:
+            raise DataError(f"{path} is neither a photo nor a folder: mend its name")
+
+
+def _free(stem: Path, taken: set[Path]) -> Path:
+    """stem, or stem-2, ... where another photo of this call has it."""
+    free, number = stem, 1
+    while free in taken:
+        number += 1
+        free = stem.with_name(f"{stem.name}-{number}")
+    taken.add(free)
+    return free
+
+
+def _loaded(name: str, checkpoint: str, tta: str, device: str | None) -> _Model:
+    run = open_run(name)
+    task = run.about().get("task")
+    thresholds = None
+    if task == "train-seg":
+        network: nn.Module
+        network, seg, here = load_segmenter(run, checkpoint, device)
+        size = seg.data.size
+    elif task == "train-cls":
+        network, cls, here = load_classifier(run, checkpoint, device)
+        size = cls.data.size
+        thresholds = np.array(run.read_json("thresholds.json")[checkpoint][cls.decision.thresholds])
+    else:
+        raise ConfigError(f"{run.path} is a run of {task}: predict takes one of train-seg or train-cls")
+    return _Model(run, network, size, here, tta, thresholds)
+
+
+def _batch(model: _Model, photo: np.ndarray) -> list[tuple[Tensor, Tensor]]:
+    fitted = fitted_photo(photo, model.size)
+    return [(torch.tensor([0]), torch.from_numpy(fitted.copy()).permute(2, 0, 1)[None])]
+
+
+def _classified(model: _Model, path: Path, photo: np.ndarray) -> Predicted:
+    assert model.thresholds is not None
+    probs = predict_label_probs(
+        model.network, _batch(model, photo), 1, device=model.here.device, precision=model.here.precision, tta=model.tta
+    )
+    chosen = np.flatnonzero(decide(probs, model.thresholds)[0])
+    ranked = sorted(chosen, key=lambda label: -probs[0, label])
+    shares = {CLASSES[label]: float(probs[0, label]) for label in np.argsort(-probs[0], kind="stable")}
+    return Predicted(path, "", photo.shape[1::-1], tuple(CLASSES[label] for label in ranked), shares)
+
+
+def _segmented(model: _Model, path: Path, photo: np.ndarray, stem: Path) -> Predicted:
+    probs = predict_probs(
+        model.network, _batch(model, photo), device=model.here.device, precision=model.here.precision, tta=model.tta
+    )
+    ((_, labels),) = predict_labels(probs, [(photo.shape[0], photo.shape[1])])
+    counts = np.bincount(labels.ravel(), minlength=len(SEG_CLASSES)) / labels.size
+    shares = {
+        SEG_CLASSES[label]: float(counts[label]) for label in np.argsort(-counts, kind="stable") if counts[label] > 0
+    }
+    named = tuple(name for name, share in shares.items() if share >= SHOWN and name != SEG_CLASSES[0])
+    mask, overlay = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}-overlay.jpg")
+    try:
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        write_mask(mask, labels)
+        part = overlay.with_name(overlay.name + ".part")
+        Image.fromarray(blended(photo, labels)).save(part, format="JPEG", quality=90)
+        part.replace(overlay)
+    except OSError as error:
+        raise RunError(f"{mask} can't be written: {error.strerror}; free space or choose another --out") from error
+    return Predicted(path, "", photo.shape[1::-1], named, shares, mask, overlay)

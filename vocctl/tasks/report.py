@@ -1,0 +1,271 @@
+"""One page on one run or several: what was trained on what, its figures with their definitions, plots, tables, a gallery.
+
+An attack's folder, RUN/attacks/<name>/, adds its attack.json and table.csv as tables, its pictures (*.png), and, where it
+keeps images/<id>.png, those photos to the gallery as adversarial ones.
+"""
+
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from vocctl import __version__
+from vocctl.config import as_tables
+from vocctl.errors import ConfigError, DataError
+from vocctl.labels import SEG_CLASSES
+from vocctl.plots.report import Headline, Picture, Report, Section, Table, picture_source, render
+from vocctl.runs import write_text
+from vocctl.tasks.class_scores import class_scores, class_scores_mean, support
+from vocctl.tasks.differences import differing, from_default, in_words
+from vocctl.tasks.evaluated import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, SeenRun, see_runs
+from vocctl.tasks.gallery import LEGEND, LIMIT, gallery
+from vocctl.tasks.pictures import NothingToDraw, Wish
+from vocctl.tasks.plot import KINDS
+
+ALONE = ("curves", "confusion", "classes", "masks", "mistakes")  # kinds that show one run
+MEANINGS = {
+    "mean_iou": "Mean over the classes that the truth holds of TP / (TP + FP + FN), from one confusion matrix over all "
+    "pixels at the photos' own size, borders left out.",
+    "mean_dice": "The same mean of 2 TP / (2 TP + FP + FN).",
+    "pixel_accuracy": "Share of the labelled pixels that are right.",
+    "competition_dice": "Of each photo's foreground pixels with their class, border as background; mean over the photos.",
+    "map_11_point": "Mean average precision as VOC 2007 to 2009 define it: best precision at eleven recalls.",
+    "map_all_points": "As VOC 2010 and later define it: area under the precision envelope.",
+    "map_sklearn": "As scikit-learn defines it: no interpolation.",
+    "sample_f1": "Mean over the photos of 2 |X n Y| / (|X| + |Y|), decided against true labels: the competition's Dice.",
+    "calibration_error": "Expected gap between probability and frequency, over 15 bins of all pairs of photo and class.",
+}
+NAMES = SCORE_NAMES | {"competition_dice": "competition Dice", "calibration_error": "calibration error"}
+OnStep = Callable[[int, int], None]
+
+
+def report(
+    names: Sequence[str], path: Path, *, evaluation: str | None = None, on_step: OnStep = lambda done, total: None
+) -> Path:
+    """Write the page to path. Raises ConfigError: a path that is no .html file. DataError and RunError as plot does."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"-o takes an .html file, got {path}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path} can't be written: name a file in a folder that is there")
+    runs = see_runs(list(dict.fromkeys(names)), evaluation)
+    steps = 2 * len(runs) + 1
+    sections = []
+    for done, run in enumerate(runs):
+        sections.append(_section(run))
+        on_step(done + 1, steps)
+    cards = []
+    for done, run in enumerate(runs):
+        cards += gallery(run, LIMIT // len(runs))
+        on_step(len(runs) + done + 1, steps)
+    page = Report(
+        title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs",
+        made=f"Made on {datetime.now(UTC).isoformat(sep=' ', timespec='minutes')[:16]} UTC by vocctl {__version__}. "
+        "Everything is inside this file; nothing is fetched.",
+        sections=sections,
+        overview=_overview(runs) if len(runs) > 1 else None,
+        pictures=_pictures(runs, ("compare", "curves", "classes")) if len(runs) > 1 else (),
+        cards=cards,
+        rule=f"{len(cards)} pictures, at most {LIMIT} in all and as many of each run: half are those that went worst, by "
+        "each photo's own mean IoU (segmenter) or by how sure the surest wrong decision was (classifier); the other half "
+        "is spread evenly over the rest of that ranking. Of an attacked run, up to half are adversarial photos.",
+        colors=LEGEND if any(card.layers for card in cards) else {},
+    )
+    write_text(path, render(page))
+    on_step(steps, steps)
+    return path
+
+
+def _section(run: SeenRun) -> Section:
+    about = run.folder.about()
+    data = about.get("data", {})
+    tables = as_tables(run.folder.config(CONFIGS[run.task]))
+    facts = {"run folder": str(run.folder.path), "begun": about.get("started", "-"), "device": about.get("device", "-")}
+    facts |= {"precision": about.get("precision", "-"), "data": data.get("path", "-")}
+    facts |= {"data's fingerprint": data.get("fingerprint", "-")}
+    facts |= {name: str(value) for name, value in about.get("versions", {}).items()}
+    commands = [about["command"]] if "command" in about else []
+    if run.evaluation is not None:
+        commands.append(_eval_command(run, run.evaluation))
+    attacks, pictures = _attacks(run)
+    return Section(
+        name=run.name,
+        sentence=_sentence(run, about),
+        headlines=_headlines(run),
+        pictures=[*_pictures([run], ALONE), *pictures],
+        tables=[*_class_table(run), *attacks],
+        settings={name: {key: _shown(value) for key, value in table.items()} for name, table in tables.items()},
+        facts=facts,
+        commands=commands,
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return ("on" if value else "off") if isinstance(value, bool) else str(value) if value != "" else "-"
+
+
+def _eval_command(run: SeenRun, evaluation: Evaluation) -> str:
+    scores = evaluation.scores
+    flags = f"--checkpoint {scores['checkpoint']}" + (f" --tta {scores['tta']}" if scores["tta"] != "none" else "")
+    where = "" if scores["split"] == "held-out" else f" --data {scores['data_path']} --split {scores['split']}"
+    return f"vocctl eval {run.folder.path} {flags}{where}"
+
+
+def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
+    settings, data = run.settings, about.get("data", {})
+    if run.segments:
+        without = "" if settings["skip"] else " without skip connections"
+        model = f"A {settings['decoder']} over {settings['encoder']}{without}"
+    else:
+        model = f"The classifier {settings['model']}"
+    size = about.get("parameters", {}).get("model")
+    begun = settings.get("model" if not run.segments else "encoder") == "scratch" or settings["weights"] == "none"
+    weights = "from random weights" if begun else "from ImageNet weights"
+    if settings["weights"] not in ("auto", "none"):
+        weights = f"from {settings['weights']}"
+    length = f"{settings['minutes']:g} minutes" if settings["minutes"] else f"{settings['epochs']} epochs"
+    name = Path(settings["path"]).resolve().name
+    photos = f"{data['train']} photos of {name}" if data else name
+    sentence = (
+        f"{model}{f' ({size / 1e6:.1f} M parameters)' if size else ''}, trained {weights} for {length} on {photos}, loss "
+        f"{settings['loss']}, seed {settings['seed']}."
+    )
+    changed = from_default(run)
+    sentence += f" It differs from the defaults in: {changed}." if changed else " All other settings are the defaults."
+    if run.evaluation is None:
+        return (
+            f"{sentence} It has not been evaluated yet: `vocctl eval {run.folder.path}` adds figures and the gallery."
+        )
+    scores = run.evaluation.scores
+    tta = "" if scores["tta"] == "none" else f", averaged over {scores['tta']} views"
+    where = f"{scores['data']} {scores['split']}, {scores['photos']} photos"
+    return f"{sentence} Scored on {where}, with its {scores['checkpoint']} weights{tta}."
+
+
+def _headlines(run: SeenRun) -> list[Headline]:
+    """Of the evaluation, or of training's last validation where there is none."""
+    if run.evaluation is None:
+        values: dict[str, Any] = dict(run.records[-1])
+    else:
+        values = dict(run.evaluation.scores["scores"])
+        values["competition_dice"] = run.evaluation.scores.get("competition_dice")
+    intervals = {} if run.evaluation is None else run.evaluation.scores.get("intervals", {})
+    found = []
+    for key, meaning in MEANINGS.items():
+        if values.get(key) is not None:
+            meaning += f" 95 % interval {_interval(intervals[key])}." if key in intervals else ""
+            found.append(Headline(NAMES[key], f"{100 * values[key]:.1f} %", meaning))
+    return found
+
+
+def _interval(bounds: Sequence[float]) -> str:
+    return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+
+
+def _class_table(run: SeenRun) -> list[Table]:
+    if run.evaluation is None:
+        return []
+    scores, held = run.evaluation.scores, support(run.evaluation)
+    ranked = class_scores(run.evaluation)
+    intervals = {name: _interval(bounds) for name, bounds in ranked.intervals.items()}
+    if run.segments:
+        names, columns = SEG_CLASSES, {"IoU": scores["scores"]["iou"], "Dice": scores["scores"]["dice"]}
+        interval_of = "IoU"
+    else:
+        names = tuple(scores["positives"])
+        aps = {"11_point": "AP 11-point", "all_points": "AP all points", "sklearn": "AP sklearn"}
+        columns = {head: scores["ap"][key] for key, head in aps.items()} | {
+            head: scores["per_class"][head.lower()] for head in ("Precision", "Recall", "F1")
+        }
+        interval_of = "AP sklearn"
+    heads = ["class", "in the truth", *(f"{head}, %" for head in columns), f"95 % interval of {interval_of}"]
+    rows = [
+        [name, held[name], *(_percent(column[name]) for column in columns.values()), intervals.get(name, "-")]
+        for name in names
+    ]
+    note = "A head sorts. - stands for undefined. Intervals: bootstrap over the photos."
+    return [Table("Scores of each class", heads, rows, note)]
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None or isnan(value) else 100 * value
+
+
+def _pictures(runs: Sequence[SeenRun], kinds: Sequence[str]) -> list[Picture]:
+    """Drawn anew, into the page alone."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in kinds:
+            try:
+                paths = KINDS[kind](runs, Wish(out=Path(folder)))
+            except NothingToDraw:
+                continue
+            found += [Picture(_title(kind), picture_source(path)) for path in paths]
+    return found
+
+
+def _title(kind: str) -> str:
+    titles = {
+        "curves": "Training curves",
+        "confusion": "Confusion",
+        "classes": "Scores of each class",
+        "masks": "Photo, truth, prediction and errors: drawn at random, then the worst",
+        "mistakes": "The surest mistakes",
+        "compare": "How the configs compare",
+    }
+    return titles[kind]
+
+
+def _attacks(run: SeenRun) -> tuple[list[Table], list[Picture]]:
+    """Tables and pictures of RUN/attacks/."""
+    tables, pictures = [], []
+    for folder in sorted(path.parent for path in (run.folder.path / "attacks").glob("*/attack.json")):
+        try:
+            about = json.loads((folder / "attack.json").read_text(encoding="utf-8"))
+            rows = [[str(key), _said(value)] for key, value in about.items()]
+            tables.append(Table(f"Attack {folder.name}: how it was made", ["what", "value"], rows))
+            if (folder / "table.csv").is_file():
+                with (folder / "table.csv").open(encoding="utf-8", newline="") as stream:
+                    heads, *lines = list(csv.reader(stream))
+                tables.append(
+                    Table(f"Attack {folder.name}: results", heads, [[_number(one) for one in row] for row in lines])
+                )
+            pictures += [
+                Picture(f"Attack {folder.name}: {path.stem}", picture_source(path))
+                for path in sorted(folder.glob("*.png"))
+            ]
+        except (OSError, ValueError, AttributeError, csv.Error) as error:
+            raise DataError(f"{folder} can't be read: {' '.join(str(error).split())[:120]}; attack again") from error
+    return tables, pictures
+
+
+def _said(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def _number(text: str) -> str | float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return None if isnan(value) else int(value) if text.lstrip("-").isdigit() else value
+
+
+def _overview(runs: Sequence[SeenRun]) -> Table:
+    """A row a run, with what differs between the configs of its task."""
+    rows: list[list[str | int | float | None]] = []
+    for run in runs:
+        alike = [other.settings for other in runs if other.task == run.task]
+        words = in_words(run.settings, [name for name in differing(alike) if name != "path"]) or "-"
+        score, where = None, "not evaluated"
+        if run.evaluation is not None:
+            score, where = _percent(class_scores_mean(run.evaluation)), run.evaluation.name
+        name = SCORE_NAMES[MAIN_SCORE[run.task]]
+        rows.append([run.name, run.task, words, run.settings["seed"], name, score, where])
+    heads = ["run", "task", "what differs", "seed", "score", "%", "scored on"]
+    return Table("The runs", heads, rows)
