@@ -33,7 +33,9 @@ def test_a_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None
     assert 255 * strongest.visibility["linf_max"] == pytest.approx(64)
     assert strongest.fooling["fooled"] > 0.8
     held = {path.name for path in result.folder.iterdir()}
-    assert held == {"attack.json", "table.csv", "robustness.png", *(f"{name}.png" for name in config.attack)}
+    pictures = {"robustness.png", *(f"{name}.png" for name in config.attack)}
+    assert held == {"attack.json", "table.csv", "images", "labels", *pictures}
+    assert len(list((result.folder / "labels").iterdir())) == 4
     assert all(check.passed for check in result.sanity), result.sanity
     again = evaluate_seg.evaluate(str(runs["seg"]), data=tmp_path / "saved" / "cospgd-10-64-255")
     assert again.scores.mean_iou == scored(result, "cospgd-10", "64/255")["mean_iou"]

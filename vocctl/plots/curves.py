@@ -20,6 +20,7 @@ SCORES = {
     "mAP, all points": "map_all_points",
     "mAP, sklearn": "map_sklearn",
     "F1 per photo at 0.5": "sample_f1",
+    "drop of the targets' scores": "drop",
 }
 Records = Sequence[Mapping[str, Any]]  # the lines of a run's metrics.jsonl
 
@@ -113,4 +114,5 @@ def _mark_best(ax: Axes, runs: Sequence[Records], key: str, scale: float, color:
 def _finish(ax: Axes, label: str) -> None:
     ax.set(xlabel="epoch", ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylim(bottom=0)
+    if ax.get_ylim()[0] > 0:  # an adversary's loss lies below
+        ax.set_ylim(bottom=0)

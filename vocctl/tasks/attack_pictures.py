@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from vocctl.attacks.specs import AttackSpec
 from vocctl.config import AttackConfig, parse_epsilon
+from vocctl.data.photos import write_mask
 from vocctl.labels import CLASSES
 from vocctl.plots.adversarial import AttackedCase, draw_attacked
 from vocctl.plots.robustness import Line, draw_robustness
@@ -51,9 +53,21 @@ class Pictures:
             lines, folder / "robustness.png", clean=rows[0].scores[score], score=SCORES[score], budget=unit,
             title=f"{self.target.name}, {len(self.truth.ids)} photos",
         )  # fmt: skip
+        self._keep_images(folder, rows, score)
         for name, (eps, cases) in self.cases.items():
             title = f"{self.target.name} under {name}, {self.config.norm} eps {eps}"
             draw_attacked(cases, folder / f"{name.replace(':', '-').replace('/', '-')}.png", title=title)
+
+    def _keep_images(self, folder: Path, rows: Sequence[AttackRow], score: str) -> None:
+        """images/<id>.png of the attack that left least, and a segmenter's labels/<id>.png, for the report."""
+        left = {row.attack: row.scores[score] for row in rows if row.attack in self.cases}
+        _, cases = self.cases[min(left, key=lambda name: left[name])]
+        for part in ("images", "labels"):
+            (folder / part).mkdir()
+        for case in cases:
+            Image.fromarray(case.adv).save(folder / "images" / f"{case.image_id}.png")
+            if isinstance(case.after, np.ndarray):
+                write_mask(folder / "labels" / f"{case.image_id}.png", case.after)
 
 
 def _budget(eps: str, norm: str) -> float:

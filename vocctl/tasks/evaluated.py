@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from vocctl.config import TrainClsConfig, TrainSegConfig, as_tables, closest
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, as_tables, closest
 from vocctl.data.photos import read_mask
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
 from vocctl.runs import RunFolder, open_run
 
-CONFIGS: dict[str, Any] = {"train-seg": TrainSegConfig(), "train-cls": TrainClsConfig()}
-MAIN_SCORE = {"train-seg": "mean_iou", "train-cls": "map_sklearn"}  # what a run is known by where one figure must do
+CONFIGS: dict[str, Any] = {
+    "train-seg": TrainSegConfig(), "train-cls": TrainClsConfig(), "train-adv": TrainAdvConfig(),
+}  # fmt: skip
+# what a run is known by where one figure must do
+MAIN_SCORE = {"train-seg": "mean_iou", "train-cls": "map_sklearn", "train-adv": "drop"}
 SCORE_NAMES = {
     "mean_iou": "mean IoU",
     "mean_dice": "mean Dice",
@@ -27,6 +30,7 @@ SCORE_NAMES = {
     "map_all_points": "mAP (all points)",
     "map_sklearn": "mAP (sklearn)",
     "sample_f1": "F1 per photo",
+    "drop": "drop of the targets' scores",
     "val_loss": "validation loss",
 }
 
