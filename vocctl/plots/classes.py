@@ -41,14 +41,9 @@ def draw_classes(
                 if isnan(value):
                     continue
                 if name in one.intervals:
-                    ax.hlines(
-                        place + offset,
-                        *(100 * bound for bound in one.intervals[name]),
-                        color=color,
-                        alpha=0.45,
-                        linewidth=3,
-                    )
-                ax.plot(100 * value, place + offset, "o", color=color, markersize=5)
+                    low, high = one.intervals[name]
+                    ax.hlines(place + offset, 100 * low, 100 * high, color=color, alpha=0.45, linewidth=3)
+                ax.plot(100 * value, place + offset, "o", color=color, markersize=5, clip_on=False)
         for place, name in enumerate(order):
             if all(isnan(one.values[name]) for one in series):
                 ax.text(1, place, "- (neither truth nor prediction)", va="center", fontsize=8, color="0.4")

@@ -39,7 +39,7 @@ def draw_tables(tables: Sequence[SquareTable], path: Path, *, title: str, note: 
             _draw(ax, table)
         bar = figure.colorbar(axes[0][0].images[0], ax=list(axes[0]), fraction=0.025, pad=0.01)
         bar.set_label("share of the row, %")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         figure.suptitle(title)
         if note:
             figure.supxlabel("\n" + note, fontsize=9, color="0.3")
@@ -56,7 +56,9 @@ def _draw(ax: Axes, table: SquareTable) -> None:
         written = ax.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=color)
         written.set_in_layout(False)  # it lies inside, and to ask each for its place takes long
     for row in np.flatnonzero(np.isnan(percent).all(1)):
-        ax.text(len(percent) / 2 - 0.5, row, "none in the truth", ha="center", va="center", fontsize=8, color="0.4")
+        ax.text(
+            len(percent) / 2 - 0.5, float(row), "none in the truth", ha="center", va="center", fontsize=8, color="0.4"
+        )
     places = range(len(table.names))
     ax.set_xticks(places, table.names, rotation=90, fontsize=8)
     ax.set_yticks(places, table.names, fontsize=8)
