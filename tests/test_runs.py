@@ -9,7 +9,6 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from vocctl import runs
 from vocctl.config import OptimConfig, TrainSegConfig
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.runs import RunFolder, checkpoint_about, create_run, find_run, free_name, write_text
@@ -197,7 +196,7 @@ def test_no_space_left_keeps_the_old_weights(run, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(RunError, match="No space left on device; free space, then go on with --resume"):
         run.save_weights("best", linear(1), {})
     assert (run.path / "best.safetensors").read_bytes() == before

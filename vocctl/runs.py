@@ -6,6 +6,8 @@ split.json      the ids that train and those that validate
 metrics.jsonl   one line of scores a validation
 best.safetensors, final.safetensors    weights (their moving average where one is kept)
 state/          what --resume needs; eval/ and plots/ come later
+
+torch is imported where weights are read or written: who lists, draws or reports runs answers without it.
 """
 
 import difflib
@@ -19,16 +21,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tomli_w
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 from vocctl.config import as_tables, read_toml
 from vocctl.errors import ConfigError, DataError, RunError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 RUNS = Path("runs")
 PACKAGES = ("vocctl", "torch", "timm", "segmentation-models-pytorch", "albumentations", "accelerate", "numpy")
@@ -108,8 +110,10 @@ class RunFolder:
             raise DataError(f"{self.metrics} holds no epoch yet: train on with --resume {self.path}")
         return [json.loads(line) for line in lines]
 
-    def save_weights(self, name: str, model: nn.Module, about: dict[str, str]) -> None:
+    def save_weights(self, name: str, model: "nn.Module", about: dict[str, str]) -> None:
         """<name>.safetensors, whole or not at all. Raises RunError: no space, folder gone."""
+        from safetensors.torch import save_file
+
         path = self.path / f"{name}.safetensors"
         part = path.with_name(path.name + ".part")
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
@@ -123,8 +127,10 @@ class RunFolder:
                 f"{path} can't be written: {error}; free space, then go on with --resume {self.path}"
             ) from error
 
-    def load_weights(self, name: str, model: nn.Module) -> None:
+    def load_weights(self, name: str, model: "nn.Module") -> None:
         """Fill model from <name>.safetensors. Raises DataError: missing, broken, of another model."""
+        from safetensors.torch import load_file
+
         path = self.path / f"{name}.safetensors"
         if not path.is_file():
             raise DataError(f"{path} is missing: the run has not got that far, train on with --resume {self.path}")
@@ -205,4 +211,4 @@ def task_of(name: str) -> str:
 
 def checkpoint_about(step: int, epoch: int) -> dict[str, str]:
     """What a weights file says of itself."""
-    return {"vocctl": version("vocctl"), "torch": torch.__version__, "step": str(step), "epoch": str(epoch)}
+    return {"vocctl": version("vocctl"), "torch": version("torch"), "step": str(step), "epoch": str(epoch)}

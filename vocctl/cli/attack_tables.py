@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.table import Table
 
 from vocctl.cli.display import out, share
@@ -46,7 +47,7 @@ def attack_result(result: AttackResult) -> None:
             visible = [levels, f"{seen['l2_mean']:.2f}", psnr, f"{seen['ssim_mean']:.3f}"]
         style = "bold" if row.attack in ("clean", "worst case") else None
         table.add_row(row.attack, row.eps, *scores, *turned, *visible, style=style)
-    out.print(table, width=max(out.width, WIDTH))
+    Console(width=max(out.width, WIDTH), highlight=False).print(table)
     out.print(_definitions(result), style="dim")
     for check in result.sanity:
         verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"

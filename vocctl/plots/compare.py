@@ -44,7 +44,7 @@ def draw_compared(groups: Sequence[ComparedGroup], path: Path, *, title: str, sc
             )
             edge = 100 * max(average, *group.scores)
             left.text(edge, place, f"  {100 * average:.1f}", va="center", fontsize=9)
-        names = [f"{fill(group.label, 34)}\n{_seeds(group.seeds)}" for group in groups]
+        names = [f"{_wrapped(group.label)}\n{_seeds(group.seeds)}" for group in groups]
         left.set_yticks(list(places), names, fontsize=9)
         highest = max(max(group.scores) for group in groups)
         left.set(xlabel=f"{score}, %", xlim=(0, 112 * highest or 1))
@@ -74,6 +74,12 @@ def _widen(ax: Axes) -> None:
     low, high = ax.get_xlim()
     room = 0.25 * (high - low)
     ax.set_xlim(min(low, -room), max(high, room))
+
+
+def _wrapped(label: str) -> str:
+    """Broken between settings, never inside one."""
+    held = label.replace(" ", "\xa0").replace(",\xa0", ", ")
+    return fill(held, 34).replace("\xa0", " ")
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -33,19 +33,24 @@ def class_scores(evaluation: Evaluation, label: str = "") -> ClassScores:
     return ClassScores(label, values, nan if mean is None else mean, intervals)
 
 
-def support(evaluation: Evaluation) -> dict[str, str]:
-    """Class -> how much of it the truth holds: photos of a classifier, share of the pixels of a segmenter."""
+def amounts(evaluation: Evaluation) -> dict[str, dict[str, int | float]]:
+    """How much of each class the truth holds: "photos", and of a segmenter "% of pixels"; each by class."""
     if "photo_iou" not in evaluation.scores:
-        return {name: f"{count} photos" for name, count in evaluation.scores["positives"].items()}
-    shares = evaluation.confusion.sum(1) / max(evaluation.confusion.sum(), 1)
-    photos: dict[str, str] = {}
+        return {"photos": dict(evaluation.scores["positives"])}
+    held: dict[str, dict[str, int | float]] = {}
     if counts := evaluation.photo_confusions:
         there = np.stack([one.sum(1) > 0 for one in counts.values()]).sum(0)
-        photos = {name: f"{count} photos, " for name, count in zip(SEG_CLASSES, there, strict=True)}
-    return {
-        name: f"{photos.get(name, '')}{100 * share:.1f} % of pixels"
-        for name, share in zip(SEG_CLASSES, shares, strict=True)
-    }
+        held["photos"] = dict(zip(SEG_CLASSES, there.tolist(), strict=True))
+    shares = 100 * evaluation.confusion.sum(1) / max(evaluation.confusion.sum(), 1)
+    return held | {"% of pixels": dict(zip(SEG_CLASSES, shares.tolist(), strict=True))}
+
+
+def support(evaluation: Evaluation) -> dict[str, str]:
+    """Class -> how much of it the truth holds, in words."""
+    held = amounts(evaluation)
+    said = {"photos": lambda value: f"{value} photos", "% of pixels": lambda value: f"{value:.1f} % of pixels"}
+    names = next(iter(held.values()))
+    return {name: ", ".join(said[unit](column[name]) for unit, column in held.items()) for name in names}
 
 
 def photo_ids(evaluation: Evaluation) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def _segmented(run: SeenRun, evaluation: Evaluation, image_id: str) -> Card:
         kind="clean",
         photo=photo_source(source.image(image_id)),
         layers=_layers(truth, predicted),
-        lines=[f"mean IoU of this photo {100 * score:.0f} %", *_said(truth, predicted)],
+        lines=[f"its mean IoU {100 * score:.0f}\N{NO-BREAK SPACE}%", *_said(truth, predicted)],
         classes=_names(truth, predicted),
         errors=errors_in(truth, predicted),
     )

@@ -19,7 +19,7 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.labels import SEG_CLASSES
 from vocctl.plots.report import Headline, Picture, Report, Section, Table, picture_source, render
 from vocctl.runs import write_text
-from vocctl.tasks.class_scores import class_scores, class_scores_mean, support
+from vocctl.tasks.class_scores import amounts, class_scores, class_scores_mean
 from vocctl.tasks.differences import differing, from_default, in_words
 from vocctl.tasks.evaluated import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, SeenRun, see_runs
 from vocctl.tasks.gallery import LEGEND, LIMIT, gallery
@@ -170,7 +170,7 @@ def _interval(bounds: Sequence[float]) -> str:
 def _class_table(run: SeenRun) -> list[Table]:
     if run.evaluation is None:
         return []
-    scores, held = run.evaluation.scores, support(run.evaluation)
+    scores, held = run.evaluation.scores, amounts(run.evaluation)
     ranked = class_scores(run.evaluation)
     intervals = {name: _interval(bounds) for name, bounds in ranked.intervals.items()}
     if run.segments:
@@ -183,9 +183,14 @@ def _class_table(run: SeenRun) -> list[Table]:
             head: scores["per_class"][head.lower()] for head in ("Precision", "Recall", "F1")
         }
         interval_of = "AP sklearn"
-    heads = ["class", "in the truth", *(f"{head}, %" for head in columns), f"95 % interval of {interval_of}"]
+    heads = ["class", *held, *(f"{head}, %" for head in columns), f"95 % interval of {interval_of}"]
     rows = [
-        [name, held[name], *(_percent(column[name]) for column in columns.values()), intervals.get(name, "-")]
+        [
+            name,
+            *(column[name] for column in held.values()),
+            *(_percent(column[name]) for column in columns.values()),
+            intervals.get(name, "-"),
+        ]
         for name in names
     ]
     note = "A head sorts. - stands for undefined. Intervals: bootstrap over the photos."
