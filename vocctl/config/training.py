@@ -205,7 +205,7 @@ class DecisionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainClsConfig:
-    data: DataConfig = field(default_factory=lambda: DataConfig(size=224, size_from=160))
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=224, size_from=160, augment="strong"))
     model: ClsModelConfig = field(default_factory=ClsModelConfig)
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
     optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.3))
