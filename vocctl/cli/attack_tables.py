@@ -46,13 +46,18 @@ def attack_result(result: AttackResult) -> None:
             levels, psnr = f"{255 * seen['linf_max']:.0f}", f"{seen['psnr_mean']:.1f}"
             visible = [levels, f"{seen['l2_mean']:.2f}", psnr, f"{seen['ssim_mean']:.3f}"]
         style = "bold" if row.attack in ("clean", "worst case") else None
-        table.add_row(row.attack, row.eps, *scores, *turned, *visible, style=style)
+        table.add_row(_short(row.attack), row.eps, *scores, *turned, *visible, style=style)
     Console(width=max(out.width, WIDTH), highlight=False).print(table)
     out.print(_definitions(result), style="dim")
     for check in result.sanity:
         verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
         out.print(f"sanity, {check.name}: {verdict}: {check.measured}{'' if check.passed else f'. {check.means}'}")
     out.print(f"{result.folder}: attack.json, table.csv", markup=False)
+
+
+def _short(attack: str) -> str:
+    """An adversary by its folder's name alone."""
+    return f"adv:{attack.rstrip('/').rsplit('/', 1)[-1]}" if attack.startswith("adv:") and "/" in attack else attack
 
 
 def _definitions(result: AttackResult) -> str:

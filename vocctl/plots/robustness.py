@@ -19,6 +19,7 @@ def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: 
     with quiet_style():
         figure, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
         ax.axhline(100 * clean, color="0.35", linestyle="--", linewidth=1, label=f"clean, {100 * clean:.1f}")
+        shown: set[float] = {0.0}
         for number, (name, (budgets, scores)) in enumerate(lines.items()):
             style: dict[str, Any] = {"color": "0.55", "linestyle": ":"} if name == "noise" else {}
             if name == "worst case":
@@ -27,8 +28,11 @@ def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: 
             if np.isnan(budgets).any():
                 ax.axhline(values[0], linestyle="-.", linewidth=1, color=f"C{number}", label=name)
                 continue
+            shown |= set(budgets)
+            budgets, values = [0.0, *budgets], [100 * clean, *values]  # at no budget nothing changes
             ax.plot(budgets, values, marker=MARKERS[number % len(MARKERS)], markersize=5, label=name, **style)
-        ax.set(xlabel=budget, ylabel=f"{score}, %", ylim=(0, None), title=title)
+        ax.set(xlabel=budget, ylabel=f"{score}, %", xlim=(0, None), ylim=(0, None), title=title)
+        ax.set_xticks(sorted(shown), [f"{one:g}" for one in sorted(shown)])
         ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         sns.despine(figure)
         return save_figure(figure, path)

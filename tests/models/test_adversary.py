@@ -1,0 +1,48 @@
+"""The adversary keeps its budget by construction, at any size; and the resize that attacks differentiate is the cache's."""
+
+import numpy as np
+import pytest
+import torch
+
+from vocctl.config import GeneratorConfig
+from vocctl.data.cache import fitted_photo
+from vocctl.models.adversary import Adversary
+from vocctl.models.resized import resized
+
+
+def photos(height: int, width: int) -> torch.Tensor:
+    return torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 50)])
+@pytest.mark.parametrize(
+    "kind", [{"generator": "unet", "depth": 2}, {"generator": "resnet", "depth": 2}, {"universal": True}]
+)
+def test_the_budget_holds_by_construction(kind: dict, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    images = photos(*size)
+    linf = Adversary(GeneratorConfig(width=4, **kind), "linf", 8 / 255, 32).eval()
+    adv = linf(images)
+    assert adv.shape == images.shape
+    assert (adv - images).abs().max() <= 8 / 255 + 1e-6
+    assert (linf(images, epsilon=2 / 255) - images).abs().max() <= 2 / 255 + 1e-6
+    assert adv.min() >= 0
+    assert adv.max() <= 1
+    l2 = Adversary(GeneratorConfig(width=4, **kind), "l2", 1.0, 32).eval()
+    assert (l2.perturbation(images, 1.0)).flatten(1).norm(dim=1).max() <= 1 + 1e-5
+
+
+def test_a_universal_perturbation_is_the_same_for_every_photo():
+    model = Adversary(GeneratorConfig(universal=True), "linf", 0.1, 16)
+    change = model.perturbation(photos(16, 16), 0.1)
+    assert torch.equal(change[0], change[1])
+
+
+@pytest.mark.parametrize("size", [(375, 500), (500, 375), (224, 224), (300, 301), (100, 120)])
+def test_the_differentiable_resize_is_the_caches_but_for_its_rounding(size: tuple[int, int]) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ours = resized(torch.from_numpy(photo).permute(2, 0, 1)[None].float(), 160)[0].permute(1, 2, 0)
+    theirs = torch.from_numpy(fitted_photo(photo, 160)).float()
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().max() <= 1.01  # of 255 levels
+    assert (ours - theirs).abs().mean() < 0.3
