@@ -295,19 +295,29 @@ def unpack(
     Refuses links, devices, paths that lead out, and more than the two bounds; what target holds is not overwritten.
     Raises DataError (the archive, or what target holds already) and RunError (disk).
     """
+    if not archive.is_file():
+        raise DataError(f"{archive} is missing: fetch it again")
+    with all_or_none(target) as folder:
+        try:
+            _copy_members(archive, folder, max_bytes, max_members, on_bytes)
+        except _BROKEN as error:
+            raise DataError(f"{archive} is no whole tar ({_line(error)}): fetch it again") from error
+
+
+@contextmanager
+def all_or_none(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes target, or goes into it, where nothing was raised; else nothing of it is left.
+
+    Raises DataError (target holds one of the names already) and RunError (disk).
+    """
     target = Path(os.path.abspath(target))
     # inside a folder that is there: it may be a mount or a link, with another disk beside it
     folder = target / ".part" if target.is_dir() else target.with_name(target.name + ".part")
-    if not archive.is_file():
-        raise DataError(f"{archive} is missing: fetch it again")
     with on_disk(target):
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
         folder.mkdir(parents=True)
         try:
-            try:
-                _copy_members(archive, folder, max_bytes, max_members, on_bytes)
-            except _BROKEN as error:
-                raise DataError(f"{archive} is no whole tar ({_line(error)}): fetch it again") from error
+            yield folder
             move_into(folder, target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,14 +3,12 @@
 Members are copied one by one and counted as they are read: what a zip declares of its sizes need not be true.
 """
 
-import os
-import shutil
 import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from vocctl.data.archive import BLOCK, MAX_BYTES, MAX_MEMBERS, OnBytes, move_into, on_disk
+from vocctl.data.archive import BLOCK, MAX_BYTES, MAX_MEMBERS, OnBytes, all_or_none
 from vocctl.errors import DataError
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, FileExistsError, IsADirectoryError,
@@ -30,20 +28,12 @@ def unpack_zip(
     Refuses links, encrypted members, paths that lead out, and more than the two bounds; what target holds is not
     overwritten. Raises DataError (the zip, or what target holds already) and RunError (disk).
     """
-    target = Path(os.path.abspath(target))
-    folder = target / ".part" if target.is_dir() else target.with_name(target.name + ".part")
-    with on_disk(target):
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-        folder.mkdir(parents=True)
+    with all_or_none(target) as folder:
         try:
-            try:
-                _copy_members(archive, folder, max_bytes, max_members, on_bytes)
-            except _BROKEN as error:
-                why = " ".join(str(error).split())[:120] or type(error).__name__
-                raise DataError(f"{archive} is no whole zip ({why}): fetch it again") from error
-            move_into(folder, target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _copy_members(archive, folder, max_bytes, max_members, on_bytes)
+        except _BROKEN as error:
+            why = " ".join(str(error).split())[:120] or type(error).__name__
+            raise DataError(f"{archive} is no whole zip ({why}): fetch it again") from error
 
 
 def _copy_members(archive: Path, folder: Path, max_bytes: int, max_members: int, on_bytes: OnBytes | None) -> None:
