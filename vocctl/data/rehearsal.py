@@ -6,13 +6,12 @@ which no split reads: `solution/test_set.csv` and `solution/seg/test_<Id>.npy`. 
 """
 
 import csv
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.archive import on_disk
+from vocctl.data.archive import all_or_none
 from vocctl.data.competition import classes_in, without_void
 from vocctl.data.source import open_dataset
 from vocctl.data.voc import VocData
@@ -33,18 +32,10 @@ def build_competition(root: Path, tree: Path, on_image: Callable[[int, int], Non
     ids = {part: source.ids(split) for part, split in PARTS.items()}
     if shared := sorted(set(ids["train"]) & set(ids["test"])):
         raise DataError(f"{source.root} lists {shared[0]} in train and in val: a photo can't be on both sides")
-    part = root.with_name(root.name + ".part")
-    with on_disk(root):
-        shutil.rmtree(part, ignore_errors=True)
+    with all_or_none(root) as part:
         for folder in ("train/img", "train/seg", "test/img", "solution/seg"):
             (part / folder).mkdir(parents=True)
-        try:
-            _write(part, source, ids, on_image)
-            if root.is_dir():
-                root.rmdir()  # it is empty: the task has looked
-            part.replace(root)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        _write(part, source, ids, on_image)
 
 
 def _write(root: Path, source: VocData, ids: dict[str, list[str]], on_image: Callable[[int, int], None] | None) -> None:
