@@ -278,9 +278,16 @@ def attacked() -> Callable[[Path], None]:
 def _attacked(run: Path) -> None:
     """A folder as an attack leaves it, with adversarial images of two photos."""
     folder = run / "attacks" / "pgd"
-    (folder / "images").mkdir(parents=True)
-    (folder / "attack.json").write_text(json.dumps({"attack": "pgd", "epsilon": 8, "steps": 20}))
+    left = {("clean", "0"): 0.75, ("pgd", "2/255"): 0.5, ("pgd", "8/255"): 0.125}
+    rows = [{"attack": name, "eps": eps, "scores": {"mean_iou": score}} for (name, eps), score in left.items()]
+    photos = [{"id": name, "about": "linf 8/255", "before": {}, "after": {}} for name in ("tiny_012", "tiny_013")]
+    about = {"task": "train-seg", "norm": "linf", "goal": "untargeted", "photos": 4, "rows": rows}
+    for photo in photos:
+        for part, color in (("clean", "red"), ("adversarial", "green")):
+            for kind, mode, tone in (("", "RGB", color), ("labels-", "L", 15)):
+                (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
+                Image.new(mode, (32, 32), tone).save(folder / f"{kind}{part}" / f"{photo['id']}.png")
+    kept = {"attack": "pgd", "eps": "8/255", "photos": photos}
+    (folder / "attack.json").write_text(json.dumps(about | {"kept": kept}))
     (folder / "table.csv").write_text("epsilon,score\n2,0.5\n8,0.125\n")
     Image.new("RGB", (300, 200), "white").save(folder / "robustness.png")
-    for image_id in ("tiny_012", "tiny_013"):
-        Image.new("RGB", (32, 32), "green").save(folder / "images" / f"{image_id}.png")

@@ -42,3 +42,16 @@ def test_the_transfer_grid_holds_its_numbers(tmp_path: Path, kept: list[plt.Figu
     robustness.draw_transfer(["one", "two"], scores, tmp_path / "t.png", score="mAP", title="pgd-20, 8/255")
     said = [text.get_text() for text in kept[0].axes[0].texts]
     assert said == ["50.0", "60.0", "10.0", "40.0", "30.0", "20.0"]
+
+
+def test_runs_are_drawn_with_their_mean(tmp_path: Path, kept: list[plt.Figure]) -> None:
+    lines = {
+        "plain": [([0.0, 2.0], [0.6, 0.0]), ([0.0, 2.0], [0.4, 0.1])],
+        "adv pgd-3": [([0.0, 2.0], [0.3, 0.2])],
+    }
+    robustness.draw_robust_runs(lines, tmp_path / "r.png", score="mean IoU", budget="eps", title="2 runs")
+    (ax,) = kept[0].axes
+    drawn = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()}
+    assert drawn["plain"] == pytest.approx([50, 5])
+    assert drawn["adv pgd-3"] == pytest.approx([30, 20])
+    assert len(ax.get_lines()) == 4

@@ -34,8 +34,9 @@ def test_a_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None
     assert strongest.fooling["fooled"] > 0.8
     held = {path.name for path in result.folder.iterdir()}
     pictures = {"robustness.png", *(f"{name}.png" for name in config.attack)}
-    assert held == {"attack.json", "table.csv", "images", "labels", *pictures}
-    assert len(list((result.folder / "labels").iterdir())) == 4
+    kept = {f"{kind}{part}" for kind in ("", "labels-") for part in ("clean", "adversarial")}
+    assert held == {"attack.json", "table.csv", *kept, *pictures}
+    assert len(list((result.folder / "labels-adversarial").iterdir())) == 4
     assert all(check.passed for check in result.sanity), result.sanity
     again = evaluate_seg.evaluate(str(runs["seg"]), data=tmp_path / "saved" / "cospgd-10-64-255")
     assert again.scores.mean_iou == scored(result, "cospgd-10", "64/255")["mean_iou"]
@@ -78,6 +79,8 @@ def test_transfer_and_ensembles(runs: dict[str, Path]) -> None:
     names = [str(runs["seg"]), str(runs["seg"])]
     (matrix,) = transfer(names, AttackConfig(attack=("pgd-5",), eps=("32/255",)))
     assert matrix.scores["seg"]["seg"] < matrix.clean["seg"]
+    held = {path.name for path in matrix.folder.iterdir()}
+    assert held == {"transfer.json", f"{matrix.folder.name}-pgd-5-32-255.png"}
     whole = attack(names, AttackConfig(attack=("pgd-5",), eps=("32/255",)))
     assert whole.folder.name.endswith("-ensemble")
     assert scored(whole, "pgd-5", "32/255")["mean_iou"] < scored(whole, "clean", "0")["mean_iou"]

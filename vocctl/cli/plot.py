@@ -14,7 +14,8 @@ def plot(
     what: Annotated[
         list[str] | None,
         typer.Option(
-            "--what", help="curves, confusion, classes, masks, mistakes, compare; all that there is if left out."
+            "--what",
+            help="curves, confusion, classes, masks, mistakes, adversarial, robustness, compare; all there is if left out.",
         ),
     ] = None,
     evaluation: Annotated[
@@ -31,7 +32,7 @@ def plot(
     out: Annotated[Path | None, typer.Option("--out", help="A folder, in place of RUN/plots/.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw runs: curves, confusion, classes, masks, mistakes; several laid over each other and compared."""
+    """Draw runs: training curves, confusion, classes, masks, mistakes, attacks; several laid over each other."""
     from vocctl.tasks import plot as task
     from vocctl.tasks.pictures import Wish
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,7 +16,7 @@ MARKERS = "os^Dv<>Pp*hX"
 
 
 def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: str, budget: str, title: str) -> Path:
-    """lines: by attack; one point of budget nan (a penalty's strength) becomes a level. budget: the unit, on the axis."""
+    """One run: a line an attack; a point of budget nan (a penalty's strength) becomes a level. budget: the axis' unit."""
     with quiet_style():
         figure, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
         ax.axhline(100 * clean, color="0.35", linestyle="--", linewidth=1, label=f"clean, {100 * clean:.1f}")
@@ -33,6 +34,25 @@ def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: 
             ax.plot(budgets, values, marker=MARKERS[number % len(MARKERS)], markersize=5, label=name, **style)
         ax.set(xlabel=budget, ylabel=f"{score}, %", xlim=(0, None), ylim=(0, None), title=title)
         ax.set_xticks(sorted(shown), [f"{one:g}" for one in sorted(shown)])
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        sns.despine(figure)
+        return save_figure(figure, path)
+
+
+def draw_robust_runs(lines: dict[str, list[Line]], path: Path, *, score: str, budget: str, title: str) -> Path:
+    """Several runs under one attack: a colour for each config, a thin line a run, a thick one their mean; 0 is clean."""
+    with quiet_style():
+        figure, ax = plt.subplots(figsize=(8.5, 4.4), layout="constrained")
+        for number, (name, runs) in enumerate(lines.items()):
+            color = sns.color_palette("colorblind")[number % 10]
+            budgets = runs[0][0]
+            average = [100 * mean(scores) for scores in zip(*(line[1] for line in runs), strict=True)]
+            ax.plot(budgets, average, marker=MARKERS[number % len(MARKERS)], color=color, label=name)
+            for _, scores in runs if len(runs) > 1 else ():
+                ax.plot(budgets, [100 * value for value in scores], color=color, linewidth=0.7, alpha=0.6)
+        shown = sorted({one for runs in lines.values() for one in runs[0][0]})
+        ax.set(xlabel=budget, ylabel=f"{score}, %", xlim=(0, None), ylim=(0, None), title=title)
+        ax.set_xticks(shown, [f"{one:g}" if one else "clean" for one in shown])
         ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         sns.despine(figure)
         return save_figure(figure, path)

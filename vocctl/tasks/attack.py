@@ -1,6 +1,7 @@
 """Attack runs and measure what is left: every attack at every budget on the photos of a split.
 
-Writes RUN/attacks/<data>-<split>-<norm>/ (goals, subsets and ensembles in its name too): attack.json, table.csv.
+Writes RUN/attacks/<data>-<split>-<norm>/ (goals, subsets and ensembles in its name too): attack.json, table.csv, pictures,
+and a few photos as seen_attacks.py reads them; RUN/attacks/transfer-.../ for a transfer matrix.
 """
 
 import csv
@@ -20,14 +21,15 @@ from vocctl.data.devkit import write_devkit
 from vocctl.errors import ConfigError
 from vocctl.runs import write_text
 from vocctl.tasks.attack_bench import Bench, Images, read_truth
-from vocctl.tasks.attack_pictures import Pictures
+from vocctl.tasks.attack_pictures import Pictures, file_name
 from vocctl.tasks.attack_sanity import sanity_checks
 from vocctl.tasks.attacked import AttackRow, Outcome, fooling, outcome, scores, thresholds, visibility, worst_of
 from vocctl.tasks.evaluation import fresh_part, plain, put_in_place, refuse_unknown
+from vocctl.tasks.plot_attacks import draw_grids, draw_scores
+from vocctl.tasks.seen_attacks import SOFT, SeenAttack, SeenTransfer
 from vocctl.tasks.targets import open_target
 from vocctl.tasks.train_adv import open_adversary
 
-SOFT = "soft"  # in place of a budget: the strength that a penalty left
 OnWork = Callable[[int, int], None]  # photos done, of all
 
 
@@ -51,8 +53,11 @@ class AttackResult:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """scores[crafted on][tested on], the main score in [0, 1], for one attack at one budget; clean[tested on]."""
+    """scores[crafted on][tested on], score in [0, 1], for one attack at one budget; clean[tested on]."""
 
+    folder: Path
+    score: str  # mean_iou or map_sklearn
+    photos: int
     attack: str
     eps: str
     runs: tuple[str, ...]
@@ -100,7 +105,7 @@ def attack(
             pictures.add(spec, SOFT if soft else eps, adv, seen)
             rows.append(_row(spec.name, SOFT if soft else eps, clean, seen, adv, bench, limits))
             if save is not None:
-                _save(save / f"{_file_name(spec.name)}-{eps.replace('/', '-')}", adv, spec, eps, bench, split_name)
+                _save(save / f"{file_name(spec.name)}-{eps.replace('/', '-')}", adv, spec, eps, bench, split_name)
         bound = [spec for spec in specs if spec.run not in trained or trained[spec.run].bounded]
         if config.goal == "untargeted" and len(bound) > 1:
             names_here = ["clean", *(spec.name for spec in bound)]
@@ -108,10 +113,8 @@ def attack(
             rows.append(AttackRow("worst case", eps, scores(seen, truth, limits), {}, {}))
             worst_by[eps] = {name: float((chosen == place).mean()) for place, name in enumerate(names_here)}
     sanity = sanity_checks(bench, kept, specs) if config.goal == "untargeted" else []
-    kind = "" if config.goal == "untargeted" else "-" + config.goal.replace(":", "-")
-    few = f"-{config.images}" if config.images else ""
     several = "-ensemble" if len(names) > 1 else ""
-    folder = target.runs[0].path / "attacks" / f"{data_name}-{split_name}-{config.norm}{kind}{few}{several}"
+    folder = target.runs[0].path / "attacks" / f"{_place(data_name, split_name, config)}{several}"
     result = AttackResult(
         run=target.runs[0].path, members=tuple(str(run.path) for run in target.runs), folder=folder, task=target.task,
         data=data_name, split=split_name, photos=len(truth.ids), checkpoint=checkpoint, norm=config.norm,
@@ -136,7 +139,8 @@ def transfer(
     if len({target.task for target in targets}) > 1:
         raise ConfigError("a transfer matrix is of one task: name classifiers alone, or segmenters alone")
     specs = [parse_attack(text) for text in config.attack]
-    truth, _, _ = read_truth(targets[0], config, data, split)
+    truth, data_name, split_name = read_truth(targets[0], config, data, split)
+    folder = targets[0].runs[0].path / "attacks" / f"transfer-{_place(data_name, split_name, config)}-{len(names)}-runs"
     main = "mean_iou" if targets[0].segments else "map_sklearn"
     limits = [None if target.segments else thresholds(target, checkpoint) for target in targets]
     cleans = [outcome(target, truth.photos, truth) for target in targets]
@@ -158,8 +162,19 @@ def transfer(
                 target.name: scores(clean, truth, limit)[main]
                 for target, clean, limit in zip(targets, cleans, limits, strict=True)
             }
-            found.append(TransferResult(spec.name, eps, tuple(t.name for t in targets), clean_scores, table))
+            found.append(
+                TransferResult(
+                    folder, main, len(truth.ids), spec.name, eps, tuple(t.name for t in targets), clean_scores, table
+                )
+            )
+    _write_transfer(folder, found)
     return found
+
+
+def _place(data: str, split: str, config: AttackConfig) -> str:
+    kind = "" if config.goal == "untargeted" else "-" + config.goal.replace(":", "-")
+    few = f"-{config.images}" if config.images else ""
+    return f"{data}-{split}-{config.norm}{kind}{few}"
 
 
 def as_json(result: AttackResult | TransferResult) -> dict[str, Any]:
@@ -192,10 +207,6 @@ def _row(
     return AttackRow(name, eps, scores(seen, truth, limits), turned, shown)
 
 
-def _file_name(attack_name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in attack_name)
-
-
 def _save(folder: Path, adv: Images, spec: AttackSpec, eps: str, bench: Bench, split: str) -> None:
     truth = bench.truth
     write_devkit(
@@ -211,8 +222,10 @@ def _save(folder: Path, adv: Images, spec: AttackSpec, eps: str, bench: Bench, s
 
 def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> None:
     part = fresh_part(result.folder)
-    pictures.draw(part, result.rows)
-    write_text(part / "attack.json", json.dumps(as_json(result) | {"config": plain(asdict(config))}, indent=1) + "\n")
+    pictures.draw(part)
+    about = as_json(result) | {"config": plain(asdict(config)), "kept": plain(pictures.keep(part, result.rows))}
+    write_text(part / "attack.json", json.dumps(about, indent=1) + "\n")
+    draw_scores(result.run.resolve().name, SeenAttack(part, about), part / "robustness.png")
     columns = sorted({key for row in result.rows for key in row.scores}, reverse=True)
     shares = list(dict.fromkeys(key for row in result.rows for key in row.fooling))
     seen = list(dict.fromkeys(key for row in result.rows for key in row.visibility))
@@ -224,3 +237,11 @@ def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> No
         writer.writerow([row.attack, row.eps, *(held.get(key, "") for key in (*columns, *shares, *seen))])
     write_text(part / "table.csv", table.getvalue())
     put_in_place(part, result.folder)
+
+
+def _write_transfer(folder: Path, results: Sequence[TransferResult]) -> None:
+    part = fresh_part(folder)
+    matrices = [as_json(result) for result in results]
+    write_text(part / "transfer.json", json.dumps({"matrices": matrices}, indent=1) + "\n")
+    draw_grids(SeenTransfer(folder, matrices), lambda stem: part / f"{stem}.png")
+    put_in_place(part, folder)

@@ -1,7 +1,8 @@
-"""The pictures of an attack's table: scores against budgets, and photos before and after at the largest budget."""
+"""The pictures of attacks on photos: before and after, at the largest budget."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,12 +12,10 @@ from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.photos import write_mask
 from vocctl.labels import CLASSES
 from vocctl.plots.adversarial import AttackedCase, draw_attacked
-from vocctl.plots.robustness import Line, draw_robustness
 from vocctl.tasks.attacked import AttackRow, Outcome, Truth, visibility
 from vocctl.tasks.targets import Target
 
 CASES = 4
-SCORES = {"mean_iou": "mean IoU", "map_sklearn": "mAP (sklearn)"}
 
 
 class Pictures:
@@ -40,40 +39,42 @@ class Pictures:
         before, after = (_output(outcome, place) for outcome in (self.clean, seen))
         return AttackedCase(self.truth.ids[place], photo, adv, before, after, about)
 
-    def draw(self, folder: Path, rows: Sequence[AttackRow]) -> None:
-        """robustness.png where several budgets were tried, <attack>.png of each attack."""
-        score = next(iter(rows[0].scores))
-        lines: dict[str, Line] = {}
-        for row in rows[1:]:
-            budgets, values = lines.setdefault(row.attack, ([], []))
-            budgets.append(_budget(row.eps, self.config.norm))
-            values.append(row.scores[score])
-        unit = "eps, in steps of 1/255 (linf)" if self.config.norm == "linf" else "eps, L2 norm for pixels in [0, 1]"
-        draw_robustness(
-            lines, folder / "robustness.png", clean=rows[0].scores[score], score=SCORES[score], budget=unit,
-            title=f"{self.target.name}, {len(self.truth.ids)} photos",
-        )  # fmt: skip
-        self._keep_images(folder, rows, score)
+    def draw(self, folder: Path) -> None:
+        """<attack>.png of each attack, of the photos at its largest budget."""
         for name, (eps, cases) in self.cases.items():
-            title = f"{self.target.name} under {name}, {self.config.norm} eps {eps}"
-            draw_attacked(cases, folder / f"{name.replace(':', '-').replace('/', '-')}.png", title=title)
+            title = attacked_title(self.target.name, name, self.config.norm, eps)
+            draw_attacked(cases, folder / f"{file_name(name)}.png", title=title)
 
-    def _keep_images(self, folder: Path, rows: Sequence[AttackRow], score: str) -> None:
-        """images/<id>.png of the attack that left least, and a segmenter's labels/<id>.png, for the report."""
+    def keep(self, folder: Path, rows: Sequence[AttackRow]) -> dict[str, Any]:
+        """Write the photos of the attack that left least, as SeenAttack reads them; returns what is said of them."""
+        score = next(iter(rows[0].scores))
         left = {row.attack: row.scores[score] for row in rows if row.attack in self.cases}
-        _, cases = self.cases[min(left, key=lambda name: left[name])]
-        for part in ("images", "labels"):
-            (folder / part).mkdir()
+        strongest = min(left, key=lambda name: left[name])
+        eps, cases = self.cases[strongest]
         for case in cases:
-            Image.fromarray(case.adv).save(folder / "images" / f"{case.image_id}.png")
-            if isinstance(case.after, np.ndarray):
-                write_mask(folder / "labels" / f"{case.image_id}.png", case.after)
+            for part, image, labels in (("clean", case.image, case.before), ("adversarial", case.adv, case.after)):
+                (folder / part).mkdir(exist_ok=True)
+                Image.fromarray(image).save(folder / part / f"{case.image_id}.png")
+                if isinstance(labels, np.ndarray):
+                    (folder / f"labels-{part}").mkdir(exist_ok=True)
+                    write_mask(folder / f"labels-{part}" / f"{case.image_id}.png", labels)
+        return {"attack": strongest, "eps": eps, "photos": [_said(case) for case in cases]}
 
 
-def _budget(eps: str, norm: str) -> float:
-    if eps == "soft":
-        return float("nan")
-    return parse_epsilon(eps) * (255 if norm == "linf" else 1)
+def _said(case: AttackedCase) -> dict[str, Any]:
+    before, after = ({} if isinstance(one, np.ndarray) else one for one in (case.before, case.after))
+    return {"id": case.image_id, "about": case.about, "before": before, "after": after}
+
+
+def attacked_title(target: str, attack: str, norm: str, eps: str) -> str:
+    return f"{target} under {attack}, {norm} eps {eps}"
+
+
+def file_name(attack: str) -> str:
+    """pgd-20, adv-first: a trained adversary by its folder's name."""
+    kind, _, run = attack.partition(":")
+    text = f"{kind}-{Path(run).resolve().name}" if run else kind
+    return "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in text)
 
 
 def _output(seen: Outcome, place: int) -> np.ndarray | dict[str, float]:

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from vocctl.data.labelled import labelled
-from vocctl.data.photos import read_mask, read_photo
+from vocctl.data.photos import read_photo
 from vocctl.labels import CLASSES, IGNORE, PALETTE, SEG_CLASSES
 from vocctl.plots.overlays import VERDICTS, error_map, palette_image
 from vocctl.plots.report import Card, Layer, layer_source, photo_source
 from vocctl.tasks.evaluated import Evaluation, SeenRun
 from vocctl.tasks.plot_predictions import surest_mistakes
+from vocctl.tasks.seen_attacks import SeenAttack, seen_attacks
 
 LIMIT = 200  # pictures in a report
 TELLING = 0.05  # share of the pixels that are an object's in truth or prediction: from here on an error is named
@@ -136,24 +137,22 @@ def _classified(run: SeenRun, evaluation: Evaluation, image_id: str) -> Card:
 
 
 def _adversarial(run: SeenRun, evaluation: Evaluation, count: int) -> list[Card]:
-    """Photos that attacks kept: images/<id>.png, beside them labels/<id>.png of a segmenter; the first of each attack."""
-    folders = sorted(path.parent for path in (run.folder.path / "attacks").glob("*/attack.json"))
+    """Photos that attacks kept; the first of each attack."""
+    attacks = seen_attacks(run.folder.path)
     known = set(_worst_first(run, evaluation))
     cards: list[Card] = []
-    for folder in folders:
-        kept = [path for path in sorted((folder / "images").glob("*.png")) if path.stem in known]
-        cards += [_attacked(run, evaluation, folder, path) for path in kept[: max(count // len(folders), 1)]]
+    for seen in attacks:
+        kept = [path for path in seen.case_paths() if path.stem in known]
+        cards += [_attacked(run, evaluation, seen, path) for path in kept[: max(count // len(attacks), 1)]]
     return cards[:count]
 
 
-def _attacked(run: SeenRun, evaluation: Evaluation, folder: Path, path: Path) -> Card:
+def _attacked(run: SeenRun, evaluation: Evaluation, seen: SeenAttack, path: Path) -> Card:
     image_id = path.stem
     image: np.ndarray = read_photo(path)
     layers = [Layer("adversarial", photo_source(image), False)]
-    lines, said = [f"attack {folder.name}"], _clean_facts(run, evaluation, image_id)
-    labels = folder / "labels" / path.name
-    if run.segments and labels.is_file():
-        attacked = read_mask(labels)
+    lines, said = [f"attack {seen.name}"], _clean_facts(run, evaluation, image_id)
+    if (attacked := seen.labels(image_id)) is not None:
         layers.append(
             Layer("prediction attacked", layer_source(_transparent(palette_image(attacked), attacked > 0)), True)
         )

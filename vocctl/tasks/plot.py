@@ -7,6 +7,7 @@ from vocctl.config import closest
 from vocctl.errors import ConfigError
 from vocctl.tasks.evaluated import see_runs
 from vocctl.tasks.pictures import FORMATS, Kind, NothingToDraw, Wish
+from vocctl.tasks.plot_attacks import adversarial, robustness
 from vocctl.tasks.plot_predictions import classes, confusion, masks, mistakes
 from vocctl.tasks.plot_training import compare, curves
 
@@ -16,6 +17,8 @@ KINDS: dict[str, Kind] = {
     "classes": classes,
     "masks": masks,
     "mistakes": mistakes,
+    "adversarial": adversarial,
+    "robustness": robustness,
     "compare": compare,
 }
 

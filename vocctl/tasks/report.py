@@ -1,7 +1,7 @@
 """One page on one run or several: what was trained on what, its figures with their definitions, plots, tables, a gallery.
 
-An attack's folder, RUN/attacks/<name>/, adds its attack.json and table.csv as tables, its pictures (*.png), and, where it
-keeps images/<id>.png, those photos to the gallery as adversarial ones.
+An attack's folder, RUN/attacks/<name>/, adds its attack.json and table.csv as tables, its pictures (*.png), and the photos
+that it keeps to the gallery as adversarial ones.
 """
 
 import csv
@@ -25,6 +25,7 @@ from vocctl.tasks.evaluated import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation,
 from vocctl.tasks.gallery import LEGEND, LIMIT, gallery
 from vocctl.tasks.pictures import NothingToDraw, Wish
 from vocctl.tasks.plot import KINDS
+from vocctl.tasks.seen_attacks import seen_attacks
 
 ALONE = ("curves", "confusion", "classes", "masks", "mistakes")  # kinds that show one run
 MEANINGS = {
@@ -229,10 +230,10 @@ def _title(kind: str) -> str:
 def _attacks(run: SeenRun) -> tuple[list[Table], list[Picture]]:
     """Tables and pictures of RUN/attacks/."""
     tables, pictures = [], []
-    for folder in sorted(path.parent for path in (run.folder.path / "attacks").glob("*/attack.json")):
+    for seen in seen_attacks(run.folder.path):
+        folder = seen.folder
         try:
-            about = json.loads((folder / "attack.json").read_text(encoding="utf-8"))
-            rows = [[str(key), _said(value)] for key, value in about.items()]
+            rows = [[str(key), _said(value)] for key, value in seen.about.items() if key not in ("rows", "kept")]
             tables.append(Table(f"Attack {folder.name}: how it was made", ["what", "value"], rows))
             if (folder / "table.csv").is_file():
                 with (folder / "table.csv").open(encoding="utf-8", newline="") as stream:
@@ -244,7 +245,7 @@ def _attacks(run: SeenRun) -> tuple[list[Table], list[Picture]]:
                 Picture(f"Attack {folder.name}: {path.stem}", picture_source(path))
                 for path in sorted(folder.glob("*.png"))
             ]
-        except (OSError, ValueError, AttributeError, csv.Error) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise DataError(f"{folder} can't be read: {' '.join(str(error).split())[:120]}; attack again") from error
     return tables, pictures
 

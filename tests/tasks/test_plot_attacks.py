@@ -1,0 +1,76 @@
+"""Pictures of attacks: drawn from what an attack left, by hand and by a real one; runs beside each other."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vocctl.config import AttackConfig
+from vocctl.errors import DataError
+from vocctl.tasks.attack import attack, transfer
+from vocctl.tasks.pictures import NothingToDraw, Wish
+from vocctl.tasks.plot import plot
+from vocctl.tasks.seen_attacks import seen_attacks
+
+KINDS = ["adversarial", "robustness"]
+
+
+def test_what_is_drawn_is_what_was_left(trained, attacked) -> None:
+    attacked(trained.seg)
+    (seen,) = seen_attacks(trained.seg)
+    assert seen.lines() == {"pgd": ([pytest.approx(2), pytest.approx(8)], [0.5, 0.125])}
+    assert (seen.score, seen.clean) == ("mean_iou", 0.75)
+    first, _ = seen.cases()
+    assert (first.image_id, first.image[0, 0].tolist(), first.adv[0, 0].tolist()) == (
+        "tiny_012",
+        [255, 0, 0],
+        [0, 128, 0],
+    )
+    assert (first.after == 15).all()
+    drawn = plot([str(trained.seg)], what=KINDS)
+    assert [path.name for path in drawn] == ["adversarial-pgd.png", "robustness-pgd.png"]
+    assert all(min(Image.open(path).size) > 300 for path in drawn)
+
+
+def test_a_real_attack_on_each_task(runs: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("seg", "cls"):
+        shutil.copytree(runs[name], tmp_path / name)
+        config = AttackConfig(attack=("noise", "pgd-3"), eps=("4/255", "32/255"))
+        result = attack([str(tmp_path / name)], config)
+        (seen,) = seen_attacks(tmp_path / name)
+        score = "mean_iou" if name == "seg" else "map_sklearn"
+        assert seen.clean == result.rows[0].scores[score]
+        assert seen.lines()["pgd-3"][1][1] == result.rows[-2].scores[score]
+        assert seen.cases()[0].before is not None
+        transfer([str(tmp_path / name)] * 2, AttackConfig(attack=("fgsm",), eps=("32/255",)))
+        drawn = [path.name for path in plot([str(tmp_path / name)], what=KINDS, wish=Wish(format="svg"))]
+        assert len(drawn) == 3
+        assert drawn[2].endswith("2-runs-fgsm-32-255.svg")
+
+
+def test_two_runs_are_drawn_beside_each_other(trained, attacked, tmp_path: Path) -> None:
+    attacked(trained.seg)
+    other = tmp_path / "hardened"
+    shutil.copytree(trained.seg, other)
+    text = (other / "config.toml").read_text()
+    (other / "config.toml").write_text(text.replace('loss = "ce+dice"', 'loss = "dice"'))
+    drawn = plot([str(trained.seg), str(other)], what=["robustness"])
+    assert drawn[-1].name == "robustness-pgd-2-seg-runs.png"
+
+
+def test_what_was_not_attacked_or_is_broken_is_said(trained, attacked) -> None:
+    with pytest.raises(NothingToDraw, match="was not attacked yet"):
+        plot([str(trained.seg)], what=["robustness"])
+    attacked(trained.seg)
+    path = trained.seg / "attacks" / "pgd" / "attack.json"
+    about = json.loads(path.read_text())
+    for broken in ("{", json.dumps(about | {"rows": [3]}), json.dumps([1]), json.dumps({"rows": []})):
+        path.write_text(broken)
+        with pytest.raises(DataError, match="attack again"):
+            plot([str(trained.seg)], what=KINDS)
+    path.write_text(json.dumps(about))
+    (trained.seg / "attacks" / "pgd" / "adversarial" / "tiny_012.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="tiny_012"):
+        plot([str(trained.seg)], what=["adversarial"])

@@ -1,0 +1,107 @@
+"""Pictures of what attacks left: adversarial, robustness."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from vocctl.plots.adversarial import draw_attacked
+from vocctl.plots.robustness import Line, draw_robust_runs, draw_robustness, draw_transfer
+from vocctl.tasks.attack_pictures import attacked_title
+from vocctl.tasks.differences import groups
+from vocctl.tasks.evaluated import SeenRun
+from vocctl.tasks.pictures import NothingToDraw, Wish, by_task
+from vocctl.tasks.seen_attacks import SCORES, UNITS, SeenAttack, SeenTransfer, seen_attacks, seen_transfers
+
+
+def adversarial(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
+    """A picture for each folder of RUN/attacks/: the photos of the attack that left least, before and after."""
+    drawn = []
+    for run in runs:
+        for seen in seen_attacks(run.folder.path):
+            cases, kept = seen.cases(), seen.about["kept"]
+            title = attacked_title(run.name, kept["attack"], seen.about["norm"], kept["eps"])
+            drawn.append(draw_attacked(cases[: wish.cases], wish.place(run, f"adversarial-{seen.name}"), title=title))
+    if not drawn:
+        raise _not_attacked(runs[0])
+    return drawn
+
+
+def robustness(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
+    """Scores against budgets, every attack of a run; transfer grids; several runs of one task under the same attack."""
+    drawn = []
+    for run in runs:
+        for seen in seen_attacks(run.folder.path):
+            drawn.append(draw_scores(run.name, seen, wish.place(run, f"robustness-{seen.name}")))
+        for grid in seen_transfers(run.folder.path):
+            drawn += draw_grids(grid, partial(wish.place, run))
+    for alike in by_task(runs):
+        drawn += _compared(alike, wish) if len(alike) > 1 else []
+    if not drawn:
+        raise _not_attacked(runs[0])
+    return drawn
+
+
+def draw_scores(name: str, seen: SeenAttack, path: Path) -> Path:
+    title = f"{name}, {seen.about['photos']} photos"
+    return draw_robustness(
+        seen.lines(), path, clean=seen.clean, score=SCORES[seen.score], budget=UNITS[seen.about["norm"]], title=title
+    )
+
+
+def draw_grids(seen: SeenTransfer, place: Callable[[str], Path]) -> list[Path]:
+    """place: from a stem to a path."""
+    drawn = []
+    for matrix in seen.matrices:
+        names = matrix["runs"]
+        rows = [matrix["clean"], *(matrix["scores"][name] for name in names)]
+        values = np.array([[row[name] for name in names] for row in rows], dtype=float)
+        path = place(f"{seen.folder.name}-{matrix['attack']}-{matrix['eps'].replace('/', '-')}")
+        title = f"{matrix['attack']}, eps {matrix['eps']}, {matrix['photos']} photos"
+        drawn.append(draw_transfer(names, values, path, score=SCORES[matrix["score"]], title=title))
+    return drawn
+
+
+def _compared(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
+    """One picture for each folder that all of them have: clean against robust."""
+    by_run = [{seen.name: seen for seen in seen_attacks(run.folder.path)} for run in runs]
+    drawn = []
+    for name in [name for name in by_run[0] if all(name in found for found in by_run)]:
+        held = {str(run.folder.path): found[name] for run, found in zip(runs, by_run, strict=True)}
+        if (attack := _strongest_shared(list(held.values()))) is None:
+            continue
+        lines = {
+            group.label or "all": [_from_clean(held[str(run.folder.path)], attack) for run in group.runs]
+            for group in groups(runs)
+        }
+        seen = held[str(runs[0].folder.path)]
+        drawn.append(
+            draw_robust_runs(
+                lines, wish.shared_place(runs, f"robustness-{name}"), score=SCORES[seen.score],
+                budget=UNITS[seen.about["norm"]], title=f"{len(runs)} runs under {attack}, {seen.about['photos']} photos",
+            )
+        )  # fmt: skip
+    return drawn
+
+
+def _strongest_shared(seen: Sequence[SeenAttack]) -> str | None:
+    """Of the attacks that all were put to at the same budgets, the one that leaves the first run least."""
+    lines = [one.lines() for one in seen]
+    shared = [
+        attack
+        for attack in lines[0]
+        if attack != "noise" and all(attack in other and other[attack][0] == lines[0][attack][0] for other in lines)
+        and not np.isnan(lines[0][attack][0]).any()
+    ]  # fmt: skip
+    return min(shared, key=lambda attack: lines[0][attack][1][-1], default=None)
+
+
+def _from_clean(seen: SeenAttack, attack: str) -> Line:
+    budgets, scores = seen.lines()[attack]
+    return [0.0, *budgets], [seen.clean, *scores]
+
+
+def _not_attacked(run: SeenRun) -> NothingToDraw:
+    where = run.folder.path
+    return NothingToDraw(f"{where} was not attacked yet: `vocctl eval {where} --attack noise,fgsm,pgd-20` first")
