@@ -20,9 +20,9 @@ from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat
 from vocctl.config import GeneratorConfig, TrainClsConfig, TrainSegConfig
 from vocctl.models.adversary import Adversary
-from vocctl.models.classifier import build_classifier
+from vocctl.models.classifier import Classifier
 from vocctl.models.resized import Resized, Together
-from vocctl.models.segmenter import build_segmenter
+from vocctl.models.segmenter import Segmenter
 
 STEPS, ROUNDS, LINF = 5, 9, Threat("linf", 8 / 255)
 
@@ -72,13 +72,15 @@ def main() -> None:
     torch.manual_seed(0)
     pixels = torch.randint(0, 256, (batch, 3, size, size)).float() / 255
     images = pixels.to(memory_format=torch.channels_last)
-    for name, build, config, labels in (
-        ("segmenter", build_segmenter, TrainSegConfig(), torch.randint(0, 21, (batch, size, size))),
-        ("classifier", build_classifier, TrainClsConfig(), torch.randint(0, 2, (batch, 20))),
+    for name, made, labels in (
+        ("segmenter", Segmenter(TrainSegConfig().model), torch.randint(0, 21, (batch, size, size))),
+        ("classifier", Classifier(TrainClsConfig().model, size), torch.randint(0, 2, (batch, 20))),
     ):
-        model = build(config.model).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        model = made.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         share, took = pgd_cost(model, images, labels, size)
-        print(f"PGD on the {name}: {share:.3f} of a forward and backward pass a step, {took / STEPS * 1e3 / batch:.1f} ms")
+        print(
+            f"PGD on the {name}: {share:.3f} of a forward and backward pass a step, {took / STEPS * 1e3 / batch:.1f} ms"
+        )
     for kind in ("unet", "resnet"):
         share, took = generator_cost(GeneratorConfig(generator=kind), images)
         print(f"generator {kind}: {share:.3f} of its bare forward pass, {took * 1e3 / batch:.1f} ms a photo")

@@ -16,7 +16,7 @@ from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_cls import pos_weight, resume, run
 
-TIMES = ("images_per_second", "train_seconds", "val_seconds")
+TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
 
 def tiny_config(data: Path, **flags: object) -> TrainClsConfig:

@@ -18,7 +18,7 @@ from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_seg import resume, run
 
-TIMES = ("images_per_second", "train_seconds", "val_seconds")
+TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
 
 def tiny_config(data: Path, **flags: object) -> TrainSegConfig:

@@ -147,7 +147,8 @@ class TrainingView:
         head = f"epoch {look.epoch}{epochs}"
         figures = (
             f"step {look.batch}/{look.batches}  loss {look.loss:.3f}  lr {look.lr:.1e}  "
-            f"{look.images_per_second:.1f} images/s  {_minutes(look.seconds_left)} left"
+            f"{look.images_per_second:.1f} images/s, data {100 * look.data_wait:.0f} %  "
+            f"{_minutes(look.seconds_left)} left"
         )
         if self.drawn:
             if self.epoch_bar < 0:

@@ -21,6 +21,7 @@ from vocctl.runs import RunFolder, checkpoint_about
 from vocctl.training.ema import MovingAverage
 from vocctl.training.interrupt import StopRequest
 from vocctl.training.optim import clip_and_step, set_lr
+from vocctl.training.pace import Pace
 from vocctl.training.schedule import lr_factor
 from vocctl.training.state import Position, save_state
 
@@ -40,6 +41,7 @@ class Progress:
     loss: float  # mean over this epoch so far
     lr: float
     images_per_second: float
+    data_wait: float  # share of the time, in [0, 1]
     seconds_left: float  # of training, validations left out
 
 
@@ -116,17 +118,16 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
     device, parameters = job.accelerator.device, list(job.model.parameters())
     loss_sum = torch.tensor(position.loss_sum, device=device)
     first_bad = torch.tensor(-1, device=device)
-    factor, started, shown, images_seen = 0.0, time.perf_counter(), 0.0, 0
-    before, saved = position.seconds, time.perf_counter()
+    factor, shown, before, saved = 0.0, 0.0, position.seconds, time.perf_counter()
+    pace = Pace()
     job.model.train()
-    for images, targets in job.batches_from(position.epoch, position.batch):
+    for images, targets in pace.over(job.batches_from(position.epoch, position.batch)):
         factor = lr_factor(_done(job, position), job.optim)
         set_lr(job.optimizer, factor)
         pixels, labels = to_pixels(images, device), targets.to(device, non_blocking=True).long()
         loss = job.loss_fn(pixels, labels)
         job.accelerator.backward(loss / job.optim.accumulate)
         position.batch += 1
-        images_seen += len(images)
         first_bad = torch.where((first_bad < 0) & ~loss.detach().isfinite(), position.step, first_bad)
         loss_sum += loss.detach()
         whole = position.batch % job.optim.accumulate == 0 or position.batch == job.batches
@@ -135,11 +136,11 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
             position.step += 1
             job.average.update(job.model, position.step)
         now = time.perf_counter()
-        position.seconds = before + now - started
+        position.seconds = before + now - pace.started
         if now - shown >= SHOWN_EVERY:
             shown = now
             _refuse_bad(first_bad)
-            job.on_progress(_progress(job, position, loss_sum.item(), factor, images_seen / (now - started)))
+            job.on_progress(_progress(job, position, loss_sum.item(), factor, pace))
         if whole and (job.stop.asked or now - saved >= 60 * job.train.save_every):
             _refuse_bad(first_bad)
             position.loss_sum, saved = loss_sum.item(), now
@@ -151,12 +152,12 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
         if job.train.minutes and position.seconds >= 60 * job.train.minutes:
             break
     _refuse_bad(first_bad)
-    seconds = time.perf_counter() - started
     position.loss_sum = loss_sum.item()
     return {
         "train_loss": position.loss_sum / max(position.batch, 1),
         "lr": job.optim.lr * factor,
-        "images_per_second": images_seen / seconds,
+        "images_per_second": pace.images_per_second,
+        "data_wait": pace.data_wait,
     }
 
 
@@ -166,7 +167,7 @@ def to_pixels(images: Tensor, device: torch.device) -> Tensor:
     return moved.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def _progress(job: Job, position: Position, loss_sum: float, factor: float, speed: float) -> Progress:
+def _progress(job: Job, position: Position, loss_sum: float, factor: float, pace: Pace) -> Progress:
     done = _done(job, position)
     return Progress(
         epoch=position.epoch + 1,
@@ -176,7 +177,8 @@ def _progress(job: Job, position: Position, loss_sum: float, factor: float, spee
         done=min(done, 1.0),
         loss=loss_sum / max(position.batch, 1),
         lr=job.optim.lr * factor,
-        images_per_second=speed,
+        images_per_second=pace.images_per_second,
+        data_wait=pace.data_wait,
         seconds_left=position.seconds * max(1 - done, 0) / max(done, 1e-6),
     )
 
