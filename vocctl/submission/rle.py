@@ -43,8 +43,10 @@ class Runs:
 
 @functools.cache
 def _four_digits() -> np.ndarray:
-    """(10000,) uint32: the four letters of 0000 to 9999, each four as one word."""
-    return np.frombuffer("".join(f"{number:04}" for number in range(10_000)).encode(), np.uint32)
+    """(20000,) uint32: the four letters of 0000 to 9999 as one word; then the same with no letter for a leading zero."""
+    padded = [f"{number:04}" for number in range(10_000)]
+    bare = [str(number or "").rjust(4, "\0") for number in range(10_000)]
+    return np.frombuffer("".join(padded + bare).encode(), np.uint32)
 
 
 def _text(numbers: np.ndarray) -> str:
@@ -57,10 +59,8 @@ def _text(numbers: np.ndarray) -> str:
     left = numbers
     for group in range(groups - 1, -1, -1):
         rest = left // 10_000
-        words[:, group] = _four_digits()[left - rest * 10_000]
+        words[:, group] = _four_digits()[left - rest * 10_000 + 10_000 * (rest == 0)]
         left = rest
-    digits = words.view(np.uint8)[:, : 4 * groups]
-    digits *= numbers[:, None] >= 10 ** np.arange(4 * groups - 1, -1, -1)  # a leading zero becomes no letter
     return words.tobytes().translate(None, b"\0")[:-1].decode("ascii")
 
 
