@@ -1,0 +1,220 @@
+"""Training speed at 224 px: our loop against a bare loop of the same step, and against the same job in Lightning.
+
+    python tests/benchmarks/throughput.py TASK DATA [SECONDS]
+
+TASK: seg or cls. Same model, weights, batch and loss; crops do not grow (--size-from 0). They take turns, three times so many
+seconds each, and the medians of images per second are printed with their ratios:
+
+ours        `vocctl train-seg` or `train-cls` as it is: photos from the cache, augmented, averaged, clipped
+bare        forward, backward, clip, step and average on one batch that is on the device already: what the model costs
+lightning   as its tutorials write it: a LightningModule, a DataLoader that decodes and augments, fp32, channels first;
+            smp's U-Net or timm's model with the library's own loss
+lightning+  the same with our precision and memory format
+
+Lightning is no dependency of vocctl: `pip install lightning` adds it, and without it the first two are measured.
+"""
+
+import importlib.util
+import json
+import logging
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from vocctl.data.augment import A, preset
+from vocctl.torchvision_ops import declare_missing_ops
+
+declare_missing_ops()
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from vocctl.config import TrainClsConfig, TrainSegConfig, given
+from vocctl.data.labelled import labelled, target_matrix
+from vocctl.data.source import open_dataset
+from vocctl.devices import keep_freed_memory
+from vocctl.losses import multilabel, pixelwise
+from vocctl.models.classifier import Classifier
+from vocctl.models.depthwise import train_depthwise_in_fp32
+from vocctl.models.segmenter import Segmenter
+from vocctl.models.weights import load_classifier, load_encoder
+from vocctl.tasks import train_cls, train_seg
+from vocctl.tasks.fitting import hardware
+from vocctl.training.ema import MovingAverage
+from vocctl.training.loop import make_accelerator, to_pixels
+from vocctl.training.optim import build_optimizer, clip_and_step
+
+MODEL, ROUNDS = "tf_efficientnet_lite0", 3
+
+
+def config_of(task: str, data: Path, seconds: float) -> Any:
+    default = TrainSegConfig() if task == "seg" else TrainClsConfig()
+    return given(default, path=str(data), size_from=0, minutes=seconds / 60, eval_every=10_000)
+
+
+def ours(task: str, data: Path, seconds: float) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        (train_seg if task == "seg" else train_cls).run(config_of(task, data, seconds), out)
+        last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+    batch = config_of(task, data, seconds).train.batch
+    return last["step"] * batch / last["train_seconds"]
+
+
+def bare(task: str, data: Path, seconds: float) -> float:
+    config = config_of(task, data, seconds)
+    here = hardware(config.train)
+    accelerator = make_accelerator(here.device, here.precision)
+    model = Segmenter(config.model) if task == "seg" else Classifier(config.model, config.data.size)
+    model.to(device=here.device, memory_format=torch.channels_last)
+    if here.device.type == "cpu":
+        keep_freed_memory()
+        if here.precision == "bf16":
+            train_depthwise_in_fp32(model)
+    average = MovingAverage(model, config.optim.ema)
+    network, optimizer = accelerator.prepare(model, build_optimizer([(list(model.parameters()), 1.0)], config.optim))
+    batch, side = config.train.batch, config.data.size
+    pixels = to_pixels(torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8), here.device)
+    if task == "seg":
+        every = config.loss.loss_stride
+        labels = torch.randint(0, 21, (batch, side, side), device=here.device)[
+            :, every // 2 :: every, every // 2 :: every
+        ]
+        loss_fn = pixelwise.loss_function(config.loss.loss, config.loss.class_weights, here.device)
+        forward = lambda: loss_fn(network(pixels, every), labels)  # noqa: E731
+    else:
+        labels = torch.randint(0, 2, (batch, 20), device=here.device)
+        label_loss = multilabel.loss_function(config.loss.loss, None)
+        forward = lambda: label_loss(network(pixels), labels)  # noqa: E731
+    model.train()
+
+    def step(number: int) -> None:
+        accelerator.backward(forward())
+        clip_and_step(accelerator, optimizer, model.parameters(), config.optim.clip_norm)
+        average.update(model, number)
+
+    return batch * speed_of(step, seconds, here.device)
+
+
+def speed_of(step: Callable[[int], None], seconds: float, device: torch.device) -> float:
+    """Steps a second, the first three left out."""
+    for number in range(1, 4):
+        step(number)
+    began, number = time.perf_counter(), 3
+    while time.perf_counter() - began < seconds:
+        number += 1
+        step(number)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return (number - 3) / (time.perf_counter() - began)
+
+
+class Decoded(Dataset):
+    """As a tutorial reads photos: from the files, each time anew."""
+
+    def __init__(self, task: str, data: Path, augment: str, size: int) -> None:
+        self.source = open_dataset(data) if task == "seg" else labelled(open_dataset(data))
+        self.ids = self.source.ids("train")
+        self.targets = None if task == "seg" else target_matrix(self.source, "train", tuple(self.ids))
+        self.transform = A.Compose([preset(augment, size), A.Normalize()])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image = self.source.image(self.ids[index])
+        if self.targets is None:
+            done = self.transform(image=image, mask=self.source.mask(self.ids[index]))
+            target = torch.from_numpy(done["mask"].astype(np.int64))
+        else:
+            done = self.transform(image=image)
+            target = torch.from_numpy((self.targets[index] == 1).astype(np.float32))
+        return torch.from_numpy(done["image"].transpose(2, 0, 1).copy()), target
+
+
+def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> float:
+    import lightning
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    config = config_of(task, data, seconds)
+    here = hardware(config.train)
+
+    class Job(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            if task == "seg":
+                self.model: nn.Module = smp.Unet(f"tu-{MODEL}", encoder_weights=None, classes=21)
+                load_encoder(self.model.encoder.model, MODEL, "auto")
+                self.loss: nn.Module = nn.CrossEntropyLoss(ignore_index=255)
+            else:
+                self.model = timm.create_model(MODEL, num_classes=20)
+                load_classifier(self.model, MODEL, "auto")
+                self.loss = nn.BCEWithLogitsLoss()
+
+        def training_step(self, batch: Any, index: int) -> torch.Tensor:
+            images, targets = batch
+            loss = self.loss(self.model(images), targets)
+            self.log("train_loss", loss, prog_bar=True)
+            return loss
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.AdamW(self.parameters(), lr=3e-4)
+
+    class Clock(lightning.Callback):
+        steps, began = 0, 0.0
+
+        def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+            self.steps += 1
+            if self.steps == 3:
+                self.began = time.perf_counter()
+            if self.steps > 3 and time.perf_counter() - self.began >= seconds:
+                self.speed = (self.steps - 3) / (time.perf_counter() - self.began)
+                trainer.should_stop = True
+
+    clock, job = Clock(), Job()
+    if as_ours:
+        job.to(memory_format=torch.channels_last)
+    precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[here.precision if as_ours else "fp32"]
+    photos = Decoded(task, data, config.data.augment, config.data.size)
+    loader = DataLoader(photos, batch_size=config.train.batch, shuffle=True, drop_last=True)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = lightning.Trainer(
+            max_epochs=1000, precision=precision, callbacks=[clock], logger=False, enable_checkpointing=False,
+            enable_model_summary=False, enable_progress_bar=False, default_root_dir=folder,
+        )  # fmt: skip
+        trainer.fit(job, loader)
+    return config.train.batch * clock.speed
+
+
+def main() -> None:
+    task, data = sys.argv[1], Path(sys.argv[2])
+    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 20.0
+    ways: dict[str, Callable[[], float]] = {
+        "ours": lambda: ours(task, data, seconds),
+        "bare": lambda: bare(task, data, seconds),
+    }
+    if importlib.util.find_spec("lightning"):
+        ways["lightning"] = lambda: lightning_speed(task, data, seconds, as_ours=False)
+        ways["lightning+"] = lambda: lightning_speed(task, data, seconds, as_ours=True)
+    measured: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            measured[name].append(way())
+    for name, speeds in measured.items():
+        ratio = median(one / other for one, other in zip(measured["ours"], speeds, strict=True))
+        shown = ", ".join(f"{speed:.1f}" for speed in speeds)
+        print(f"{name:11}{median(speeds):7.1f} images/s ({shown}); ours is {ratio:.2f} of it")
+
+
+if __name__ == "__main__":
+    main()
