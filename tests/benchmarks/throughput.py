@@ -2,8 +2,8 @@
 
     python tests/benchmarks/throughput.py TASK DATA [SECONDS]
 
-TASK: seg or cls. Same model, weights, batch and loss; crops do not grow (--size-from 0). They take turns, three times so many
-seconds each, and the medians of images per second are printed with their ratios:
+TASK: seg or cls. Same model, weights, batch; crops do not grow (--size-from 0). They take turns, three times so many seconds
+each, and the medians of images per second are printed with their ratios:
 
 ours        `vocctl train-seg` or `train-cls` as it is: photos from the cache, augmented, averaged, clipped
 bare        forward, backward, clip, step and average on one batch that is on the device already: what the model costs
