@@ -1,9 +1,10 @@
-# `make demo`: draw a data set, train, score, plot, report. `make test`: tests, ruff, mypy. Both make .venv if it is missing.
+# `make demo`: draw a data set, train, score, plot, report. `make test`: tests, ruff, mypy.
+# `make test-long`: what takes too long for every time. All make .venv if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: demo test clean
+.PHONY: demo test test-long clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
@@ -26,6 +27,9 @@ test: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+test-long: .venv/ready
+	VOCCTL_LONG=1 $(BIN)/pytest tests/tasks/test_kills.py
 
 clean:
 	rm -rf .venv $(DEMO)

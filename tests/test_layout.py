@@ -17,6 +17,7 @@ FLOOR = {
 BEDROCK = {
     "errors",
     "labels",
+    "ranks",
     "resizing",
     "seeding",
     "torchvision_ops",

@@ -7,15 +7,19 @@ import sys
 import torch
 
 from vocctl.errors import ConfigError
+from vocctl.ranks import local_rank, world
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
-    """auto: cuda, then mps, then cpu. Raises ConfigError: a name torch does not know, or a device that is not there."""
+    """auto: cuda (of several processes each its own), then mps, then cpu.
+
+    Raises ConfigError: a name torch does not know, or a device that is not there.
+    """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", local_rank()) if world() > 1 else torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)

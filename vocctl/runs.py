@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 
 from vocctl.config import as_tables, read_toml
 from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.ranks import first_says, is_first
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,9 @@ Config = TypeVar("Config")
 
 
 def write_text(path: Path, text: str) -> None:
-    """The whole file or none of it. Raises RunError: no space, read-only, folder gone."""
+    """The whole file or none of it, by the first rank. Raises RunError: no space, read-only, folder gone."""
+    if not is_first():
+        return
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(text, encoding="utf-8")
@@ -74,7 +77,8 @@ class RunFolder:
 
     def note(self, **about: Any) -> None:
         """Put these into run.json, beside what it says."""
-        write_text(self.path / "run.json", json.dumps(self.about() | about, indent=2) + "\n")
+        if is_first():
+            write_text(self.path / "run.json", json.dumps(self.about() | about, indent=2) + "\n")
 
     def write_json(self, name: str, value: Any) -> None:
         write_text(self.path / name, json.dumps(value, indent=1) + "\n")
@@ -87,7 +91,9 @@ class RunFolder:
             raise DataError(f"{self.path / name} is missing or broken: train the run again") from error
 
     def append_metrics(self, record: dict[str, Any]) -> int:
-        """One line more; returns the file's length after it."""
+        """One line more; returns the file's length after it, 0 on other ranks than the first."""
+        if not is_first():
+            return 0
         try:
             with self.metrics.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(record) + "\n")
@@ -99,7 +105,7 @@ class RunFolder:
 
     def cut_metrics(self, length: int) -> None:
         """Drop the lines that a killed run wrote after its last state."""
-        if self.metrics.exists() and self.metrics.stat().st_size > length:
+        if is_first() and self.metrics.exists() and self.metrics.stat().st_size > length:
             os.truncate(self.metrics, length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -114,6 +120,8 @@ class RunFolder:
         """<name>.safetensors, whole or not at all. Raises RunError: no space, folder gone."""
         from safetensors.torch import save_file
 
+        if not is_first():
+            return
         path = self.path / f"{name}.safetensors"
         part = path.with_name(path.name + ".part")
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
@@ -143,7 +151,9 @@ class RunFolder:
 
 
 def create_run(path: Path, task: str, config: Any) -> RunFolder:
-    """A new run folder. Raises ConfigError where the name is taken, RunError where it can't be made."""
+    """A new run folder, the first rank's on all. Raises ConfigError: the name is taken; RunError: it can't be made."""
+    if not is_first():
+        return RunFolder(first_says(path))
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"{path} is taken: choose another --name, or go on with --resume {path}")
     try:
@@ -158,7 +168,7 @@ def create_run(path: Path, task: str, config: Any) -> RunFolder:
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     write_text(path / "run.json", json.dumps(about, indent=2) + "\n")
-    return RunFolder(path)
+    return RunFolder(first_says(path))
 
 
 def place_of(out: Path | None, name: str | None, kind: str, made_up: str) -> Path:

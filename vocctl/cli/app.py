@@ -25,6 +25,7 @@ from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.config import closest
 from vocctl.errors import VocctlError
+from vocctl.ranks import world
 
 app = typer.Typer(
     help="Train, attack and compare vision models on PASCAL VOC.",
@@ -72,6 +73,10 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         display.error("interrupted: nothing half-written is left")
         return 130
+    except RuntimeError as error:
+        if world() == 1 or "peer" not in str(error).lower():
+            raise
+        return display.peer_gone()
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0

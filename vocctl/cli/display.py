@@ -26,6 +26,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from vocctl.ranks import is_first, rank, world
+
 if TYPE_CHECKING:
     from vocctl.data.audit import Audit
     from vocctl.tasks.download import DownloadResult
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
     from vocctl.tasks.predict import Predicted
     from vocctl.training.loop import Progress as Look
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, quiet=not is_first())
+err = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not is_first())
+PATIENCE = 5.0  # seconds in which torchrun ends the other ranks of a failed one
 PLAIN_EVERY = 30.0  # seconds between plain progress lines
 COUNTS = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"), TimeRemainingColumn())
 BYTES = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -58,7 +61,20 @@ def line(text: str) -> None:
 
 
 def error(message: str) -> None:
-    err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+    """Of several ranks that fail alike, one speaks: the first at once, another only if it is still there to do so."""
+    if not is_first():
+        time.sleep(PATIENCE)
+        message = f"rank {rank()} of {world()}: {message}"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]error:[/] {escape(' '.join(message.split()))}"
+    )
+
+
+def peer_gone() -> int:
+    """Another rank has ended and says why; torchrun ends this one. The exit code, if it does not."""
+    time.sleep(2 * PATIENCE)
+    error("another process of this run has ended: its message says why")
+    return 1
 
 
 def note(text: str, *, quiet: bool) -> None:

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import Place, ScoredPhotos, TrainingPhotos
+from vocctl.ranks import rank, world
 from vocctl.seeding import derived_generator
 
 
@@ -48,10 +49,11 @@ def equal_shapes(shapes: Sequence[tuple[int, ...]], batch: int) -> list[list[int
 
 
 class EqualShapes(Sampler[list[int]]):
-    """Batches of photos that have one shape, in the order in which the shapes first occur."""
+    """Batches of photos that have one shape, in the order in which the shapes first occur. shared: this rank's share."""
 
-    def __init__(self, split: CachedSplit, batch: int) -> None:
-        self.batches = equal_shapes(split.sizes, batch)
+    def __init__(self, split: CachedSplit, batch: int, *, shared: bool = False) -> None:
+        batches = equal_shapes(split.sizes, batch)
+        self.batches = batches[rank() :: world()] if shared else batches
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -65,9 +67,9 @@ def training_loader(photos: TrainingPhotos, batches: EpochBatches, *, workers: i
     return _loader(photos, batches, workers, pin)
 
 
-def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool) -> DataLoader:
-    """(indices (B,), images (B, 3, H, W) uint8)."""
-    return _loader(photos, EqualShapes(photos.split, batch), workers, pin)
+def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool, shared: bool = False) -> DataLoader:
+    """(indices (B,), images (B, 3, H, W) uint8). shared: the batches are dealt out to the ranks, each to one."""
+    return _loader(photos, EqualShapes(photos.split, batch, shared=shared), workers, pin)
 
 
 def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool) -> DataLoader:

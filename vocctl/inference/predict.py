@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vocctl.devices import autocast
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
+from vocctl.ranks import gathered
 
 
 @torch.inference_mode()
@@ -36,8 +37,12 @@ def predict_label_probs(
     precision: str,
     tta: str = "none",
     on_photo: Callable[[int, int], None] | None = None,
+    shared: bool = False,
 ) -> np.ndarray:
-    """(N, K) float32, the probability of each label, in the photos' own order; batches as above, each photo in one."""
+    """(N, K) float32, the probability of each label, in the photos' own order; batches as above, each photo in one.
+
+    shared: the batches are this rank's share, and every rank gets the whole.
+    """
     forward = forward_of(model, device, precision)
     places, probs = [], []
     for indices, images in batches:
@@ -45,8 +50,10 @@ def predict_label_probs(
         probs.append(averaged_label_probs(forward, to_pixels(images, device), tta))
         if on_photo:
             on_photo(sum(map(len, places)), photos)
-    together = torch.cat(probs).cpu()
-    return torch.empty_like(together).index_copy_(0, torch.cat(places), together).numpy()
+    found = [(torch.cat(places), torch.cat(probs).cpu())] if places else []
+    parts = [part for held in gathered(found) for part in held] if shared else found
+    together = torch.cat([one for _, one in parts])
+    return torch.empty_like(together).index_copy_(0, torch.cat([place for place, _ in parts]), together).numpy()
 
 
 def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:

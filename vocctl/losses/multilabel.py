@@ -1,7 +1,8 @@
 """Losses for several labels an image. logits: (B, K); targets: (B, K), 1, 0 or IGNORE, int.
 
 A pair whose target is IGNORE (only difficult objects of the class) is masked out before anything is summed. Each loss is
-the mean over the pairs that are left, 0 with a gradient of 0 where none is. pos_weight, (K,), multiplies positives' terms.
+the mean over the pairs that are left, of all ranks, 0 with a gradient of 0 where none is. pos_weight, (K,), multiplies
+positives' terms.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.labels import IGNORE
+from vocctl.losses.total import total
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -58,7 +60,7 @@ def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, pos_weigh
 
 def _masked_mean(per_pair: Tensor, targets: Tensor) -> Tensor:
     keep = targets != IGNORE
-    return per_pair.where(keep, 0).sum() / keep.sum().clamp(min=1)
+    return total(per_pair.where(keep, 0).sum()) / total(keep.sum()).clamp(min=1)
 
 
 def loss_function(name: str, pos_weight: Tensor | None) -> Loss:

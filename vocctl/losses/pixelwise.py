@@ -1,7 +1,8 @@
 """Losses per pixel for segmentation. logits: (B, K, H, W); targets: (B, H, W) int64 labels.
 
-Pixels whose target is IGNORE are masked out before anything is summed. A batch in which no pixel is left gives 0, with a
-gradient of 0. Class weights, (K,), multiply a pixel's loss and its share of the mean.
+Pixels whose target is IGNORE are masked out before anything is summed, over the batch and over the ranks that share it. A
+batch in which no pixel is left gives 0, with a gradient of 0. Class weights, (K,), multiply a pixel's loss and its share of
+the mean.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.labels import IGNORE
+from vocctl.losses.total import total
+from vocctl.ranks import world
 from vocctl.torchvision_ops import declare_missing_ops
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -18,11 +21,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 def cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor | None = None) -> Tensor:
     """Mean of -log p(true class) over the labelled pixels of the batch, weighted by their classes."""
-    total = F.cross_entropy(logits.float(), targets, weight=weights, ignore_index=IGNORE, reduction="sum")
+    lost = F.cross_entropy(logits.float(), targets, weight=weights, ignore_index=IGNORE, reduction="sum")
     keep = targets != IGNORE
     if weights is None:
-        return total / keep.sum().clamp(min=1)
-    return total / (weights[targets.where(keep, 0)] * keep).sum().clamp(min=1e-8)
+        return total(lost) / total(keep.sum()).clamp(min=1)
+    return total(lost) / total((weights[targets.where(keep, 0)] * keep).sum()).clamp(min=1e-8)
 
 
 def dice_loss(logits: Tensor, targets: Tensor, *, smooth: float = 1.0) -> Tensor:
@@ -40,9 +43,9 @@ def _dice(probs: Tensor, targets: Tensor, smooth: float) -> Tensor:
     labels = targets.where(keep, 0)
     true_probs = probs.gather(1, labels[:, None])[:, 0] * keep
     zeros = torch.zeros(probs.shape[1], device=probs.device)
-    shared = zeros.index_add(0, labels.flatten(), true_probs.flatten())  # (K,)
-    truth = zeros.index_add(0, labels.flatten(), keep.flatten().float())
-    predicted = torch.einsum("bkhw,bhw->k", probs, keep.float())
+    shared = total(zeros.index_add(0, labels.flatten(), true_probs.flatten()))  # (K,)
+    truth = total(zeros.index_add(0, labels.flatten(), keep.flatten().float()))
+    predicted = total(torch.einsum("bkhw,bhw->k", probs, keep.float()))
     present = truth > 0
     lost = 1 - (2 * shared + smooth) / (truth + predicted + smooth)  # (K,)
     return (lost * present).sum() / present.sum().clamp(min=1)
@@ -54,8 +57,8 @@ def ce_dice_loss(logits: Tensor, targets: Tensor, *, weights: Tensor | None = No
     keep = targets != IGNORE
     labels = targets.where(keep, 0)
     share = keep.float() if weights is None else weights[labels] * keep
-    nll = -(log_probs.gather(1, labels[:, None])[:, 0] * share).sum() / share.sum().clamp(min=1e-8)
-    return nll + _dice(log_probs.exp(), targets, smooth=1.0)
+    lost = -(log_probs.gather(1, labels[:, None])[:, 0] * share).sum()
+    return total(lost) / total(share.sum()).clamp(min=1e-8) + _dice(log_probs.exp(), targets, smooth=1.0)
 
 
 def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weights: Tensor | None = None) -> Tensor:
@@ -64,17 +67,20 @@ def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weights: 
     log_probs = -F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="none")  # 0 where ignored
     per_pixel = -((1 - log_probs.exp()) ** gamma) * log_probs
     share = keep.float() if weights is None else weights[targets.where(keep, 0)] * keep
-    return (per_pixel * share).sum() / share.sum().clamp(min=1e-8)
+    return total((per_pixel * share).sum()) / total(share.sum()).clamp(min=1e-8)
 
 
 def lovasz_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Lovasz-softmax, mean over the classes present. Source: Berman et al., arXiv 1705.08790, as written in smp."""
+    """Lovasz-softmax, mean over the classes present. Source: Berman et al., arXiv 1705.08790, as written in smp.
+
+    It sorts pixels and can't be summed over ranks: of several, the mean of each rank's own.
+    """
     declare_missing_ops()
     from segmentation_models_pytorch.losses import LovaszLoss
 
-    if not (targets != IGNORE).any():
-        return logits.float().sum() * 0
-    return LovaszLoss("multiclass", ignore_index=IGNORE)(logits.float(), targets)
+    held = (targets != IGNORE).any()
+    loss = LovaszLoss("multiclass", ignore_index=IGNORE)(logits.float(), targets) if held else logits.float().sum() * 0
+    return total(loss) / world()
 
 
 def loss_function(name: str, class_weights: tuple[float, ...], device: torch.device) -> Loss:

@@ -19,6 +19,7 @@ from vocctl.attacks.specs import AttackSpec, parse_attack, refuse_for
 from vocctl.config import AttackConfig
 from vocctl.data.devkit import write_devkit
 from vocctl.errors import ConfigError
+from vocctl.ranks import is_first
 from vocctl.runs import write_text
 from vocctl.tasks.attack_bench import Bench, Images, read_truth
 from vocctl.tasks.attack_pictures import Pictures, file_name
@@ -221,6 +222,8 @@ def _save(folder: Path, adv: Images, spec: AttackSpec, eps: str, bench: Bench, s
 
 
 def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> None:
+    if not is_first():
+        return
     part = fresh_part(result.folder)
     pictures.draw(part)
     about = as_json(result) | {"config": plain(asdict(config)), "kept": plain(pictures.keep(part, result.rows))}
@@ -240,6 +243,8 @@ def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> No
 
 
 def _write_transfer(folder: Path, results: Sequence[TransferResult]) -> None:
+    if not is_first():
+        return
     part = fresh_part(folder)
     matrices = [as_json(result) for result in results]
     write_text(part / "transfer.json", json.dumps({"matrices": matrices}, indent=1) + "\n")

@@ -24,9 +24,10 @@ from vocctl.data.photos import write_mask
 from vocctl.data.source import Source
 from vocctl.errors import RunError
 from vocctl.inference.predict import predict_labels, predict_probs
-from vocctl.labels import NUM_SEG_CLASSES, SEG_CLASSES
+from vocctl.labels import SEG_CLASSES
 from vocctl.metrics.confusion import SegScores, confusion_matrix, image_mean_iou, seg_scores
 from vocctl.metrics.dice import competition_dice
+from vocctl.ranks import gathered, is_first, world
 from vocctl.runs import find_run, write_text
 from vocctl.tasks.evaluation import (
     fresh_part,
@@ -52,6 +53,13 @@ class SegEvalResult:
     photo_iou: dict[str, float]  # by id: mean IoU of one photo, for picking cases; not VOC's score
 
 
+@dataclass(frozen=True)
+class _OnePhoto:
+    counts: Tensor  # (21, 21)
+    dice: float
+    labels: np.ndarray | None  # on their way to the rank that writes
+
+
 def evaluate(
     name: str,
     *,
@@ -71,31 +79,33 @@ def evaluate(
     model, config, here = load_segmenter(run, checkpoint, device)
     source, split, scored = scored_part(run, config.data, data, split)
     cached = scored.photos
-    loader = scoring_loader(ScoredPhotos(cached), config.train.batch, workers=0, pin=here.device.type == "cuda")
+    loader = scoring_loader(
+        ScoredPhotos(cached), config.train.batch, workers=0, pin=here.device.type == "cuda", shared=True
+    )
     probs = predict_probs(model, loader, device=here.device, precision=here.precision, tta=tta)
     folder = run.path / "eval" / f"{source.name}-{split}"
     part = fresh_part(folder)
-    (part / "labels").mkdir()
-    confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
-    of_photo: dict[str, Tensor] = {}
-    photo_iou: dict[str, float] = {}
-    dice: list[float] = []
+    mine: dict[str, _OnePhoto] = {}
     for index, labels in predict_labels(probs, cached.own_sizes, on_photo):
         image_id = cached.ids[index]
         truth = source.mask(image_id)
         counts = confusion_matrix(_tensor(labels), _tensor(truth))
-        confusion += counts
-        of_photo[image_id] = counts
-        photo_iou[image_id] = image_mean_iou(counts)
-        dice.append(competition_dice(labels, truth))
-        _write_label_map(part / "labels" / f"{image_id}.png", labels)
+        mine[image_id] = _OnePhoto(counts, competition_dice(labels, truth), labels if world() > 1 else None)
+        if world() == 1:
+            _write_label_map(part / "labels" / f"{image_id}.png", labels)
+    held = {image_id: one for share in gathered(mine) for image_id, one in share.items()}
+    photos = {image_id: held[image_id] for image_id in cached.ids}
+    confusion = torch.stack([one.counts for one in photos.values()]).sum(0)
     result = SegEvalResult(
         run=run.path, folder=folder, data=source.name, split=split, checkpoint=checkpoint, tta=tta, photos=len(cached),
-        scores=seg_scores(confusion), competition_dice=float(np.mean(dice)),
-        photo_iou={image_id: photo_iou[image_id] for image_id in cached.ids},
+        scores=seg_scores(confusion), competition_dice=float(np.mean([one.dice for one in photos.values()])),
+        photo_iou={image_id: image_mean_iou(one.counts) for image_id, one in photos.items()},
     )  # fmt: skip
+    for image_id, one in photos.items():
+        if one.labels is not None and is_first():
+            _write_label_map(part / "labels" / f"{image_id}.png", one.labels)
     _write(part, result, confusion, source, cached.ids)
-    _write_photos(part / "photos.csv", {image_id: of_photo[image_id] for image_id in cached.ids})
+    _write_photos(part / "photos.csv", {image_id: one.counts for image_id, one in photos.items()})
     put_in_place(part, folder)
     return result
 
@@ -112,6 +122,7 @@ def _tensor(labels: np.ndarray) -> Tensor:
 
 def _write_label_map(path: Path, labels: np.ndarray) -> None:
     try:
+        path.parent.mkdir(exist_ok=True)
         write_mask(path, labels)
     except OSError as error:
         raise RunError(f"{path} can't be written: {error.strerror}; free space and run eval again") from error

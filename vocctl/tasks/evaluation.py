@@ -10,6 +10,7 @@ import numpy as np
 from vocctl.config import DataConfig
 from vocctl.data.source import Source
 from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.ranks import is_first, wait
 from vocctl.runs import RunFolder
 from vocctl.tasks.splits import Part, open_part, open_source
 
@@ -43,8 +44,10 @@ def scored_part(run: RunFolder, config: DataConfig, data: Path | None, split: st
 
 
 def fresh_part(folder: Path) -> Path:
-    """An empty <folder>.part to write into. Raises RunError: it can't be made."""
+    """An empty <folder>.part for the first rank to write into. Raises RunError: it can't be made."""
     part = folder.with_name(folder.name + ".part")
+    if not is_first():
+        return part
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -54,9 +57,11 @@ def fresh_part(folder: Path) -> Path:
 
 
 def put_in_place(part: Path, folder: Path) -> None:
-    """The evaluation that stood there before goes."""
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    """The evaluation that stood there before goes. Then all ranks can read it."""
+    if is_first():
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    wait()
 
 
 def plain(value: Any) -> Any:

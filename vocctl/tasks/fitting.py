@@ -18,6 +18,7 @@ from vocctl.data.loaders import EpochBatches, training_loader
 from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
 from vocctl.errors import ConfigError, DataError, MemoryExceeded
 from vocctl.models.depthwise import train_depthwise_in_fp32
+from vocctl.ranks import join, local_world, rank, world
 from vocctl.runs import RunFolder, find_run
 from vocctl.tasks.splits import Splits
 from vocctl.training.ema import MovingAverage
@@ -69,13 +70,22 @@ class Recipe:
     layers: Callable[[], Layers]
     loss: Callable[[nn.Module, torch.device], Loss]  # of the network that trains
     validate: Callable[[nn.Module, Hardware], Scores]
+    freezes: bool = False  # whether on_epoch_start freezes parameters
     on_epoch_start: Callable[[int], None] = lambda epoch: None  # epoch from 0; the model is in training mode
 
 
 def hardware(train: TrainConfig) -> Hardware:
-    """Raises ConfigError: a device or a precision that is not here."""
+    """Where this process works; several meet here. Raises ConfigError: a device or a precision that is not here."""
     device = pick_device(train.device)
+    join(device)
     return Hardware(device, pick_precision(train.precision, device))
+
+
+def hardware_to_train(train: TrainConfig) -> Hardware:
+    """As hardware; ConfigError also for a batch that the processes can't share evenly."""
+    if train.batch % world():
+        raise ConfigError(f"--batch {train.batch} is split over {world()} processes: take a multiple of {world()}")
+    return hardware(train)
 
 
 def describe(folder: RunFolder, splits: Splits, train: TrainConfig, parameters: dict[str, int], watch: Watch) -> None:
@@ -117,7 +127,7 @@ def refuse_changed_data(folder: RunFolder, splits: Splits) -> None:
 def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watch, *, resume: bool) -> TrainResult:
     """The whole run, or the rest of it. Raises as training/loop.py's fit does; ConfigError: it has finished."""
     here = hardware(recipe.train)
-    accelerator = make_accelerator(here.device, here.precision)
+    accelerator = make_accelerator(here.device, here.precision, freezes=recipe.freezes)
     model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = MovingAverage(model, recipe.optim.ema)
     if here.device.type == "cpu":
@@ -171,7 +181,9 @@ def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[DataLoa
         progress = progress_at(position, epoch, batch, in_epoch, recipe.train)
         return crop_side(progress, recipe.data.size, recipe.data.size_from)
 
-    batches = EpochBatches(len(recipe.photos), recipe.train.batch, recipe.train.seed, side_at)
+    batches = EpochBatches(
+        len(recipe.photos), recipe.train.batch, recipe.train.seed, side_at, rank=rank(), world=world()
+    )
     workers = workers_for(recipe.data, here.device)
     return training_loader(recipe.photos, batches, workers=workers, pin=here.device.type == "cuda"), batches
 
@@ -180,7 +192,7 @@ def workers_for(data: DataConfig, device: torch.device) -> int:
     """Processes that load and augment: as set, or by the device."""
     if data.workers >= 0:
         return data.workers
-    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    return 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) // local_world(), 1))
 
 
 @contextmanager

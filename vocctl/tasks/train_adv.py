@@ -35,6 +35,7 @@ from vocctl.tasks.fitting import (
     Watch,
     describe,
     hardware,
+    hardware_to_train,
     memory_named,
     refuse_changed_data,
     run_to_resume,
@@ -64,7 +65,7 @@ def run(
 
     Raises VocctlError in its kinds: see errors.py.
     """
-    here = hardware(config.train)
+    here = hardware_to_train(config.train)
     targets = _targets(config, here)
     splits = open_splits(config.data, _data_task(targets), watch.on_decode)
     seed_everything(config.train.seed)

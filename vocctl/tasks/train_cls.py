@@ -29,6 +29,7 @@ from vocctl.tasks.fitting import (
     Watch,
     describe,
     hardware,
+    hardware_to_train,
     memory_named,
     refuse_changed_data,
     run_to_resume,
@@ -49,7 +50,7 @@ def run(
 
     Raises VocctlError in its kinds: see errors.py.
     """
-    hardware(config.train)  # refused before any work is done
+    hardware_to_train(config.train)  # refused before any work is done
     splits = open_splits(config.data, TASK, watch.on_decode)
     _look_at_classes(splits, watch)
     seed_everything(config.train.seed)
@@ -106,7 +107,7 @@ def _train(
     def loss(network: nn.Module, device: torch.device) -> Loss:
         weights = pos_weight(targets).to(device) if config.loss.pos_weight == "auto" else None
         label_loss = loss_function(config.loss.loss, weights)
-        harden = hardening(config.harden, model, network)
+        harden = hardening(config.harden, model, model)
         return lambda pixels, wanted: label_loss(network(harden(pixels, wanted)), wanted)
 
     recipe = Recipe(
@@ -117,6 +118,7 @@ def _train(
         layers=lambda: model.layers(config.optim.encoder_lr, config.optim.layer_decay),
         loss=loss,
         validate=lambda scored, here: _validation(scored, splits, config, here),
+        freezes=config.optim.freeze_epochs > 0,
         on_epoch_start=lambda epoch: model.freeze_body(epoch < config.optim.freeze_epochs),
     )  # fmt: skip
     result = train_model(folder, model, recipe, watch, resume=resume)
@@ -144,8 +146,11 @@ def label_probs(model: nn.Module, part: Part, config: TrainClsConfig, here: Hard
         config.train.batch,
         workers=workers_for(config.data, here.device),
         pin=here.device.type == "cuda",
+        shared=True,
     )
-    return predict_label_probs(model, loader, len(part.photos), device=here.device, precision=here.precision)
+    return predict_label_probs(
+        model, loader, len(part.photos), device=here.device, precision=here.precision, shared=True
+    )
 
 
 def _validation(model: nn.Module, splits: Splits, config: TrainClsConfig, here: Hardware) -> Scores:

@@ -1,5 +1,6 @@
 """Train a segmenter: a config in, a run folder and its scores out."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.pixelwise import loss_function
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
 from vocctl.models.segmenter import Segmenter, count_parameters
+from vocctl.ranks import gathered, summed
 from vocctl.runs import RunFolder, create_run, place_of
 from vocctl.seeding import seed_everything
 from vocctl.tasks.fitting import (
@@ -25,7 +27,7 @@ from vocctl.tasks.fitting import (
     TrainResult,
     Watch,
     describe,
-    hardware,
+    hardware_to_train,
     memory_named,
     refuse_changed_data,
     run_to_resume,
@@ -46,7 +48,7 @@ def run(
 
     Raises VocctlError in its kinds: see errors.py.
     """
-    hardware(config.train)  # refused before any work is done
+    hardware_to_train(config.train)  # refused before any work is done
     splits = open_splits(config.data, TASK, watch.on_decode)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):
@@ -89,7 +91,7 @@ def _train(
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, device)
-        harden = hardening(config.harden, model, lambda pixels: network(pixels, every))
+        harden = hardening(config.harden, model, lambda pixels: model(pixels, every))
 
         def of_batch(pixels: Tensor, targets: Tensor) -> Tensor:
             labels = targets[:, every // 2 :: every, every // 2 :: every]
@@ -111,7 +113,11 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
     """Scores at the photos' own size, and val_loss: cross-entropy at the cache's size, mean over the photos."""
     cached, device = splits.val.photos, here.device
     loader = scoring_loader(
-        ScoredPhotos(cached), config.train.batch, workers=workers_for(config.data, device), pin=device.type == "cuda"
+        ScoredPhotos(cached),
+        config.train.batch,
+        workers=workers_for(config.data, device),
+        pin=device.type == "cuda",
+        shared=True,
     )
     losses: list[float] = []
 
@@ -128,9 +134,10 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
     for index, labels in predict_labels(watched(), cached.own_sizes):
         truth = splits.source.mask(cached.ids[index])
         confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(truth.copy()))
-    scores = seg_scores(confusion)
+    scores = seg_scores(summed(confusion))
+    all_losses = [loss for held in gathered(losses) for loss in held]
     return {
-        "val_loss": sum(losses) / max(len(losses), 1),
+        "val_loss": math.fsum(all_losses) / max(len(all_losses), 1),
         "mean_iou": scores.mean_iou,
         "mean_dice": scores.mean_dice,
         "pixel_accuracy": scores.pixel_accuracy,

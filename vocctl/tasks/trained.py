@@ -58,9 +58,18 @@ def classifier_probs(
 ) -> np.ndarray:
     """(N, 20): one run's probabilities of photos cached at the size that it was trained for."""
     model, config, here = load_classifier(run, checkpoint, device)
-    loader = scoring_loader(ScoredPhotos(photos), config.train.batch, workers=0, pin=here.device.type == "cuda")
+    loader = scoring_loader(
+        ScoredPhotos(photos), config.train.batch, workers=0, pin=here.device.type == "cuda", shared=True
+    )
     return predict_label_probs(
-        model, loader, len(photos), device=here.device, precision=here.precision, tta=tta, on_photo=on_photo
+        model,
+        loader,
+        len(photos),
+        device=here.device,
+        precision=here.precision,
+        tta=tta,
+        on_photo=on_photo,
+        shared=True,
     )
 
 

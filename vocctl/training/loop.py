@@ -7,14 +7,17 @@ is not finite is found there, before anything is saved, and named by its step.
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from signal import Signals
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from vocctl import ranks
 from vocctl.config import OptimConfig, TrainConfig
 from vocctl.errors import RunError
 from vocctl.runs import RunFolder, checkpoint_about
@@ -65,14 +68,20 @@ class Job:
     on_epoch: Callable[[dict[str, Any]], None]
 
 
-def make_accelerator(device: torch.device, precision: str) -> Accelerator:
-    """Accelerate's state outlives a run; a second run in one process starts from a clean one."""
+def make_accelerator(device: torch.device, precision: str, *, freezes: bool = False) -> Accelerator:
+    """Accelerate's state outlives a run; a second run in one process starts from a clean one.
+
+    freezes: some parameters get no gradient in some epochs, which several ranks have to look out for.
+    """
     if not torch.distributed.is_initialized():
         AcceleratorState._reset_state(reset_partial_state=True)
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
     mixed = {"fp32": "no"}.get(precision, precision)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed, step_scheduler_with_optimizer=False)
+    return Accelerator(
+        cpu=device.type == "cpu", mixed_precision=mixed, step_scheduler_with_optimizer=False,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=freezes)],
+    )  # fmt: skip
 
 
 def fit(job: Job, position: Position) -> Position:
@@ -90,6 +99,7 @@ def fit(job: Job, position: Position) -> Position:
     job.run.save_weights("final", job.average.model, checkpoint_about(position.step, position.epoch))
     position.finished = True
     _save(job, position)
+    ranks.wait()
     return position
 
 
@@ -136,16 +146,17 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
             position.step += 1
             job.average.update(job.model, position.step)
         now = time.perf_counter()
-        position.seconds = before + now - pace.started
+        position.seconds, asked = ranks.largest([before + now - pace.started, float(job.stop.asked or 0)])
         if now - shown >= SHOWN_EVERY:
             shown = now
             _refuse_bad(first_bad)
             job.on_progress(_progress(job, position, loss_sum.item(), factor, pace))
-        if whole and (job.stop.asked or now - saved >= 60 * job.train.save_every):
+        if whole and (asked or now - saved >= 60 * job.train.save_every):
             _refuse_bad(first_bad)
             position.loss_sum, saved = loss_sum.item(), now
             _save(job, position)
-            if job.stop.asked:
+            if asked:
+                job.stop.asked = Signals(int(asked))  # of several ranks any may have been told
                 raise job.stop.error(
                     f"stopped at step {position.step}, all is saved: go on with --resume {job.run.path}"
                 )
@@ -193,6 +204,7 @@ def _refuse_bad(first_bad: Tensor) -> None:
 def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:
     """Score the averaged weights, write the line, keep them if they are the best so far."""
     job.model.eval()
+    ranks.copy_first(job.average.model.buffers())  # batch norm's statistics are the first rank's
     began = time.perf_counter()
     scores = job.validate(job.average.model)
     record = {"epoch": position.epoch + 1, "step": position.step, **trained, **scores}

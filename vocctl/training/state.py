@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vocctl.errors import DataError, RunError
+from vocctl.ranks import is_first
 
 KEPT = 2
 
@@ -39,7 +40,13 @@ class Position:
 
 
 def save_state(folder: Path, position: Position, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Path:
-    """Write folder/step-<step>.safetensors, then remove all but the last two. Raises RunError: no space, folder gone."""
+    """Write folder/step-<step>.safetensors, then remove all but the last two; the first rank does.
+
+    Raises RunError: no space, folder gone.
+    """
+    path = folder / f"step-{position.step:07d}-{position.epoch:04d}-{position.batch:06d}.safetensors"
+    if not is_first():
+        return path
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if average is not model:
         tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
@@ -49,7 +56,6 @@ def save_state(folder: Path, position: Position, model: nn.Module, average: nn.M
     tensors["generator.cpu"] = torch.get_rng_state()
     for place in range(torch.cuda.device_count()):
         tensors[f"generator.cuda.{place}"] = torch.cuda.get_rng_state(place)
-    path = folder / f"step-{position.step:07d}-{position.epoch:04d}-{position.batch:06d}.safetensors"
     write_tensors(path, tensors, {"position": json.dumps(asdict(position))})
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
         old.unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""Two processes that torchrun starts train and score as one does: the same losses, the same numbers, one voice."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# torchrun starts a file: this one trains with batch norm frozen and without dropout, and writes the first rank's loss of every step
+STEPS = """
+import json, sys
+from pathlib import Path
+import torch
+from vocctl.config import TrainClsConfig, TrainSegConfig, given
+from vocctl.models.classifier import Classifier
+from vocctl.models.segmenter import Segmenter
+from vocctl.tasks import train_cls, train_seg
+from vocctl.tasks.fitting import Watch
+from vocctl.training import loop
+
+kind, data, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+loop.SHOWN_EVERY = 0
+for model in (Classifier, Segmenter):
+    train = model.train
+    def frozen(self, mode=True, train=train):
+        train(self, mode)
+        for module in self.modules():
+            if isinstance(module, torch.nn.BatchNorm2d | torch.nn.Dropout):
+                module.training = False
+        return self
+    model.train = frozen
+default, task, flags = {
+    "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
+    "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4]}),
+}[kind]
+config = given(default, path=data, size=32, size_from=0, precision="fp32", augment="none", batch=4, epochs=11, lr=1e-3,
+               workers=0, eval_every=100, **flags)
+sums = {}
+watch = Watch(on_progress=lambda look: sums.__setitem__((look.epoch, look.batch), look.loss * look.batch))
+task.run(config, out, watch=watch)
+if (out / "losses.json").exists() is False and int(__import__("os").environ.get("RANK", "0")) == 0:
+    losses = [total - sums.get((epoch, batch - 1), 0.0) for (epoch, batch), total in sums.items()]
+    (out / "losses.json").write_text(json.dumps(losses))
+"""
+
+
+def ran(*words: str, ranks: int = 0, cwd: Path) -> subprocess.CompletedProcess:
+    """One python process, or so many under torchrun; one thread each."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks else []
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "VOCCTL_CACHE": str(cwd / "cache")}
+    return subprocess.run(
+        [sys.executable, *torchrun, *words],
+        env=environment,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("seg", "ce+dice"), ("seg", "focal"), ("cls", "bce")])
+def test_the_losses_of_two_ranks_are_those_of_one_process(tiny_set: Path, tmp_path: Path, kind: str, loss: str) -> None:
+    script = tmp_path / "steps.py"
+    script.write_text(STEPS)
+    losses = {}
+    for ranks in (0, 2):
+        done = ran(str(script), kind, str(tiny_set), str(tmp_path / f"run{ranks}"), loss, ranks=ranks, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        losses[ranks] = json.loads((tmp_path / f"run{ranks}" / "losses.json").read_text())
+    assert len(losses[0]) >= 20
+    assert losses[2][:20] == pytest.approx(losses[0][:20], abs=1e-3)
+    assert losses[0][0] > losses[0][19]
+
+
+def test_evaluation_is_shared_and_counts_each_photo_once(runs: dict[str, Path], tmp_path: Path) -> None:
+    for kind in ("seg", "cls"):
+        alone, shared = (
+            ran("-m", "vocctl", "eval", str(runs[kind]), "--json", ranks=ranks, cwd=tmp_path) for ranks in (0, 2)
+        )
+        assert shared.returncode == 0, shared.stderr
+        assert json.loads(shared.stdout) == json.loads(alone.stdout)
+
+
+def test_an_error_of_one_rank_ends_all_with_one_message(tiny_set: Path, tmp_path: Path) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text(
+        "import os, sys\n"
+        "from vocctl.cli.app import main\n"
+        "from vocctl.errors import RunError\n"
+        "from vocctl.tasks import train_seg\n"
+        "if os.environ['RANK'] == '1':\n"
+        "    def broken(*args):\n"
+        "        raise RunError('the disk of this rank is full: free space')\n"
+        "    train_seg._validation = broken\n"
+        "sys.exit(main(['train-seg', '--data', sys.argv[1], '--encoder', 'scratch', '--size', '32', '--size-from', '0',\n"
+        "               '--batch', '4', '--epochs', '2', '--out', sys.argv[2]]))\n"
+    )
+    done = ran(str(script), str(tiny_set), str(tmp_path / "run"), ranks=2, cwd=tmp_path)
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert said == ["error: rank 1 of 2: the disk of this rank is full: free space"]
+    assert "Traceback" not in done.stderr.split("error:")[0]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_once(tiny_set: Path, tmp_path: Path) -> None:
+    words = ["train-seg", "--data", str(tiny_set), "--batch", "5", "--out", str(tmp_path / "run")]
+    done = ran("-m", "vocctl", *words, ranks=2, cwd=tmp_path)
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("error:")] == [
+        "error: --batch 5 is split over 2 processes: take a multiple of 2"
+    ]
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,110 @@
+"""One process, or several that work together as ranks: who writes, what all agree on, sums over all of them.
+
+torchrun starts the processes and sets RANK, LOCAL_RANK and WORLD_SIZE. Alone, each function here gives back what it is
+given, and costs nothing. Source: torch.distributed; what Accelerate wraps stands in training/loop.py.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+T = TypeVar("T")
+
+
+def world() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    return int(os.environ.get("RANK", "0")) if world() > 1 else 0
+
+
+def local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0")) if world() > 1 else 0
+
+
+def local_world() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
+
+
+def is_first() -> bool:
+    """Whether this process writes files and speaks."""
+    return rank() == 0
+
+
+def join(device: "torch.device") -> None:
+    """Meet the other processes: gloo for what lies on a CPU, nccl for GPUs. Once a process; alone, nothing."""
+    if world() == 1:
+        return
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+
+
+def summed(value: "Tensor") -> "Tensor":
+    """The sum over the ranks, outside of any gradient."""
+    if world() > 1:
+        import torch
+
+        torch.distributed.all_reduce(value)
+    return value
+
+
+def largest(values: list[float]) -> list[float]:
+    """Each place's largest value over the ranks: what all of them go by."""
+    if world() == 1:
+        return values
+    import torch
+
+    together = torch.tensor(values, dtype=torch.float64)
+    torch.distributed.all_reduce(together, torch.distributed.ReduceOp.MAX)
+    return together.tolist()
+
+
+def first_says(value: T) -> T:
+    """The first rank's value, on all."""
+    if world() == 1:
+        return value
+    import torch
+
+    held = [value]
+    torch.distributed.broadcast_object_list(held, src=0)
+    return held[0]
+
+
+def gathered(value: T) -> list[T]:
+    """Every rank's value, on all."""
+    if world() == 1:
+        return [value]
+    import torch
+
+    held: list[Any] = [None] * world()
+    torch.distributed.all_gather_object(held, value)
+    return held
+
+
+def copy_first(tensors: "Iterable[Tensor]") -> None:
+    """Fill the tensors with the first rank's."""
+    if world() == 1:
+        return
+    import torch
+
+    for tensor in tensors:
+        torch.distributed.broadcast(tensor, src=0)
+
+
+def wait() -> None:
+    """Until all ranks are here: what the first one wrote can be read."""
+    if world() > 1:
+        import torch
+
+        torch.distributed.barrier()
