@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# torchrun starts a file: this one trains with batch norm frozen and no dropout, and writes the first rank's loss of each step
+# torchrun starts a file: this one trains with batch norm frozen and no dropout, and writes the loss of each step
 STEPS = """
 import json, sys
 from pathlib import Path
