@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from vocctl.labels import IGNORE, PALETTE, SEG_CLASSES
-from vocctl.plots.style import quiet_style, save_figure
+from vocctl.plots.style import put_title, quiet_style, save_figure
 
 COLORS = np.array(PALETTE, dtype=np.uint8)  # (256, 3)
 SHOWN = 5  # labels of a classifier
@@ -52,6 +52,7 @@ def draw_attacked(cases: list[AttackedCase], path: Path, *, title: str) -> Path:
                 ax.imshow(picture, interpolation="nearest")
             for ax, output in zip(row[3:], (case.before, case.after), strict=True):
                 _draw_output(ax, output)
+                ax.set_box_aspect(case.image.shape[0] / case.image.shape[1])
             for ax in row:
                 ax.set(xticks=[], yticks=[])
                 ax.grid(False)
@@ -59,7 +60,7 @@ def draw_attacked(cases: list[AttackedCase], path: Path, *, title: str) -> Path:
             row[1].set_xlabel(case.about, fontsize=8)
         for ax, name in zip(axes[0], heads, strict=True):
             ax.set_title(name)
-        figure.suptitle(title)
+        put_title(figure, title)
         if handles := _legend(cases):
             figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False, fontsize=8)
         return save_figure(figure, path)

@@ -46,7 +46,8 @@ def draw_classes(
                 ax.plot(100 * value, place + offset, "o", color=color, markersize=5)
         for place, name in enumerate(order):
             if all(isnan(one.values[name]) for one in series):
-                ax.text(1, place, "- (neither truth nor prediction)", va="center", fontsize=8, color="0.4")
+                ax.text(1, place, "- (neither truth nor prediction)", va="center", fontsize=8, color="0.4",
+                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
             ax.text(101.5, place, support.get(name, ""), va="center", fontsize=8, color="0.3", clip_on=False)
         ax.set_yticks(range(len(order)), order)
         ax.set(xlim=(0, 100), ylim=(-0.7, len(order) - 0.3), xlabel=f"{score}\n{note}" if note else score, title=title)

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from vocctl.plots.style import quiet_style, save_figure
+from vocctl.plots.style import put_title, quiet_style, save_figure
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def draw_compared(groups: Sequence[ComparedGroup], path: Path, *, title: str, sc
             right.set(xlabel="difference, points")
             right.grid(visible=False, axis="y")
             _widen(right)
-        figure.suptitle(title)
+        put_title(figure, title)
         figure.supxlabel(note, fontsize=8, color="0.3")
         sns.despine(figure, left=True)
         return save_figure(figure, path)

@@ -9,7 +9,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from vocctl.plots.style import quiet_style, save_figure
+from vocctl.plots.style import put_title, quiet_style, save_figure
 
 WRITTEN = 0.5  # %: a cell below it is left without its number
 
@@ -40,7 +40,7 @@ def draw_tables(tables: Sequence[SquareTable], path: Path, *, title: str, note: 
         bar = figure.colorbar(axes[0][0].images[0], ax=list(axes[0]), fraction=0.025, pad=0.01)
         bar.set_label("share of the row, %")
         bar.outline.set_visible(False)
-        figure.suptitle(title)
+        put_title(figure, title)
         if note:
             figure.supxlabel("\n" + note, fontsize=9, color="0.3")
         return save_figure(figure, path)

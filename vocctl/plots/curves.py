@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from vocctl.plots.style import quiet_style, save_figure
+from vocctl.plots.style import put_title, quiet_style, save_figure
 
 SCORES = {
     "mean IoU": "mean_iou",
@@ -43,7 +43,7 @@ def draw_curves(records: Records, path: Path, *, title: str, best_epoch: int) ->
             ax.axvline(best_epoch, color="0.5", linestyle=":", label=f"best epoch, {best_epoch}")
             _finish(ax, label)
             ax.legend(frameon=False)
-        figure.suptitle(title)
+        put_title(figure, title)
         sns.despine(figure)
         return save_figure(figure, path)
 
@@ -81,7 +81,7 @@ def draw_overlaid_curves(
             frameon=False,
         )
         band = "; line: mean, band: lowest to highest" if any(len(runs) > 1 for runs in groups.values()) else ""
-        figure.suptitle(title + band)
+        put_title(figure, title + band)
         sns.despine(figure)
         return save_figure(figure, path)
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from vocctl.plots.style import quiet_style, save_figure
+from vocctl.plots.style import put_title, quiet_style, save_figure
 
 COLORS = {"true": "#0173b2", "not true": "#de8f05", "in no score": "#949494"}  # of seaborn's colour-blind palette
 COLUMNS = 4
@@ -53,7 +53,7 @@ def draw_mistakes(mistakes: Sequence[Mistake], path: Path, *, title: str) -> Pat
             above.set_title(f"{mistake.what}\n{shorten(mistake.image_id, 30, placeholder='...')}", fontsize=9)
             _draw_bars(below, mistake.bars)
         handles = [Patch(facecolor=color, label=name) for name, color in COLORS.items()]
-        figure.suptitle(title)
+        put_title(figure, title)
         figure.legend(
             handles=handles[:2] if not any(b.truth == "in no score" for m in mistakes for b in m.bars) else handles,
             title="probability of a class that is",

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from vocctl.labels import IGNORE, PALETTE, SEG_CLASSES
-from vocctl.plots.style import quiet_style, save_figure
+from vocctl.plots.style import put_title, quiet_style, save_figure
 
 COLORS = np.array(PALETTE, dtype=np.uint8)  # (256, 3)
 # what a pixel can be, with colours that the colour-blind part: right, a missed object, an invented one, a mistaken class
@@ -81,7 +81,7 @@ def draw_cases(cases: list[Case], path: Path, *, title: str) -> Path:
             row[0].set_ylabel(f"{case.image_id}\nmean IoU {100 * case.score:.0f} %", fontsize=8)
         for ax, name in zip(axes[0], columns, strict=True):
             ax.set_title(name)
-        figure.suptitle(title)
+        put_title(figure, title)
         figure.legend(handles=_legend(cases), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
         return save_figure(figure, path)
 

@@ -61,12 +61,14 @@ def draw_robust_runs(lines: dict[str, list[Line]], path: Path, *, score: str, bu
 def draw_transfer(runs: Sequence[str], scores: np.ndarray, path: Path, *, score: str, title: str) -> Path:
     """scores: (1 + R, R) in [0, 1]; row 0 clean, row i crafted on run i, column j tested on run j."""
     with quiet_style():
-        figure, ax = plt.subplots(figsize=(1.6 + 1.5 * len(runs), 1.4 + 0.6 * len(runs)), layout="constrained")
+        longest = max(len(name) for name in runs)
+        size = (2.4 + 0.09 * longest + 1.3 * len(runs), 2.0 + 0.03 * longest + 0.6 * len(runs))
+        figure, ax = plt.subplots(figsize=size, layout="constrained")
         sns.heatmap(
             100 * scores, annot=True, fmt=".1f", cmap="cividis", vmin=0, ax=ax, square=False,
             xticklabels=list(runs), yticklabels=["clean", *runs], cbar_kws={"label": f"{score}, %"},
         )  # fmt: skip
         ax.set(xlabel="tested on", ylabel="crafted on", title=title)
-        ax.tick_params(axis="x", rotation=20)
+        ax.set_xticks(ax.get_xticks(), list(runs), rotation=20, ha="right", rotation_mode="anchor")
         ax.tick_params(axis="y", rotation=0)
         return save_figure(figure, path)

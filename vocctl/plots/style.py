@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 
 from vocctl.errors import RunError
 
+LETTERS_AN_INCH = 8  # of a title
 # said in a file, and nothing that changes from one writing to the next
 METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": "vocctl"},
@@ -32,6 +34,11 @@ def quiet_style() -> Iterator[None]:
         mpl.rc_context({"svg.hashsalt": "vocctl", "pdf.fonttype": 42}),
     ):
         yield
+
+
+def put_title(figure: Figure, title: str) -> None:
+    """Over the whole figure, in as many lines as its width asks for."""
+    figure.suptitle(fill(title, int(LETTERS_AN_INCH * figure.get_figwidth())))
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -72,7 +72,7 @@ def _compared(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
         if (attack := _strongest_shared(list(held.values()))) is None:
             continue
         lines = {
-            group.label or "all": [_from_clean(held[str(run.folder.path)], attack) for run in group.runs]
+            group.label or "mean of the seeds": [_from_clean(held[str(run.folder.path)], attack) for run in group.runs]
             for group in groups(runs)
         }
         seen = held[str(runs[0].folder.path)]
