@@ -35,7 +35,7 @@ def metrics(run: Path) -> list[dict[str, Any]]:
 
 
 def test_killed_at_random_moments(tiny: Path, tmp_path: Path) -> None:
-    settings = ["--data", str(tiny), "--epochs", str(KILLS + 3), *SMALL.split()]
+    settings = ["--data", str(tiny), "--epochs", str(3 * KILLS + 9), *SMALL.split()]
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     assert train_seg(*settings, "--out", str(alone)).wait(600) == 0
     generator, inside_a_save = random.Random(0), 0

@@ -14,23 +14,15 @@ import json, sys
 from pathlib import Path
 import torch
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
-from vocctl.models.classifier import Classifier
-from vocctl.models.segmenter import Segmenter
 from vocctl.tasks import train_cls, train_seg
+from vocctl.ranks import is_first
 from vocctl.tasks.fitting import Watch
 from vocctl.training import loop
 
 kind, data, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 loop.SHOWN_EVERY = 0
-for model in (Classifier, Segmenter):
-    train = model.train
-    def frozen(self, mode=True, train=train):
-        train(self, mode)
-        for module in self.modules():
-            if isinstance(module, torch.nn.BatchNorm2d | torch.nn.Dropout):
-                module.training = False
-        return self
-    model.train = frozen
+for kind_of_layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):
+    kind_of_layer.train = lambda self, mode=True: torch.nn.Module.train(self, False)
 default, task, flags = {
     "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
     "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4]}),
@@ -40,7 +32,7 @@ config = given(default, path=data, size=32, size_from=0, precision="fp32", augme
 sums = {}
 watch = Watch(on_progress=lambda look: sums.__setitem__((look.epoch, look.batch), look.loss * look.batch))
 task.run(config, out, watch=watch)
-if (out / "losses.json").exists() is False and int(__import__("os").environ.get("RANK", "0")) == 0:
+if is_first():
     losses = [total - sums.get((epoch, batch - 1), 0.0) for (epoch, batch), total in sums.items()]
     (out / "losses.json").write_text(json.dumps(losses))
 """
