@@ -36,7 +36,7 @@ def test_what_is_drawn_is_what_was_left(trained, attacked) -> None:
 
 def test_a_real_attack_on_each_task(runs: dict[str, Path], tmp_path: Path) -> None:
     for name in ("seg", "cls"):
-        shutil.copytree(runs[name], tmp_path / name)
+        shutil.copytree(runs[name], tmp_path / name, ignore=shutil.ignore_patterns("attacks"))  # of other tests
         config = AttackConfig(attack=("noise", "pgd-3"), eps=("4/255", "32/255"))
         result = attack([str(tmp_path / name)], config)
         (seen,) = seen_attacks(tmp_path / name)
