@@ -1,6 +1,8 @@
 """Plotting: each kind draws what the run has, several runs lie over each other, and what is missing is one line."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +169,11 @@ def test_a_place_that_cannot_be_written(trained, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(RunError, match="can't be written"):
         plot([str(trained.seg)], what=["curves"], wish=Wish(out=tmp_path / "taken"))
+
+
+def test_drawing_waits_for_no_training_library() -> None:
+    code = (
+        "import sys, vocctl.tasks.plot; print([name for name in ('torch', 'timm', 'sklearn') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"

@@ -37,6 +37,10 @@ def amplified(image: np.ndarray, adv: np.ndarray, factor: int) -> np.ndarray:
     return np.clip(128 + factor * (adv.astype(int) - image.astype(int)), 0, 255).astype(np.uint8)
 
 
+def attacked_title(target: str, attack: str, norm: str, eps: str) -> str:
+    return f"{target} under {attack}, {norm} eps {eps}"
+
+
 def draw_attacked(cases: list[AttackedCase], path: Path, *, title: str) -> Path:
     """One row a case, five columns; the factor of the perturbation is written over its column."""
     factor = amplification(cases)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from vocctl.errors import RunError
 
+PACKING: dict[str, dict[str, Any]] = {"png": {"pil_kwargs": {"compress_level": 2}}}
 LETTERS_AN_INCH = 8  # of a title
 # said in a file, and nothing that changes from one writing to the next
 METADATA: dict[str, dict[str, Any]] = {
@@ -46,7 +47,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     part, kind = path.with_name(path.name + ".part"), path.suffix[1:]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format=kind, dpi=130, metadata=METADATA[kind])
+        figure.savefig(part, format=kind, dpi=130, metadata=METADATA[kind], **PACKING.get(kind, {}))
         part.replace(path)
     except OSError as error:
         with suppress(OSError):

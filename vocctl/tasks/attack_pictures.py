@@ -11,7 +11,7 @@ from vocctl.attacks.specs import AttackSpec
 from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.photos import write_mask
 from vocctl.labels import CLASSES
-from vocctl.plots.adversarial import AttackedCase, draw_attacked
+from vocctl.plots.adversarial import AttackedCase, attacked_title, draw_attacked
 from vocctl.tasks.attacked import AttackRow, Outcome, Truth, visibility
 from vocctl.tasks.targets import Target
 
@@ -64,10 +64,6 @@ class Pictures:
 def _said(case: AttackedCase) -> dict[str, Any]:
     before, after = ({} if isinstance(one, np.ndarray) else one for one in (case.before, case.after))
     return {"id": case.image_id, "about": case.about, "before": before, "after": after}
-
-
-def attacked_title(target: str, attack: str, norm: str, eps: str) -> str:
-    return f"{target} under {attack}, {norm} eps {eps}"
 
 
 def file_name(attack: str) -> str:

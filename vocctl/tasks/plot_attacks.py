@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.plots.adversarial import draw_attacked
+from vocctl.plots.adversarial import attacked_title, draw_attacked
 from vocctl.plots.robustness import Line, draw_robust_runs, draw_robustness, draw_transfer
-from vocctl.tasks.attack_pictures import attacked_title
 from vocctl.tasks.differences import groups
 from vocctl.tasks.evaluated import SeenRun
 from vocctl.tasks.pictures import NothingToDraw, Wish, by_task
