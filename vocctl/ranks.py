@@ -4,6 +4,7 @@ torchrun starts the processes and sets RANK, LOCAL_RANK and WORLD_SIZE. Alone, e
 given, and costs nothing. Source: torch.distributed; what Accelerate wraps stands in training/loop.py.
 """
 
+import atexit
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,6 +49,7 @@ def join(device: "torch.device") -> None:
         torch.cuda.set_device(device)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        atexit.register(torch.distributed.destroy_process_group)  # its threads, left alone, abort a process that ends
 
 
 def summed(value: "Tensor") -> "Tensor":

@@ -17,6 +17,7 @@ from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_seg import resume, run
+from vocctl.training import loop
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -105,6 +106,23 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_bit_for_bit(
     assert again.returncode == 0
     assert same_weights(tmp_path / "alone", tmp_path / "killed")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "killed")
+
+
+def test_stopped_after_an_epochs_last_step_it_still_writes_that_epochs_line(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SHOWN_EVERY", 0)
+    config = tiny_config(tiny)
+    run(config, tmp_path / "alone")
+    before_the_last = (1, 3)  # of eight photos in batches of two: the signal is seen after the fourth
+    asking = Watch(
+        on_progress=lambda look: os.kill(os.getpid(), signal.SIGINT) if (look.epoch, look.batch) == before_the_last else None
+    )
+    with pytest.raises(Exception, match="stopped at step 4"):
+        run(config, tmp_path / "stopped", watch=asking)
+    assert not (tmp_path / "stopped" / "metrics.jsonl").exists()
+    resume(str(tmp_path / "stopped"))
+    assert metrics(tmp_path / "stopped") == metrics(tmp_path / "alone")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

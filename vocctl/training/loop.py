@@ -128,12 +128,13 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
     device, parameters = job.accelerator.device, list(job.model.parameters())
     loss_sum = torch.tensor(position.loss_sum, device=device)
     first_bad = torch.tensor(-1, device=device)
-    factor, shown, before, saved = 0.0, 0.0, position.seconds, time.perf_counter()
+    shown, before, saved = 0.0, position.seconds, time.perf_counter()
     pace = Pace()
     job.model.train()
     for images, targets in pace.over(job.batches_from(position.epoch, position.batch)):
         factor = lr_factor(_done(job, position), job.optim)
         set_lr(job.optimizer, factor)
+        position.lr = job.optim.lr * factor
         pixels, labels = to_pixels(images, device), targets.to(device, non_blocking=True).long()
         loss = job.loss_fn(pixels, labels)
         job.accelerator.backward(loss / job.optim.accumulate)
@@ -150,7 +151,7 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
         if now - shown >= SHOWN_EVERY:
             shown = now
             _refuse_bad(first_bad)
-            job.on_progress(_progress(job, position, loss_sum.item(), factor, pace))
+            job.on_progress(_progress(job, position, loss_sum.item(), pace))
         if whole and (asked or now - saved >= 60 * job.train.save_every):
             _refuse_bad(first_bad)
             position.loss_sum, saved = loss_sum.item(), now
@@ -166,7 +167,7 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
     position.loss_sum = loss_sum.item()
     return {
         "train_loss": position.loss_sum / max(position.batch, 1),
-        "lr": job.optim.lr * factor,
+        "lr": position.lr,
         "images_per_second": pace.images_per_second,
         "data_wait": pace.data_wait,
     }
@@ -178,7 +179,7 @@ def to_pixels(images: Tensor, device: torch.device) -> Tensor:
     return moved.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def _progress(job: Job, position: Position, loss_sum: float, factor: float, pace: Pace) -> Progress:
+def _progress(job: Job, position: Position, loss_sum: float, pace: Pace) -> Progress:
     done = _done(job, position)
     return Progress(
         epoch=position.epoch + 1,
@@ -187,7 +188,7 @@ def _progress(job: Job, position: Position, loss_sum: float, factor: float, pace
         batches=job.batches,
         done=min(done, 1.0),
         loss=loss_sum / max(position.batch, 1),
-        lr=job.optim.lr * factor,
+        lr=position.lr,
         images_per_second=pace.images_per_second,
         data_wait=pace.data_wait,
         seconds_left=position.seconds * max(1 - done, 0) / max(done, 1e-6),

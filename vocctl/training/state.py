@@ -31,6 +31,7 @@ class Position:
     batch: int = 0  # batches of it that are done
     seconds: float = 0.0  # of training, validation left out
     loss_sum: float = 0.0  # over the batches of this epoch
+    lr: float = 0.0  # of the last batch
     best: float | None = None  # monitor's best value
     best_epoch: int = -1
     stale: int = 0  # validations since the best
