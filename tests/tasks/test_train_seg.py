@@ -116,7 +116,9 @@ def test_stopped_after_an_epochs_last_step_it_still_writes_that_epochs_line(
     run(config, tmp_path / "alone")
     before_the_last = (1, 3)  # of eight photos in batches of two: the signal is seen after the fourth
     asking = Watch(
-        on_progress=lambda look: os.kill(os.getpid(), signal.SIGINT) if (look.epoch, look.batch) == before_the_last else None
+        on_progress=lambda look: (
+            os.kill(os.getpid(), signal.SIGINT) if (look.epoch, look.batch) == before_the_last else None
+        )
     )
     with pytest.raises(Exception, match="stopped at step 4"):
         run(config, tmp_path / "stopped", watch=asking)
