@@ -13,8 +13,8 @@ STEPS = """
 import json, sys
 from pathlib import Path
 import torch
-from vocctl.config import TrainClsConfig, TrainSegConfig, given
-from vocctl.tasks import train_cls, train_seg
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
+from vocctl.tasks import train_adv, train_cls, train_seg
 from vocctl.ranks import is_first
 from vocctl.tasks.fitting import Watch
 from vocctl.training import loop
@@ -26,6 +26,7 @@ for kind_of_layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):
 default, task, flags = {
     "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
     "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4]}),
+    "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "fool": sys.argv[4]}),
 }[kind]
 config = given(default, path=data, size=32, size_from=0, precision="fp32", augment="none", batch=4, epochs=11, lr=1e-3,
                workers=0, eval_every=100, **flags)
@@ -53,13 +54,18 @@ def ran(*words: str, ranks: int = 0, cwd: Path) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize(("kind", "loss"), [("seg", "ce+dice"), ("seg", "focal"), ("cls", "bce")])
-def test_the_losses_of_two_ranks_are_those_of_one_process(tiny_set: Path, tmp_path: Path, kind: str, loss: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "loss"), [("seg", "ce+dice"), ("seg", "focal"), ("cls", "bce"), ("adv", "cosine"), ("adv", "ce")]
+)
+def test_the_losses_of_two_ranks_are_those_of_one_process(
+    tiny_set: Path, runs: dict[str, Path], tmp_path: Path, kind: str, loss: str
+) -> None:
     script = tmp_path / "steps.py"
     script.write_text(STEPS)
     losses = {}
     for ranks in (0, 2):
-        done = ran(str(script), kind, str(tiny_set), str(tmp_path / f"run{ranks}"), loss, ranks=ranks, cwd=tmp_path)
+        words = [kind, str(tiny_set), str(tmp_path / f"run{ranks}"), loss, str(runs["seg"]), str(runs["cls"])]
+        done = ran(str(script), *words, ranks=ranks, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         losses[ranks] = json.loads((tmp_path / f"run{ranks}" / "losses.json").read_text())
     assert len(losses[0]) >= 20

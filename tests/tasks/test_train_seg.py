@@ -88,6 +88,17 @@ def wait_for_state(out: Path, *, after_batch: int = 3) -> None:
     raise AssertionError("no state came")
 
 
+def test_photos_that_lie_on_the_device_train_and_resume_the_same(tiny: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny, augment_on="gpu", augment="strong", epochs=4)
+    run(config, tmp_path / "alone")
+    first = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 2 else None)
+    with pytest.raises(Exception, match="go on with"):
+        run(config, tmp_path / "stopped", watch=first)
+    resume(str(tmp_path / "stopped"))
+    assert same_weights(tmp_path / "alone", tmp_path / "stopped")
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
+
+
 @pytest.mark.parametrize("ema", ["0.9", "0"])
 def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_bit_for_bit(
     tiny: Path, tmp_path: Path, ema: str

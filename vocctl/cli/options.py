@@ -57,6 +57,7 @@ SETTINGS = {
     "size": "Pixels: side of a crop, shorter side of a scored photo.",
     "size_from": "Crops grow from this side to --size; 0: off.",
     "augment": f"{', '.join(PRESETS)}.",
+    "augment_on": "cpu: in the loader; gpu: on the device that trains, which holds all photos.",
     "workers": "Processes that augment; -1: by the device.",
     "cache_dir": "Where decoded photos are kept.",
     "encoder": "Any timm model with features, or scratch.",

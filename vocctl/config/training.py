@@ -7,6 +7,7 @@ from vocctl.config.checks import NORMS, choose, demand, parse_epsilon
 LOSSES = ("ce", "dice", "ce+dice", "focal", "lovasz")
 DECODERS = ("unet", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet", "segformer", "dpt")
 PRESETS = ("none", "light", "strong")
+AUGMENTERS = ("cpu", "gpu")
 SCHEDULES = ("cosine", "poly", "constant")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SEG_MONITORS = ("mean_iou", "mean_dice", "pixel_accuracy", "val_loss")
@@ -33,11 +34,15 @@ class DataConfig:
     size: int = 160  # pixels: side of a training crop, and the shorter side of a photo that is scored
     size_from: int = 96  # pixels: crops grow from this side to size while the run goes on; 0, size or more: they don't
     augment: str = "light"
+    augment_on: str = (
+        "cpu"  # cpu: in the loader; gpu: the photos lie on the device that trains, and are augmented there
+    )
     workers: int = -1  # processes that augment; -1: none on a CPU (they would take its cores), up to 8 beside a GPU
     cache_dir: str = ""  # decoded photos; empty: the user's cache folder (see data/cache.py)
 
     def __post_init__(self) -> None:
         choose("augment", self.augment, PRESETS)
+        choose("augment_on", self.augment_on, AUGMENTERS)
         demand(self.size >= 32 and self.size % 32 == 0, f"size is a multiple of 32 pixels, got {self.size}")
         demand(
             self.size_from >= 0 and self.size_from % 32 == 0,

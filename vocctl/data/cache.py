@@ -8,6 +8,7 @@ whole: two processes that build it at once do the work twice and keep one. A cac
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import tempfile
@@ -56,6 +57,12 @@ class CachedSplit:
         height, width = self.sizes[index]
         first = self.starts[index]
         return self.labels[first : first + height * width].reshape(height, width)
+
+    def let_go(self) -> None:
+        """Give the mapped pages back to the system, which keeps them while it has room; views stay good."""
+        for array in (self.pixels, self.labels):
+            if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                array.base.madvise(mmap.MADV_DONTNEED)
 
     def part(self, indices: Sequence[int]) -> "CachedSplit":
         """These photos alone, in this order; nothing is copied."""

@@ -14,6 +14,7 @@ from vocctl.data.cache import CachedSplit
 from vocctl.seeding import derived_seed
 
 Place = tuple[int, int, int]  # epoch, index, side of the crop
+LET_GO_EVERY = 500  # photos: the memory of a process does not grow with the data set
 
 
 class TrainingPhotos(Dataset):
@@ -23,12 +24,16 @@ class TrainingPhotos(Dataset):
         """targets: (N, ...) uint8, one for each photo; left out, the masks, cut and turned as their photos are."""
         self.split, self.augment, self.seed, self.targets = split, augment, seed, targets
         self.transforms: dict[int, A.Compose] = {}  # by side
+        self.read = 0
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, place: Place) -> tuple[Tensor, Tensor]:
         epoch, index, side = place
+        self.read += 1
+        if self.read % LET_GO_EVERY == 0:
+            self.split.let_go()
         if side not in self.transforms:
             self.transforms[side] = preset(self.augment, side)
         draw = derived_seed("augment", self.seed, epoch, index)

@@ -83,9 +83,19 @@ def predict_labels(
     for indices, batch in probs:
         for index, one in zip(indices.tolist(), batch, strict=True):
             size = own_sizes[index]
-            if tuple(one.shape[-2:]) != tuple(size):
-                one = F.interpolate(one[None], size=size, mode="bilinear", align_corners=False)[0]
             done += 1
             if on_photo:
                 on_photo(done, len(own_sizes))
-            yield index, one.argmax(dim=0).to(torch.uint8).cpu().numpy()
+            yield index, largest(resized_probs(one, size)).cpu().numpy()
+
+
+def resized_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:
+    """(K, H, W) at this size, bilinear."""
+    if tuple(probs.shape[-2:]) == tuple(size):
+        return probs
+    return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+def largest(probs: Tensor) -> Tensor:
+    """(H, W) uint8: the class of the largest of probs (K, H, W), the first of equals."""
+    return probs.argmax(dim=0).to(torch.uint8)

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from vocctl.errors import RunError
 
 PACKING: dict[str, dict[str, Any]] = {"png": {"pil_kwargs": {"compress_level": 2}}}
+DPI = 130
 LETTERS_AN_INCH = 8  # of a title
 # said in a file, and nothing that changes from one writing to the next
 METADATA: dict[str, dict[str, Any]] = {
@@ -42,12 +43,21 @@ def put_title(figure: Figure, title: str) -> None:
     figure.suptitle(fill(title, int(LETTERS_AN_INCH * figure.get_figwidth())))
 
 
+def _lay_out(figure: Figure) -> None:
+    """Place everything now: savefig would draw a figure that has a layout engine twice, photos and all."""
+    figure.set_dpi(DPI)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write and close it; the suffix says the format. Raises RunError: no space, read-only."""
     part, kind = path.with_name(path.name + ".part"), path.suffix[1:]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format=kind, dpi=130, metadata=METADATA[kind], **PACKING.get(kind, {}))
+        _lay_out(figure)
+        figure.savefig(part, format=kind, metadata=METADATA[kind], **PACKING.get(kind, {}))
         part.replace(path)
     except OSError as error:
         with suppress(OSError):

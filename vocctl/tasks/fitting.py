@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from vocctl.config import DataConfig, OptimConfig, TrainConfig
 from vocctl.data.datasets import TrainingPhotos
+from vocctl.data.device_photos import DeviceBatches
 from vocctl.data.loaders import EpochBatches, training_loader
 from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
-from vocctl.errors import ConfigError, DataError, MemoryExceeded
+from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.ranks import join, local_world, rank, world
 from vocctl.runs import RunFolder, find_run
@@ -164,7 +164,8 @@ def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watc
             validate=validate, optim=recipe.optim, train=recipe.train, run=folder, stop=stop,
             on_progress=watch.on_progress, on_epoch=watch.on_epoch,
         )  # fmt: skip
-        end = fit(job, position)
+        with _workers_named(folder):
+            end = fit(job, position)
     best = end.best if end.best is not None else math.nan
     return TrainResult(folder.path, end.best_epoch, best, recipe.train.monitor, scores, end.seconds)
 
@@ -174,7 +175,7 @@ def _batches(recipe: Recipe) -> int:
     return max(len(recipe.photos) // recipe.train.batch, 1)
 
 
-def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[DataLoader, EpochBatches]:
+def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[Iterable[tuple[Tensor, Tensor]], EpochBatches]:
     in_epoch = _batches(recipe)
 
     def side_at(epoch: int, batch: int) -> int:
@@ -184,8 +185,24 @@ def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[DataLoa
     batches = EpochBatches(
         len(recipe.photos), recipe.train.batch, recipe.train.seed, side_at, rank=rank(), world=world()
     )
+    if recipe.data.augment_on == "gpu":
+        return DeviceBatches(recipe.photos, batches, here.device), batches
     workers = workers_for(recipe.data, here.device)
     return training_loader(recipe.photos, batches, workers=workers, pin=here.device.type == "cuda"), batches
+
+
+@contextmanager
+def _workers_named(folder: RunFolder) -> Iterator[None]:
+    """Turn a loader's worker that died into one line. torch raises it wherever the main process is at that moment."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RunError(
+            f"a worker that loads photos was killed, perhaps for want of memory: go on with --resume {folder.path}, and "
+            "start runs with fewer --workers (--workers 0: none)"
+        ) from error
 
 
 def workers_for(data: DataConfig, device: torch.device) -> int:

@@ -1,0 +1,84 @@
+"""Peak memory and speed of training with a hundred thousand photos against a thousand, through the command line.
+
+    python tests/benchmarks/memory.py [PHOTOS] [SECONDS]
+
+The photos are drawn (`download shapes`) and linked again and again under new names in two devkits; the smaller has a
+hundredth of the larger. Both train the same small network for so many seconds at 64 px, each in a process of its own, whose
+largest resident memory the system tells. They take turns, twice; the first turn decodes as well.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+TURNS = 2
+
+
+def linked(drawn: Path, root: Path, photos: int) -> Path:
+    """A devkit of so many names for the drawn photos; its val split is the drawn one."""
+    source, devkit = drawn / "VOCdevkit" / "VOC2009", root / "VOCdevkit" / "VOC2009"
+    lists = Path("ImageSets") / "Segmentation"
+    ids = (source / lists / "train.txt").read_text().split()
+    val = (source / lists / "val.txt").read_text().split()
+    names = {f"again_{number:06d}": ids[number % len(ids)] for number in range(photos)}
+    for folder, suffix in (("JPEGImages", ".jpg"), ("SegmentationClass", ".png")):
+        (devkit / folder).mkdir(parents=True)
+        for name, of in [*names.items(), *((name, name) for name in val)]:
+            os.link(source / folder / f"{of}{suffix}", devkit / folder / f"{name}{suffix}")
+    (devkit / lists).mkdir(parents=True)
+    (devkit / lists / "train.txt").write_text("\n".join(names) + "\n")
+    (devkit / lists / "val.txt").write_text("\n".join(val) + "\n")
+    return root
+
+
+def train(data: Path, out: Path, seconds: float) -> tuple[float, float]:
+    """Peak resident memory in MiB, and milliseconds a photo."""
+    flags = [
+        "--encoder",
+        "scratch",
+        "--widths",
+        "16,16,16",
+        "--size",
+        "64",
+        "--size-from",
+        "0",
+        "--batch",
+        "16",
+        "--quiet",
+    ]
+    words = ["train-seg", "--data", str(data), "--out", str(out), "--minutes", str(seconds / 60), *flags]
+    process = subprocess.Popen([sys.executable, "-m", "vocctl", *words])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{data}: train-seg ended with {os.waitstatus_to_exitcode(status)}")
+    last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+    return usage.ru_maxrss / 1024, 1000 * last["train_seconds"] / (last["step"] * 16)
+
+
+def main() -> None:
+    many = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 40.0
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        os.environ["VOCCTL_CACHE"] = str(here / "cache")
+        shapes = ["download", "shapes", "--out", str(here / "drawn"), "--quiet"]
+        subprocess.run([sys.executable, "-m", "vocctl", *shapes], check=True)
+        sets = {photos: linked(here / "drawn", here / f"set{photos}", photos) for photos in (many // 100, many)}
+        seen: dict[int, list[tuple[float, float]]] = {photos: [] for photos in sets}
+        for turn in range(TURNS):
+            for photos, data in sets.items():
+                seen[photos].append(train(data, here / f"run-{photos}-{turn}", seconds))
+        for photos, runs in seen.items():
+            peaks = ", ".join(f"{peak:.0f}" for peak, _ in runs)
+            print(f"{photos:7} photos: peak {peaks} MiB; {median(pace for _, pace in runs):.3f} ms a photo")
+        few, lot = seen.values()
+        print(f"peak memory {max(p for p, _ in lot) / max(p for p, _ in few):.2f} times")
+        print(f"time a photo {median(t for _, t in lot) / median(t for _, t in few):.3f} times")
+
+
+if __name__ == "__main__":
+    main()
