@@ -121,8 +121,15 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Opti
 
 
 def _laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """tensor in the parameter's memory layout: a fused step reads both as they lie in memory, channels last or not."""
-    return torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor) if tensor.shape == parameter.shape else tensor
+    """A copy in the parameter's memory layout: a fused step reads both as they lie in memory, channels last or not.
+
+    A copy, since tensors that are read lie in the mapped file, which keeps its place on the disk for as long.
+    """
+    return (
+        torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
+        if tensor.shape == parameter.shape
+        else tensor.clone()
+    )
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
