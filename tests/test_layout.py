@@ -18,6 +18,7 @@ BEDROCK = {
     "errors",
     "labels",
     "ranks",
+    "reading",
     "resizing",
     "seeding",
     "torchvision_ops",

@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from vocctl.config import as_tables, read_toml
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.ranks import first_says, is_first
+from vocctl.reading import parse_json, read_json, read_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +69,7 @@ class RunFolder:
     def about(self) -> dict[str, Any]:
         """What run.json says. Raises DataError: missing or broken."""
         try:
-            return json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            return read_json(self.path / "run.json")
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path} is no run: it has no run.json that can be read") from error
 
@@ -86,7 +87,7 @@ class RunFolder:
     def read_json(self, name: str) -> Any:
         """What <name> holds. Raises DataError: missing or broken."""
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            return read_json(self.path / name)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path / name} is missing or broken: train the run again") from error
 
@@ -110,11 +111,14 @@ class RunFolder:
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Every whole line; a last one that a full disk cut short is left out. Raises DataError where there is none."""
-        text = self.metrics.read_text(encoding="utf-8") if self.metrics.exists() else ""
-        lines = text[: text.rfind("\n") + 1].splitlines()
-        if not lines:
+        try:
+            text = read_text(self.metrics) if self.metrics.exists() else ""
+            records = [parse_json(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.metrics} can't be read: train the run again") from error
+        if not records:
             raise DataError(f"{self.metrics} holds no epoch yet: train on with --resume {self.path}")
-        return [json.loads(line) for line in lines]
+        return records
 
     def save_weights(self, name: str, model: "nn.Module", about: dict[str, str]) -> None:
         """<name>.safetensors, whole or not at all. Raises RunError: no space, folder gone."""
@@ -154,9 +158,9 @@ def create_run(path: Path, task: str, config: Any) -> RunFolder:
     """A new run folder, the first rank's on all. Raises ConfigError: the name is taken; RunError: it can't be made."""
     if not is_first():
         return RunFolder(first_says(path))
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ConfigError(f"{path} is taken: choose another --name, or go on with --resume {path}")
     try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ConfigError(f"{path} is taken: choose another --name, or go on with --resume {path}")
         (path / "state").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path} can't be made: {error.strerror}; choose another --out") from error

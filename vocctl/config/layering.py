@@ -12,6 +12,7 @@ import tomli
 
 from vocctl.config.checks import closest
 from vocctl.errors import ConfigError, DataError
+from vocctl.reading import read_text
 
 Config = TypeVar("Config")
 
@@ -54,8 +55,8 @@ def read_toml(default: Config, path: Path) -> Config:
     if not path.is_file():
         raise DataError(f"{path} is missing: name a TOML file, as examples/ holds")
     try:
-        tables = tomli.loads(path.read_text(encoding="utf-8"))
-    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = tomli.loads(read_text(path))
+    except (tomli.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise ConfigError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
     return from_tables(default, tables, str(path))
 

@@ -15,6 +15,7 @@ from vocctl.data.voc import VocData
 from vocctl.data.years import read_ids
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES
+from vocctl.reading import read_text
 
 VALUES = {"1", "-1", "0"}  # of a Main list
 
@@ -119,7 +120,7 @@ def _some(ids: list[str]) -> str:
 
 def _faults_of_class_list(path: Path) -> Iterator[Problem]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError):
         yield Problem(path, "is not text: unpack the archive again")
         return

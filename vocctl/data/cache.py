@@ -22,6 +22,7 @@ import numpy as np
 
 from vocctl.data.source import Source
 from vocctl.errors import DataError, RunError
+from vocctl.reading import read_json, refuse_endless
 from vocctl.resizing import fitted_size
 
 VERSION = 1
@@ -96,6 +97,7 @@ def fingerprint(source: Source, ids: list[str]) -> str:
         for path in (source.image_path(image_id), source.mask_path(image_id)):
             if path is not None:
                 try:
+                    refuse_endless(path)
                     digest.update(hashlib.blake2b(path.read_bytes()).digest())
                 except OSError as error:
                     raise DataError(
@@ -184,7 +186,7 @@ def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Cal
 def _opened(folder: Path) -> CachedSplit | None:
     """The cache in folder; None where there is none or its files are not as long as its index says."""
     try:
-        about = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        about = read_json(folder / "index.json")
         sizes = tuple((int(height), int(width)) for height, width in about["sizes"])
         own_sizes = tuple((int(height), int(width)) for height, width in about["own_sizes"])
         ends = np.cumsum([height * width for height, width in sizes])

@@ -14,6 +14,7 @@ from vocctl.data.source import Source
 from vocctl.data.voc import VocData
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE
+from vocctl.reading import read_text
 
 FROM_LIST = {"1": 1, "-1": 0, "0": IGNORE}
 
@@ -106,7 +107,7 @@ def _read_list(path: Path, known: tuple[str, ...]) -> dict[str, int]:
     if not path.is_file():
         raise DataError(f"{path} is missing: the splits with class lists are {', '.join(known) or 'none'}")
     try:
-        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path} can't be read as text: replace the list") from error
     labels: dict[str, int] = {}

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vocctl.errors import DataError
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
+from vocctl.reading import refuse_endless
 
 MAX_PIXELS = 64_000_000  # a file that declares more is refused before anything is decoded
 
@@ -20,6 +21,7 @@ Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, with our own me
 
 def _open(path: Path) -> Image.Image:
     try:
+        refuse_endless(path)
         image = Image.open(path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
@@ -98,6 +100,7 @@ def checked_labels(mask: np.ndarray, path: Path) -> np.ndarray:
 def read_array(path: Path, dims: int) -> np.ndarray:
     """A uint8 .npy file of so many dimensions, never unpickled. Raises DataError."""
     try:
+        refuse_endless(path)
         with path.open("rb") as stream:
             if stream.read(6) != b"\x93NUMPY":  # np.load would open a zip or unpickle by what it finds
                 raise DataError(f"{path} is not a .npy file: replace it")

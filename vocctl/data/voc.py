@@ -11,6 +11,7 @@ import numpy as np
 
 from vocctl.data.photos import read_mask, read_photo
 from vocctl.errors import DataError
+from vocctl.reading import read_text
 
 
 def find_devkit(root: Path) -> Path:
@@ -54,7 +55,7 @@ class VocData:
             known = ", ".join(self.splits()) or "none"
             raise DataError(f"{listed} is missing: the splits with masks are {known}")
         try:
-            ids = listed.read_text(encoding="utf-8").split()
+            ids = read_text(listed).split()
         except (UnicodeDecodeError, OSError) as error:
             raise DataError(f"{listed} can't be read as text: replace the list") from error
         if not ids:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vocctl.data.voc import find_devkit
 from vocctl.errors import DataError
+from vocctl.reading import read_text
 
 SPLITS = ("train", "val", "trainval")
 
@@ -74,7 +75,7 @@ RELEASES: Mapping[str, Release] = {
 def read_ids(path: Path) -> list[str]:
     """The first word of each line of a split list. Raises DataError: not text."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no list of ids that can be read: unpack the archive again") from error
     return [line.split()[0] for line in lines if line.strip()]

@@ -1,7 +1,7 @@
 """What a run and one of its evaluations left, read back for plot, report and runs. Nothing is computed anew."""
 
 import csv
-import json
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +15,7 @@ from vocctl.data.photos import read_mask
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
+from vocctl.reading import read_json, read_text
 from vocctl.runs import RunFolder, open_run
 
 CONFIGS: dict[str, Any] = {
@@ -78,10 +79,9 @@ class Evaluation:
     def confusion(self) -> np.ndarray:
         """Of a segmenter, (21, 21) pixels: rows are the truth."""
         try:
-            with (self.folder / "confusion.csv").open(encoding="utf-8", newline="") as stream:
-                table = list(csv.reader(stream))
+            table = list(csv.reader(io.StringIO(read_text(self.folder / "confusion.csv"))))
             counts = np.array([row[1:] for row in table[1:]], dtype=np.int64)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise self._broken("confusion.csv") from error
         if counts.shape != (NUM_SEG_CLASSES, NUM_SEG_CLASSES):
             raise self._broken("confusion.csv")
@@ -113,8 +113,7 @@ class Evaluation:
 
     def _rows(self, name: str) -> list[dict[str, str]]:
         try:
-            with (self.folder / name).open(encoding="utf-8", newline="") as stream:
-                return list(csv.DictReader(stream))
+            return list(csv.DictReader(io.StringIO(read_text(self.folder / name))))
         except (OSError, ValueError, csv.Error) as error:
             raise self._broken(name) from error
 
@@ -207,7 +206,7 @@ def open_evaluation(run: Path, name: str | None) -> Evaluation | None:
             return None
         name = newest[0]
     try:
-        scores = json.loads((found[name] / "scores.json").read_text(encoding="utf-8"))
+        scores = read_json(found[name] / "scores.json")
         if not isinstance(scores["data_path"], str):
             raise ValueError("data_path")
     except (OSError, ValueError, KeyError, TypeError) as error:

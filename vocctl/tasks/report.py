@@ -5,6 +5,7 @@ that it keeps to the gallery as adversarial ones.
 """
 
 import csv
+import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from vocctl.config import as_tables
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import SEG_CLASSES
 from vocctl.plots.report import Headline, Picture, Report, Section, Table, picture_source, render
+from vocctl.reading import read_text
 from vocctl.runs import write_text
 from vocctl.tasks.class_scores import amounts, class_scores, class_scores_mean
 from vocctl.tasks.differences import differing, from_default, in_words
@@ -236,8 +238,7 @@ def _attacks(run: SeenRun) -> tuple[list[Table], list[Picture]]:
             rows = [[str(key), _said(value)] for key, value in seen.about.items() if key not in ("rows", "kept")]
             tables.append(Table(f"Attack {folder.name}: how it was made", ["what", "value"], rows))
             if (folder / "table.csv").is_file():
-                with (folder / "table.csv").open(encoding="utf-8", newline="") as stream:
-                    heads, *lines = list(csv.reader(stream))
+                heads, *lines = list(csv.reader(io.StringIO(read_text(folder / "table.csv"))))
                 tables.append(
                     Table(f"Attack {folder.name}: results", heads, [[_number(one) for one in row] for row in lines])
                 )

@@ -1,6 +1,5 @@
 """What attacks on a run left in RUN/attacks/, read back for plot and report. Nothing is computed anew."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from vocctl.data.photos import read_mask, read_photo
 from vocctl.errors import ConfigError, DataError
 from vocctl.plots.adversarial import AttackedCase
 from vocctl.plots.robustness import Line
+from vocctl.reading import read_json
 
 SOFT = "soft"  # in place of a budget: the strength that a penalty left
 SCORES = {"mean_iou": "mean IoU", "map_sklearn": "mAP (sklearn)"}
@@ -98,7 +98,7 @@ def seen_transfers(run: Path) -> list[SeenTransfer]:
 
 def _json(path: Path) -> dict[str, Any]:
     with _readable(path.parent):
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        about: dict[str, Any] = read_json(path)
         if not {"task", "norm", "rows"} <= about.keys() and "matrices" not in about:
             raise ValueError("incomplete")
         return about

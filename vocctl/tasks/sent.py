@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.errors import DataError, RunError
+from vocctl.reading import parse_json, read_text, refuse_endless
 from vocctl.runs import RUNS
 
 FOLDER = RUNS / "submit"
@@ -21,6 +22,7 @@ LOG = "submissions.jsonl"
 def file_hash(path: Path) -> str:
     """Hex sha256 of the file. Raises DataError: it can't be read."""
     try:
+        refuse_endless(path)
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
@@ -44,10 +46,13 @@ def history() -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     found: dict[tuple[str, int], dict[str, Any]] = {}
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read: mend or remove it") from error
     for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             digest, ref = str(record["sha256"]), int(record.get("ref") or 0)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}, line {number} is no record of a submission: mend or remove it") from error

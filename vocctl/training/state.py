@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from vocctl.errors import DataError, RunError
 from vocctl.ranks import is_first
+from vocctl.reading import parse_json
 
 KEPT = 2
 
@@ -97,7 +98,7 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Opti
     """Put everything back in place. Raises DataError where the file fits another model."""
     try:
         with safe_open(path, "pt") as held:
-            position = Position(**json.loads(held.metadata()["position"]))
+            position = Position(**parse_json(held.metadata()["position"]))
             tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
         model.load_state_dict(_under(tensors, "model."))
         if average is not model:

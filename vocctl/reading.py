@@ -1,0 +1,31 @@
+"""Text and JSON that others wrote, so that whatever the file is, what comes is text or an ordinary error."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_text(path: Path) -> str:
+    """The whole file, UTF-8. Raises OSError, for a pipe or a device too, and UnicodeDecodeError (a ValueError)."""
+    refuse_endless(path)
+    return path.read_text(encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """What the file holds. Raises OSError, and ValueError: no UTF-8, no JSON."""
+    return parse_json(read_text(path))
+
+
+def parse_json(text: str) -> Any:
+    """Raises ValueError: no JSON, or nested deeper than Python goes."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def refuse_endless(path: Path) -> None:
+    """Raises OSError for what a read may never come back from: a pipe, a socket, a device."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
