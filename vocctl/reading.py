@@ -12,17 +12,20 @@ def read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """What the file holds. Raises OSError, and ValueError: no UTF-8, no JSON."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The table that the file holds. Raises OSError, and ValueError: no UTF-8, no JSON, no table."""
     return parse_json(read_text(path))
 
 
-def parse_json(text: str) -> Any:
-    """Raises ValueError: no JSON, or nested deeper than Python goes."""
+def parse_json(text: str) -> dict[str, Any]:
+    """Raises ValueError: no JSON, no table, or nested deeper than Python goes."""
     try:
-        return json.loads(text)
+        held = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+    if not isinstance(held, dict):
+        raise ValueError(f"a table is due, not {type(held).__name__}")
+    return held
 
 
 def refuse_endless(path: Path) -> None:

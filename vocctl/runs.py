@@ -23,11 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import tomli_w
 from safetensors import SafetensorError
 
 from vocctl.config import as_tables, read_toml
 from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.labels import CLASSES
 from vocctl.ranks import first_says, is_first
 from vocctl.reading import parse_json, read_json, read_text
 
@@ -84,12 +86,31 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> None:
         write_text(self.path / name, json.dumps(value, indent=1) + "\n")
 
-    def read_json(self, name: str) -> Any:
+    def read_json(self, name: str) -> dict[str, Any]:
         """What <name> holds. Raises DataError: missing or broken."""
         try:
             return read_json(self.path / name)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path / name} is missing or broken: train the run again") from error
+
+    def split_ids(self, side: str) -> list[str]:
+        """The photos of this side, train or val. Raises DataError: split.json is missing or broken."""
+        ids = self.read_json("split.json").get(side)
+        if not isinstance(ids, list) or not all(isinstance(image_id, str) for image_id in ids):
+            raise DataError(f"{self.path / 'split.json'} has no list of {side} photos: train the run again")
+        return ids
+
+    def thresholds(self, checkpoint: str, kind: str) -> np.ndarray:
+        """(20,) of a classifier. Raises DataError: thresholds.json is missing or broken."""
+        try:
+            held = np.array(self.read_json("thresholds.json")[checkpoint][kind], dtype=np.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.path / 'thresholds.json'} has no {kind} thresholds of {checkpoint}: train the run again"
+            ) from error
+        if held.shape != (len(CLASSES),) or not np.isfinite(held).all():
+            raise DataError(f"{self.path / 'thresholds.json'} has no {len(CLASSES)} numbers: train the run again")
+        return held
 
     def append_metrics(self, record: dict[str, Any]) -> int:
         """One line more; returns the file's length after it, 0 on other ranks than the first."""

@@ -73,7 +73,7 @@ def test_one_image_of_one_class():
 
 
 def test_nothing_labelled():
-    confusion = confusion_matrix(torch.zeros(2, 2), torch.full((2, 2), IGNORE))
+    confusion = confusion_matrix(torch.zeros(2, 2, dtype=torch.uint8), torch.full((2, 2), IGNORE))
     assert confusion.sum() == 0
     for score in (seg_scores, pixel_accuracy, lambda counts: mean_present(iou_per_class(counts), counts)):
         with pytest.raises(DataError, match="no labelled pixel in the truth"):

@@ -21,7 +21,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         choose("generator", self.generator, GENERATORS)
-        demand(self.width >= 1, f"width is 1 or more, got {self.width}")
+        demand(1 <= self.width <= 4096, f"width is in 1..4096, got {self.width}")
         demand(1 <= self.depth <= 32, f"depth is in 1..32, got {self.depth}")
         demand(self.generator != "unet" or self.depth <= 6, f"a U-Net's depth is in 1..6, got {self.depth}")
 

@@ -71,7 +71,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         choose("decoder", self.decoder, DECODERS)
         _refuse_weights_for_scratch("encoder", self.encoder, self.weights)
-        demand(bool(self.widths) and min(self.widths) > 0, f"widths are positive, deepest first, got {self.widths}")
+        demand(
+            bool(self.widths) and 0 < min(self.widths) <= max(self.widths) <= 4096,
+            f"widths are in 1..4096, deepest first, got {self.widths}",
+        )
         demand(
             self.skip or self.decoder == "unet",
             f"--no-skip works with --decoder unet alone: {self.decoder} is built on its skip connections, "

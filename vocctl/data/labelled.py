@@ -115,7 +115,7 @@ def _read_list(path: Path, known: tuple[str, ...]) -> dict[str, int]:
         if len(row) != 2 or row[1] not in FROM_LIST:
             raise DataError(f"{path}, line {number}: an id and 1, 0 or -1 are due, got {' '.join(row)[:60]!r}")
         image_id = row[0]
-        if Path(image_id).name != image_id or image_id in (".", ".."):
+        if Path(image_id).name != image_id or not image_id.isprintable() or image_id in (".", ".."):
             raise DataError(f"{path} lists {image_id!r}: an id is a file name without its folder, mend the list")
         if image_id in labels:
             raise DataError(f"{path}, line {number}: {image_id} is listed twice, mend the list")

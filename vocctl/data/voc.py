@@ -60,7 +60,9 @@ class VocData:
             raise DataError(f"{listed} can't be read as text: replace the list") from error
         if not ids:
             raise DataError(f"{listed} is empty: a split needs at least one photo")
-        strange = next((name for name in ids if Path(name).name != name or name in (".", "..")), None)
+        strange = next(
+            (name for name in ids if Path(name).name != name or not name.isprintable() or name in (".", "..")), None
+        )
         if strange is not None:
             raise DataError(f"{listed} lists {strange!r}: an id is a file name without its folder, mend the list")
         return ids

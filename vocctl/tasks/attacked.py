@@ -71,7 +71,7 @@ def outcome(target: Target, photos: Sequence[np.ndarray], truth: Truth, on_photo
 def thresholds(target: Target, checkpoint: str) -> np.ndarray:
     """(20,) the run's own, the mean of several runs' own."""
     kind = target.config.decision.thresholds
-    return np.mean([run.read_json("thresholds.json")[checkpoint][kind] for run in target.runs], axis=0)
+    return np.mean([run.thresholds(checkpoint, kind) for run in target.runs], axis=0)
 
 
 def scores(seen: Outcome, truth: Truth, limits: np.ndarray | None) -> dict[str, float]:

@@ -154,7 +154,7 @@ def _evaluated(
     assert targets is not None
     probs = np.zeros(targets.shape)
     for run in runs:
-        if _validated_on(run) != _validated_on(runs[0]):
+        if run.split_ids("val") != runs[0].split_ids("val"):
             raise DataError(f"{run.path} and {runs[0].path} were validated on different photos: one would flatter")
         probs += _probs(run, data, split, checkpoint, tta, device, on_photo) / len(runs)
     chosen, decided = _decided(runs, checkpoint, kind, ids, probs, targets)
@@ -190,21 +190,16 @@ def _probs(
     return classifier_probs(run, part.photos, checkpoint=checkpoint, tta=tta, device=device, on_photo=on_photo)
 
 
-def _validated_on(run: RunFolder) -> list[str]:
-    ids: list[str] = run.read_json("split.json")["val"]
-    return ids
-
-
 def _decided(
     runs: Sequence[RunFolder], checkpoint: str, kind: str, ids: tuple[str, ...], probs: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, str]:
     """Each photo's decided labels (N, 20) bool, and where the thresholds come from."""
     if kind == "0.5":
         return decide(probs, np.full(len(CLASSES), 0.5)), "thresholds of 0.5"
-    if set(ids) & set(_validated_on(runs[0])):
+    if set(ids) & set(runs[0].split_ids("val")):
         how = "cross-fitted: each photo by thresholds that the other four fifths gave"
         return cross_decided(probs, targets, kind), how
-    kept = [np.array(run.read_json("thresholds.json")[checkpoint][kind]) for run in runs]
+    kept = [run.thresholds(checkpoint, kind) for run in runs]
     return decide(probs, np.mean(kept, axis=0)), "fitted on the run's validation photos"
 
 

@@ -144,10 +144,13 @@ class SeenRun:
 
     @property
     def best(self) -> dict[str, Any]:
-        """The record of the best epoch by the run's own monitor."""
+        """The record of the best epoch by the run's own monitor. Raises DataError: its lines lack that score."""
         monitor = self.settings["monitor"]
         better = min if monitor == "val_loss" else max
-        best: dict[str, Any] = better(self.records, key=lambda record: record[monitor])
+        try:
+            best: dict[str, Any] = better(self.records, key=lambda record: float(record[monitor]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self.folder.metrics} has lines without {monitor}: train the run again") from error
         return best
 
 

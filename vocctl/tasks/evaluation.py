@@ -35,7 +35,7 @@ def scored_part(run: RunFolder, config: DataConfig, data: Path | None, split: st
     if data is None and split is None and config.holds_out:
         whole = open_part(source, config.train_split, config)
         place = {image_id: index for index, image_id in enumerate(whole.photos.ids)}
-        ids = run.read_json("split.json")["val"]
+        ids = run.split_ids("val")
         if gone := [image_id for image_id in ids if image_id not in place]:
             raise DataError(f"{source.root} lacks {gone[0]}, which {run.path} held out: restore the data set")
         return source, HELD_OUT, whole.take(np.array([place[image_id] for image_id in ids]))

@@ -121,7 +121,7 @@ def _loaded(run: RunFolder, checkpoint: str) -> tuple[nn.Module, Any, dict[str, 
         config = cls
         about["output"] = "logits, (B, 20): a sigmoid gives the probability of each class"
         about["class_names"] = json.dumps(CLASSES)
-        kept = run.read_json("thresholds.json")[checkpoint][cls.decision.thresholds]
+        kept = run.thresholds(checkpoint, cls.decision.thresholds).tolist()
         about["thresholds"] = json.dumps(dict(zip(CLASSES, kept, strict=True)))
     else:
         raise ConfigError(f"{run.path} is a run of {task}: export takes one of train-seg or train-cls")
@@ -136,7 +136,7 @@ def _loaded(run: RunFolder, checkpoint: str) -> tuple[nn.Module, Any, dict[str, 
 def _validation_images(run: RunFolder, config: Any, count: int) -> list[Tensor]:
     """(1, 3, H, W) each, photos spread over those that the run validated on, as eval sends them."""
     _, _, part = scored_part(run, config.data, None, None)
-    places = np.unique(np.linspace(0, len(part.photos) - 1, max(count, 1)).round().astype(int))
+    places = np.unique(np.linspace(0, len(part.photos) - 1, min(max(count, 1), len(part.photos))).round().astype(int))
     return [torch.from_numpy(np.array(part.photos.image(i))).permute(2, 0, 1)[None].float() / 255 for i in places]
 
 

@@ -36,8 +36,7 @@ class HeldOutCheck:
         key = run.path.resolve()
         if key not in self.seen:
             self.seen[key] = []  # a run that names itself as its weights
-            split = run.read_json("split.json")
-            ids = list(dict.fromkeys([*split["train"], *split["val"]]))
+            ids = list(dict.fromkeys([*run.split_ids("train"), *run.split_ids("val")]))
             found = overlap(self.unseen, _data_of(run), ids, self.on_photo)
             if (first := first_run(run)) is not None:
                 found += self.test_photos_of(first)

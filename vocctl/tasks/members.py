@@ -47,7 +47,7 @@ def held_out_parts(runs: Sequence[RunFolder]) -> tuple[Source, list[Part]]:
     if len({source.root.resolve() for source in sources}) > 1:
         roots = ", ".join(dict.fromkeys(str(source.root) for source in sources))
         raise DataError(f"the runs of one ensemble were validated on several data sets ({roots}): take runs of one")
-    trained = {image_id for run in runs for image_id in run.read_json("split.json")["train"]}
+    trained = {image_id for run in runs for image_id in run.split_ids("train")}
     common = set.intersection(*(set(part.photos.ids) for part in parts)) - trained
     if not common:
         named = ", ".join(str(run.path) for run in runs)

@@ -137,7 +137,7 @@ def _loaded(name: str, checkpoint: str, tta: str, device: str | None) -> _Model:
     elif task == "train-cls":
         network, cls, here = load_classifier(run, checkpoint, device)
         size = cls.data.size
-        thresholds = np.array(run.read_json("thresholds.json")[checkpoint][cls.decision.thresholds])
+        thresholds = run.thresholds(checkpoint, cls.decision.thresholds)
     else:
         raise ConfigError(f"{run.path} is a run of {task}: predict takes one of train-seg or train-cls")
     return _Model(run, network, size, here, tta, thresholds)

@@ -11,7 +11,7 @@ from vocctl.data.cache import CachedSplit, cached_split, fingerprint
 from vocctl.data.labelled import LabelledPhotos, labelled, target_matrix
 from vocctl.data.source import Source, open_dataset
 from vocctl.data.stratify import stratified_parts
-from vocctl.errors import DataError
+from vocctl.errors import ConfigError, DataError
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 
 OnDecode = Callable[[str, int, int], None]  # split, done, total
@@ -73,6 +73,8 @@ def open_part(
 def _held_out(whole: Part, config: DataConfig) -> tuple[Part, Part]:
     """Train and validation parts of one split, every class in proportion. The photos alone decide, not the run's seed."""
     targets = whole.targets if whole.targets is not None else _classes_in_masks(whole.photos)
+    if config.folds > len(whole.photos):
+        raise ConfigError(f"{len(whole.photos)} photos can't be cut into {config.folds} folds: lower --folds")
     shares = (1 / config.folds,) * config.folds if config.folds else (config.val, 1 - config.val)
     parts = stratified_parts(targets, shares, np.random.default_rng(0))
     validates = parts == config.fold
