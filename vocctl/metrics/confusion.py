@@ -18,7 +18,7 @@ from vocctl.labels import IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
 
 def confusion_matrix(predicted: Tensor, truth: Tensor, classes: int = NUM_SEG_CLASSES) -> Tensor:
     """(K, K) int64 counts. predicted, truth: label maps of one shape; truth IGNORE is left out."""
-    pairs = truth.flatten().int().mul_(classes).add_(predicted.flatten())  # IGNORE's come last, and are cut off
+    pairs = truth.flatten().to(torch.int32).mul_(classes).add_(predicted.flatten())  # IGNORE's come last: cut off
     counts = torch.bincount(pairs, minlength=(IGNORE + 1) * classes)
     return counts[: classes * classes].reshape(classes, classes)
 

@@ -12,7 +12,7 @@ from vocctl.labels import IGNORE
 
 def competition_dice(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Dice of one photo, in [0, 1]. predicted, truth: (H, W) label maps."""
-    truth = np.where(truth == IGNORE, 0, truth)
-    shared = np.count_nonzero((predicted == truth) & (truth > 0))
-    total = np.count_nonzero(predicted) + np.count_nonzero(truth)
+    foreground = (truth != 0) & (truth != IGNORE)
+    shared = np.count_nonzero((predicted == truth) & foreground)
+    total = np.count_nonzero(predicted) + np.count_nonzero(foreground)
     return 2 * shared / total if total else 1.0

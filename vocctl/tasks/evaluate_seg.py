@@ -20,7 +20,7 @@ from torch import Tensor
 from vocctl.data.cache import fingerprint
 from vocctl.data.datasets import ScoredPhotos
 from vocctl.data.loaders import scoring_loader
-from vocctl.data.photos import write_mask
+from vocctl.data.photos import mask_png
 from vocctl.data.source import Source
 from vocctl.errors import RunError
 from vocctl.inference.predict import predict_labels, predict_probs
@@ -123,7 +123,7 @@ def _tensor(labels: np.ndarray) -> Tensor:
 def _write_label_map(path: Path, labels: np.ndarray) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
-        write_mask(path, labels)
+        path.write_bytes(mask_png(labels))  # the folder is put in place when it is whole
     except OSError as error:
         raise RunError(f"{path} can't be written: {error.strerror}; free space and run eval again") from error
 
