@@ -26,6 +26,9 @@ BEDROCK = {
 }  # floor 0: these import nothing of ours
 
 
+NEED_TORCHVISION = {"timm", "torchvision", "segmentation_models_pytorch", "torchmetrics"}
+
+
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
@@ -209,3 +212,18 @@ def test_nothing_that_is_read_can_run(path: Path) -> None:
 )
 def test_the_look_for_unsafe_calls_sees_them(code, bad):
     assert unsafe(ast.parse(code, mode="eval").body) is bad
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_what_imports_torchvision_comes_after_its_mending(path: Path) -> None:
+    """vocctl/models/__init__.py declares the operators that may lack; who imports elsewhere does it inside a function."""
+    if path.is_relative_to(PACKAGE / "models"):
+        return
+    for node in tree(path).body:
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [getattr(node, "module", None) or ""]
+        )
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert not {name.split(".")[0] for name in names} & NEED_TORCHVISION, f"{path}:{node.lineno}"

@@ -63,7 +63,7 @@ def test_without_augmentation_it_is_what_the_loader_gives() -> None:
 @pytest.mark.parametrize("augment", ["light", "strong"])
 def test_masks_stay_on_their_photos_and_no_label_is_invented(augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vocctl.data.device_photos.recoloured", lambda images, changes: images)
-    monkeypatch.setattr("vocctl.data.device_photos.gaussian_blur", lambda images, *sizes: images)
+    monkeypatch.setattr("vocctl.data.device_photos.smoothed", lambda images: images)
     made, seen = batches(augment), set()
     for epoch in range(40):
         images, masks = made.batch(places(epoch))

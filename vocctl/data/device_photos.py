@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from vocctl.data.datasets import Place, TrainingPhotos
 from vocctl.data.device_augment import RANGES, TO_YIQ, colours, drawn, placing, whole_photo
 from vocctl.data.loaders import EpochBatches
 from vocctl.labels import IGNORE
+from vocctl.torchvision_ops import declare_missing_ops
 
 BLUR, SIGMA = 5, 1.0  # pixels
 
@@ -48,8 +48,7 @@ class DeviceBatches:
             images = recoloured(images, colours(draw, ranges).to(self.device, torch.float32)) * inside[:, None]
             if ranges.blur:
                 blurred = (draw["blur"] < ranges.blur).to(self.device)
-                smooth = gaussian_blur(images, [BLUR, BLUR], [SIGMA, SIGMA])
-                images = torch.where(blurred[:, None, None, None], smooth, images)
+                images = torch.where(blurred[:, None, None, None], smoothed(images), images)
         images = images.round_().to(torch.uint8)
         if self.photos.targets is not None:
             return images, self.targets[indices.to(self.device)]
@@ -78,6 +77,14 @@ class DeviceBatches:
             images = images + weight[..., None] * self.pixels[flat(corner)]
         square = (len(matrix), side, side)
         return images.mT.reshape(square[0], 3, side, side), flat(points.round()).view(square), inside.view(square)
+
+
+def smoothed(images: Tensor) -> Tensor:
+    """(B, 3, S, S), blurred."""
+    declare_missing_ops()
+    from torchvision.transforms.v2.functional import gaussian_blur
+
+    return gaussian_blur(images, [BLUR, BLUR], [SIGMA, SIGMA])
 
 
 def recoloured(images: Tensor, changes: Tensor) -> Tensor:
