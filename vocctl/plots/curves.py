@@ -114,5 +114,8 @@ def _mark_best(ax: Axes, runs: Sequence[Records], key: str, scale: float, color:
 def _finish(ax: Axes, label: str) -> None:
     ax.set(xlabel="epoch", ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    low, high = ax.get_xlim()
+    if high - low < 2:  # one epoch was validated
+        ax.set_xlim(low - 1, high + 1)
     if ax.get_ylim()[0] > 0:  # an adversary's loss lies below
         ax.set_ylim(bottom=0)

@@ -24,7 +24,7 @@ def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: 
         for number, (name, (budgets, scores)) in enumerate(lines.items()):
             style: dict[str, Any] = {"color": "0.55", "linestyle": ":"} if name == "noise" else {}
             if name == "worst case":
-                style = {"color": "black", "linewidth": 2.2}
+                style = {"color": "black", "linewidth": 3.5, "alpha": 0.5, "zorder": 1}  # one attack may be all of it
             values = [100 * value for value in scores]
             if np.isnan(budgets).any():
                 ax.axhline(values[0], linestyle="-.", linewidth=1, color=f"C{number}", label=name)

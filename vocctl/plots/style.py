@@ -57,7 +57,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _lay_out(figure)
-        figure.savefig(part, format=kind, metadata=METADATA[kind], **PACKING.get(kind, {}))
+        figure.savefig(part, format=kind, dpi=DPI, metadata=METADATA[kind], **PACKING.get(kind, {}))
         part.replace(path)
     except OSError as error:
         with suppress(OSError):
