@@ -203,6 +203,18 @@ def test_no_space_left_keeps_the_old_weights(run, monkeypatch):
     assert parts(run.path) == []
 
 
+def test_what_a_kill_in_the_middle_of_writing_left_goes_with_the_next(run):
+    left = run.path / "final.safetensors.part"
+    left.mkdir()
+    (left / ".tmpx7Q").write_bytes(b"half")
+    run.save_weights("best", linear(), {})
+    assert parts(run.path) == []
+    mode = (run.path / "config.toml").stat().st_mode & 0o777
+    assert (
+        run.path / "best.safetensors"
+    ).stat().st_mode & 0o777 == mode  # others may read it where they may read the rest
+
+
 def test_weights_without_a_folder(tmp_path):
     with pytest.raises(RunError, match="can't be written"):
         RunFolder(tmp_path / "gone").save_weights("best", linear(), {})

@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from vocctl.ranks import first_says, is_first
 from vocctl.reading import parse_json, read_json, read_text
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 RUNS = Path("runs")
 PACKAGES = ("vocctl", "torch", "timm", "segmentation-models-pytorch", "albumentations", "accelerate", "numpy")
@@ -143,22 +144,8 @@ class RunFolder:
 
     def save_weights(self, name: str, model: "nn.Module", about: dict[str, str]) -> None:
         """<name>.safetensors, whole or not at all. Raises RunError: no space, folder gone."""
-        from safetensors.torch import save_file
-
-        if not is_first():
-            return
-        path = self.path / f"{name}.safetensors"
-        part = path.with_name(path.name + ".part")
-        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
-        try:
-            save_file(tensors, part, metadata=about)
-            part.replace(path)
-        except (OSError, SafetensorError) as error:
-            with suppress(OSError):
-                part.unlink()
-            raise RunError(
-                f"{path} can't be written: {error}; free space, then go on with --resume {self.path}"
-            ) from error
+        if is_first():
+            write_tensors(self.path / f"{name}.safetensors", model.state_dict(), about, run=self.path)
 
     def load_weights(self, name: str, model: "nn.Module") -> None:
         """Fill model from <name>.safetensors. Raises DataError: missing, broken, of another model."""
@@ -173,6 +160,30 @@ class RunFolder:
             raise DataError(
                 f"{path} does not fit the run's model: {str(error).splitlines()[0]}; train it again"
             ) from error
+
+
+def write_tensors(path: Path, tensors: "dict[str, Tensor]", about: dict[str, str], *, run: Path) -> None:
+    """A whole safetensors file of run or none. Raises RunError: no space, or the folder is gone or read-only.
+
+    safetensors writes into a file of its own, of a random name and for its owner alone, and leaves it where it is killed: so
+    it gets a folder, and what an earlier kill left goes first.
+    """
+    from safetensors.torch import save_file
+
+    part = path.with_name(path.name + ".part")
+    held = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        for left in path.parent.glob("*.safetensors.part"):
+            shutil.rmtree(left)
+        part.mkdir()
+        save_file(held, part / path.name, metadata=about)
+        (part / path.name).chmod(part.stat().st_mode & 0o666)
+        (part / path.name).replace(path)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError(f"{path} can't be written: {reason}; free space, then go on with --resume {run}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def create_run(path: Path, task: str, config: Any) -> RunFolder:

@@ -269,7 +269,7 @@ def test_no_space_left_while_training(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("vocctl.training.state.save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     fails(capsys, train(tiny, "--name", "full"), 1, "No space left on device", "free space", "--resume")
     assert not list(Path("runs/seg/full/state").iterdir())
 

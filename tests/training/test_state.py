@@ -9,8 +9,8 @@ from torch import nn
 from torch.optim import AdamW
 
 from vocctl.errors import DataError, RunError
-from vocctl.training import state
-from vocctl.training.state import Position, latest_state, load_state, save_state, write_tensors
+from vocctl.runs import write_tensors
+from vocctl.training.state import Position, latest_state, load_state, save_state
 
 
 def parts_of(seed: int, width: int = 4) -> tuple[nn.Module, nn.Module, AdamW]:
@@ -36,7 +36,9 @@ def same(left: nn.Module, right: nn.Module) -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "run" / "state"
+    made = tmp_path / "run" / "state"
+    made.mkdir(parents=True)
+    return made
 
 
 def test_a_run_that_goes_on_does_what_it_would_have_done(folder):
@@ -128,7 +130,7 @@ def test_a_half_written_state_is_not_seen(folder):
 
 def test_a_file_of_another_kind_is_not_a_state(folder):
     (path,) = save_steps(folder, 1)
-    write_tensors(folder / "step-0000009-0000-000000.safetensors", {"x": torch.zeros(1)}, {})
+    write_tensors(folder / "step-0000009-0000-000000.safetensors", {"x": torch.zeros(1)}, {}, run=folder.parent)
     assert latest_state(folder) == path
 
 
@@ -149,7 +151,7 @@ def test_a_state_of_another_model(folder):
 
 def test_a_position_of_another_version(folder):
     path = folder / "step-0000001-0000-000000.safetensors"
-    write_tensors(path, {"generator.cpu": torch.get_rng_state()}, {"position": '{"steps": 3}'})
+    write_tensors(path, {"generator.cpu": torch.get_rng_state()}, {"position": '{"steps": 3}'}, run=folder.parent)
     with pytest.raises(DataError, match="does not fit this run"):
         load_state(path, *parts_of(0))
 
@@ -161,7 +163,7 @@ def test_no_space_left_keeps_the_states_before(folder, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(state, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(RunError, match="No space left on device; free space, then go on with --resume") as caught:
         save_steps(folder, 2)
     assert str(folder.parent) in str(caught.value)

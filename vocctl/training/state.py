@@ -5,20 +5,19 @@ name and renamed, so that a killed run leaves the state before or this one; the 
 """
 
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vocctl.errors import DataError, RunError
+from vocctl.errors import DataError
 from vocctl.ranks import is_first
 from vocctl.reading import parse_json
+from vocctl.runs import write_tensors
 
 KEPT = 2
 
@@ -58,28 +57,10 @@ def save_state(folder: Path, position: Position, model: nn.Module, average: nn.M
     tensors["generator.cpu"] = torch.get_rng_state()
     for place in range(torch.cuda.device_count()):
         tensors[f"generator.cuda.{place}"] = torch.cuda.get_rng_state(place)
-    write_tensors(path, tensors, {"position": json.dumps(asdict(position))})
+    write_tensors(path, tensors, {"position": json.dumps(asdict(position))}, run=folder.parent)
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
-    """A whole safetensors file or none. Raises RunError: no space, or the folder is gone or read-only."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, part, metadata=about
-        )
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            part.unlink()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RunError(
-            f"{path} can't be written: {reason}; free space, then go on with --resume {path.parents[1]}"
-        ) from error
 
 
 def latest_state(folder: Path) -> Path:
