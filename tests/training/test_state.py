@@ -135,7 +135,7 @@ def test_a_file_of_another_kind_is_not_a_state(folder):
 
 
 def test_no_state(folder):
-    for make in (lambda: None, lambda: folder.mkdir(parents=True)):
+    for make in (folder.rmdir, folder.mkdir):
         make()
         with pytest.raises(DataError, match="holds no state to go on from: start the run anew under another --name"):
             latest_state(folder)
