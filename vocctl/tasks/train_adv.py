@@ -21,6 +21,7 @@ from vocctl.config import TrainAdvConfig, parse_epsilon
 from vocctl.data.datasets import TrainingPhotos
 from vocctl.errors import ConfigError
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
+from vocctl.losses.total import average
 from vocctl.metrics.imperceptibility import psnr
 from vocctl.models.adversary import Adversary
 from vocctl.runs import RunFolder, create_run, find_run, place_of
@@ -164,7 +165,7 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
         total = total / len(targets)
         if config.threat.penalty != "none":
             total = total + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty)
-        return total
+        return average(total)
 
     return of_batch
 
