@@ -53,12 +53,26 @@ def test_precision_by_name():
 
 
 @pytest.mark.parametrize(("has", "picked"), [(True, "bf16"), (False, "fp32")])
-def test_auto_precision_is_bf16_where_the_hardware_has_it(monkeypatch, has, picked):
-    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: has)
+def test_auto_precision_is_bf16_where_that_is_faster(monkeypatch, has, picked):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has})
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has)
     assert pick_precision("auto", CPU) == picked
     assert pick_precision("auto", CUDA) == picked
     assert pick_precision("auto", torch.device("mps")) == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "picked"),
+    [
+        ({"cpu_name": "AMD EPYC-Genoa", "avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "fp32"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bf16"),
+        ({"architecture": "arm64"}, "fp32"),
+    ],
+)
+def test_auto_precision_of_cpus(monkeypatch, cpu, picked):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    assert pick_precision("auto", CPU) == picked
 
 
 def test_autocast_on_a_cpu():

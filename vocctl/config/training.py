@@ -113,7 +113,7 @@ class TrainConfig:
     save_every: float = 10.0  # minutes between states inside an epoch; one is saved after each epoch anyway
     patience: int = 0  # validations without a better monitor before the run stops early; 0: never
     monitor: str = "mean_iou"  # what makes a checkpoint the best: SEG_MONITORS, CLS_MONITORS
-    precision: str = "auto"  # auto: bf16 where the hardware has it, else fp32
+    precision: str = "auto"  # auto: bf16 where that is faster, else fp32
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     seed: int = 0
 
