@@ -18,42 +18,40 @@ cv2.setNumThreads(0)  # the photos of a batch are spread over workers; threads i
 
 
 def preset(name: str, size: int) -> A.Compose:
-    """none: the whole photo, shrunk and padded. light: flip, crop, mild colour. strong: rotation, more of each."""
+    """none: the whole photo, shrunk and padded. light: flip, crop, mild colour. strong: rotation, more of each.
+
+    whole: strong without crops and blur; the photo is shrunk, padded and shifted instead.
+    """
+    padding = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "fill_mask": IGNORE}
+    whole = [
+        A.LongestMaxSize(max_size=size, mask_interpolation=cv2.INTER_NEAREST),
+        A.PadIfNeeded(size, size, **padding),
+    ]
     crop = {"size": (size, size), "ratio": (3 / 4, 4 / 3), "mask_interpolation": cv2.INTER_NEAREST}
-    if name == "none":
-        return A.Compose(
-            [
-                A.LongestMaxSize(max_size=size, mask_interpolation=cv2.INTER_NEAREST),
-                A.PadIfNeeded(size, size, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=IGNORE),
-            ]
-        )
-    if name == "light":
-        return A.Compose(
-            [
-                A.HorizontalFlip(p=0.5),
-                A.RandomResizedCrop(scale=(0.5, 1.0), **crop),
-                A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
-            ]
-        )
-    return A.Compose(
-        [
+    turn = {"rotate": (-15, 15), "shear": (-5, 5), "mask_interpolation": cv2.INTER_NEAREST, **padding}
+    colour = [A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, p=0.8), A.ToGray(p=0.05)]
+    operations = {
+        "none": whole,
+        "light": [
             A.HorizontalFlip(p=0.5),
-            A.Affine(
-                rotate=(-15, 15),
-                scale=(0.8, 1.2),
-                shear=(-5, 5),
-                p=0.5,
-                border_mode=cv2.BORDER_CONSTANT,
-                fill=0,
-                fill_mask=IGNORE,
-                mask_interpolation=cv2.INTER_NEAREST,
-            ),
+            A.RandomResizedCrop(scale=(0.5, 1.0), **crop),
+            A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02, p=0.5),
+        ],
+        "strong": [
+            A.HorizontalFlip(p=0.5),
+            A.Affine(scale=(0.8, 1.2), p=0.5, **turn),
             A.RandomResizedCrop(scale=(0.25, 1.0), **crop),
-            A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, p=0.8),
-            A.ToGray(p=0.05),
+            *colour,
             A.GaussianBlur(blur_limit=(3, 5), p=0.1),
-        ]
-    )
+        ],
+        "whole": [
+            *whole,
+            A.HorizontalFlip(p=0.5),
+            A.Affine(scale=(0.8, 1.25), translate_percent=(-0.1, 0.1), p=0.8, **turn),
+            *colour,
+        ],
+    }
+    return A.Compose(operations[name])
 
 
 def augmented(

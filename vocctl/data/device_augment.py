@@ -15,10 +15,10 @@ from torch import Tensor
 from vocctl.seeding import derived_seed
 
 NAMES = (
-    "area", "ratio", "left", "top", "angle", "scale", "slant", "lean", "turn", "flip", "jitter", "brightness", "contrast",
-    "saturation", "hue", "grey", "blur",
+    "area", "ratio", "left", "top", "angle", "wide", "high", "slant", "lean", "turn", "flip", "jitter", "brightness",
+    "contrast", "saturation", "hue", "grey", "blur",
 )  # fmt: skip
-RATIO, DEGREES, SCALE, SHEAR = (3 / 4, 4 / 3), 15.0, (0.8, 1.2), 5.0
+RATIO, DEGREES, SHEAR = (3 / 4, 4 / 3), 15.0, 5.0
 TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], dtype=torch.float64)
 
 Draw = dict[str, Tensor]  # (B,) in [0, 1) under each of NAMES
@@ -28,19 +28,23 @@ Draw = dict[str, Tensor]  # (B,) in [0, 1) under each of NAMES
 class Ranges:
     """Chances and ranges of one preset."""
 
-    crop: float  # smallest share of the photo's area that a crop shows
-    turn: float  # chance of rotation, scale and shear
-    jitter: float  # chance of other colours
-    strength: float  # brightness, contrast, saturation: times 1 - strength .. 1 + strength
-    hue: float  # turns of the colour circle, either way
-    grey: float  # chance
-    blur: float  # chance
+    crop: float = 0.0  # smallest share of the photo's area that a crop shows; 0: none, the whole photo, padded
+    turn: float = 0.0  # chance of rotation, scale, shear and shift
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: float = 0.0  # of the square's side, either way, where no crop is drawn
+    jitter: float = 0.0  # chance of other colours
+    strength: float = 0.0  # brightness, contrast, saturation: times 1 - strength .. 1 + strength
+    hue: float = 0.0  # turns of the colour circle, either way
+    grey: float = 0.0  # chance
+    blur: float = 0.0  # chance
     flip: float = 0.5  # chance
 
 
 RANGES = {
-    "light": Ranges(crop=0.5, turn=0.0, jitter=0.5, strength=0.2, hue=0.02, grey=0.0, blur=0.0),
-    "strong": Ranges(crop=0.25, turn=0.5, jitter=0.8, strength=0.4, hue=0.05, grey=0.05, blur=0.1),
+    "none": Ranges(flip=0.0),
+    "light": Ranges(crop=0.5, jitter=0.5, strength=0.2, hue=0.02),
+    "strong": Ranges(crop=0.25, turn=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, hue=0.05, grey=0.05, blur=0.1),
+    "whole": Ranges(turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, hue=0.05, grey=0.05),
 }
 
 
@@ -53,25 +57,21 @@ def drawn(seed: int, places: list[tuple[int, int]]) -> Draw:
     return dict(zip(NAMES, torch.from_numpy(np.stack(numbers, axis=1)), strict=True))
 
 
-def whole_photo(sizes: Tensor, side: int) -> Tensor:
-    """As `placing`, without a draw: the longer side fits the square, the photo is in its middle. sizes: (B, 2), H and W."""
-    scale = sizes.amax(1) / side
-    matrix = torch.zeros(len(sizes), 2, 3, dtype=torch.float64)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = scale
-    matrix[:, :, 2] = (sizes.flip(1) - scale[:, None] * side) / 2
-    return matrix
-
-
 def placing(draw: Draw, sizes: Tensor, side: int, ranges: Ranges) -> Tensor:
     """(B, 2, 3): from a point (x, y) of the square, in pixels from its corner, to the photo's. sizes: (B, 2), H and W."""
     height, width = sizes.unbind(1)
-    area = _between(draw["area"], ranges.crop, 1.0) * height * width
-    ratio = _between(draw["ratio"], math.log(RATIO[0]), math.log(RATIO[1])).exp()
-    crop = torch.stack([(area * ratio).sqrt().minimum(width), (area / ratio).sqrt().minimum(height)], 1)
-    origin = torch.stack([draw["left"], draw["top"]], 1) * (sizes.flip(1) - crop)
+    middle, place = sizes.flip(1) / 2, torch.stack([draw["left"], draw["top"]], 1)
+    changed = draw["turn"] < ranges.turn
+    if ranges.crop:
+        area = _between(draw["area"], ranges.crop, 1.0) * height * width
+        ratio = _between(draw["ratio"], math.log(RATIO[0]), math.log(RATIO[1])).exp()
+        crop = torch.stack([(area * ratio).sqrt().minimum(width), (area / ratio).sqrt().minimum(height)], 1)
+        origin = place * (sizes.flip(1) - crop)
+    else:
+        crop = sizes.amax(1, keepdim=True).expand(-1, 2)
+        origin = middle - crop * (0.5 + _between(place, -ranges.shift, ranges.shift) * changed[:, None])
     upright = torch.eye(2, dtype=torch.float64)
-    turned = torch.where((draw["turn"] < ranges.turn)[:, None, None], _turned(draw), upright)
-    middle = sizes.flip(1) / 2
+    turned = torch.where(changed[:, None, None], _turned(draw, ranges.scale), upright)
     moved = (turned @ (origin - middle)[..., None]) + middle[..., None]
     matrix = torch.cat([turned * (crop / side)[:, None], moved], 2)
     mirrored = draw["flip"] < ranges.flip
@@ -80,14 +80,15 @@ def placing(draw: Draw, sizes: Tensor, side: int, ranges: Ranges) -> Tensor:
     return matrix
 
 
-def _turned(draw: Draw) -> Tensor:
-    """(B, 2, 2): the inverse of a shear, then a scale and a rotation."""
+def _turned(draw: Draw, scale: tuple[float, float]) -> Tensor:
+    """(B, 2, 2): the inverse of a scale, each way its own, then a rotation and a shear."""
     angle = math.radians(DEGREES) * _between(draw["angle"], -1, 1)
     slant, lean = ((math.radians(SHEAR) * _between(draw[name], -1, 1)).tan() for name in ("slant", "lean"))
     one = torch.ones_like(angle)
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
     shear = torch.stack([one, slant, lean, one], 1).view(-1, 2, 2)
-    return torch.linalg.inv(_between(draw["scale"], *SCALE)[:, None, None] * turn @ shear)
+    scales = _between(torch.stack([draw["wide"], draw["high"]], 1), *scale)
+    return torch.linalg.inv(shear @ turn * scales[:, None])
 
 
 def colours(draw: Draw, ranges: Ranges) -> Tensor:

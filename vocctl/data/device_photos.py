@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vocctl.data.datasets import Place, TrainingPhotos
-from vocctl.data.device_augment import RANGES, TO_YIQ, colours, drawn, placing, whole_photo
+from vocctl.data.device_augment import RANGES, TO_YIQ, colours, drawn, placing
 from vocctl.data.loaders import EpochBatches
 from vocctl.labels import IGNORE
 from vocctl.torchvision_ops import declare_missing_ops
@@ -40,15 +40,13 @@ class DeviceBatches:
         """places have one side in common."""
         side, indices = places[0][2], torch.tensor([index for _, index, _ in places])
         sizes, starts = self.sizes[indices], self.starts[indices.to(self.device)]
-        if self.photos.augment == "none":
-            images, at, inside = self._sampled(whole_photo(sizes, side), sizes, starts, side)
-        else:
-            ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, [place[:2] for place in places])
-            images, at, inside = self._sampled(placing(draw, sizes, side, ranges), sizes, starts, side)
+        ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, [place[:2] for place in places])
+        images, at, inside = self._sampled(placing(draw, sizes, side, ranges), sizes, starts, side)
+        if ranges.jitter:
             images = recoloured(images, colours(draw, ranges).to(self.device, torch.float32)) * inside[:, None]
-            if ranges.blur:
-                blurred = (draw["blur"] < ranges.blur).to(self.device)
-                images = torch.where(blurred[:, None, None, None], smoothed(images), images)
+        if ranges.blur:
+            blurred = (draw["blur"] < ranges.blur).to(self.device)
+            images = torch.where(blurred[:, None, None, None], smoothed(images), images)
         images = images.round_().to(torch.uint8)
         if self.photos.targets is not None:
             return images, self.targets[indices.to(self.device)]
