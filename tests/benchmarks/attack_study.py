@@ -1,0 +1,174 @@
+"""The figures of attacks and defences in docs/results.md, one step after the other, on voc-objects or another VOC tree.
+
+    python tests/benchmarks/attack_study.py run OUT DATA [PART...]
+    python tests/benchmarks/attack_study.py show OUT [PART...]
+
+Each line of OUT/attacks.jsonl is one command with what it gave: a training run's last metrics, or an evaluation's rows. What
+is there already is not run again, so a study that was stopped goes on. Last weights everywhere: nothing is chosen on the
+scored photos. `show` prints tables.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SWEEP = "--eps 1/255,2/255,4/255,8/255 --images 100"
+ROBUST = "--eps 2/255 --images 100"
+# step -> its command; a step that trains makes the run of its name, which the steps below it find
+PARTS: dict[str, dict[str, str]] = {
+    "targets": {
+        "seg": "train-seg --minutes 5",
+        "cls": "train-cls --minutes 5",
+        "seg-scratch": "train-seg --encoder scratch --encoder-lr 1 --minutes 5",
+        "seg-no-skip": "train-seg --no-skip --minutes 5",
+    },
+    "adversaries": {
+        "adv-seg": "train-adv --target seg --minutes 10",
+        "adv-seg, val": "eval seg --attack adv:adv-seg --eps 4/255,8/255",
+        "adv-cls": "train-adv --target cls --minutes 10",
+        "adv-cls, val": "eval cls --attack adv:adv-cls --eps 4/255,8/255",
+        "adv-both": "train-adv --target seg --target cls --minutes 10",
+        "adv-both, seg val": "eval seg --attack adv:adv-both --eps 8/255",
+        "adv-both, cls val": "eval cls --attack adv:adv-both --eps 8/255",
+        "adv-l2": "train-adv --target seg --norm l2 --eps 6 --minutes 5",
+        "adv-l2, val": "eval seg --attack adv:adv-l2,noise --norm l2 --eps 3,6",
+        "adv-soft": "train-adv --target seg --penalty l2 --minutes 5",
+        "adv-soft, val": "eval seg --attack adv:adv-soft --eps 8/255",
+    },
+    "sweep": {
+        "seg sweep": f"eval seg --attack noise,fgsm,pgd-20,apgd-20,segpgd-20,cospgd-20 {SWEEP}",
+        "seg SEA": "eval seg --attack sea-50,apgd-50,cospgd-20 --eps 2/255,8/255 --images 100",
+        "seg CosPGD, val": "eval seg --attack cospgd-20 --eps 8/255",
+        "cls sweep": f"eval cls --attack noise,fgsm,pgd-20,apgd-20 {SWEEP}",
+        "cls Square": "eval cls --attack square-1000,pgd-20 --eps 8/255 --images 100",
+    },
+    "goals": {
+        "adv-person": "train-adv --target seg --goal target:person --minutes 5",
+        "adv-person, val": "eval seg --attack adv:adv-person,pgd-20 --goal target:person --eps 8/255 --images 100",
+        "adv-hide": "train-adv --target seg --goal hide:person --minutes 5",
+        "adv-hide, val": "eval seg --attack adv:adv-hide,pgd-20 --goal hide:person --eps 8/255 --images 100",
+        "adv-universal": "train-adv --target seg --universal --minutes 5",
+        "adv-universal, val": "eval seg --attack adv:adv-universal,noise --eps 8/255",
+    },
+    "transfer": {
+        "transfer": "eval seg seg-no-skip seg-scratch --transfer --attack cospgd-20 --eps 8/255 --images 100",
+        "transfer, adversary": "eval seg seg-no-skip seg-scratch --attack adv:adv-seg --eps 8/255 --images 100 --transfer",
+    },
+    "hardened": {
+        f"{kind}-{name}": f"train-{kind} --minutes 5 {flags}".strip()
+        for kind in ("seg", "cls")
+        for name, flags in (
+            ("hard-half", "--adv pgd-3 --adv-eps 2/255 --adv-share 0.5"),
+            ("hard-all", "--adv pgd-3 --adv-eps 2/255 --adv-share 1"),
+        )
+    }
+    | {
+        f"{kind}{name}, attacked": f"eval {kind}{name} --attack {attack} {ROBUST}"
+        for kind, attack in (("seg", "cospgd-20"), ("cls", "pgd-20"))
+        for name in ("", "-hard-half", "-hard-all")
+    },
+    "strategies": {
+        f"{kind}-{name}": f"train-{kind} --minutes 5 {flags}"
+        for kind, name, flags in (
+            ("seg", "unaugmented", "--augment none"),
+            ("seg", "strong", "--augment strong"),
+            ("cls", "scratch", "--model scratch --encoder-lr 1"),
+            ("cls", "unaugmented", "--augment none"),
+            ("cls", "strong", "--augment strong"),
+        )
+    }
+    | {
+        f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {ROBUST}"
+        for run in (
+            "seg-scratch", "seg-no-skip", "seg-unaugmented", "seg-strong", "cls-scratch", "cls-unaugmented", "cls-strong",
+        )
+    },
+}  # fmt: skip
+COLUMNS = (
+    "mean_iou",
+    "map_sklearn",
+    "pixel_accuracy",
+    "sample_f1",
+    "fooled",
+    "match",
+    "linf_max",
+    "l2",
+    "psnr",
+    "ssim",
+)
+
+
+def ran(step: str, words: str, out: Path, data: Path) -> dict[str, Any]:
+    """The command's result; it runs in OUT, where the runs lie under runs/."""
+    command = [sys.executable, "-m", "vocctl", *words.split(), "--quiet"]
+    begun = time.perf_counter()
+    if not words.startswith("eval"):
+        subprocess.run([*command, "--data", str(data), "--name", step, "--eval-every", "1000"], check=True, cwd=out)
+        metrics = next((out / "runs").glob(f"*/{step}")) / "metrics.jsonl"
+        return {"metrics": json.loads(metrics.read_text().splitlines()[-1])}
+    done = subprocess.run(
+        [*command, "--checkpoint", "final", "--json"], check=True, cwd=out, capture_output=True, text=True
+    )
+    return {"results": [json.loads(line) for line in done.stdout.splitlines()], "seconds": time.perf_counter() - begun}
+
+
+def read(out: Path) -> dict[str, dict[str, Any]]:
+    path = out / "attacks.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line["step"]: line for line in map(json.loads, lines)}
+
+
+def run(out: Path, data: Path, parts: list[str]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        for step, words in PARTS[part].items():
+            if step in read(out):
+                continue
+            line = {"step": step, "command": words, **ran(step, words, out, data)}
+            with (out / "attacks.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(f"{step}: {words}", flush=True)
+
+
+def show(out: Path, parts: list[str]) -> None:
+    held = read(out)
+    for part in parts:
+        for step in PARTS[part]:
+            if step not in held:
+                continue
+            print(f"\n### {step}: vocctl {held[step]['command']}")
+            if "metrics" in held[step]:
+                print({key: value for key, value in held[step]["metrics"].items() if not key.startswith("val")})
+            for result in held[step].get("results", []):
+                if "rows" in result:
+                    _table(result)
+                else:
+                    print("clean", result["clean"], result["attack"], result["eps"])
+                    for crafted, tested in result["scores"].items():
+                        print(f"| {crafted} | " + " | ".join(f"{100 * value:.1f}" for value in tested.values()) + " |")
+
+
+def _table(result: dict[str, Any]) -> None:
+    rows = [(row, row["scores"] | row["fooling"] | row["visibility"]) for row in result["rows"]]
+    columns = [name for name in COLUMNS if any(name in held for _, held in rows)]
+    print("| attack | eps | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 2))
+    for row, held in rows:
+        cells = [f"{held[name]:.4g}" if held.get(name) is not None else "" for name in columns]
+        print(f"| {row['attack']} | {row['eps']} | " + " | ".join(cells) + " |")
+    for check in result["sanity"]:
+        print("sanity:", check)
+
+
+def main() -> None:
+    what, out = sys.argv[1], Path(sys.argv[2]).resolve()
+    if what == "show":
+        show(out, sys.argv[3:] or list(PARTS))
+    else:
+        run(out, Path(sys.argv[3]).resolve(), sys.argv[4:] or list(PARTS))
+
+
+if __name__ == "__main__":
+    main()
