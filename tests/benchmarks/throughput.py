@@ -1,11 +1,12 @@
-"""Training speed at 224 px: our loop against a bare loop of the same step, and against the same job in Lightning.
+"""Training speed: our loop against a bare loop of the same step, and against the same job in Lightning.
 
     python tests/benchmarks/throughput.py TASK DATA [SECONDS]
 
-TASK: seg or cls. Same model, weights, batch; crops do not grow (--size-from 0). They take turns, three times so many seconds
+TASK: seg or cls, at its default size. Same model, weights, batch, augmentation. They take turns, three times so many seconds
 each, and the medians of images per second are printed with their ratios:
 
-ours        `vocctl train-seg` or `train-cls` as it is: photos from the cache, augmented, averaged, clipped
+ours        `vocctl train-seg` or `train-cls`: photos from the cache, augmented, averaged, clipped; all crops of full size
+default     the same with crops that grow to that size, as they do by default
 bare        forward, backward, clip, step and average on one batch that is on the device already: what the model costs
 lightning   as its tutorials write it: a LightningModule, a DataLoader that decodes and augments, fp32, channels first;
             smp's U-Net or timm's model with the library's own loss
@@ -56,15 +57,16 @@ from vocctl.training.optim import build_optimizer, clip_and_step
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 
 
-def config_of(task: str, data: Path, seconds: float) -> Any:
+def config_of(task: str, data: Path, seconds: float, *, growing: bool = False) -> Any:
     default = TrainSegConfig() if task == "seg" else TrainClsConfig()
-    return given(default, path=str(data), size_from=0, minutes=seconds / 60, eval_every=10_000)
+    size_from = default.data.size_from if growing else 0
+    return given(default, path=str(data), size_from=size_from, minutes=seconds / 60, eval_every=10_000)
 
 
-def ours(task: str, data: Path, seconds: float) -> float:
+def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> float:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        (train_seg if task == "seg" else train_cls).run(config_of(task, data, seconds), out)
+        (train_seg if task == "seg" else train_cls).run(config_of(task, data, seconds, growing=growing), out)
         last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     batch = config_of(task, data, seconds).train.batch
     return last["step"] * batch / last["train_seconds"]
@@ -201,6 +203,7 @@ def main() -> None:
     seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 20.0
     ways: dict[str, Callable[[], float]] = {
         "ours": lambda: ours(task, data, seconds),
+        "default": lambda: ours(task, data, seconds, growing=True),
         "bare": lambda: bare(task, data, seconds),
     }
     if importlib.util.find_spec("lightning"):
@@ -211,9 +214,13 @@ def main() -> None:
         for name, way in ways.items():
             measured[name].append(way())
     for name, speeds in measured.items():
-        ratio = median(one / other for one, other in zip(measured["ours"], speeds, strict=True))
+        ratios = [
+            median(one / other for one, other in zip(measured[own], speeds, strict=True)) for own in ("ours", "default")
+        ]
         shown = ", ".join(f"{speed:.1f}" for speed in speeds)
-        print(f"{name:11}{median(speeds):7.1f} images/s ({shown}); ours is {ratio:.2f} of it")
+        print(
+            f"{name:11}{median(speeds):7.1f} images/s ({shown}); ours is {ratios[0]:.2f} of it, default {ratios[1]:.2f}"
+        )
 
 
 if __name__ == "__main__":
