@@ -50,11 +50,11 @@ def test_the_file_says_what_it_is(trained) -> None:
 def test_a_file_that_differs_from_the_run_is_not_kept(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     write = task._write
 
-    def write_another(model, path, example, run):
+    def write_another(model, path, run):
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05)
-        write(model, path, example, run)
+        write(model, path, run)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.sub_(0.05)
@@ -76,6 +76,19 @@ def test_what_cannot_be_exported_is_refused(trained, tmp_path: Path, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"pip install 'vocctl\[export\]'"):
         export(str(trained.seg))
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_a_resize_with_antialias_is_torchs(trained, tmp_path: Path, mode: str) -> None:
+    class Resized(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.interpolate(images, size=(24, 40), mode=mode, antialias=True)
+
+    task._write(Resized(), tmp_path / "resized.onnx", task.open_run(str(trained.cls)))
+    for sides in ((96, 64), (16, 24)):
+        images = torch.rand(3, 3, *sides)
+        (got,) = session(tmp_path / "resized.onnx").run(None, {"images": images.numpy()})
+        assert np.abs(got - Resized()(images).numpy()).max() < 1e-5
 
 
 @pytest.mark.parametrize("config", [TrainSegConfig(), TrainClsConfig()], ids=["segmenter", "classifier"])

@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from vocctl.config import TrainClsConfig, given
-from vocctl.errors import DataError
+from vocctl.errors import DataError, Interrupted
 from vocctl.tasks.evaluate_cls import evaluate
+from vocctl.tasks.export import export
 from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_cls import pos_weight, resume, run
+from vocctl.training.loop import Progress
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -61,6 +63,32 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path,
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
     assert evaluate([str(tmp_path / "stopped")]).photos == 4
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto"])
+def test_on_real_photos_it_trains_resumes_is_scored_and_exported(shared: Path, tmp_path: Path, name: str) -> None:
+    config = given(
+        TrainClsConfig(), path=str(shared / "voc-objects"), model=name, weights="none", size=64, size_from=0, epochs=1,
+        save_every=0.0001,
+    )  # fmt: skip
+    asked: list[int] = []
+
+    def stop(seen: Progress) -> None:
+        if not asked:
+            asked.append(seen.batch)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "run", watch=Watch(on_progress=stop))
+    assert asked[0] < 891 // 16
+    resume(str(tmp_path / "run"))
+    (line,) = metrics(tmp_path / "run")
+    assert line["step"] == 891 // 16
+    result = evaluate([str(tmp_path / "run")], checkpoint="final")
+    assert result.photos == 490
+    assert result.scores["map_sklearn"] == pytest.approx(line["map_sklearn"])
+    exported = export(str(tmp_path / "run"), out=tmp_path / "run.onnx", checkpoint="final")
+    assert exported.difference < 1e-4
 
 
 def test_in_frozen_epochs_the_body_stays(tiny: Path, tmp_path: Path) -> None:

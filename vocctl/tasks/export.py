@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.onnx import symbolic_helper
 
 from vocctl import __version__
 from vocctl.config import TrainClsConfig, TrainSegConfig, closest
@@ -84,7 +85,7 @@ def export(
     images = _validation_images(run, config, photos)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(model, part, images[0], run)
+        _write(model, part, run)
         held = onnx.load(part)
         onnx.checker.check_model(held)
         onnx.helper.set_model_props(held, about)
@@ -140,15 +141,31 @@ def _validation_images(run: RunFolder, config: Any, count: int) -> list[Tensor]:
     return [torch.from_numpy(np.array(part.photos.image(i))).permute(2, 0, 1)[None].float() / 255 for i in places]
 
 
-def _write(model: nn.Module, path: Path, example: Tensor, run: RunFolder) -> None:
+def _antialiased(mode: str) -> Callable[..., Any]:
+    """What torch's exporter lacks: F.interpolate with antialias, which a ViT's position embeddings go through."""
+
+    def resize(g: Any, images: Any, sides: Any, align_corners: Any, *scales: Any) -> Any:
+        kept = symbolic_helper._slice_helper(g, g.op("Shape", images), axes=[0], starts=[0], ends=[2])
+        shape = g.op("Concat", kept, g.op("Cast", sides, to_i=7), axis_i=0)  # 7: int64
+        empty = g.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
+        how = {"mode_s": mode, "cubic_coeff_a_f": -0.5, "coordinate_transformation_mode_s": "half_pixel"}
+        return g.op("Resize", images, empty, empty, shape, antialias_i=1, exclude_outside_i=1, **how)
+
+    return resize
+
+
+def _write(model: nn.Module, path: Path, run: RunFolder) -> None:
     segments = isinstance(model, Segmenter)
     free = {0: "batch", 2: "height", 3: "width"}
+    for ours, theirs in (("linear", "bilinear"), ("cubic", "bicubic")):
+        symbolic = f"aten::_upsample_{theirs}2d_aa"
+        torch.onnx.register_custom_op_symbolic(symbolic, _antialiased(ours), OPSET)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # of tracing; what it got wrong would show in the comparison
             torch.onnx.export(
                 _Fitted(model).eval() if isinstance(model, Segmenter) else model,  # what trains would leave it training
-                (torch.cat([example, example.flip(-1)]),),
+                (torch.rand(2, 3, 64, 96),),  # of no model's own shape, at which it would leave out resizing
                 path,
                 dynamo=False,
                 opset_version=OPSET,
@@ -181,7 +198,11 @@ def _compared(
         )  # a batch of another size than was written
         with torch.inference_mode():
             expected = model(batch)
-        got = torch.from_numpy(session.run(["logits"], {"images": batch.numpy()})[0])
+        try:
+            got = torch.from_numpy(session.run(["logits"], {"images": batch.numpy()})[0])
+        except Exception as error:  # ONNX Runtime's own have no common class
+            reason = " ".join(str(error).split())[:160]
+            raise RunError(f"{path}: ONNX Runtime can't run it ({reason}): export a run of another model") from error
         if got.shape != expected.shape:
             raise RunError(
                 f"{path}: ONNX gives {tuple(got.shape)}, the run {tuple(expected.shape)}: export another run"
