@@ -60,7 +60,7 @@ def test_none_shows_the_whole_photo_and_pads_with_void():
     assert (image[:16] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["strong", "whole"])
+@pytest.mark.parametrize("name", ["strong", "affine"])
 def test_what_is_turned_in_is_void(name):
     transform = preset(name, 64)
     full = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64), 5, np.uint8)
@@ -69,11 +69,11 @@ def test_what_is_turned_in_is_void(name):
     assert [5, IGNORE] in found
 
 
-def test_whole_keeps_nearly_all_of_the_photo_in_sight():
-    transform = preset("whole", 64)
+def test_affine_keeps_the_middle_of_the_photo_in_sight_at_nearly_its_size():
+    transform = preset("affine", 64)
     image, mask = np.zeros((80, 120, 3), np.uint8), np.zeros((80, 120), np.uint8)
     mask[20:60, 40:80] = 7
-    shrunk = 40 * 40 / 1.875**2  # pixels: 120 become 64
+    shrunk = 40 * 40 / 1.25**2  # pixels: 80 become 64
     shown = [(augmented(transform, image, mask, seed)[1] == 7).sum() for seed in range(40)]
     assert min(shown) > 0.6 * shrunk  # .8 x .8, and whole pixels
     assert max(shown) < 1.6 * shrunk  # 1.25 x 1.25
@@ -95,7 +95,7 @@ def test_photo_and_mask_move_together():
         assert means == sorted(means), seed
 
 
-@pytest.mark.parametrize("name", ["light", "strong", "whole"])
+@pytest.mark.parametrize("name", ["light", "strong", "affine"])
 def test_the_seed_alone_decides_the_draw(name):
     transform, other = preset(name, 64), preset(name, 64)
     generator = np.random.default_rng(0)

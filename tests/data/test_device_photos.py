@@ -60,7 +60,7 @@ def test_without_augmentation_it_is_what_the_loader_gives() -> None:
         assert (mask != masks[index].numpy()).mean() < 0.03
 
 
-@pytest.mark.parametrize("augment", ["light", "strong", "whole"])
+@pytest.mark.parametrize("augment", ["light", "strong", "affine"])
 def test_masks_stay_on_their_photos_and_no_label_is_invented(augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vocctl.data.device_photos.recoloured", lambda images, changes: images)
     monkeypatch.setattr("vocctl.data.device_photos.smoothed", lambda images: images)
@@ -73,15 +73,15 @@ def test_masks_stay_on_their_photos_and_no_label_is_invented(augment: str, monke
     assert seen == ({0, 3, 9} if augment == "light" else {0, 3, 9, IGNORE})
 
 
-def test_whole_turns_scales_and_shifts_as_the_loader_does() -> None:
+def test_affine_turns_scales_and_shifts_as_the_loader_does() -> None:
     """Where a square in the middle of a photo comes to lie, and its size: the same ranges on both paths."""
     mask = np.zeros((64, 160), np.uint8)
     mask[24:40, 64:96] = 9
-    made = batches("whole")
+    made = batches("affine")
     made.sizes, made.starts = torch.tensor([[64.0, 160.0]] * 4, dtype=torch.float64), torch.zeros(4, dtype=torch.long)
     made.targets, made.pixels = torch.from_numpy(mask.ravel()), torch.zeros(mask.size, 3, dtype=torch.uint8)
     there = [label.numpy() for epoch in range(100) for label in made.batch(places(epoch))[1]]
-    transform, image = preset("whole", 64), np.zeros((64, 160, 3), np.uint8)
+    transform, image = preset("affine", 64), np.zeros((64, 160, 3), np.uint8)
     here = [augmented(transform, image, mask, seed)[1] for seed in range(400)]
     for measure in (np.mean, np.std):
         found, wanted = (measure([(label == 9).sum() for label in labels]) for labels in (there, here))

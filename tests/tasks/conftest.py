@@ -14,6 +14,7 @@ from vocctl.tasks.train_seg import run as train_seg
 SMALL = {
     "size": 32, "size_from": 0, "precision": "fp32", "batch": 4, "epochs": 30, "lr": 0.003, "encoder_lr": 1.0, "ema": 0.5,
     "eval_every": 30,
+    "augment": "light",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from vocctl.config.checks import NORMS, choose, demand, parse_epsilon
 
 LOSSES = ("ce", "dice", "ce+dice", "focal", "lovasz")
 DECODERS = ("unet", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet", "segformer", "dpt")
-PRESETS = ("none", "light", "strong", "whole")
+PRESETS = ("none", "light", "strong", "affine")
 AUGMENTERS = ("cpu", "gpu")
 SCHEDULES = ("cosine", "poly", "constant")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -213,7 +213,7 @@ class DecisionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainClsConfig:
-    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=192, augment="whole"))
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=192, augment="affine"))
     model: ClsModelConfig = field(default_factory=ClsModelConfig)
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
     optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.3))

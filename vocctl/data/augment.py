@@ -20,18 +20,17 @@ cv2.setNumThreads(0)  # the photos of a batch are spread over workers; threads i
 def preset(name: str, size: int) -> A.Compose:
     """none: the whole photo, shrunk and padded. light: flip, crop, mild colour. strong: rotation, more of each.
 
-    whole: strong without crops and blur; the photo is shrunk, padded and shifted instead.
+    affine: strong without blur and random crops; the photo's middle fills the square, then is scaled and shifted.
     """
     padding = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "fill_mask": IGNORE}
-    whole = [
-        A.LongestMaxSize(max_size=size, mask_interpolation=cv2.INTER_NEAREST),
-        A.PadIfNeeded(size, size, **padding),
-    ]
     crop = {"size": (size, size), "ratio": (3 / 4, 4 / 3), "mask_interpolation": cv2.INTER_NEAREST}
     turn = {"rotate": (-15, 15), "shear": (-5, 5), "mask_interpolation": cv2.INTER_NEAREST, **padding}
     colour = [A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, p=0.8), A.ToGray(p=0.05)]
     operations = {
-        "none": whole,
+        "none": [
+            A.LongestMaxSize(max_size=size, mask_interpolation=cv2.INTER_NEAREST),
+            A.PadIfNeeded(size, size, **padding),
+        ],
         "light": [
             A.HorizontalFlip(p=0.5),
             A.RandomResizedCrop(scale=(0.5, 1.0), **crop),
@@ -44,10 +43,11 @@ def preset(name: str, size: int) -> A.Compose:
             *colour,
             A.GaussianBlur(blur_limit=(3, 5), p=0.1),
         ],
-        "whole": [
-            *whole,
+        "affine": [
+            A.SmallestMaxSize(max_size=size, mask_interpolation=cv2.INTER_NEAREST),
             A.HorizontalFlip(p=0.5),
             A.Affine(scale=(0.8, 1.25), translate_percent=(-0.1, 0.1), p=0.8, **turn),
+            A.CenterCrop(size, size),
             *colour,
         ],
     }

@@ -28,10 +28,11 @@ Draw = dict[str, Tensor]  # (B,) in [0, 1) under each of NAMES
 class Ranges:
     """Chances and ranges of one preset."""
 
-    crop: float = 0.0  # smallest share of the photo's area that a crop shows; 0: none, the whole photo, padded
+    crop: float = 0.0  # smallest share of the photo's area that a crop shows; 0: none
+    covers: bool = False  # without a crop: the photo's middle fills the square; else all of it is shown, padded
     turn: float = 0.0  # chance of rotation, scale, shear and shift
     scale: tuple[float, float] = (1.0, 1.0)
-    shift: float = 0.0  # of the square's side, either way, where no crop is drawn
+    shift: float = 0.0  # of the photo's sides, either way, where no crop is drawn
     jitter: float = 0.0  # chance of other colours
     strength: float = 0.0  # brightness, contrast, saturation: times 1 - strength .. 1 + strength
     hue: float = 0.0  # turns of the colour circle, either way
@@ -44,7 +45,9 @@ RANGES = {
     "none": Ranges(flip=0.0),
     "light": Ranges(crop=0.5, jitter=0.5, strength=0.2, hue=0.02),
     "strong": Ranges(crop=0.25, turn=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, hue=0.05, grey=0.05, blur=0.1),
-    "whole": Ranges(turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, hue=0.05, grey=0.05),
+    "affine": Ranges(
+        covers=True, turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, hue=0.05, grey=0.05
+    ),
 }
 
 
@@ -68,8 +71,9 @@ def placing(draw: Draw, sizes: Tensor, side: int, ranges: Ranges) -> Tensor:
         crop = torch.stack([(area * ratio).sqrt().minimum(width), (area / ratio).sqrt().minimum(height)], 1)
         origin = place * (sizes.flip(1) - crop)
     else:
-        crop = sizes.amax(1, keepdim=True).expand(-1, 2)
-        origin = middle - crop * (0.5 + _between(place, -ranges.shift, ranges.shift) * changed[:, None])
+        crop = (sizes.amin(1) if ranges.covers else sizes.amax(1))[:, None].expand(-1, 2)
+        shift = sizes.flip(1) * _between(place, -ranges.shift, ranges.shift)
+        origin = middle - crop / 2 - shift * changed[:, None]
     upright = torch.eye(2, dtype=torch.float64)
     turned = torch.where(changed[:, None, None], _turned(draw, ranges.scale), upright)
     moved = (turned @ (origin - middle)[..., None]) + middle[..., None]
