@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.data.cache import cached_split, default_cache_dir, fingerprint
+from vocctl.data.cache import cached_split, default_cache_dir, digests, fingerprint
 from vocctl.data.photos import write_mask
 from vocctl.data.source import open_dataset
 from vocctl.errors import DataError, RunError
@@ -115,13 +115,19 @@ def test_another_photo_or_mask_makes_another_cache(tiny, folder):
 def test_the_fingerprint_is_of_bytes_and_order(tiny, tmp_path):
     source = open_dataset(tiny)
     ids = source.ids("train")
-    before = fingerprint(source, ids)
+
+    def of(source, ids):
+        return fingerprint(digests(source, ids))
+
+    before = of(source, ids)
+    assert cached_split(source, "train", 32, tmp_path).fingerprint == before
+    assert cached_split(source, "train", 32, tmp_path).part([1, 0]).fingerprint == of(source, [ids[1], ids[0]])
     os.utime(source.image_path(ids[0]), (0, 0))  # touched, not changed
-    assert fingerprint(source, ids) == before
-    assert fingerprint(source, ids[::-1]) != before
-    assert fingerprint(source, ids[1:]) != before
+    assert of(source, ids) == before
+    assert of(source, ids[::-1]) != before
+    assert of(source, ids[1:]) != before
     moved = tiny.rename(tmp_path / "moved")
-    assert fingerprint(open_dataset(moved), ids) == before
+    assert of(open_dataset(moved), ids) == before
 
 
 @pytest.mark.parametrize("name", ["images.bin", "masks.bin", "index.json"])

@@ -22,7 +22,9 @@ def split_of(sizes: list[tuple[int, int]]) -> CachedSplit:
     starts = np.concatenate([[0], np.cumsum(areas)])
     pixels = np.arange(3 * starts[-1]).astype(np.uint8)
     ids = tuple(str(number) for number in range(len(sizes)))
-    return CachedSplit(Path(), ids, tuple(sizes), tuple(sizes), pixels, np.empty(0, np.uint8), starts[:-1])
+    return CachedSplit(
+        Path(), ids, tuple(sizes), tuple(sizes), pixels, np.empty(0, np.uint8), starts[:-1], (b"",) * len(ids)
+    )
 
 
 def test_an_epoch_sees_each_photo_once_but_for_the_rest():

@@ -26,6 +26,7 @@ for kind_of_layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):
 default, task, flags = {
     "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
     "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4]}),
+    "probe": (TrainClsConfig(), train_cls, {"loss": sys.argv[4]}),
     "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "fool": sys.argv[4], "lr": 3e-2}),
 }[kind]
 config = given(default, path=data, size=32, size_from=0, precision="fp32", augment="none", batch=4, epochs=11, workers=0,
@@ -55,7 +56,7 @@ def ran(*words: str, ranks: int = 0, cwd: Path) -> subprocess.CompletedProcess:
 
 
 QUICK = [("seg", "ce+dice"), ("cls", "bce"), ("adv", "cosine")]
-LONG = [("seg", "focal"), ("cls", "asl"), ("adv", "ce")]
+LONG = [("probe", "bce"), ("seg", "focal"), ("cls", "asl"), ("adv", "ce")]
 
 
 @pytest.mark.parametrize(("kind", "loss"), [*QUICK, *(LONG if os.environ.get("VOCCTL_LONG") else [])])

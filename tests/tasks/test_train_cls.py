@@ -11,12 +11,18 @@ import torch
 from safetensors.torch import load_file
 
 from vocctl.config import TrainClsConfig, given
+from vocctl.data.datasets import ScoredPhotos
+from vocctl.data.loaders import scoring_loader
 from vocctl.errors import DataError, Interrupted
+from vocctl.inference.predict import predict_features
+from vocctl.models.classifier import Classifier
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
 from vocctl.tasks.fitting import Watch
+from vocctl.tasks.splits import open_splits
 from vocctl.tasks.train_cls import pos_weight, resume, run
 from vocctl.training.loop import Progress
+from vocctl.training.probe import linear_probe
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -52,9 +58,19 @@ def test_a_run_leaves_its_folder_and_learns(tiny: Path, tmp_path: Path) -> None:
     assert thresholds["final"]["0.5"] == [0.5] * 20
 
 
-@pytest.mark.parametrize("name", ["scratch", "vit_tiny_patch16_224", "convnext_atto"])
-def test_stopped_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, name: str) -> None:
-    config = tiny_config(tiny, model=name, weights="none", epochs=3, freeze_epochs=1, layer_decay=0.8, augment="strong")
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("scratch", "auto"),
+        ("tf_efficientnet_lite0", "auto"),
+        ("vit_tiny_patch16_224", "none"),
+        ("convnext_atto", "none"),
+    ],
+)
+def test_stopped_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, name: str, weights: str) -> None:
+    config = tiny_config(
+        tiny, model=name, weights=weights, epochs=3, freeze_epochs=1, layer_decay=0.8, augment="strong"
+    )
     run(config, tmp_path / "alone")
     stop = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
     with pytest.raises(Exception, match="go on with"):
@@ -89,6 +105,39 @@ def test_on_real_photos_it_trains_resumes_is_scored_and_exported(shared: Path, t
     assert result.scores["map_sklearn"] == pytest.approx(line["map_sklearn"])
     exported = export(str(tmp_path / "run"), out=tmp_path / "run.onnx", checkpoint="final")
     assert exported.difference < 1e-4
+
+
+def test_a_pretrained_model_begins_as_a_linear_probe_and_keeps_its_statistics(tiny: Path, tmp_path: Path) -> None:
+    flags = {"model": "tf_efficientnet_lite0", "size": 64, "epochs": 1, "lr": 1e-9, "weight_decay": 0.0, "ema": 0.0}
+    config = tiny_config(tiny, **flags)
+    counted: list[tuple[str, int, int]] = []
+    result = run(config, tmp_path / "run", watch=Watch(on_count=lambda *count: counted.append(count)))
+    assert result.scores["map_sklearn"] == 1
+    assert ("fitting the head", 8, 8) in counted
+    run(tiny_config(tiny, probe=False, **flags), tmp_path / "plain")
+    begun, plain = (load_file(tmp_path / name / "final.safetensors") for name in ("run", "plain"))
+    model = Classifier(config.model, 64).eval()
+    splits = open_splits(config.data, "train-cls")
+    batches = scoring_loader(ScoredPhotos(splits.train.photos), 2, workers=0, pin=False)
+    features = predict_features(model, model.head, batches, 8, device=torch.device("cpu"), precision="fp32")
+    weight, bias = linear_probe(features, torch.from_numpy(splits.train.targets))
+    assert torch.allclose(begun["body.classifier.weight"], weight, atol=1e-5)
+    assert torch.allclose(begun["body.classifier.bias"], bias, atol=1e-4)
+    statistics = [name for name in begun if "running" in name]
+    assert len(statistics) > 40
+    assert all(torch.equal(begun[name], model.state_dict()[name]) for name in statistics)
+    assert not any(torch.equal(plain[name], begun[name]) for name in statistics)
+
+
+def test_minutes_that_the_probe_uses_up_leave_one_step(tiny: Path, tmp_path: Path) -> None:
+    run(tiny_config(tiny, model="tf_efficientnet_lite0", size=64, minutes=0.0001), tmp_path / "run")
+    assert [record["step"] for record in metrics(tmp_path / "run")] == [1]
+
+
+def test_encoder_lr_is_the_rate_of_pretrained_weights_alone(tiny: Path, tmp_path: Path) -> None:
+    for rate in (0.0, 1.0):
+        run(tiny_config(tiny, epochs=1, encoder_lr=rate), tmp_path / str(rate))
+    assert same_weights(tmp_path / "0.0", tmp_path / "1.0")
 
 
 def test_in_frozen_epochs_the_body_stays(tiny: Path, tmp_path: Path) -> None:

@@ -141,22 +141,22 @@ class TrainingView:
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[figures]}"), console=err
         )
-        self.decoding = self.epoch_bar = TaskID(-1)
+        self.counted = self.epoch_bar = TaskID(-1)
         self.plain_at = time.monotonic()
 
     def note(self, text: str) -> None:
         if not self.quiet:
             err.print(text, markup=False)
 
-    def decode(self, split: str, done: int, total: int) -> None:
+    def count(self, what: str, done: int, total: int) -> None:
         if not self.drawn:
             return
-        if self.decoding < 0 or self.bar.tasks[self.decoding].total != total:
-            self.decoding = self.bar.add_task(f"decoding {split}", total=total, figures="")
+        if self.counted < 0 or self.bar.tasks[self.counted].total != total:
+            self.counted = self.bar.add_task(what, total=total, figures="")
         self.bar.update(self.bar.task_ids[-1], completed=done, figures=f"{done}/{total} photos")
         if done == total:
             self.bar.remove_task(self.bar.task_ids[-1])
-            self.decoding = TaskID(-1)
+            self.counted = TaskID(-1)
 
     def progress(self, look: Look) -> None:
         epochs = f"/{look.epochs}" if look.epochs else ""

@@ -72,6 +72,7 @@ SETTINGS = {
     "lr": "Peak learning rate of the decoder or the head.",
     "encoder_lr": "The pretrained part's rate, times --lr.",
     "layer_decay": "Times the rate for each layer further down; 1: off.",
+    "probe": "Pretrained models: the head begins as a linear probe.",
     "freeze_epochs": "Epochs in which the head alone learns.",
     "weight_decay": "Not on norms and biases.",
     "schedule": f"{', '.join(SCHEDULES)}.",

@@ -76,6 +76,6 @@ def _train(
     from vocctl.tasks.fitting import Watch
 
     with display.training(quiet=quiet) as view:
-        watch = Watch(on_note=view.note, on_decode=view.decode, on_progress=view.progress, on_epoch=view.epoch)
+        watch = Watch(on_note=view.note, on_count=view.count, on_progress=view.progress, on_epoch=view.epoch)
         result = task.resume(resume, watch=watch) if resume else task.run(chosen, out, name=name, watch=watch)
     display.train_result(result)

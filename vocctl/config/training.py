@@ -81,10 +81,14 @@ class ModelConfig:
             "so leave out one of the two flags",
         )
 
+    @property
+    def pretrained(self) -> bool:
+        return self.encoder != "scratch" and self.weights != "none"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    lr: float = 2e-3  # peak rate of the decoder, after the warm-up
+    lr: float = 2e-3  # peak rate of what begins at random, after the warm-up
     encoder_lr: float = 0.3  # times lr: the peak rate of what carries pretrained weights
     weight_decay: float = 0.01  # not on norms and biases
     schedule: str = "cosine"
@@ -181,6 +185,10 @@ class ClsModelConfig:
     def __post_init__(self) -> None:
         _refuse_weights_for_scratch("model", self.model, self.weights)
 
+    @property
+    def pretrained(self) -> bool:
+        return self.model != "scratch" and self.weights != "none"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClsLossConfig:
@@ -194,6 +202,7 @@ class ClsLossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClsOptimConfig(OptimConfig):
+    probe: bool = True  # pretrained: the head begins as a linear probe, batch norms keep their statistics
     layer_decay: float = 1.0  # times the rate of a layer for each layer further down; 1: one rate for the body
     freeze_epochs: int = 0  # epochs at the start in which the head alone learns
 
@@ -213,10 +222,10 @@ class DecisionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainClsConfig:
-    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=192, augment="affine"))
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=0, augment="affine"))
     model: ClsModelConfig = field(default_factory=ClsModelConfig)
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
-    optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.3))
+    optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.025))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=16, monitor="map_sklearn"))
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     harden: HardenConfig = field(default_factory=HardenConfig)

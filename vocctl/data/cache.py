@@ -25,7 +25,7 @@ from vocctl.errors import DataError, RunError
 from vocctl.reading import read_json, refuse_endless
 from vocctl.resizing import fitted_size
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class CachedSplit:
     pixels: np.ndarray  # (sum of H * W * 3,) uint8
     labels: np.ndarray  # (sum of H * W,) uint8; empty where the split has no masks
     starts: np.ndarray  # (N,) first pixel of each photo
+    digests: tuple[bytes, ...]  # of each photo, as `digests` makes them
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,6 +60,11 @@ class CachedSplit:
         first = self.starts[index]
         return self.labels[first : first + height * width].reshape(height, width)
 
+    @property
+    def fingerprint(self) -> str:
+        """Hex hash of the bytes of every photo and mask, and of their order."""
+        return fingerprint(self.digests)
+
     def let_go(self) -> None:
         """Give the mapped pages back to the system, which keeps them while it has room; views stay good."""
         for array in (self.pixels, self.labels):
@@ -73,6 +79,7 @@ class CachedSplit:
             sizes=tuple(self.sizes[i] for i in indices),
             own_sizes=tuple(self.own_sizes[i] for i in indices),
             starts=self.starts[np.array(indices, np.int64)],
+            digests=tuple(self.digests[i] for i in indices),
         )
 
 
@@ -89,21 +96,28 @@ def fitted_photo(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, fitted[::-1], interpolation=how)
 
 
-def fingerprint(source: Source, ids: list[str]) -> str:
-    """Hex hash of the bytes of every photo and mask listed, and of their order."""
-    digest = hashlib.blake2b(digest_size=16)
-    for image_id in ids:
-        digest.update(image_id.encode())
-        for path in (source.image_path(image_id), source.mask_path(image_id)):
-            if path is not None:
-                try:
-                    refuse_endless(path)
-                    digest.update(hashlib.blake2b(path.read_bytes()).digest())
-                except OSError as error:
-                    raise DataError(
-                        f"{path} can't be read: {error.strerror}; `vocctl download --check` lists all"
-                    ) from error
-    return digest.hexdigest()
+def digests(source: Source, ids: Sequence[str]) -> tuple[bytes, ...]:
+    """A hash of each photo listed: of its id, and of the bytes of photo and mask. Raises DataError naming the file."""
+    return tuple(_digest(source, image_id) for image_id in ids)
+
+
+def _digest(source: Source, image_id: str) -> bytes:
+    held = hashlib.blake2b(image_id.encode(), digest_size=16)
+    for path in (source.image_path(image_id), source.mask_path(image_id)):
+        if path is not None:
+            try:
+                refuse_endless(path)
+                held.update(hashlib.blake2b(path.read_bytes()).digest())
+            except OSError as error:
+                raise DataError(
+                    f"{path} can't be read: {error.strerror}; `vocctl download --check` lists all"
+                ) from error
+    return held.digest()
+
+
+def fingerprint(digests: Sequence[bytes]) -> str:
+    """Hex hash of these digests and their order."""
+    return hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
 
 
 def cached_split(
@@ -118,9 +132,10 @@ def cached_split(
     Raises DataError: a photo or mask is missing, broken, or the two differ in size. RunError: no space left.
     """
     ids = source.ids(split)
-    key = hashlib.blake2b(f"{VERSION}/{size}/{fingerprint(source, ids)}".encode(), digest_size=16).hexdigest()
+    of_photos = digests(source, ids)
+    key = hashlib.blake2b(f"{VERSION}/{size}/{fingerprint(of_photos)}".encode(), digest_size=16).hexdigest()
     folder = (cache_dir or default_cache_dir()) / f"{source.name}-{split}-{size}-{key}"
-    if (cached := _opened(folder)) is not None:
+    if (cached := _opened(folder, of_photos)) is not None:
         return cached
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +150,7 @@ def cached_split(
         raise RunError(
             f"{folder.parent} can't hold the decoded photos: {error.strerror}; free space or set --cache-dir"
         ) from error
-    cached = _opened(folder)
+    cached = _opened(folder, of_photos)
     if cached is None:
         raise RunError(f"{folder} was damaged while it was built: remove it and run again")
     return cached
@@ -183,7 +198,7 @@ def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Cal
     (part / "index.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def _opened(folder: Path) -> CachedSplit | None:
+def _opened(folder: Path, of_photos: tuple[bytes, ...] = ()) -> CachedSplit | None:
     """The cache in folder; None where there is none or its files are not as long as its index says."""
     try:
         about = read_json(folder / "index.json")
@@ -197,4 +212,6 @@ def _opened(folder: Path) -> CachedSplit | None:
         return None
     if len(pixels) != 3 * ends[-1] or len(labels) not in (0, ends[-1]):
         return None
-    return CachedSplit(folder, tuple(about["ids"]), sizes, own_sizes, pixels, labels, np.append(0, ends[:-1]))
+    return CachedSplit(
+        folder, tuple(about["ids"]), sizes, own_sizes, pixels, labels, np.append(0, ends[:-1]), of_photos
+    )

@@ -1,4 +1,7 @@
-"""Probabilities over a loader of photos that come resized: per pixel, with label maps at the photos' own size; per photo."""
+"""Probabilities over a loader of photos that come resized: per pixel, with label maps at the photos' own size; per photo.
+
+And what a classifier's head is given of each photo.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -44,16 +47,60 @@ def predict_label_probs(
     shared: the batches are this rank's share, and every rank gets the whole.
     """
     forward = forward_of(model, device, precision)
-    places, probs = [], []
+
+    def look(pixels: Tensor) -> Tensor:
+        return averaged_label_probs(forward, pixels, tta)
+
+    return _in_order(look, batches, photos, device=device, on_photo=on_photo, shared=shared).numpy()
+
+
+@torch.inference_mode()
+def predict_features(
+    model: nn.Module,
+    head: nn.Linear,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    photos: int,
+    *,
+    device: torch.device,
+    precision: str,
+    on_photo: Callable[[int, int], None] | None = None,
+    shared: bool = False,
+) -> Tensor:
+    """(N, D) float32, what the model's head is given of each photo; batches, order and shared as above."""
+    forward = forward_of(model, device, precision)
+    given: list[Tensor] = []
+
+    def look(pixels: Tensor) -> Tensor:
+        forward(pixels)
+        return given.pop().float()
+
+    listening = head.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    try:
+        return _in_order(look, batches, photos, device=device, on_photo=on_photo, shared=shared)
+    finally:
+        listening.remove()
+
+
+def _in_order(
+    look: Callable[[Tensor], Tensor],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    photos: int,
+    *,
+    device: torch.device,
+    on_photo: Callable[[int, int], None] | None,
+    shared: bool,
+) -> Tensor:
+    """(N, ...): what look, of pixels (B, 3, H, W), says of each photo; row i is photo i."""
+    places, said = [], []
     for indices, images in batches:
         places.append(indices)
-        probs.append(averaged_label_probs(forward, to_pixels(images, device), tta))
+        said.append(look(to_pixels(images, device)))
         if on_photo:
             on_photo(sum(map(len, places)), photos)
-    found = [(torch.cat(places), torch.cat(probs).cpu())] if places else []
+    found = [(torch.cat(places), torch.cat(said).cpu())] if places else []
     parts = [part for held in gathered(found) for part in held] if shared else found
     together = torch.cat([one for _, one in parts])
-    return torch.empty_like(together).index_copy_(0, torch.cat([place for place, _ in parts]), together).numpy()
+    return torch.empty_like(together).index_copy_(0, torch.cat([place for place, _ in parts]), together)
 
 
 def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:

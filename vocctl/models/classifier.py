@@ -30,6 +30,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.side: int | None = None  # the one side that the model takes
         self.patch = 1
+        self.keeps_statistics = False  # batch norms stay as they were trained, also while the rest learns
         if config.model == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
             self.body: nn.Module = ScratchClassifier(len(CLASSES))
@@ -56,16 +57,22 @@ class Classifier(nn.Module):
             x = F.interpolate(x, size=fitted, mode="bilinear", align_corners=False, antialias=True)
         return x
 
-    def layers(self, body_rate: float, layer_decay: float) -> list[Layer]:
-        """The head at 1, then the body's layers from the top down, each layer_decay times the rate of the one above."""
+    def layers(self, body_rate: float, layer_decay: float, *, head_rate: float = 1.0) -> list[Layer]:
+        """The head, then the body's layers from the top down, each layer_decay times the rate of the one above."""
         head = {id(parameter) for parameter in _head(self.body)}
         depth = group_parameters(self.body, self.body.group_matcher(), reverse=True)  # type: ignore[operator]
         deepest = max(depth.values())
         rates: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.body.named_parameters():
-            rate = 1.0 if id(parameter) in head else body_rate * layer_decay ** (deepest - depth[name])
+            rate = head_rate if id(parameter) in head else body_rate * layer_decay ** (deepest - depth[name])
             rates.setdefault(rate, []).append(parameter)
         return [(parameters, rate) for rate, parameters in sorted(rates.items(), reverse=True)]
+
+    @property
+    def head(self) -> nn.Linear | None:
+        """What turns features into logits; None where that is no linear layer."""
+        head = self.body.get_classifier()  # type: ignore[operator]
+        return head if isinstance(head, nn.Linear) else None
 
     def freeze_body(self, frozen: bool) -> None:
         """Whether the head alone learns; a frozen body keeps its batch norms' statistics too."""
@@ -73,6 +80,18 @@ class Classifier(nn.Module):
         for parameter in self.body.parameters():
             parameter.requires_grad_(not frozen or id(parameter) in head)
         self.body.train(self.training and not frozen)
+        self._keep_statistics()
+
+    def train(self, mode: bool = True) -> "Classifier":
+        super().train(mode)
+        self._keep_statistics()
+        return self
+
+    def _keep_statistics(self) -> None:
+        if self.keeps_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
 
 def _head(body: nn.Module) -> Iterator[nn.Parameter]:

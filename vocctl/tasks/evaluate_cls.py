@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from vocctl.config import THRESHOLDS, TrainClsConfig
-from vocctl.data.cache import fingerprint
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.decisions import cross_decided, decide
 from vocctl.labels import CLASSES, IGNORE
@@ -172,7 +171,7 @@ def _evaluated(
         "decided": decided,
     }
     result = _scored(predicted, about, ci)
-    _write(folder, result, predicted, {"data_path": str(source.root), "fingerprint": fingerprint(source, list(ids))})
+    _write(folder, result, predicted, {"data_path": str(source.root), "fingerprint": part.photos.fingerprint})
     return result, predicted
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vocctl.data.cache import fingerprint
+from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import ScoredPhotos
 from vocctl.data.loaders import scoring_loader
 from vocctl.data.photos import mask_png
@@ -104,7 +104,7 @@ def evaluate(
     for image_id, one in photos.items():
         if one.labels is not None and is_first():
             _write_label_map(part / "labels" / f"{image_id}.png", one.labels)
-    _write(part, result, confusion, source, cached.ids)
+    _write(part, result, confusion, source, cached)
     _write_photos(part / "photos.csv", {image_id: one.counts for image_id, one in photos.items()})
     put_in_place(part, folder)
     return result
@@ -128,8 +128,8 @@ def _write_label_map(path: Path, labels: np.ndarray) -> None:
         raise RunError(f"{path} can't be written: {error.strerror}; free space and run eval again") from error
 
 
-def _write(part: Path, result: SegEvalResult, confusion: Tensor, source: Source, ids: tuple[str, ...]) -> None:
-    about = as_json(result) | {"data_path": str(source.root), "fingerprint": fingerprint(source, list(ids))}
+def _write(part: Path, result: SegEvalResult, confusion: Tensor, source: Source, photos: CachedSplit) -> None:
+    about = as_json(result) | {"data_path": str(source.root), "fingerprint": photos.fingerprint}
     write_text(part / "scores.json", json.dumps(about, indent=2) + "\n")
     rows = [["truth \\ predicted", *SEG_CLASSES]]
     rows += [[name, *row] for name, row in zip(SEG_CLASSES, confusion.tolist(), strict=True)]

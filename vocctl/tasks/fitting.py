@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from vocctl.data.loaders import EpochBatches, training_loader
 from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
 from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError
 from vocctl.models.depthwise import train_depthwise_in_fp32
-from vocctl.ranks import join, local_world, rank, world
+from vocctl.ranks import join, largest, local_world, rank, world
 from vocctl.runs import RunFolder, find_run
 from vocctl.tasks.splits import Splits
 from vocctl.training.ema import MovingAverage
@@ -38,7 +39,7 @@ class Watch:
     """What is told while a run goes on; the cli draws it."""
 
     on_note: Callable[[str], None] = lambda text: None
-    on_decode: Callable[[str, int, int], None] = lambda split, done, total: None
+    on_count: Callable[[str, int, int], None] = lambda what, done, total: None  # photos, before training
     on_progress: Callable[[Progress], None] = lambda progress: None
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
 
@@ -70,6 +71,7 @@ class Recipe:
     layers: Callable[[], Layers]
     loss: Callable[[nn.Module, torch.device], Loss]  # of the network that trains
     validate: Callable[[nn.Module, Hardware], Scores]
+    prepare: Callable[[Hardware], None] = lambda here: None  # before the first step; its time is training time
     freezes: bool = False  # whether on_epoch_start freezes parameters
     on_epoch_start: Callable[[int], None] = lambda epoch: None  # epoch from 0; the model is in training mode
 
@@ -129,14 +131,19 @@ def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watc
     here = hardware(recipe.train)
     accelerator = make_accelerator(here.device, here.precision, freezes=recipe.freezes)
     model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = MovingAverage(model, recipe.optim.ema)
+    position = Position()
     if here.device.type == "cpu":
         keep_freed_memory()
-        if here.precision == "bf16":
-            train_depthwise_in_fp32(model)
+    if not resume:
+        begun = time.perf_counter()
+        recipe.prepare(here)
+        (position.prepared,) = largest([time.perf_counter() - begun])
+        position.seconds = position.prepared
+    average = MovingAverage(model, recipe.optim.ema)
+    if here.device.type == "cpu" and here.precision == "bf16":
+        train_depthwise_in_fp32(model)
     optimizer = build_optimizer(recipe.layers(), recipe.optim)
     network, prepared = accelerator.prepare(model, optimizer)
-    position = Position()
     if resume:
         position = load_state(latest_state(folder.state), model, average.model, optimizer)
         if position.finished:

@@ -14,7 +14,7 @@ from vocctl.data.stratify import stratified_parts
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 
-OnDecode = Callable[[str, int, int], None]  # split, done, total
+OnCount = Callable[[str, int, int], None]  # what is done, done, total
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Splits:
         return len(set(self.train.photos.ids) & set(self.val.photos.ids))
 
 
-def open_splits(config: DataConfig, task: str, on_decode: OnDecode = lambda split, done, total: None) -> Splits:
+def open_splits(config: DataConfig, task: str, on_count: OnCount = lambda what, done, total: None) -> Splits:
     """Both sides, decoded. task: train-seg or train-cls. Raises DataError and RunError as cached_split does."""
     source = open_source(Path(config.path), task)
-    whole = open_part(source, config.train_split, config, on_decode)
+    whole = open_part(source, config.train_split, config, on_count)
     if config.holds_out:
         train, val = _held_out(whole, config)
     else:
-        train, val = whole, open_part(source, config.val_split, config, on_decode)
-    return Splits(source, train, val, fingerprint(source, [*train.photos.ids, *val.photos.ids]))
+        train, val = whole, open_part(source, config.val_split, config, on_count)
+    return Splits(source, train, val, fingerprint(train.photos.digests + val.photos.digests))
 
 
 def open_source(root: Path, task: str) -> Source:
@@ -58,11 +58,13 @@ def open_source(root: Path, task: str) -> Source:
 
 
 def open_part(
-    source: Source, split: str, config: DataConfig, on_decode: OnDecode = lambda split, done, total: None
+    source: Source, split: str, config: DataConfig, on_count: OnCount = lambda what, done, total: None
 ) -> Part:
     """A whole split. Raises DataError where its photos have neither masks nor labels."""
     cache = Path(config.cache_dir) if config.cache_dir else None
-    photos = cached_split(source, split, config.size, cache, lambda done, total: on_decode(split, done, total))
+    photos = cached_split(
+        source, split, config.size, cache, lambda done, total: on_count(f"decoding {split}", done, total)
+    )
     if isinstance(source, LabelledPhotos):
         return Part(photos, target_matrix(source, split, photos.ids))
     if not photos.has_masks:

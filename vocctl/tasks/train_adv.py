@@ -68,7 +68,7 @@ def run(
     """
     here = hardware_to_train(config.train)
     targets = _targets(config, here)
-    splits = open_splits(config.data, _data_task(targets), watch.on_decode)
+    splits = open_splits(config.data, _data_task(targets), watch.on_count)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):
         model = _adversary(config)
@@ -88,7 +88,7 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     """
     folder, config = run_to_resume(name, TASK, TrainAdvConfig())
     targets = _targets(config, hardware(config.train))
-    splits = open_splits(config.data, _data_task(targets), watch.on_decode)
+    splits = open_splits(config.data, _data_task(targets), watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from vocctl.config import THRESHOLDS, TrainClsConfig
 from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
 from vocctl.data.loaders import scoring_loader
 from vocctl.errors import DataError
 from vocctl.inference.decisions import decide, fit_thresholds
-from vocctl.inference.predict import predict_label_probs
+from vocctl.inference.predict import predict_features, predict_label_probs
 from vocctl.labels import CLASSES
 from vocctl.losses.multilabel import bce_loss, loss_function
 from vocctl.metrics.average_precision import class_aps, mean_defined
@@ -38,8 +39,10 @@ from vocctl.tasks.fitting import (
 )
 from vocctl.tasks.harden import hardening
 from vocctl.tasks.splits import Part, Splits, open_splits
+from vocctl.training.probe import linear_probe
 
 TASK = "train-cls"
+PROBED = 20_000  # photos that the head is fitted to at most, evenly spaced: 100 MB of features
 LARGEST_WEIGHT = 20.0  # of --pos-weight auto; a class of two photos would drown the others
 
 
@@ -51,7 +54,7 @@ def run(
     Raises VocctlError in its kinds: see errors.py.
     """
     hardware_to_train(config.train)  # refused before any work is done
-    splits = open_splits(config.data, TASK, watch.on_decode)
+    splits = open_splits(config.data, TASK, watch.on_count)
     _look_at_classes(splits, watch)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):
@@ -69,7 +72,7 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     Raises DataError: no such run, no state, or the data has changed since. ConfigError: it has finished.
     """
     folder, config = run_to_resume(name, TASK, TrainClsConfig())
-    splits = open_splits(config.data, TASK, watch.on_decode)
+    splits = open_splits(config.data, TASK, watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):
@@ -103,6 +106,12 @@ def _train(
     folder: RunFolder, config: TrainClsConfig, splits: Splits, model: Classifier, watch: Watch, *, resume: bool
 ) -> TrainResult:
     targets = _targets(splits.train)
+    probes = config.optim.probe and config.model.pretrained
+    if probes and model.head is None:
+        watch.on_note(f"{config.model.model} ends in no linear layer: its head begins at random")
+        probes = False
+    model.keeps_statistics = probes
+    body_rate = config.optim.encoder_lr if config.model.pretrained else 1.0
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         weights = pos_weight(targets).to(device) if config.loss.pos_weight == "auto" else None
@@ -115,15 +124,31 @@ def _train(
         photos=TrainingPhotos(
             splits.train.photos, augment=config.data.augment, seed=config.train.seed, targets=targets
         ),
-        layers=lambda: model.layers(config.optim.encoder_lr, config.optim.layer_decay),
+        layers=lambda: model.layers(body_rate, config.optim.layer_decay, head_rate=body_rate if probes else 1.0),
         loss=loss,
         validate=lambda scored, here: _validation(scored, splits, config, here),
+        prepare=lambda here: _begin_as_probe(model, splits.train, config, here, watch) if probes else None,
         freezes=config.optim.freeze_epochs > 0,
         on_epoch_start=lambda epoch: model.freeze_body(epoch < config.optim.freeze_epochs),
     )  # fmt: skip
     result = train_model(folder, model, recipe, watch, resume=resume)
     _keep_thresholds(folder, config, splits)
     return result
+
+
+def _begin_as_probe(model: Classifier, part: Part, config: TrainClsConfig, here: Hardware, watch: Watch) -> None:
+    """Fit the head of a pretrained model to the features of the training photos, as they are, of at most PROBED."""
+    assert model.head is not None
+    if len(part.photos) > PROBED:
+        part = part.take(np.linspace(0, len(part.photos) - 1, PROBED).round().astype(int))
+    features = predict_features(
+        model, model.head, _scoring(part, config, here), len(part.photos), device=here.device, precision=here.precision,
+        on_photo=lambda done, total: watch.on_count("fitting the head", done, total), shared=True,
+    )  # fmt: skip
+    weight, bias = linear_probe(features, torch.from_numpy(_targets(part)))
+    with torch.no_grad():
+        model.head.weight.copy_(weight)
+        model.head.bias.copy_(bias)
 
 
 def _keep_thresholds(folder: RunFolder, config: TrainClsConfig, splits: Splits) -> None:
@@ -141,16 +166,15 @@ def _keep_thresholds(folder: RunFolder, config: TrainClsConfig, splits: Splits) 
 
 def label_probs(model: nn.Module, part: Part, config: TrainClsConfig, here: Hardware) -> np.ndarray:
     """(N, 20) probabilities of a part's photos."""
-    loader = scoring_loader(
-        ScoredPhotos(part.photos),
-        config.train.batch,
-        workers=workers_for(config.data, here.device),
-        pin=here.device.type == "cuda",
-        shared=True,
-    )
     return predict_label_probs(
-        model, loader, len(part.photos), device=here.device, precision=here.precision, shared=True
+        model, _scoring(part, config, here), len(part.photos), device=here.device, precision=here.precision, shared=True
     )
+
+
+def _scoring(part: Part, config: TrainClsConfig, here: Hardware) -> DataLoader:
+    """This rank's share of the photos, as they are."""
+    workers, pin = workers_for(config.data, here.device), here.device.type == "cuda"
+    return scoring_loader(ScoredPhotos(part.photos), config.train.batch, workers=workers, pin=pin, shared=True)
 
 
 def _validation(model: nn.Module, splits: Splits, config: TrainClsConfig, here: Hardware) -> Scores:

@@ -49,7 +49,7 @@ def run(
     Raises VocctlError in its kinds: see errors.py.
     """
     hardware_to_train(config.train)  # refused before any work is done
-    splits = open_splits(config.data, TASK, watch.on_decode)
+    splits = open_splits(config.data, TASK, watch.on_count)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):
         model = Segmenter(config.model)
@@ -68,7 +68,7 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     Raises DataError: no such run, no state, or the data has changed since. ConfigError: it has finished.
     """
     folder, config = run_to_resume(name, TASK, TrainSegConfig())
-    splits = open_splits(config.data, TASK, watch.on_decode)
+    splits = open_splits(config.data, TASK, watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):
@@ -88,6 +88,7 @@ def _train(
     folder: RunFolder, config: TrainSegConfig, splits: Splits, model: Segmenter, watch: Watch, *, resume: bool
 ) -> TrainResult:
     every = config.loss.loss_stride
+    encoder_rate = config.optim.encoder_lr if config.model.pretrained else 1.0
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, device)
@@ -102,7 +103,7 @@ def _train(
     recipe = Recipe(
         data=config.data, optim=config.optim, train=config.train,
         photos=TrainingPhotos(splits.train.photos, augment=config.data.augment, seed=config.train.seed),
-        layers=lambda: encoder_and_rest(model, model.encoder, config.optim.encoder_lr),
+        layers=lambda: encoder_and_rest(model, model.encoder, encoder_rate),
         loss=loss,
         validate=lambda scored, here: _validation(scored, splits, config, here),
     )  # fmt: skip

@@ -108,14 +108,14 @@ def _over(job: Job, position: Position, epochs_done: int | None = None) -> bool:
     if 0 < job.train.patience <= position.stale or position.finished:
         return True
     if job.train.minutes:
-        return position.seconds >= 60 * job.train.minutes
+        return position.step > 0 and position.seconds >= 60 * job.train.minutes
     return (position.epoch if epochs_done is None else epochs_done) >= job.train.epochs
 
 
 def progress_at(position: Position, epoch: int, batch: int, batches: int, train: TrainConfig) -> float:
-    """Share of the run that lies behind, in [0, 1]: of its time so far, or of its batches before this one."""
+    """Share of the steps that lies behind, in [0, 1]: by their time so far, or by the batches before this one."""
     if train.minutes:
-        return position.seconds / (60 * train.minutes)
+        return (position.seconds - position.prepared) / max(60 * train.minutes - position.prepared, 1e-6)
     return (epoch + batch / batches) / train.epochs
 
 
@@ -191,7 +191,7 @@ def _progress(job: Job, position: Position, loss_sum: float, pace: Pace) -> Prog
         lr=position.lr,
         images_per_second=pace.images_per_second,
         data_wait=pace.data_wait,
-        seconds_left=position.seconds * max(1 - done, 0) / max(done, 1e-6),
+        seconds_left=(position.seconds - position.prepared) * max(1 - done, 0) / max(done, 1e-6),
     )
 
 

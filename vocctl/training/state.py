@@ -30,6 +30,7 @@ class Position:
     epoch: int = 0  # epoch under way, from 0
     batch: int = 0  # batches of it that are done
     seconds: float = 0.0  # of training, validation left out
+    prepared: float = 0.0  # those of them before the first step
     loss_sum: float = 0.0  # over the batches of this epoch
     lr: float = 0.0  # of the last batch
     best: float | None = None  # monitor's best value
