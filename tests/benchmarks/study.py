@@ -11,6 +11,7 @@ TASK: seg or cls. WHAT: default, tutorial, or one of the task's VARIANTS. SEEDS:
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -57,6 +58,7 @@ TUTORIALS = {"seg": "tutorial_segmentation.py", "cls": "tutorial_classification.
 def train_ours(task: str, data: Path, minutes: float, what: str, seed: int, out: Path) -> dict[str, float]:
     """Train and score in processes of their own, as a user would."""
     folder = out / f"{task}-{data.name}-{what}-{minutes:g}min-s{seed}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
     vocctl = [sys.executable, "-m", "vocctl"]
     flags = ["--data", str(data), "--minutes", str(minutes), "--seed", str(seed), "--out", str(folder), "--quiet"]
     subprocess.run([*vocctl, f"train-{task}", *flags, "--eval-every", "1000", *VARIANTS[task][what]], check=True)
