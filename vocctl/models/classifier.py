@@ -16,7 +16,7 @@ from vocctl.models.pixels import Normalize
 from vocctl.models.scratch import ScratchClassifier
 from vocctl.models.weights import load_classifier, pixel_statistics
 
-Layer = tuple[list[nn.Parameter], float]  # parameters, and their rate as a share of the head's
+Layer = tuple[list[nn.Parameter], float]  # parameters, and their rate as a share of lr
 
 
 class Classifier(nn.Module):
