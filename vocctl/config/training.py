@@ -225,7 +225,7 @@ class TrainClsConfig:
     data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=0, augment="affine"))
     model: ClsModelConfig = field(default_factory=ClsModelConfig)
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
-    optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.025))
+    optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.005))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=16, monitor="map_sklearn"))
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     harden: HardenConfig = field(default_factory=HardenConfig)
