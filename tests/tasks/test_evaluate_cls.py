@@ -61,7 +61,7 @@ def test_thresholds_are_never_judged_on_their_own_photos(one: str, tiny: Path) -
     assert "cross-fitted" in evaluate([one], split="trainval").decided
     other = evaluate([one], split="train")
     assert other.decided == "fitted on the run's validation photos"
-    stored = json.loads((Path(one) / "thresholds.json").read_text())["best"]["per-class"]
+    stored = json.loads((Path(one) / "thresholds.json").read_text())["best"]["global"]
     _, probs, decided = predictions(other.folder)
     for row, labels in zip(probs, decided, strict=True):
         reached = [name for name, p, t in zip(CLASSES, row, stored, strict=True) if p >= t]

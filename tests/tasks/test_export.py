@@ -99,7 +99,7 @@ def test_the_default_models_agree_on_real_photos(shared: Path, tmp_path: Path, c
     small = given(config, path=str(shared / "voc-photos"), cache_dir=str(tmp_path / "cache"), size=128)
     folder = create_run(tmp_path / "run", "train-cls" if isinstance(config, TrainClsConfig) else "train-seg", small)
     if isinstance(config, TrainClsConfig):
-        folder.write_json("thresholds.json", {"best": {"per-class": [0.5] * 20}})
+        folder.write_json("thresholds.json", {"best": {"global": [0.5] * 20}})
         model = task.Classifier(small.model, 128)
     else:
         model = task.Segmenter(small.model)

@@ -214,7 +214,7 @@ class ClsOptimConfig(OptimConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionConfig:
-    thresholds: str = "per-class"  # what a probability must reach: fitted per class, one fitted for all, or 0.5
+    thresholds: str = "global"  # what a probability must reach: one fitted for all, fitted per class, or 0.5
 
     def __post_init__(self) -> None:
         choose("thresholds", self.thresholds, THRESHOLDS)
