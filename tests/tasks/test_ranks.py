@@ -25,7 +25,7 @@ for kind_of_layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):
     kind_of_layer.train = lambda self, mode=True: torch.nn.Module.train(self, False)
 default, task, flags = {
     "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
-    "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4]}),
+    "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4], "lr": 3e-4}),
     "probe": (TrainClsConfig(), train_cls, {"loss": sys.argv[4]}),
     "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "fool": sys.argv[4], "lr": 3e-2}),
 }[kind]
