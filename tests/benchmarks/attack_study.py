@@ -22,7 +22,7 @@ PARTS: dict[str, dict[str, str]] = {
     "targets": {
         "seg": "train-seg --minutes 5",
         "cls": "train-cls --minutes 5",
-        "seg-scratch": "train-seg --encoder scratch --encoder-lr 1 --minutes 5",
+        "seg-scratch": "train-seg --encoder scratch --minutes 5",
         "seg-no-skip": "train-seg --no-skip --minutes 5",
     },
     "adversaries": {
@@ -75,7 +75,7 @@ PARTS: dict[str, dict[str, str]] = {
         for kind, name, flags in (
             ("seg", "unaugmented", "--augment none"),
             ("seg", "strong", "--augment strong"),
-            ("cls", "scratch", "--model scratch --encoder-lr 1"),
+            ("cls", "scratch", "--model scratch"),
             ("cls", "unaugmented", "--augment none"),
             ("cls", "strong", "--augment strong"),
         )

@@ -2,11 +2,12 @@
 
     python tests/benchmarks/throughput.py TASK DATA [SECONDS]
 
-TASK: seg or cls, at its default size. Same model, weights, batch, augmentation. They take turns, three times so many seconds
-each, and the medians of images per second are printed with their ratios:
+TASK: seg or cls, at its default size. Same model, weights, batch, augmentation; a classifier begins with a random head, as a
+probe is no training step. They take turns, three times so many seconds each, and the medians of images per second are
+printed with their ratios:
 
 ours        `vocctl train-seg` or `train-cls`: photos from the cache, augmented, averaged, clipped; all crops of full size
-default     the same with crops that grow to that size, as they do by default
+default     the same with crops that grow to that size, where they do by default
 bare        forward, backward, clip, step and average on one batch that is on the device already: what the model costs
 lightning   as its tutorials write it: a LightningModule, a DataLoader that decodes and augments, fp32, channels first;
             smp's U-Net or timm's model with the library's own loss
@@ -59,8 +60,8 @@ MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 
 def config_of(task: str, data: Path, seconds: float, *, growing: bool = False) -> Any:
     default = TrainSegConfig() if task == "seg" else TrainClsConfig()
-    size_from = default.data.size_from if growing else 0
-    return given(default, path=str(data), size_from=size_from, minutes=seconds / 60, eval_every=10_000)
+    own = {"size_from": default.data.size_from if growing else 0} | ({} if task == "seg" else {"probe": False})
+    return given(default, path=str(data), minutes=seconds / 60, eval_every=10_000, **own)
 
 
 def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> float:
