@@ -9,6 +9,7 @@ scored photos. `show` prints tables.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -58,7 +59,7 @@ PARTS: dict[str, dict[str, str]] = {
         "transfer, adversary": "eval seg seg-no-skip seg-scratch --attack adv:adv-seg --eps 8/255 --images 100 --transfer",
     },
     "hardened": {
-        f"{kind}-{name}": f"train-{kind} --minutes 5 {flags}".strip()
+        f"{kind}-{name}": f"train-{kind} --minutes 5 {flags}{' --encoder-lr 0.3' if kind == 'cls' else ''}"
         for kind in ("seg", "cls")
         for name, flags in (
             ("hard-half", "--adv pgd-3 --adv-eps 2/255 --adv-share 0.5"),
@@ -106,6 +107,8 @@ def ran(step: str, words: str, out: Path, data: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "vocctl", *words.split(), "--quiet"]
     begun = time.perf_counter()
     if not words.startswith("eval"):
+        for stopped in (out / "runs").glob(f"*/{step}"):
+            shutil.rmtree(stopped)
         subprocess.run([*command, "--data", str(data), "--name", step, "--eval-every", "1000"], check=True, cwd=out)
         metrics = next((out / "runs").glob(f"*/{step}")) / "metrics.jsonl"
         return {"metrics": json.loads(metrics.read_text().splitlines()[-1])}

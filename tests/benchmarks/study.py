@@ -1,8 +1,8 @@
 """The figures of docs/results.md: our recipe, the tutorial's, and one change at a time, for both tasks.
 
 Each line of OUT/study.jsonl is one run: task, what, seed, score of the final weights (seg: mean IoU at the photos' own
-size; cls: scikit-learn's mAP), speed. What is there already is not run again, so a study that was stopped goes on. `draw`
-makes the picture from those lines.
+size; cls: scikit-learn's mAP, and F1 per photo at 0.5), speed. What is there already is not run again, so a study that was
+stopped goes on. `draw` makes the picture from those lines.
 
 python tests/benchmarks/study.py run OUT TASK DATA MINUTES SEEDS WHAT...
 python tests/benchmarks/study.py draw OUT TASK DATA PICTURE [WHAT...]
@@ -37,7 +37,9 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "scratch": ["--model", "scratch"],
         "no-probe": ["--no-probe"],
         "no-probe-faster-body": ["--no-probe", "--encoder-lr", "0.3"],
+        "probe-alone": ["--encoder-lr", "0"],
         "faster": ["--encoder-lr", "0.025"],
+        "before": ["--no-probe", "--encoder-lr", "0.3", "--size-from", "192"],
         "no-average": ["--ema", "0"],
         "smaller": ["--size", "224"],
         "growing-crops": ["--size-from", "192"],
@@ -67,6 +69,8 @@ def train_ours(task: str, data: Path, minutes: float, what: str, seed: int, out:
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     batch = int(re.search(r"^batch = (\d+)", (folder / "config.toml").read_text(), flags=re.M).group(1))
     trained = {"seconds": last["train_seconds"], "images_per_second": last["step"] * batch / last["train_seconds"]}
+    if task == "cls":
+        trained["f1"] = last["sample_f1"]
     return {"score": json.loads(scored.stdout)["scores"][SCORES[task][0]], **trained}
 
 

@@ -85,6 +85,7 @@ def test_rates_fall_from_the_head_down_and_hold_each_parameter_once(name):
     first = next(model.body.parameters())
     assert any(first is parameter for parameter in layers[-1][0])
     assert [rate for _, rate in model.layers(0.5, 1.0)] == [1, 0.5]
+    assert [rate for _, rate in model.layers(0.5, 1.0, head_rate=0.5)] == [0.5]
 
 
 def test_a_frozen_body_stays_and_its_head_learns():

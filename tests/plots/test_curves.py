@@ -41,7 +41,7 @@ def test_the_lines_are_the_records(tmp_path, figures):
     assert [x for x, _ in drawn["best epoch, 2"]] == [2, 2]
     assert drawn.keys() == {
         "training loss", "validation cross-entropy", "mean IoU", "mean Dice", "pixel accuracy",
-        "decoder or head", "best epoch, 2",
+        "of the fastest layer", "best epoch, 2",
     }  # fmt: skip
     assert figure.get_suptitle() == "run"
 

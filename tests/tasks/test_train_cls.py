@@ -130,14 +130,46 @@ def test_a_pretrained_model_begins_as_a_linear_probe_and_keeps_its_statistics(ti
 
 
 def test_minutes_that_the_probe_uses_up_leave_one_step(tiny: Path, tmp_path: Path) -> None:
-    run(tiny_config(tiny, model="tf_efficientnet_lite0", size=64, minutes=0.0001), tmp_path / "run")
+    notes: list[str] = []
+    config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, minutes=0.0001)
+    run(config, tmp_path / "run", watch=Watch(on_note=notes.append))
     assert [record["step"] for record in metrics(tmp_path / "run")] == [1]
+    assert any("one step is taken" in note for note in notes)
+
+
+def test_the_rate_shown_is_that_of_the_fastest_layer(tiny: Path, tmp_path: Path) -> None:
+    flags = {"size": 64, "epochs": 1, "schedule": "constant", "warmup": 0.0, "lr": 1e-3}
+    for name, model, probe in (
+        ("scratch", "scratch", True),
+        ("random head", "tf_efficientnet_lite0", False),
+        ("probe", "tf_efficientnet_lite0", True),
+    ):
+        run(tiny_config(tiny, model=model, probe=probe, **flags), tmp_path / name)
+    shown = {path.parent.name: metrics(path.parent)[0]["lr"] for path in tmp_path.glob("*/metrics.jsonl")}
+    assert shown == pytest.approx({"scratch": 1e-3, "random head": 1e-3, "probe": 1e-3 * 0.005})
+
+
+def test_stopped_in_the_probe_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, epochs=1)
+    run(config, tmp_path / "alone")
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what == "fitting the head":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match=r"before the first step: --resume .* begins anew"):
+        run(config, tmp_path / "stopped", watch=Watch(on_count=stop))
+    resume(str(tmp_path / "stopped"))
+    assert same_weights(tmp_path / "alone", tmp_path / "stopped")
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
 
 
 def test_encoder_lr_is_the_rate_of_pretrained_weights_alone(tiny: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
     for rate in (0.0, 1.0):
-        run(tiny_config(tiny, epochs=1, encoder_lr=rate), tmp_path / str(rate))
+        run(tiny_config(tiny, epochs=1, encoder_lr=rate), tmp_path / str(rate), watch=Watch(on_note=notes.append))
     assert same_weights(tmp_path / "0.0", tmp_path / "1.0")
+    assert len([note for note in notes if "--encoder-lr is for pretrained weights" in note]) == 2
 
 
 def test_in_frozen_epochs_the_body_stays(tiny: Path, tmp_path: Path) -> None:

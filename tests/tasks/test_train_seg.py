@@ -18,6 +18,7 @@ from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_seg import resume, run
 from vocctl.training import loop
+from vocctl.training.loop import Progress
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -158,6 +159,28 @@ def test_minutes_end_the_run_and_it_says_that_it_cannot_be_repeated(tiny: Path, 
     result = run(tiny_config(tiny, minutes=0.03), tmp_path / "run", watch=Watch(on_note=notes.append))
     assert 1.8 <= result.seconds < 10
     assert any("can't be repeated" in note for note in notes)
+
+
+def test_minutes_that_end_between_the_batches_of_one_step_let_it_end(tiny: Path, tmp_path: Path) -> None:
+    run(tiny_config(tiny, minutes=1e-6, accumulate=3), tmp_path / "run")
+    assert [record["step"] for record in metrics(tmp_path / "run")] == [1]
+
+
+def test_a_run_that_died_before_its_first_state_begins_anew(tiny: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny, encoder="tf_efficientnet_lite0", epochs=1)
+    run(config, tmp_path / "alone")
+
+    def die(look: Progress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(config, tmp_path / "died", watch=Watch(on_progress=die))
+    assert list((tmp_path / "died" / "state").iterdir()) == []
+    notes: list[str] = []
+    resume(str(tmp_path / "died"), watch=Watch(on_note=notes.append))
+    assert any("begins anew" in note for note in notes)
+    assert same_weights(tmp_path / "alone", tmp_path / "died")
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "died")
 
 
 def test_patience_stops_early(tiny: Path, tmp_path: Path) -> None:

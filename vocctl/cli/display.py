@@ -141,7 +141,8 @@ class TrainingView:
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[figures]}"), console=err
         )
-        self.counted = self.epoch_bar = TaskID(-1)
+        self.counted = ""  # what is counted now
+        self.count_bar = self.epoch_bar = TaskID(-1)
         self.plain_at = time.monotonic()
 
     def note(self, text: str) -> None:
@@ -151,12 +152,12 @@ class TrainingView:
     def count(self, what: str, done: int, total: int) -> None:
         if not self.drawn:
             return
-        if self.counted < 0 or self.bar.tasks[self.counted].total != total:
-            self.counted = self.bar.add_task(what, total=total, figures="")
-        self.bar.update(self.bar.task_ids[-1], completed=done, figures=f"{done}/{total} photos")
+        if what != self.counted:
+            self.counted, self.count_bar = what, self.bar.add_task(what, total=total, figures="")
+        self.bar.update(self.count_bar, completed=done, figures=f"{done}/{total} photos")
         if done == total:
-            self.bar.remove_task(self.bar.task_ids[-1])
-            self.counted = TaskID(-1)
+            self.bar.remove_task(self.count_bar)
+            self.counted = ""
 
     def progress(self, look: Look) -> None:
         epochs = f"/{look.epochs}" if look.epochs else ""

@@ -89,7 +89,7 @@ class ModelConfig:
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
     lr: float = 2e-3  # peak rate of what begins at random, after the warm-up
-    encoder_lr: float = 0.3  # times lr: the peak rate of what carries pretrained weights
+    encoder_lr: float = 0.3  # times lr: the peak rate of what is pretrained, and of a probe
     weight_decay: float = 0.01  # not on norms and biases
     schedule: str = "cosine"
     warmup: float = 0.05  # share of all steps, or of --minutes

@@ -31,7 +31,7 @@ def draw_curves(records: Records, path: Path, *, title: str, best_epoch: int) ->
     panels = (
         ("loss", {"training loss": "train_loss", "validation cross-entropy": "val_loss"}, 1),
         ("validation score, %", SCORES, 100),
-        ("learning rate at the epoch's end", {"decoder or head": "lr"}, 1),
+        ("learning rate at the epoch's end", {"of the fastest layer": "lr"}, 1),
     )
     with quiet_style():
         figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")

@@ -17,7 +17,7 @@ from vocctl.data.datasets import TrainingPhotos
 from vocctl.data.device_photos import DeviceBatches
 from vocctl.data.loaders import EpochBatches, training_loader
 from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
-from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError
+from vocctl.errors import ConfigError, DataError, Interrupted, MemoryExceeded, RunError
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.ranks import join, largest, local_world, rank, world
 from vocctl.runs import RunFolder, find_run
@@ -27,7 +27,7 @@ from vocctl.training.interrupt import listening
 from vocctl.training.loop import Job, Progress, fit, make_accelerator, progress_at
 from vocctl.training.optim import build_optimizer
 from vocctl.training.schedule import crop_side
-from vocctl.training.state import Position, latest_state, load_state
+from vocctl.training.state import Position, has_state, latest_state, load_state
 
 Layers = list[tuple[list[nn.Parameter], float]]
 Loss = Callable[[Tensor, Tensor], Tensor]  # pixels, targets (both on the device) to a scalar
@@ -119,6 +119,14 @@ def run_to_resume(name: str, task: str, default: Any) -> tuple[RunFolder, Any]:
     return folder, folder.config(default)
 
 
+def goes_on(folder: RunFolder, watch: Watch) -> bool:
+    """Whether a run to resume has a state; one that was stopped before its first begins anew, to the same end."""
+    if not has_state(folder.state):
+        watch.on_note(f"{folder.path} was stopped before its first state: it begins anew")
+        return False
+    return True
+
+
 def refuse_changed_data(folder: RunFolder, splits: Splits) -> None:
     if folder.about().get("data", {}).get("fingerprint") != splits.fingerprint:
         raise DataError(
@@ -135,10 +143,14 @@ def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watc
     if here.device.type == "cpu":
         keep_freed_memory()
     if not resume:
+        folder.cut_metrics(0)
         begun = time.perf_counter()
-        recipe.prepare(here)
+        with _workers_named(folder), _stop_named(folder):
+            recipe.prepare(here)
         (position.prepared,) = largest([time.perf_counter() - begun])
         position.seconds = position.prepared
+        if recipe.train.minutes and position.prepared >= 60 * recipe.train.minutes:
+            watch.on_note("all of --minutes went into what comes before the first step: one step is taken")
     average = MovingAverage(model, recipe.optim.ema)
     if here.device.type == "cpu" and here.precision == "bf16":
         train_depthwise_in_fp32(model)
@@ -199,6 +211,15 @@ def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[Iterabl
 
 
 @contextmanager
+def _stop_named(folder: RunFolder) -> Iterator[None]:
+    """Ctrl-C before the first step."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped before the first step: --resume {folder.path} begins anew") from None
+
+
+@contextmanager
 def _workers_named(folder: RunFolder) -> Iterator[None]:
     """Turn a loader's worker that died into one line. torch raises it wherever the main process is at that moment."""
     try:
@@ -210,6 +231,15 @@ def _workers_named(folder: RunFolder) -> Iterator[None]:
             f"a worker that loads photos was killed, perhaps for want of memory: go on with --resume {folder.path}, and "
             "start runs with fewer --workers (--workers 0: none)"
         ) from error
+
+
+def encoder_rate(config: Any, default: Any, watch: Watch) -> float:
+    """Of what may be pretrained, as a share of lr. config, default: of train-seg or train-cls."""
+    if config.model.pretrained:
+        return float(config.optim.encoder_lr)
+    if config.optim.encoder_lr != default.optim.encoder_lr:
+        watch.on_note("--encoder-lr is for pretrained weights: all that begins from nothing learns at --lr")
+    return 1.0
 
 
 def workers_for(data: DataConfig, device: torch.device) -> int:

@@ -35,6 +35,7 @@ from vocctl.tasks.fitting import (
     TrainResult,
     Watch,
     describe,
+    goes_on,
     hardware,
     hardware_to_train,
     memory_named,
@@ -84,7 +85,7 @@ def run(
 def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     """Go on with a run where its last state stands: the same as if it had never stopped.
 
-    Raises DataError: no such run, no state, or the data has changed since. ConfigError: it has finished.
+    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished.
     """
     folder, config = run_to_resume(name, TASK, TrainAdvConfig())
     targets = _targets(config, hardware(config.train))
@@ -92,7 +93,7 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):
-        return _train(folder, config, splits, targets, _adversary(config), watch, resume=True)
+        return _train(folder, config, splits, targets, _adversary(config), watch, resume=goes_on(folder, watch))
 
 
 def open_adversary(name: str, norm: str, here: Hardware) -> Trained:

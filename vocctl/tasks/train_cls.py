@@ -29,6 +29,8 @@ from vocctl.tasks.fitting import (
     TrainResult,
     Watch,
     describe,
+    encoder_rate,
+    goes_on,
     hardware,
     hardware_to_train,
     memory_named,
@@ -69,15 +71,16 @@ def run(
 def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     """Go on with a run where its last state stands: the same as if it had never stopped.
 
-    Raises DataError: no such run, no state, or the data has changed since. ConfigError: it has finished.
+    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished.
     """
     folder, config = run_to_resume(name, TASK, TrainClsConfig())
     splits = open_splits(config.data, TASK, watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
+    begun = goes_on(folder, watch)
     with memory_named(config.train, config.data.size):
-        model = Classifier(replace(config.model, weights="none"), config.data.size)
-        return _train(folder, config, splits, model, watch, resume=True)
+        model = Classifier(replace(config.model, weights="none") if begun else config.model, config.data.size)
+        return _train(folder, config, splits, model, watch, resume=begun)
 
 
 def _look_at_classes(splits: Splits, watch: Watch) -> None:
@@ -111,7 +114,7 @@ def _train(
         watch.on_note(f"{config.model.model} ends in no linear layer: its head begins at random")
         probes = False
     model.keeps_statistics = probes
-    body_rate = config.optim.encoder_lr if config.model.pretrained else 1.0
+    body_rate = encoder_rate(config, TrainClsConfig(), watch)
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         weights = pos_weight(targets).to(device) if config.loss.pos_weight == "auto" else None
@@ -141,9 +144,11 @@ def _begin_as_probe(model: Classifier, part: Part, config: TrainClsConfig, here:
     assert model.head is not None
     if len(part.photos) > PROBED:
         part = part.take(np.linspace(0, len(part.photos) - 1, PROBED).round().astype(int))
+    loader = _scoring(part, config, here)
+    share = sum(map(len, loader.batch_sampler))  # type: ignore[arg-type]
     features = predict_features(
-        model, model.head, _scoring(part, config, here), len(part.photos), device=here.device, precision=here.precision,
-        on_photo=lambda done, total: watch.on_count("fitting the head", done, total), shared=True,
+        model, model.head, loader, len(part.photos), device=here.device, precision=here.precision,
+        on_photo=lambda done, total: watch.on_count("fitting the head", done, share), shared=True,
     )  # fmt: skip
     weight, bias = linear_probe(features, torch.from_numpy(_targets(part)))
     with torch.no_grad():

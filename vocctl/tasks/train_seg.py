@@ -27,6 +27,8 @@ from vocctl.tasks.fitting import (
     TrainResult,
     Watch,
     describe,
+    encoder_rate,
+    goes_on,
     hardware_to_train,
     memory_named,
     refuse_changed_data,
@@ -65,15 +67,16 @@ def run(
 def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     """Go on with a run where its last state stands: the same as if it had never stopped.
 
-    Raises DataError: no such run, no state, or the data has changed since. ConfigError: it has finished.
+    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished.
     """
     folder, config = run_to_resume(name, TASK, TrainSegConfig())
     splits = open_splits(config.data, TASK, watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
+    begun = goes_on(folder, watch)
     with memory_named(config.train, config.data.size):
-        model = Segmenter(replace(config.model, weights="none"))
-        return _train(folder, config, splits, model, watch, resume=True)
+        model = Segmenter(replace(config.model, weights="none") if begun else config.model)
+        return _train(folder, config, splits, model, watch, resume=begun)
 
 
 def _parameters(config: ModelConfig) -> dict[str, int]:
@@ -88,7 +91,7 @@ def _train(
     folder: RunFolder, config: TrainSegConfig, splits: Splits, model: Segmenter, watch: Watch, *, resume: bool
 ) -> TrainResult:
     every = config.loss.loss_stride
-    encoder_rate = config.optim.encoder_lr if config.model.pretrained else 1.0
+    pretrained_rate = encoder_rate(config, TrainSegConfig(), watch)
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, device)
@@ -103,7 +106,7 @@ def _train(
     recipe = Recipe(
         data=config.data, optim=config.optim, train=config.train,
         photos=TrainingPhotos(splits.train.photos, augment=config.data.augment, seed=config.train.seed),
-        layers=lambda: encoder_and_rest(model, model.encoder, encoder_rate),
+        layers=lambda: encoder_and_rest(model, model.encoder, pretrained_rate),
         loss=loss,
         validate=lambda scored, here: _validation(scored, splits, config, here),
     )  # fmt: skip

@@ -132,9 +132,8 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
     pace = Pace()
     job.model.train()
     for images, targets in pace.over(job.batches_from(position.epoch, position.batch)):
-        factor = lr_factor(_done(job, position), job.optim)
-        set_lr(job.optimizer, factor)
-        position.lr = job.optim.lr * factor
+        set_lr(job.optimizer, lr_factor(_done(job, position), job.optim))
+        position.lr = max(group["lr"] for group in job.optimizer.param_groups)
         pixels, labels = to_pixels(images, device), targets.to(device, non_blocking=True).long()
         loss = job.loss_fn(pixels, labels)
         job.accelerator.backward(loss / job.optim.accumulate)
@@ -161,7 +160,7 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
                 raise job.stop.error(
                     f"stopped at step {position.step}, all is saved: go on with --resume {job.run.path}"
                 )
-        if job.train.minutes and position.seconds >= 60 * job.train.minutes:
+        if whole and job.train.minutes and position.seconds >= 60 * job.train.minutes:
             break
     _refuse_bad(first_bad)
     position.loss_sum = loss_sum.item()

@@ -64,6 +64,11 @@ def save_state(folder: Path, position: Position, model: nn.Module, average: nn.M
     return path
 
 
+def has_state(folder: Path) -> bool:
+    """Whether a run got as far as its first state; it may be broken."""
+    return any(folder.glob("step-*.safetensors"))
+
+
 def latest_state(folder: Path) -> Path:
     """The newest state that can be read. Raises DataError where there is none."""
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
