@@ -6,10 +6,10 @@ in C order (row by row) into one vector; a classification is the vector of the 2
 (c - 1) * H * W + p in it. A run may go from one class's last pixel into the next class's first one.
 """
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
+import orjson
 
 from vocctl.labels import CLASSES, IGNORE
 
@@ -28,7 +28,8 @@ class Runs:
         numbers = np.empty(2 * len(self.starts), np.int64)
         numbers[::2] = self.starts + 1
         numbers[1::2] = self.lengths
-        return _text(numbers)
+        listed = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)  # [1,2,3]
+        return listed[1:-1].replace(b",", b" ").decode("ascii")
 
     @property
     def total(self) -> int:
@@ -39,29 +40,6 @@ class Runs:
     def ends(self) -> np.ndarray:
         """(R,) first place after each run."""
         return self.starts + self.lengths
-
-
-@functools.cache
-def _four_digits() -> np.ndarray:
-    """(20000,) uint32: the four letters of 0000 to 9999 as one word; then the same with no letter for a leading zero."""
-    padded = [f"{number:04}" for number in range(10_000)]
-    bare = [str(number or "").rjust(4, "\0") for number in range(10_000)]
-    return np.frombuffer("".join(padded + bare).encode(), np.uint32)
-
-
-def _text(numbers: np.ndarray) -> str:
-    """Numbers of 1 or more with spaces between: four digits of all of them at once, then what is no letter is dropped."""
-    if not len(numbers):
-        return ""
-    groups = -(-len(str(int(numbers.max()))) // 4)
-    words = np.empty((len(numbers), groups + 1), np.uint32)
-    words[:, groups] = np.frombuffer(b" \0\0\0", np.uint32)
-    left = numbers
-    for group in range(groups - 1, -1, -1):
-        rest = left // 10_000
-        words[:, group] = _four_digits()[left - rest * 10_000 + 10_000 * (rest == 0)]
-        left = rest
-    return words.tobytes().translate(None, b"\0")[:-1].decode("ascii")
 
 
 def runs_of_labels(labels: np.ndarray) -> Runs:
