@@ -149,13 +149,16 @@ def test_the_rate_shown_is_that_of_the_fastest_layer(tiny: Path, tmp_path: Path)
     assert shown == pytest.approx({"scratch": 1e-3, "random head": 1e-3, "probe": 1e-3 * 0.005})
 
 
-def test_stopped_in_the_probe_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_probe_and_resumed_is_the_same_bit_for_bit(
+    tiny: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, epochs=1)
     run(config, tmp_path / "alone")
 
     def stop(what: str, done: int, total: int) -> None:
         if what == "fitting the head":
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(Interrupted, match=r"before the first step: --resume .* begins anew"):
         run(config, tmp_path / "stopped", watch=Watch(on_count=stop))

@@ -17,13 +17,13 @@ from vocctl.data.datasets import TrainingPhotos
 from vocctl.data.device_photos import DeviceBatches
 from vocctl.data.loaders import EpochBatches, training_loader
 from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
-from vocctl.errors import ConfigError, DataError, Interrupted, MemoryExceeded, RunError
+from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.ranks import join, largest, local_world, rank, world
 from vocctl.runs import RunFolder, find_run
 from vocctl.tasks.splits import Splits
 from vocctl.training.ema import MovingAverage
-from vocctl.training.interrupt import listening
+from vocctl.training.interrupt import StopRequest, listening
 from vocctl.training.loop import Job, Progress, fit, make_accelerator, progress_at
 from vocctl.training.optim import build_optimizer
 from vocctl.training.schedule import crop_side
@@ -31,6 +31,7 @@ from vocctl.training.state import Position, has_state, latest_state, load_state
 
 Layers = list[tuple[list[nn.Parameter], float]]
 Loss = Callable[[Tensor, Tensor], Tensor]  # pixels, targets (both on the device) to a scalar
+Heed = Callable[[], None]  # raises Interrupted where a signal has come
 Scores = dict[str, float]
 
 
@@ -71,7 +72,7 @@ class Recipe:
     layers: Callable[[], Layers]
     loss: Callable[[nn.Module, torch.device], Loss]  # of the network that trains
     validate: Callable[[nn.Module, Hardware], Scores]
-    prepare: Callable[[Hardware], None] = lambda here: None  # before the first step; its time is training time
+    prepare: Callable[[Hardware, Heed], None] = lambda here, heed: None  # before the first step, in training time
     freezes: bool = False  # whether on_epoch_start freezes parameters
     on_epoch_start: Callable[[int], None] = lambda epoch: None  # epoch from 0; the model is in training mode
 
@@ -136,6 +137,13 @@ def refuse_changed_data(folder: RunFolder, splits: Splits) -> None:
 
 def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watch, *, resume: bool) -> TrainResult:
     """The whole run, or the rest of it. Raises as training/loop.py's fit does; ConfigError: it has finished."""
+    with listening() as stop:
+        return _train_until(stop, folder, model, recipe, watch, resume=resume)
+
+
+def _train_until(
+    stop: StopRequest, folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watch, *, resume: bool
+) -> TrainResult:
     here = hardware(recipe.train)
     accelerator = make_accelerator(here.device, here.precision, freezes=recipe.freezes)
     model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,8 +153,8 @@ def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watc
     if not resume:
         folder.cut_metrics(0)
         begun = time.perf_counter()
-        with _workers_named(folder), _stop_named(folder):
-            recipe.prepare(here)
+        with _workers_named(folder):
+            recipe.prepare(here, lambda: _stop_before_the_first_step(stop, folder))
         (position.prepared,) = largest([time.perf_counter() - begun])
         position.seconds = position.prepared
         if recipe.train.minutes and position.prepared >= 60 * recipe.train.minutes:
@@ -176,15 +184,14 @@ def train_model(folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watc
         scores.update(recipe.validate(scored, here))
         return dict(scores)
 
-    with listening() as stop:
-        job = Job(
-            accelerator=accelerator, model=model, average=average, optimizer=prepared,
-            loss_fn=recipe.loss(network, accelerator.device), batches_from=batches_from, batches=_batches(recipe),
-            validate=validate, optim=recipe.optim, train=recipe.train, run=folder, stop=stop,
-            on_progress=watch.on_progress, on_epoch=watch.on_epoch,
-        )  # fmt: skip
-        with _workers_named(folder):
-            end = fit(job, position)
+    job = Job(
+        accelerator=accelerator, model=model, average=average, optimizer=prepared,
+        loss_fn=recipe.loss(network, accelerator.device), batches_from=batches_from, batches=_batches(recipe),
+        validate=validate, optim=recipe.optim, train=recipe.train, run=folder, stop=stop,
+        on_progress=watch.on_progress, on_epoch=watch.on_epoch,
+    )  # fmt: skip
+    with _workers_named(folder):
+        end = fit(job, position)
     best = end.best if end.best is not None else math.nan
     return TrainResult(folder.path, end.best_epoch, best, recipe.train.monitor, scores, end.seconds)
 
@@ -210,13 +217,9 @@ def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[Iterabl
     return training_loader(recipe.photos, batches, workers=workers, pin=here.device.type == "cuda"), batches
 
 
-@contextmanager
-def _stop_named(folder: RunFolder) -> Iterator[None]:
-    """Ctrl-C before the first step."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped before the first step: --resume {folder.path} begins anew") from None
+def _stop_before_the_first_step(stop: StopRequest, folder: RunFolder) -> None:
+    if stop.asked:
+        raise stop.error(f"stopped before the first step: --resume {folder.path} begins anew")
 
 
 @contextmanager

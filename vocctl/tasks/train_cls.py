@@ -23,6 +23,7 @@ from vocctl.runs import RunFolder, create_run, place_of
 from vocctl.seeding import seed_everything
 from vocctl.tasks.fitting import (
     Hardware,
+    Heed,
     Loss,
     Recipe,
     Scores,
@@ -130,7 +131,7 @@ def _train(
         layers=lambda: model.layers(body_rate, config.optim.layer_decay, head_rate=body_rate if probes else 1.0),
         loss=loss,
         validate=lambda scored, here: _validation(scored, splits, config, here),
-        prepare=lambda here: _begin_as_probe(model, splits.train, config, here, watch) if probes else None,
+        prepare=lambda here, heed: _begin_as_probe(model, splits.train, config, here, watch, heed) if probes else None,
         freezes=config.optim.freeze_epochs > 0,
         on_epoch_start=lambda epoch: model.freeze_body(epoch < config.optim.freeze_epochs),
     )  # fmt: skip
@@ -139,16 +140,23 @@ def _train(
     return result
 
 
-def _begin_as_probe(model: Classifier, part: Part, config: TrainClsConfig, here: Hardware, watch: Watch) -> None:
+def _begin_as_probe(
+    model: Classifier, part: Part, config: TrainClsConfig, here: Hardware, watch: Watch, heed: Heed
+) -> None:
     """Fit the head of a pretrained model to the features of the training photos, as they are, of at most PROBED."""
     assert model.head is not None
     if len(part.photos) > PROBED:
         part = part.take(np.linspace(0, len(part.photos) - 1, PROBED).round().astype(int))
     loader = _scoring(part, config, here)
     share = sum(map(len, loader.batch_sampler))  # type: ignore[arg-type]
+
+    def seen(done: int, total: int) -> None:
+        watch.on_count("fitting the head", done, share)
+        heed()
+
     features = predict_features(
         model, model.head, loader, len(part.photos), device=here.device, precision=here.precision,
-        on_photo=lambda done, total: watch.on_count("fitting the head", done, share), shared=True,
+        on_photo=seen, shared=True,
     )  # fmt: skip
     weight, bias = linear_probe(features, torch.from_numpy(_targets(part)))
     with torch.no_grad():
