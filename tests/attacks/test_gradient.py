@@ -106,6 +106,18 @@ def test_apgd_keeps_what_ranks_best():
     assert torch.equal(apgd(linear, images, raised, threat, steps=10, start=images, rank=rank), images)
 
 
+def test_apgd_goes_on_where_the_objective_falls_and_the_judge_rises():
+    """As with a loss of the pixels that are still right: its gradient leads on, its value falls with every step."""
+    images, threat = photos(), Threat("linf", 0.05)
+
+    def falling(logits: Tensor, done: float) -> Tensor:
+        return logits[:, 0] - 2 * logits.detach()[:, 0]
+
+    assert torch.equal(apgd(linear, images, falling, threat, steps=40, start=images), images)
+    led = apgd(linear, images, falling, threat, steps=40, start=images, judge=raised)
+    assert torch.allclose(led, images + 0.05 * weight().sign(), atol=1e-5)
+
+
 def test_checkpoints_of_100_steps_are_autoattacks():
     """p: .22, .41, .57, .70, .80, .87, .93, .99 (arXiv 2003.01690, section 3)."""
     assert checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]

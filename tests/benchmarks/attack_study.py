@@ -96,9 +96,9 @@ COLUMNS = (
     "fooled",
     "match",
     "linf_max",
-    "l2",
-    "psnr",
-    "ssim",
+    "l2_mean",
+    "psnr_mean",
+    "ssim_mean",
 )
 
 

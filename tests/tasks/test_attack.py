@@ -1,6 +1,7 @@
 """Attacks on trained runs end to end: tables, saved images that score the same, transfer, goals, and wrong words."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from vocctl.config import AttackConfig
 from vocctl.errors import ConfigError
 from vocctl.tasks import evaluate_cls, evaluate_seg
 from vocctl.tasks.attack import attack, transfer
+from vocctl.tasks.attack_bench import Bench, read_truth
+from vocctl.tasks.attacked import Outcome
+from vocctl.tasks.targets import open_target
 
 
 def scored(result, name: str, eps: str) -> dict[str, float]:
@@ -67,6 +71,38 @@ def test_the_same_seed_gives_the_same_images_and_a_subset_is_fixed(runs: dict[st
     assert str(other.rows) != str(one.rows)
 
 
+def test_budgets_are_put_in_order_whatever_order_they_are_typed_in(runs: dict[str, Path]) -> None:
+    config = AttackConfig(attack=("fgsm", "noise"), eps=("16/255", "2/255", "16/255"), images=4)
+    result = attack([str(runs["seg"])], config)
+    assert [row.eps for row in result.rows] == ["0", *["2/255"] * 3, *["16/255"] * 3]
+    kept = json.loads((result.folder / "attack.json").read_text())["kept"]
+    assert (kept["attack"], kept["eps"]) == ("fgsm", "16/255")
+
+
+def test_a_black_box_is_held_against_gradients_also_where_it_is_alone(runs: dict[str, Path]) -> None:
+    result = attack([str(runs["seg"])], AttackConfig(attack=("square-20",), eps=("8/255",), images=3))
+    assert "black box" in [check.name for check in result.sanity]
+
+
+def test_in_l2_a_check_says_what_rounding_left_of_the_budget(runs: dict[str, Path]) -> None:
+    result = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3",), eps=("4",), norm="l2", images=3))
+    (check,) = (check for check in result.sanity if check.name == "rounding")
+    assert check.passed
+    assert "of the budget of 4.00 is left" in check.measured
+
+
+def test_against_prediction_a_classifier_decides_by_its_thresholds(runs: dict[str, Path]) -> None:
+    config = AttackConfig(attack=("fgsm",), against="prediction")
+    target = open_target([str(runs["cls"])], "best", None)
+    truth, _, _ = read_truth(target, config, None, None)
+    unsure = Outcome(np.zeros(len(truth.ids)), probs=np.full((len(truth.ids), 20), 0.4))
+    for limit, decided in ((0.3, 1), (0.5, 0)):
+        bench = Bench(target, truth, unsure, np.full(20, limit), config, {}, lambda more: None)
+        away = bench.aim([0]).away
+        assert away is not None
+        assert (away == decided).sum() >= 19  # where none is reached the most probable is decided
+
+
 def test_goals_are_reached(runs: dict[str, Path]) -> None:
     for name in ("cls", "seg"):
         toward = attack([str(runs[name])], AttackConfig(attack=("cospgd-30",), eps=("0.5",), goal="target:bicycle"))
@@ -86,6 +122,15 @@ def test_transfer_and_ensembles(runs: dict[str, Path]) -> None:
     assert scored(whole, "pgd-5", "32/255")["mean_iou"] < scored(whole, "clean", "0")["mean_iou"]
 
 
+def test_runs_whose_folders_have_one_name_have_rows_of_their_own(runs: dict[str, Path], tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        shutil.copytree(runs["seg"], tmp_path / place / "seg")
+    names = [str(tmp_path / place / "seg") for place in ("one", "two")]
+    (matrix,) = transfer(names, AttackConfig(attack=("fgsm",), eps=("8/255",), images=2))
+    assert matrix.runs == ("one/seg", "two/seg")
+    assert matrix.scores["one/seg"].keys() == {"one/seg", "two/seg"}
+
+
 @pytest.mark.parametrize(
     ("attacks", "flags", "said"),
     [
@@ -97,6 +142,7 @@ def test_transfer_and_ensembles(runs: dict[str, Path]) -> None:
         ("adv:", [], "adv:first"),
         ("pgd-3", ["--eps", "8/256px/2"], "8/255, 8px or 0.03"),
         ("pgd-3", ["--eps", "-1"], "above 0"),
+        ("pgd-3", ["--eps", "0.5px"], "1/255 or more"),
         ("pgd-3", ["--goal", "target:dgo"], "did you mean dog"),
         ("pgd-3", ["--goal", "hide"], "target:CLASS"),
         ("pgd-3", ["--norm", "l1"], "linf, l2"),

@@ -57,20 +57,20 @@ def restarted(
     attack: Callable[[Tensor], Tensor],
     forward: Forward,
     images: Tensor,
-    objective: Objective,
+    judge: Objective,
     threat: Threat,
     *,
     restarts: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """attack(start) from so many random starts; of each image the result of the highest value. One restart: its result."""
+    """attack(start) from so many random starts; of each image the result that judge values highest. One: its result."""
     best = attack(random_start(images, threat, generator))
     if restarts == 1:
         return best
-    reached = values_of(forward, best, objective)
+    reached = values_of(forward, best, judge)
     for _ in range(restarts - 1):
         adv = attack(random_start(images, threat, generator))
-        values = values_of(forward, adv, objective)
+        values = values_of(forward, adv, judge)
         best = torch.where(per_image(values > reached, best), adv, best)
         reached = torch.maximum(values, reached)
     return best
@@ -78,7 +78,7 @@ def restarted(
 
 @torch.no_grad()
 def values_of(forward: Forward, adv: Tensor, objective: Objective) -> Tensor:
-    """(B,) the objective at its end."""
+    """(B,) the objective, with its weights as at the first step."""
     return objective(forward(adv), 0.0)
 
 
@@ -98,14 +98,22 @@ def apgd(
     *,
     steps: int,
     start: Tensor,
+    judge: Objective | None = None,
     rank: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """PGD with momentum and a step length that each image halves when it gets stuck; the best iterate of each image.
 
-    rank: logits to (B,) by which the best is chosen; left out, the objective. Each step is one forward and backward pass.
+    judge: what tells whether an image gets on, where the objective, whose gradient is followed, falls as the attack
+    succeeds. rank: logits to (B,) by which the best is chosen. Left out, each is the one before. A step is one forward and
+    backward pass.
     """
+
+    def judged(logits: Tensor, values: Tensor) -> Tensor:
+        return values if judge is None else judge(logits, 0.0)
+
     adv = start
     gradient, values, logits = input_gradient(forward, adv, objective, 0.0)
+    values = judged(logits, values)
     kept, kept_rank = adv.clone(), rank(logits) if rank else values.clone()
     top, top_adv, top_gradient = values.clone(), adv.clone(), gradient.clone()  # where a halved step goes on from
     length = torch.full_like(values, 2 * threat.epsilon)
@@ -119,9 +127,10 @@ def apgd(
         if number == steps:  # nothing is stepped from here: a forward pass tells how it ranks
             with torch.no_grad():
                 logits = forward(adv)
-                ranked = rank(logits) if rank else objective(logits, 0.0)
+                ranked = rank(logits) if rank else (judge or objective)(logits, 0.0)
             return torch.where(per_image(ranked > kept_rank, adv), adv, kept)
         gradient, now, logits = input_gradient(forward, adv, objective, 0.0)
+        now = judged(logits, now)
         rises += now > values
         values = now
         better = now > top

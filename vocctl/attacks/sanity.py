@@ -43,6 +43,14 @@ def large_budget(score: float, clean: float) -> Check:
     )  # fmt: skip
 
 
+def budget_is_left(l2: float, eps: float) -> Check:
+    """l2: mean norm of the changes after rounding to 8 bits. A change of less than half a level a channel rounds away."""
+    return Check(
+        "rounding", l2 >= 0.5 * eps, f"{l2:.2f} of the budget of {eps:.2f} is left after rounding to 8 bits",
+        "photos of this size hold no change so small, and the model looks more robust than it is: take a larger eps",
+    )  # fmt: skip
+
+
 def noise_is_weaker(noise: float, attack: float) -> Check:
     return Check(
         "noise", noise <= attack + SLACK, f"damage {noise:.3f} by noise, {attack:.3f} by the strongest attack",

@@ -1,7 +1,9 @@
 """The SEA ensemble's members: APGD on a segmenter that starts in a larger ball and keeps what leaves fewest pixels right.
 
 Source: Croce et al., arXiv 2306.12941: losses JS, masked and balanced cross-entropy; radii 2, 1.5 and 1 epsilon for 3 : 3 :
-4 of the steps. SEA itself is the worst of the three for each photo; who scores them picks it, on the photos that are scored.
+4 of the steps. The masked losses fall with every pixel that turns, so whether a step helped is told by the cross-entropy of
+all pixels, as in the authors' published code. SEA itself is the worst of the three for each photo; who scores them picks it,
+on the photos that are scored.
 """
 
 from dataclasses import replace
@@ -14,6 +16,7 @@ from vocctl.attacks.objectives import Forward, Objective
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat
 from vocctl.labels import IGNORE
+from vocctl.losses.adversarial import attack_values
 
 SEA_LOSSES = ("js", "masked", "balanced")
 RADII = ((2.0, 0.3), (1.5, 0.3), (1.0, 0.4))  # times epsilon, share of the steps
@@ -38,13 +41,18 @@ def sea_member(
     generator: torch.Generator,
 ) -> Tensor:
     """One of the three runs, from a random start. labels: (B, H, W), what is to be no longer predicted."""
+
+    def judge(logits: Tensor, done: float) -> Tensor:
+        return attack_values(logits, labels, "ce", done=done)
+
     adv = None
     for radius, share in RADII:
         wider = replace(threat, epsilon=radius * threat.epsilon)
         start = random_start(images, wider, generator) if adv is None else wider.project(adv, images)
         adv = apgd(
             forward, images, objective, wider,
-            steps=max(round(share * steps), 1), start=start, rank=lambda logits: share_wrong(logits, labels),
+            steps=max(round(share * steps), 1), start=start, judge=judge,
+            rank=lambda logits: share_wrong(logits, labels),
         )  # fmt: skip
     assert adv is not None
     return adv

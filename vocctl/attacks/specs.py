@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from vocctl.attacks.gradient import apgd, fgsm, pgd, restarted
-from vocctl.attacks.objectives import Aim, Forward, objective
-from vocctl.attacks.segmentation import SEA_LOSSES, sea_member
+from vocctl.attacks.objectives import Aim, Forward, Objective, objective
+from vocctl.attacks.segmentation import SEA_LOSSES, sea_member, share_wrong
 from vocctl.attacks.square import square
 from vocctl.attacks.steps import noise
 from vocctl.attacks.threat import Threat
@@ -103,7 +103,15 @@ def craft(
         def run(start: Tensor) -> Tensor:
             return attack(forward, images, goal, threat, steps=spec.steps, start=start)
 
-        adv = restarted(run, forward, images, goal, threat, restarts=spec.restarts, generator=generator)
+        adv = restarted(run, forward, images, _best_restart(aimed), threat, restarts=spec.restarts, generator=generator)
     adv = threat.quantized(adv, images)
     threat.check(adv, images)
     return adv
+
+
+def _best_restart(aimed: Aim) -> Objective:
+    """How far an image got, whatever loss led there: the share of pixels that turned, else the cross-entropy."""
+    away = aimed.away
+    if away is None or away.ndim == 2 or aimed.toward is not None:
+        return objective("ce", aimed)
+    return lambda logits, done: share_wrong(logits, away)

@@ -22,7 +22,10 @@ class AttackError(RunError):
 def norms(delta: Tensor, norm: str) -> Tensor:
     """(B,) the norm of each change. delta: (B, ...)."""
     flat = delta.flatten(1).float()
-    return flat.abs().amax(1) if norm == "linf" else flat.double().square().sum(1).sqrt().float()
+    if norm == "linf":
+        return flat.abs().amax(1)
+    wide = flat if flat.device.type == "mps" else flat.double()  # Apple's GPUs have no float64
+    return wide.square().sum(1).sqrt().float()
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:

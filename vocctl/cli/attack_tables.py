@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vocctl.cli.display import out, share
@@ -28,7 +29,7 @@ def attack_result(result: AttackResult) -> None:
     where = f"{result.data} {result.split}, {result.photos} photos"
     goal = "" if result.goal == "untargeted" else f", {result.goal}"
     who = "+".join(name.rsplit("/", 1)[-1] for name in result.members)
-    table = Table(title=f"{who} under attack, {result.norm}{goal}: {where}", title_justify="left")
+    table = Table(title=escape(f"{who} under attack, {result.norm}{goal}: {where}"), title_justify="left")
     shares = [key for key in FOOLING if any(key in row.fooling for row in rest)]
     heads = ("attack", "eps", *(HEADS[key] for key in clean.scores), *(FOOLING[key] for key in shares))
     for head in (*heads, "linf, px", "L2", "PSNR, dB", "SSIM"):
@@ -46,8 +47,8 @@ def attack_result(result: AttackResult) -> None:
             levels, psnr = f"{255 * seen['linf_max']:.0f}", f"{seen['psnr_mean']:.1f}"
             visible = [levels, f"{seen['l2_mean']:.2f}", psnr, f"{seen['ssim_mean']:.3f}"]
         style = "bold" if row.attack in ("clean", "worst case") else None
-        table.add_row(_short(row.attack), row.eps, *scores, *turned, *visible, style=style)
-    Console(width=max(out.width, WIDTH), highlight=False).print(table)
+        table.add_row(escape(_short(row.attack)), row.eps, *scores, *turned, *visible, style=style)
+    Console(width=max(out.width, WIDTH), highlight=False, quiet=out.quiet).print(table)
     out.print(_definitions(result), style="dim")
     for check in result.sanity:
         verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
@@ -82,11 +83,11 @@ def _definitions(result: AttackResult) -> str:
 
 def transfer_matrix(result: TransferResult) -> None:
     table = Table(
-        title=f"{result.attack}, eps {result.eps}: score in %, by what it was crafted on", title_justify="left"
+        title=escape(f"{result.attack}, eps {result.eps}: score in %, by what it was crafted on"), title_justify="left"
     )
     for head in ("crafted on \\ tested on", *result.runs):
-        table.add_column(head, justify="left" if head.startswith("crafted") else "right")
+        table.add_column(escape(head), justify="left" if head.startswith("crafted") else "right")
     table.add_row("clean", *(share(result.clean[name]) for name in result.runs), style="bold")
     for name in result.runs:
-        table.add_row(name, *(share(result.scores[name][other]) for other in result.runs))
+        table.add_row(escape(name), *(share(result.scores[name][other]) for other in result.runs))
     out.print(table)

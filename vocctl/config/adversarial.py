@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vocctl.config.checks import NORMS, choose, demand, parse_epsilon, refuse_goal
+from vocctl.config.checks import NORMS, choose, demand, refuse_budget, refuse_goal
 from vocctl.config.training import DataConfig, OptimConfig, TrainConfig
 
 GENERATORS = ("unet", "resnet")
@@ -38,7 +38,7 @@ class ThreatConfig:
     def __post_init__(self) -> None:
         choose("norm", self.norm, NORMS)
         choose("penalty", self.penalty, PENALTIES)
-        parse_epsilon(self.eps)
+        refuse_budget(self.eps, self.norm)
         demand(self.lam > 0, f"lambda is above 0, got {self.lam}")
 
 
@@ -88,5 +88,5 @@ class AttackConfig:
         choose("against", self.against, AGAINST)
         refuse_goal(self.goal)
         for eps in self.eps:
-            parse_epsilon(eps)
+            refuse_budget(eps, self.norm)
         demand(self.images >= 0, f"images is 0 (all) or more, got {self.images}")

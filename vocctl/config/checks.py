@@ -36,6 +36,13 @@ def parse_epsilon(text: str) -> float:
     return value
 
 
+def refuse_budget(text: str, norm: str) -> None:
+    """Raises ConfigError: no budget, or one that no image of 8 bits can use."""
+    smallest = norm == "linf" and parse_epsilon(text) * 255 < 1 - 1e-4
+    demand(not smallest, f"eps {text} is less than one of an image's levels: with linf take 1/255 or more")
+    parse_epsilon(text)
+
+
 def refuse_goal(goal: str) -> None:
     """Raises ConfigError unless goal is untargeted, target:CLASS or hide:CLASS."""
     kind, colon, name = goal.partition(":")

@@ -8,19 +8,17 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vocctl.attacks.sanity import Check
 from vocctl.attacks.specs import AttackSpec, parse_attack, refuse_for
-from vocctl.config import AttackConfig
+from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.devkit import write_devkit
 from vocctl.errors import ConfigError
 from vocctl.ranks import is_first
-from vocctl.runs import write_text
+from vocctl.runs import distinct_names, write_text
 from vocctl.tasks.attack_bench import Bench, Images, read_truth
 from vocctl.tasks.attack_pictures import Pictures, file_name
 from vocctl.tasks.attack_sanity import sanity_checks
@@ -82,6 +80,7 @@ def attack(
     Raises ConfigError: no such attack, budget, goal, or one that the task has no use for. DataError as eval does.
     """
     refuse_unknown(checkpoint, "none")
+    config = _ascending(config)
     specs = [parse_attack(text) for text in config.attack]
     target = open_target(names, checkpoint, device)
     for spec in specs:
@@ -90,8 +89,8 @@ def attack(
     truth, data_name, split_name = read_truth(target, config, data, split)
     limits = None if target.segments else thresholds(target, checkpoint)
     clean = outcome(target, truth.photos, truth)
-    bench = Bench(target, truth, clean, config, trained, _counter(specs, config, len(truth.ids), on_work))
-    rows = [_row("clean", "0", clean, clean, truth.photos, bench, limits)]
+    bench = Bench(target, truth, clean, limits, config, trained, _counter(specs, config, len(truth.ids), on_work))
+    rows = [_row("clean", "0", clean, clean, truth.photos, bench)]
     worst_by: dict[str, dict[str, float]] = {}
     kept: dict[tuple[str, str], Outcome] = {}
     pictures = Pictures(target, truth, clean, config)
@@ -102,10 +101,10 @@ def attack(
                 kept[spec.name, eps] = kept[spec.name, config.eps[0]]
                 continue
             adv, seen = bench.run(spec, eps)
-            kept[spec.name, eps] = seen
+            kept[spec.name, eps] = replace(seen, maps=())  # of a whole split, under every attack, they fill the memory
             pictures.add(spec, SOFT if soft else eps, adv, seen)
-            rows.append(_row(spec.name, SOFT if soft else eps, clean, seen, adv, bench, limits))
-            if save is not None:
+            rows.append(_row(spec.name, SOFT if soft else eps, clean, seen, adv, bench))
+            if save is not None and is_first():
                 _save(save / f"{file_name(spec.name)}-{eps.replace('/', '-')}", adv, spec, eps, bench, split_name)
         bound = [spec for spec in specs if spec.run not in trained or trained[spec.run].bounded]
         if config.goal == "untargeted" and len(bound) > 1:
@@ -136,6 +135,7 @@ def transfer(
     on_work: OnWork | None = None,
 ) -> list[TransferResult]:
     """Craft on each run, test on all. Raises as attack does; ConfigError: runs of different tasks."""
+    config = _ascending(config)
     targets = [open_target([name], checkpoint, device) for name in names]
     if len({target.task for target in targets}) > 1:
         raise ConfigError("a transfer matrix is of one task: name classifiers alone, or segmenters alone")
@@ -144,6 +144,7 @@ def transfer(
     folder = targets[0].runs[0].path / "attacks" / f"transfer-{_place(data_name, split_name, config)}-{len(names)}-runs"
     main = "mean_iou" if targets[0].segments else "map_sklearn"
     limits = [None if target.segments else thresholds(target, checkpoint) for target in targets]
+    labels = distinct_names([target.runs[0].path for target in targets])
     cleans = [outcome(target, truth.photos, truth) for target in targets]
     count = _counter([spec for spec in specs for _ in targets], config, len(truth.ids), on_work)
     found = []
@@ -151,25 +152,28 @@ def transfer(
         refuse_for(spec, targets[0].task, config.goal)
         for eps in config.eps:
             table: dict[str, dict[str, float]] = {}
-            for target, clean in zip(targets, cleans, strict=True):
+            for label, target, clean, own in zip(labels, targets, cleans, limits, strict=True):
                 trained = {spec.run: open_adversary(spec.run, config.norm, target.here)} if spec.run else {}
-                adv, _ = Bench(target, truth, clean, config, trained, count).run(spec, eps)
+                adv, _ = Bench(target, truth, clean, own, config, trained, count).run(spec, eps)
                 seen = [outcome(other, adv, truth) for other in targets]
-                table[target.name] = {
-                    other.name: scores(one, truth, limit)[main]
-                    for other, one, limit in zip(targets, seen, limits, strict=True)
+                table[label] = {
+                    other: scores(one, truth, limit)[main]
+                    for other, one, limit in zip(labels, seen, limits, strict=True)
                 }
             clean_scores = {
-                target.name: scores(clean, truth, limit)[main]
-                for target, clean, limit in zip(targets, cleans, limits, strict=True)
+                label: scores(clean, truth, limit)[main]
+                for label, clean, limit in zip(labels, cleans, limits, strict=True)
             }
             found.append(
-                TransferResult(
-                    folder, main, len(truth.ids), spec.name, eps, tuple(t.name for t in targets), clean_scores, table
-                )
+                TransferResult(folder, main, len(truth.ids), spec.name, eps, tuple(labels), clean_scores, table)
             )
     _write_transfer(folder, found)
     return found
+
+
+def _ascending(config: AttackConfig) -> AttackConfig:
+    """Budgets from the smallest to the largest: tables, lines and the kept pictures go by that order."""
+    return replace(config, eps=tuple(sorted(dict.fromkeys(config.eps), key=parse_epsilon)))
 
 
 def _place(data: str, split: str, config: AttackConfig) -> str:
@@ -199,10 +203,8 @@ def _counter(
     return count
 
 
-def _row(
-    name: str, eps: str, clean: Outcome, seen: Outcome, adv: Images, bench: Bench, limits: np.ndarray | None
-) -> AttackRow:
-    truth = bench.truth
+def _row(name: str, eps: str, clean: Outcome, seen: Outcome, adv: Images, bench: Bench) -> AttackRow:
+    truth, limits = bench.truth, bench.limits
     shown = {} if seen is clean else visibility(truth.photos, adv)
     turned = {} if seen is clean else fooling(clean, seen, truth, limits, bench.config.goal)
     return AttackRow(name, eps, scores(seen, truth, limits), turned, shown)
@@ -222,9 +224,13 @@ def _save(folder: Path, adv: Images, spec: AttackSpec, eps: str, bench: Bench, s
 
 
 def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> None:
-    if not is_first():
-        return
     part = fresh_part(result.folder)
+    if is_first():
+        _fill(part, result, config, pictures)
+    put_in_place(part, result.folder)
+
+
+def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: Pictures) -> None:
     pictures.draw(part)
     about = as_json(result) | {"config": plain(asdict(config)), "kept": plain(pictures.keep(part, result.rows))}
     write_text(part / "attack.json", json.dumps(about, indent=1) + "\n")
@@ -239,14 +245,12 @@ def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> No
         held = row.scores | row.fooling | row.visibility
         writer.writerow([row.attack, row.eps, *(held.get(key, "") for key in (*columns, *shares, *seen))])
     write_text(part / "table.csv", table.getvalue())
-    put_in_place(part, result.folder)
 
 
 def _write_transfer(folder: Path, results: Sequence[TransferResult]) -> None:
-    if not is_first():
-        return
     part = fresh_part(folder)
-    matrices = [as_json(result) for result in results]
-    write_text(part / "transfer.json", json.dumps({"matrices": matrices}, indent=1) + "\n")
-    draw_grids(SeenTransfer(folder, matrices), lambda stem: part / f"{stem}.png")
+    if is_first():
+        matrices = [as_json(result) for result in results]
+        write_text(part / "transfer.json", json.dumps({"matrices": matrices}, indent=1) + "\n")
+        draw_grids(SeenTransfer(folder, matrices), lambda stem: part / f"{stem}.png")
     put_in_place(part, folder)

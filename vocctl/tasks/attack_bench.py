@@ -13,6 +13,8 @@ from vocctl.attacks.specs import AttackSpec, craft
 from vocctl.attacks.threat import Threat
 from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.loaders import equal_shapes
+from vocctl.inference.decisions import decide
+from vocctl.ranks import merged, rank, world
 from vocctl.seeding import derived_generator
 from vocctl.tasks.attacked import Outcome, Truth, outcome, worst_of
 from vocctl.tasks.evaluation import scored_part
@@ -43,6 +45,7 @@ class Bench:
     target: Target
     truth: Truth
     clean: Outcome
+    limits: np.ndarray | None  # (20,) thresholds by which a classifier decides
     config: AttackConfig
     trained: dict[str, Trained]
     count: Callable[[int], None]
@@ -63,8 +66,9 @@ class Bench:
         trained = self.trained.get(spec.run)
         if trained is not None and not trained.bounded:
             threat = replace(threat, epsilon=UNBOUNDED)
-        adv: Images = [np.empty(0, np.uint8)] * len(held)
-        for batch in equal_shapes([photo.shape[:2] for photo in held], self.target.config.train.batch):
+        mine: dict[int, np.ndarray] = {}
+        batches = equal_shapes([photo.shape[:2] for photo in held], self.target.config.train.batch)
+        for batch in batches[rank() :: world()]:  # a batch stays whole: its photos' starts are drawn together
             images = self.pixels(batch)
             generator = derived_generator("attack", self.config.seed, spec.name, self.truth.ids[batch[0]])
             found = craft(
@@ -73,9 +77,10 @@ class Bench:
             )  # fmt: skip
             whole = (found * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
             for index, image in zip(batch, whole, strict=True):
-                adv[index] = np.ascontiguousarray(image)
-            self.count(len(batch))
-        return adv
+                mine[index] = np.ascontiguousarray(image)
+            self.count(len(batch) * world())
+        found_by_all = merged(mine)
+        return [found_by_all[index] for index in range(len(held))]
 
     def pixels(self, batch: list[int]) -> Tensor:
         stacked = torch.from_numpy(np.stack([self.truth.photos[index] for index in batch]))
@@ -85,8 +90,8 @@ class Bench:
     def aim(self, batch: list[int]) -> Aim:
         if self.config.against == "truth":
             known = self.truth.masks if self.target.segments else list(self.truth.targets)
-        elif self.clean.probs is not None:
-            known = list((self.clean.probs > 0.5).astype(np.uint8))
+        elif self.clean.probs is not None and self.limits is not None:
+            known = list(decide(self.clean.probs, self.limits).astype(np.uint8))
         else:
             known = list(self.clean.maps)
         labels = torch.from_numpy(np.stack([known[index] for index in batch])).to(self.target.here.device)

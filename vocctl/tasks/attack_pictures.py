@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from vocctl.attacks.specs import AttackSpec
-from vocctl.config import AttackConfig, parse_epsilon
+from vocctl.config import AttackConfig
 from vocctl.data.photos import write_mask
 from vocctl.labels import CLASSES
 from vocctl.plots.adversarial import AttackedCase, attacked_title, draw_attacked
@@ -19,7 +19,7 @@ CASES = 4
 
 
 class Pictures:
-    """Gathers cases while attacks run; of equal kind and name the last, largest budget stays."""
+    """Gathers cases while attacks run, from the smallest budget up; of each attack those of the largest stay."""
 
     def __init__(self, target: Target, truth: Truth, clean: Outcome, config: AttackConfig) -> None:
         self.target, self.truth, self.clean, self.config = target, truth, clean, config
@@ -28,9 +28,7 @@ class Pictures:
         self.cases: dict[str, tuple[str, list[AttackedCase]]] = {}
 
     def add(self, spec: AttackSpec, eps: str, adv: Sequence[np.ndarray], seen: Outcome) -> None:
-        held = self.cases.get(spec.name)
-        if held is None or (eps != held[0] and parse_epsilon(eps) > parse_epsilon(held[0])):
-            self.cases[spec.name] = (eps, [self._case(place, adv[place], seen) for place in self.places])
+        self.cases[spec.name] = (eps, [self._case(place, adv[place], seen) for place in self.places])
 
     def _case(self, place: int, adv: np.ndarray, seen: Outcome) -> AttackedCase:
         photo = self.truth.photos[place]

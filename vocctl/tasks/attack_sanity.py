@@ -11,6 +11,7 @@ from vocctl.attacks.sanity import (
     LARGE_EPS,
     Check,
     black_box_is_weaker,
+    budget_is_left,
     large_budget,
     more_steps,
     noise_is_weaker,
@@ -21,15 +22,15 @@ from vocctl.attacks.threat import Threat
 from vocctl.config import parse_epsilon
 from vocctl.data.loaders import equal_shapes
 from vocctl.tasks.attack_bench import Bench
-from vocctl.tasks.attacked import Outcome, Truth, outcome, scores
+from vocctl.tasks.attacked import Outcome, Truth, outcome, scores, visibility
 
 SANITY_PHOTOS = 16
 
 
 def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Sequence[AttackSpec]) -> list[Check]:
-    """On the first photos, with PGD at the largest budget; noise and black box as the table has them."""
+    """On the first photos, with PGD at the largest budget; the table's own attacks with and without gradients beside it."""
     quiet = replace(bench, count=lambda more: None)
-    eps = max(bench.config.eps, key=parse_epsilon)
+    eps = bench.config.eps[-1]
     few = min(SANITY_PHOTOS, len(bench.truth.ids))
     part = Truth(bench.truth.ids[:few], bench.truth.photos[:few], bench.truth.masks[:few], bench.truth.targets[:few])
     batch = equal_shapes([photo.shape[:2] for photo in part.photos], bench.target.config.train.batch)[0]
@@ -39,7 +40,8 @@ def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Seq
     def seen(name: str, held: Threat) -> Outcome:
         return outcome(bench.target, quiet.crafted(parse_attack(name), held, few), part)
 
-    five, twenty = seen("pgd-5", threat), seen("pgd-20", threat)
+    long = quiet.crafted(parse_attack("pgd-20"), threat, few)
+    five, twenty = seen("pgd-5", threat), outcome(bench.target, long, part)
     checks = [zero_gradients(gradient), more_steps(five.damage.mean().item(), twenty.damage.mean().item(), (5, 20))]
     if bench.config.norm == "linf":
         main = "mean_iou" if bench.target.segments else "sample_f1"
@@ -47,10 +49,14 @@ def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Seq
         broken = seen("pgd-20", replace(threat, epsilon=LARGE_EPS))
         before = outcome(bench.target, part.photos, part)
         checks.append(large_budget(scores(broken, part, limits)[main], scores(before, part, limits)[main]))
+    else:
+        checks.append(budget_is_left(visibility(part.photos, long)["l2_mean"], threat.epsilon))
     strongest = max([twenty.damage.mean().item(), five.damage.mean().item()])
     checks.append(noise_is_weaker(seen("noise", threat).damage.mean().item(), strongest))
-    white = [kept[spec.name, eps].damage.mean().item() for spec in specs if spec.kind in WHITE_BOX]
-    black = [kept[spec.name, eps].damage.mean().item() for spec in specs if spec.kind == "square"]
-    if white and black:
-        checks.append(black_box_is_weaker(max(black), max(white)))
+    white, black = (
+        [kept[spec.name, eps].damage[:few].mean().item() for spec in specs if spec.kind in kinds]
+        for kinds in (WHITE_BOX, ("square",))
+    )
+    if black:
+        checks.append(black_box_is_weaker(max(black), max([strongest, *white])))
     return checks

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from vocctl.inference.decisions import decide
-from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
+from vocctl.labels import CLASSES, IGNORE, SEG_CLASSES
 from vocctl.metrics import imperceptibility
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
 from vocctl.metrics.multilabel import sample_f1
 from vocctl.metrics.robustness import binary_cross_entropy, label_flips, pixel_flips, worst
+from vocctl.ranks import merged
 from vocctl.tasks.targets import OnPhoto, Target, label_maps, label_probs
 
 
@@ -33,7 +34,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Predictions under one attack. counts: (N, 21, 21) and maps of a segmenter; probs: (N, 20) of a classifier."""
+    """Predictions under one attack. counts: (N, 21, 21) and maps of a segmenter; probs: (N, 20) of a classifier.
+
+    maps: at the photos' own size; none where they are no longer needed.
+    """
 
     damage: np.ndarray  # (N,) 1 - pixel accuracy, or binary cross-entropy
     counts: np.ndarray | None = None
@@ -57,15 +61,15 @@ def outcome(target: Target, photos: Sequence[np.ndarray], truth: Truth, on_photo
     if not target.segments:
         probs = label_probs(target, photos, on_photo)
         return Outcome(binary_cross_entropy(probs, truth.targets), probs=probs)
-    maps: list[np.ndarray] = [np.empty(0)] * len(photos)
-    counts = np.zeros((len(photos), NUM_SEG_CLASSES, NUM_SEG_CLASSES), np.int64)
+    mine = {}
     for index, predicted in label_maps(target, photos, on_photo):
-        maps[index] = predicted
-        counts[index] = confusion_matrix(
-            torch.from_numpy(predicted.copy()), torch.from_numpy(truth.masks[index].copy())
-        )
+        mask = torch.from_numpy(truth.masks[index].copy())
+        mine[index] = (predicted, confusion_matrix(torch.from_numpy(predicted.copy()), mask).numpy())
+    held = merged(mine)
+    maps, each = zip(*(held[index] for index in range(len(photos))), strict=True)
+    counts = np.stack(each)
     right = np.trace(counts, axis1=1, axis2=2) / np.maximum(counts.sum((1, 2)), 1)
-    return Outcome(1 - right, counts=counts, maps=tuple(maps))
+    return Outcome(1 - right, counts=counts, maps=maps)
 
 
 def thresholds(target: Target, checkpoint: str) -> np.ndarray:
@@ -159,4 +163,5 @@ def worst_of(outcomes: Sequence[Outcome]) -> tuple[Outcome, np.ndarray]:
     if outcomes[0].probs is not None:
         return Outcome(damage, probs=np.stack([one.probs for one in outcomes])[chosen, rows]), chosen  # type: ignore[misc]
     counts = np.stack([one.counts for one in outcomes])[chosen, rows]  # type: ignore[misc]
-    return Outcome(damage, counts=counts, maps=tuple(outcomes[k].maps[n] for n, k in enumerate(chosen))), chosen
+    maps = tuple(outcomes[k].maps[n] for n, k in enumerate(chosen)) if all(one.maps for one in outcomes) else ()
+    return Outcome(damage, counts=counts, maps=maps), chosen

@@ -5,6 +5,7 @@ The attack sees the model in evaluation mode; its random starts come from torch'
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from vocctl.attacks.specs import craft, parse_attack
 from vocctl.attacks.threat import Threat
 from vocctl.config import HardenConfig, parse_epsilon
 from vocctl.errors import ConfigError
+from vocctl.ranks import rank, world
 
 ATTACKS = ("fgsm", "pgd", "segpgd", "cospgd")
 Harden = Callable[[Tensor, Tensor], Tensor]  # pixels (B, 3, H, W), labels, to pixels of which some are attacked
@@ -29,15 +31,25 @@ def hardening(config: HardenConfig, model: nn.Module, forward: Forward) -> Harde
     threat = Threat(config.adv_norm, parse_epsilon(config.adv_eps))
 
     def harden(pixels: Tensor, labels: Tensor) -> Tensor:
-        count = max(round(config.adv_share * len(pixels)), 1)
+        whole = max(round(config.adv_share * len(pixels) * world()), 1)  # of the batch that all ranks share
+        count = (whole + world() - 1 - rank()) // world()
+        if count == 0:
+            return pixels
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
         images = (pixels[:count] * 255).round() / 255
-        attacked = craft(
-            spec, forward, images, aim("untargeted", labels[:count]), threat, generator=torch.default_generator
-        )
+        with _wide_enough(pixels.device):
+            attacked = craft(
+                spec, forward, images, aim("untargeted", labels[:count]), threat, generator=torch.default_generator
+            )
         for module, training in modes:
             module.training = training
         return torch.cat([attacked, pixels[count:]]).contiguous(memory_format=torch.channels_last)
 
     return harden
+
+
+def _wide_enough(device: torch.device) -> AbstractContextManager[object]:
+    """fp16 holds no gradient of a mean over a photo's pixels: most of it would be 0, so it is taken in fp32."""
+    narrow = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16
+    return torch.autocast(device.type, enabled=False) if narrow else nullcontext()

@@ -14,6 +14,7 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.resized import Resized, Together
+from vocctl.ranks import rank, world
 from vocctl.runs import RunFolder, open_run
 from vocctl.tasks.fitting import Hardware
 from vocctl.tasks.trained import load_classifier, load_segmenter
@@ -60,13 +61,16 @@ def open_target(names: Sequence[str], checkpoint: str, device: str | None) -> Ta
     for model, config, _ in loaded:
         if here.device.type == "cpu" and here.precision == "bf16":
             train_depthwise_in_fp32(model)
-        models.append(model)
+        models.append(model.to(here.device))  # runs may have been trained on different ones
         sizes.append(config.data.size)
     if task == "train-seg" and len(set(sizes)) > 1:
         raise ConfigError(
             f"segmenters that are attacked as one have one --size, these have {', '.join(map(str, sizes))}"
         )
-    together = Together([Resized(model, size, here.precision) for model, size in zip(models, sizes, strict=True)])
+    precise = (
+        "fp32" if here.precision == "fp16" else here.precision
+    )  # a mean over pixels has gradients below fp16's least
+    together = Together([Resized(model, size, precise) for model, size in zip(models, sizes, strict=True)])
     return Target(runs, task, loaded[0][1], tuple(models), tuple(sizes), together, here)
 
 
@@ -75,7 +79,7 @@ def label_probs(target: Target, photos: Sequence[np.ndarray], on_photo: OnPhoto 
     each = [
         predict_label_probs(
             model, _batches(photos, size, target), len(photos),
-            device=target.here.device, precision=target.here.precision, on_photo=on_photo,
+            device=target.here.device, precision=target.here.precision, on_photo=on_photo, shared=True,
         )
         for model, size in zip(target.models, target.sizes, strict=True)
     ]  # fmt: skip
@@ -85,7 +89,7 @@ def label_probs(target: Target, photos: Sequence[np.ndarray], on_photo: OnPhoto 
 def label_maps(
     target: Target, photos: Sequence[np.ndarray], on_photo: OnPhoto | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, (H, W) uint8) of a segmenter, at the photos' own size; not in their order."""
+    """(index, (H, W) uint8) of a segmenter, at the photos' own size; not in their order, and this rank's share alone."""
     own_sizes = [photo.shape[:2] for photo in photos]
     streams = [
         predict_probs(
@@ -102,8 +106,8 @@ def _averaged(streams: list[Iterator[tuple[Tensor, Tensor]]]) -> Iterator[tuple[
 
 
 def _batches(photos: Sequence[np.ndarray], size: int, target: Target) -> Iterator[tuple[Tensor, Tensor]]:
-    """(indices, images (B, 3, h, w) uint8) as the run's own evaluation batches them."""
+    """(indices, images (B, 3, h, w) uint8) as the run's own evaluation batches them and deals them out to the ranks."""
     seen = [fitted_photo(photo, size) for photo in photos]
-    for batch in equal_shapes([photo.shape[:2] for photo in seen], target.config.train.batch):
+    for batch in equal_shapes([photo.shape[:2] for photo in seen], target.config.train.batch)[rank() :: world()]:
         stacked = np.stack([seen[index] for index in batch])
         yield torch.tensor(batch), torch.from_numpy(stacked).permute(0, 3, 1, 2)

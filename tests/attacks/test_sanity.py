@@ -1,0 +1,31 @@
+"""Each check passes what is sound, and fails what a weak attack looks like."""
+
+import pytest
+import torch
+
+from vocctl.attacks.sanity import (
+    Check,
+    black_box_is_weaker,
+    budget_is_left,
+    large_budget,
+    more_steps,
+    noise_is_weaker,
+    zero_gradients,
+)
+
+
+@pytest.mark.parametrize(
+    ("sound", "weak"),
+    [
+        (zero_gradients(torch.ones(2, 3, 4, 4)), zero_gradients(torch.zeros(2, 3, 4, 4))),
+        (more_steps(0.4, 0.6, (5, 20)), more_steps(0.6, 0.4, (5, 20))),
+        (large_budget(0.01, 0.5), large_budget(0.3, 0.5)),
+        (budget_is_left(0.9, 1.0), budget_is_left(0.2, 1.0)),
+        (noise_is_weaker(0.1, 0.6), noise_is_weaker(0.6, 0.1)),
+        (black_box_is_weaker(0.3, 0.6), black_box_is_weaker(0.6, 0.3)),
+    ],
+)
+def test_checks(sound: Check, weak: Check):
+    assert sound.passed
+    assert not weak.passed
+    assert weak.means
