@@ -2,6 +2,7 @@
 
 import errno
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -30,5 +31,14 @@ def parse_json(text: str) -> dict[str, Any]:
 
 def refuse_endless(path: Path) -> None:
     """Raises OSError for what a read may never come back from: a pipe, a socket, a device."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # the read will say why
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def is_number(value: Any) -> bool:
+    """Of JSON's values: NaN is one, true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

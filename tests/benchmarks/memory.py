@@ -4,7 +4,8 @@
 
 The photos are drawn (`download shapes`) and linked again and again under new names in two devkits; the smaller has a
 hundredth of the larger. Both train the same small network for so many seconds at 64 px, each in a process of its own, whose
-largest resident memory the system tells. They take turns, twice; the first turn decodes as well.
+largest resident memory the system tells. They take turns; the first turn decodes as well, and its times don't count. The
+ratio of the times is the median of the turns' own: a machine's speed drifts by more than is looked for here.
 """
 
 import json
@@ -15,7 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-TURNS = 2
+TURNS = 6
 
 
 def linked(drawn: Path, root: Path, photos: int) -> Path:
@@ -74,10 +75,12 @@ def main() -> None:
                 seen[photos].append(train(data, here / f"run-{photos}-{turn}", seconds))
         for photos, runs in seen.items():
             peaks = ", ".join(f"{peak:.0f}" for peak, _ in runs)
-            print(f"{photos:7} photos: peak {peaks} MiB; {median(pace for _, pace in runs):.3f} ms a photo")
+            paces = ", ".join(f"{pace:.3f}" for _, pace in runs[1:])
+            print(f"{photos:7} photos: peak {peaks} MiB; {paces} ms a photo")
         few, lot = seen.values()
         print(f"peak memory {max(p for p, _ in lot) / max(p for p, _ in few):.2f} times")
-        print(f"time a photo {median(t for _, t in lot) / median(t for _, t in few):.3f} times")
+        ratios = [many / less for (_, less), (_, many) in zip(few[1:], lot[1:], strict=True)]
+        print(f"time a photo {median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
 if __name__ == "__main__":

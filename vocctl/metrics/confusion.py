@@ -9,18 +9,30 @@ out of every mean, whether or not it was predicted, and `absent` names it.
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from vocctl.errors import DataError
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
 
+EXACT = 2**24  # pixels that OpenCV's float32 counts hold exactly
+
 
 def confusion_matrix(predicted: Tensor, truth: Tensor, classes: int = NUM_SEG_CLASSES) -> Tensor:
     """(K, K) int64 counts. predicted, truth: label maps of one shape; truth IGNORE is left out."""
-    pairs = truth.flatten().to(torch.int32).mul_(classes).add_(predicted.flatten())  # IGNORE's come last: cut off
-    counts = torch.bincount(pairs, minlength=(IGNORE + 1) * classes)
-    return counts[: classes * classes].reshape(classes, classes)
+    return confusion_and_void(predicted, truth, classes)[0]
+
+
+def confusion_and_void(predicted: Tensor, truth: Tensor, classes: int = NUM_SEG_CLASSES) -> tuple[Tensor, Tensor]:
+    """The confusion matrix, and (K,) what was predicted where the truth is IGNORE."""
+    shown = [one.to("cpu", torch.uint8).reshape(1, -1).numpy() for one in (truth, predicted)]
+    counts = np.zeros((IGNORE + 1, classes), np.int64)
+    for start in range(0, truth.numel(), EXACT):
+        part = [one[:, start : start + EXACT] for one in shown]
+        counts += cv2.calcHist(part, [0, 1], None, list(counts.shape), [0, IGNORE + 1, 0, classes]).astype(np.int64)
+    return torch.from_numpy(counts[:classes]), torch.from_numpy(counts[IGNORE])
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:

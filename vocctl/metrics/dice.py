@@ -6,13 +6,20 @@ prediction on an object's border is a false positive. Both sets empty: 1 by the 
 """
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from vocctl.labels import IGNORE
+from vocctl.metrics.confusion import confusion_and_void
 
 
 def competition_dice(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Dice of one photo, in [0, 1]. predicted, truth: (H, W) label maps."""
-    foreground = (truth != 0) & (truth != IGNORE)
-    shared = np.count_nonzero((predicted == truth) & foreground)
-    total = np.count_nonzero(predicted) + np.count_nonzero(foreground)
-    return 2 * shared / total if total else 1.0
+    return dice_of_counts(*confusion_and_void(torch.from_numpy(predicted.copy()), torch.from_numpy(truth.copy())))
+
+
+def dice_of_counts(confusion: Tensor, void: Tensor) -> float:
+    """The same from confusion_and_void's counts: (K, K), and (K,) predictions where the truth is void."""
+    counts = confusion.numpy()
+    shared = counts.trace() - counts[0, 0]
+    total = counts[:, 1:].sum() + void.numpy()[1:].sum() + counts[1:].sum()
+    return float(2 * shared / total) if total else 1.0

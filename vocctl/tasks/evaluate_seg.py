@@ -25,9 +25,9 @@ from vocctl.data.source import Source
 from vocctl.errors import RunError
 from vocctl.inference.predict import predict_labels, predict_probs
 from vocctl.labels import SEG_CLASSES
-from vocctl.metrics.confusion import SegScores, confusion_matrix, image_mean_iou, seg_scores
-from vocctl.metrics.dice import competition_dice
-from vocctl.ranks import gathered, is_first, world
+from vocctl.metrics.confusion import SegScores, confusion_and_void, image_mean_iou, seg_scores
+from vocctl.metrics.dice import dice_of_counts
+from vocctl.ranks import is_first, merged, world
 from vocctl.runs import find_run, write_text
 from vocctl.tasks.evaluation import (
     fresh_part,
@@ -84,16 +84,17 @@ def evaluate(
     )
     probs = predict_probs(model, loader, device=here.device, precision=here.precision, tta=tta)
     folder = run.path / "eval" / f"{source.name}-{split}"
-    part = fresh_part(folder)
+    part = fresh_part(folder, "labels")
+    label_maps = part / "labels"
     mine: dict[str, _OnePhoto] = {}
     for index, labels in predict_labels(probs, cached.own_sizes, on_photo):
         image_id = cached.ids[index]
         truth = source.mask(image_id)
-        counts = confusion_matrix(_tensor(labels), _tensor(truth))
-        mine[image_id] = _OnePhoto(counts, competition_dice(labels, truth), labels if world() > 1 else None)
+        counts, void = confusion_and_void(_tensor(labels), _tensor(truth))
+        mine[image_id] = _OnePhoto(counts, dice_of_counts(counts, void), labels if world() > 1 else None)
         if world() == 1:
-            _write_label_map(part / "labels" / f"{image_id}.png", labels)
-    held = {image_id: one for share in gathered(mine) for image_id, one in share.items()}
+            _write_label_map(label_maps / f"{image_id}.png", labels)
+    held = merged(mine)
     photos = {image_id: held[image_id] for image_id in cached.ids}
     confusion = torch.stack([one.counts for one in photos.values()]).sum(0)
     result = SegEvalResult(
@@ -103,7 +104,7 @@ def evaluate(
     )  # fmt: skip
     for image_id, one in photos.items():
         if one.labels is not None and is_first():
-            _write_label_map(part / "labels" / f"{image_id}.png", one.labels)
+            _write_label_map(label_maps / f"{image_id}.png", one.labels)
     _write(part, result, confusion, source, cached)
     _write_photos(part / "photos.csv", {image_id: one.counts for image_id, one in photos.items()})
     put_in_place(part, folder)
@@ -122,7 +123,6 @@ def _tensor(labels: np.ndarray) -> Tensor:
 
 def _write_label_map(path: Path, labels: np.ndarray) -> None:
     try:
-        path.parent.mkdir(exist_ok=True)
         path.write_bytes(mask_png(labels))  # the folder is put in place when it is whole
     except OSError as error:
         raise RunError(f"{path} can't be written: {error.strerror}; free space and run eval again") from error
@@ -139,8 +139,8 @@ def _write(part: Path, result: SegEvalResult, confusion: Tensor, source: Source,
 def _write_photos(path: Path, of_photo: dict[str, Tensor]) -> None:
     rows: list[list[Any]] = [["id", "truth", "predicted", "pixels"]]
     for image_id, counts in of_photo.items():
-        for truth, predicted in counts.nonzero().tolist():
-            rows.append([image_id, SEG_CLASSES[truth], SEG_CLASSES[predicted], int(counts[truth, predicted])])
+        for truth, row in zip(SEG_CLASSES, counts.tolist(), strict=True):
+            rows += [[image_id, truth, name, pixels] for name, pixels in zip(SEG_CLASSES, row, strict=True) if pixels]
     _write_csv(path, rows)
 
 
