@@ -15,7 +15,7 @@ set -euo pipefail
 run=${RUN:-runs/seg/slurm-$SLURM_JOB_ID}
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 what=("$@" --out "$run")
-if compgen -G "$run/state/step-*.safetensors" > /dev/null; then
+if [ -f "$run/run.json" ]; then
     what=(--resume "$run")
 fi
 

@@ -30,6 +30,33 @@ def test_a_numbered_gpu(monkeypatch):
         pick_device("cuda:2")
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
+def test_each_process_takes_the_gpu_of_its_number(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert pick_device(name) == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "says"),
+    [
+        ("cuda:0", "1", "cuda:0 is for one process alone: of 4 each takes its own with --device cuda"),
+        ("auto", "2", "4 processes on a machine with 2 GPUs, and each takes one: lower --nproc-per-node"),
+        ("cuda", "3", "lower --nproc-per-node"),
+    ],
+)
+def test_a_gpu_that_is_not_this_processs(monkeypatch, name, own, says):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for variable, value in (("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4"), ("LOCAL_RANK", own)):
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=says) as caught:
+        pick_device(name)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1", "CPU!", "cpu:1", "xpu", "meta", "vulkan"])
 def test_refused_devices(name):
     with pytest.raises(ConfigError) as caught:

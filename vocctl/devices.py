@@ -7,19 +7,19 @@ import sys
 import torch
 
 from vocctl.errors import ConfigError
-from vocctl.ranks import local_rank, world
+from vocctl.ranks import local_rank, local_world, world
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
-    """auto: cuda (of several processes each its own), then mps, then cpu.
+    """auto: cuda, then mps, then cpu. Of several processes on GPUs each takes its own.
 
-    Raises ConfigError: a name torch does not know, or a device that is not there.
+    Raises ConfigError: a name torch does not know, a device that is not there, or another process's.
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", local_rank()) if world() > 1 else torch.device("cuda")
+            return _own_gpu(torch.device("cuda"))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -28,7 +28,23 @@ def pick_device(name: str) -> torch.device:
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= counts.get(device.type, 0):
         raise ConfigError(f"device {name} is not on this machine: take --device auto or cpu")
-    return device
+    return _own_gpu(device) if device.type == "cuda" else device
+
+
+def _own_gpu(device: torch.device) -> torch.device:
+    """Of several processes on a machine the one with this process's number, which Accelerate goes by too."""
+    if world() == 1:
+        return device
+    own, there = local_rank(), torch.cuda.device_count()
+    if own >= there:
+        raise ConfigError(
+            f"{local_world()} processes on a machine with {there} GPUs, and each takes one: lower --nproc-per-node"
+        )
+    if device.index not in (None, own):
+        raise ConfigError(
+            f"device {device} is for one process alone: of {world()} each takes its own with --device cuda"
+        )
+    return torch.device("cuda", own)
 
 
 def pick_precision(name: str, device: torch.device) -> str:

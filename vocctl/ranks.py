@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+K = TypeVar("K")
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 def world() -> int:
@@ -92,6 +94,11 @@ def gathered(value: T) -> list[T]:
     held: list[Any] = [None] * world()
     torch.distributed.all_gather_object(held, value)
     return held
+
+
+def merged(mine: dict[K, V]) -> dict[K, V]:
+    """Every rank's share as one, on all."""
+    return {key: value for share in gathered(mine) for key, value in share.items()}
 
 
 def copy_first(tensors: "Iterable[Tensor]") -> None:

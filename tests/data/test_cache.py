@@ -240,6 +240,12 @@ def test_no_space_left(tiny, folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
+def test_what_another_process_puts_in_place_meanwhile_is_no_concern(tiny, folder):
+    folder.mkdir()
+    (folder / "voc-train.part-other").symlink_to(folder / "renamed")  # listed, and gone when it is looked at
+    assert len(cached_split(open_dataset(tiny), "train", 32, folder)) == 8
+
+
 def test_a_cache_folder_that_is_a_file(tiny, folder):
     folder.write_text("")
     with pytest.raises(RunError, match="can't hold the decoded photos"):

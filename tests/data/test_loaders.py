@@ -1,5 +1,6 @@
 """The order of batches: of seed and epoch alone when training, by shape when scoring."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,21 @@ def test_a_resumed_epoch_gives_the_very_same_batches(photos):
 
 def test_workers_change_nothing(photos):
     assert equal(read(photos, epoch=1), read(photos, epoch=1, workers=2))
+
+
+class Groups(ScoredPhotos):
+    """The process group in which a photo is read, in place of the photo."""
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor]:
+        return index, torch.tensor([os.getpgid(0)])
+
+
+def test_workers_are_in_groups_of_their_own():
+    """So that a signal to the main process's group, which a terminal or torchrun sends, is not for them."""
+    split = split_of([(2, 2)] * 4)
+    groups = {int(group) for _, found in scoring_loader(Groups(split), 1, workers=2, pin=False) for group in found}
+    assert len(groups) == 2
+    assert os.getpgid(0) not in groups
 
 
 def test_each_batch_has_the_side_of_its_place_in_the_run(tiny):

@@ -26,6 +26,11 @@ def classifier(name: str, size: int = 64, weights: str = "none") -> Classifier:
         ("vit_small_patch14_dinov2", (64, 96)),
         ("swin_tiny_patch4_window7_224", (64, 96)),  # built for the one side of 64
         ("mixer_s32_224", (64, 96)),  # takes its own side alone
+        ("pvt_v2_b0", (64, 96)),  # these begin with convolutions that they call patches
+        ("tiny_vit_5m_224", (64, 96)),
+        ("fasternet_t0", (64, 96)),
+        ("shvit_s1", (64, 96)),
+        ("efficientvim_m1", (64, 96)),
     ],
 )
 def test_any_model_takes_photos_of_any_shape(name, shape):
@@ -34,6 +39,18 @@ def test_any_model_takes_photos_of_any_shape(name, shape):
     assert logits.shape == (2, 20)
     assert logits.dtype == torch.float32
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "patch"), [("vit_small_patch14_dinov2", 14), ("pvt_v2_b0", 1), ("convnext_atto", 1), ("scratch", 1)]
+)
+def test_only_a_vit_gets_photos_that_its_patches_divide(name, patch):
+    seen = []
+    model = classifier(name).eval()
+    model.body.register_forward_pre_hook(lambda body, inputs: seen.append(tuple(inputs[0].shape[-2:])))
+    with torch.inference_mode():
+        model(torch.rand(1, 3, 64, 96))
+    assert seen == [tuple(-(-side // patch) * patch for side in (64, 96))]
 
 
 def test_the_default_begins_with_imagenets_weights():

@@ -5,8 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
+from vocctl.errors import ConfigError
+from vocctl.runs import create_run
+from vocctl.tasks import train_adv, train_cls, train_seg
 
 # torchrun starts a file: this one trains with batch norm frozen and no dropout, and writes the loss of each step
 STEPS = """
@@ -85,6 +91,22 @@ def test_evaluation_is_shared_and_counts_each_photo_once(runs: dict[str, Path], 
         assert json.loads(shared.stdout) == json.loads(alone.stdout)
 
 
+@pytest.mark.parametrize("kind", ["seg", "cls"])
+def test_attacks_are_shared_and_give_the_same_images(runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    flags = ["--attack", "pgd-3x2,noise", "--eps", "16/255,4/255", "--json"]
+    said, saved = {}, {}
+    for ranks in (0, 2):
+        words = ["eval", str(runs[kind]), *flags, "--save-adv", str(tmp_path / f"saved{ranks}")]
+        done = ran("-m", "vocctl", *words, ranks=ranks, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        said[ranks] = json.loads(done.stdout)
+        images = sorted((tmp_path / f"saved{ranks}").rglob("*.png"))
+        saved[ranks] = {path.relative_to(tmp_path / f"saved{ranks}"): path.read_bytes() for path in images}
+    assert said[2] == said[0]
+    assert saved[2] == saved[0]
+    assert saved[0]
+
+
 def test_an_error_of_one_rank_ends_all_with_one_message(tiny_set: Path, tmp_path: Path) -> None:
     script = tmp_path / "fails.py"
     script.write_text(
@@ -104,6 +126,28 @@ def test_an_error_of_one_rank_ends_all_with_one_message(tiny_set: Path, tmp_path
     said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert said == ["error: rank 1 of 2: the disk of this rank is full: free space"]
     assert "Traceback" not in done.stderr.split("error:")[0]
+
+
+def test_a_dpt_decoder_trains_on_two_ranks(tiny_set: Path, tmp_path: Path) -> None:
+    """It leaves a part of the ViT without a gradient, which ranks that wait for all gradients stumble over."""
+    words = "--encoder vit_tiny_patch16_224 --decoder dpt --weights none --size 32 --size-from 0 --batch 4 --epochs 1"
+    words += f" --data {tiny_set} --out {tmp_path / 'run'}"
+    done = ran("-m", "vocctl", "train-seg", *words.split(), ranks=2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "final.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "default"),
+    [(train_seg, TrainSegConfig()), (train_cls, TrainClsConfig()), (train_adv, TrainAdvConfig())],
+)
+def test_a_run_is_resumed_only_by_as_many_as_can_share_its_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: ModuleType, default: object
+) -> None:
+    create_run(tmp_path / "run", task.TASK, given(default, batch=4))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="--batch 4 is split over 3 processes: take a multiple of 3"):
+        task.resume(str(tmp_path / "run"))
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_once(tiny_set: Path, tmp_path: Path) -> None:

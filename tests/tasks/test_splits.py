@@ -1,8 +1,10 @@
 """Which photos train and which validate."""
 
 import pytest
+from PIL import Image
 
 from vocctl.config import DataConfig
+from vocctl.data.photos import read_mask, write_mask
 from vocctl.errors import ConfigError, DataError
 from vocctl.tasks.splits import open_splits
 
@@ -29,6 +31,35 @@ def test_a_share_held_out_has_every_class_and_is_the_same_each_time(tiny, task):
     numbers = [int(image_id[-3:]) % 2 for image_id in first.val.photos.ids]
     assert sorted(numbers) == [0, 1]  # an aeroplane and a bicycle
     assert first.shared == 0
+
+
+def test_the_parts_do_not_depend_on_the_size(tiny):
+    """Objects of a single pixel, which a quarter of the size does not show."""
+    devkit = tiny / "VOCdevkit" / "VOC2009"
+    for number in range(8):
+        photo = devkit / "JPEGImages" / f"tiny_{number:03d}.jpg"
+        Image.open(photo).resize((128, 128)).save(photo)
+        mask = devkit / "SegmentationClass" / f"tiny_{number:03d}.png"
+        labels = read_mask(mask).repeat(4, 0).repeat(4, 1)
+        labels[0, 0] = 9 if number in (0, 3, 6) else 0
+        write_mask(mask, labels)
+    held = [open_splits(DataConfig(path=str(tiny), size=size, folds=2), "train-seg").val.photos for size in (32, 128)]
+    assert [any(9 in photos.mask(place) for place in range(4)) for photos in held] == [False, True]
+    assert held[0].ids == held[1].ids
+
+
+def test_labels_that_change_change_the_fingerprint(tiny):
+    before = opened(tiny).fingerprint
+    assert opened(tiny).fingerprint == before
+    path = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main" / "cat_train.txt"
+    path.write_text(path.read_text().replace("-1", " 1", 1))
+    assert opened(tiny).fingerprint != before
+
+
+def test_more_processes_than_photos_to_train_on(tiny, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "9")
+    with pytest.raises(ConfigError, match="8 photos to train on can't be shared by 9 processes: start fewer"):
+        opened(tiny)
 
 
 def test_photos_and_targets_stay_together(tiny):

@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
-from vocctl.errors import ConfigError, DataError
+from vocctl.errors import ConfigError, DataError, Terminated
+from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
+from vocctl.tasks.attacked import outcome
 from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_adv import change_in_levels, classes_in, resume, run
 from vocctl.tasks.train_cls import run as train_cls
@@ -82,6 +84,20 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(runs: dict[str, Path], tmp_
     resume(str(tmp_path / "stopped"))
     one, other = (load_file(tmp_path / name / "final.safetensors") for name in ("alone", "stopped"))
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_signal_while_photos_are_scored_is_heeded(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*words: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return outcome(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_adv, "outcome", asked)
+        with pytest.raises(Terminated, match="all is saved: go on with --resume"):
+            run(config(runs, "seg", epochs=1), tmp_path / "adv")
+    assert resume(str(tmp_path / "adv")).scores["drop"] >= 0
 
 
 def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:

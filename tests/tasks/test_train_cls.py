@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from vocctl.config import TrainClsConfig, given
 from vocctl.data.datasets import ScoredPhotos
 from vocctl.data.loaders import scoring_loader
-from vocctl.errors import DataError, Interrupted
-from vocctl.inference.predict import predict_features
+from vocctl.errors import DataError, Interrupted, Terminated
+from vocctl.inference.predict import predict_features, predict_label_probs
 from vocctl.models.classifier import Classifier
+from vocctl.tasks import train_cls
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
 from vocctl.tasks.fitting import Watch
@@ -165,6 +166,32 @@ def test_stopped_in_the_probe_and_resumed_is_the_same_bit_for_bit(
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("moment", ["validation", "thresholds"])
+def test_stopped_while_photos_are_scored_and_resumed_it_has_its_thresholds(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    config = tiny_config(tiny, epochs=1)
+    run(config, tmp_path / "alone")
+    looks: list[int] = []
+
+    def asked(*words: object, **named: object) -> object:
+        looks.append(1)
+        if len(looks) == {"validation": 1, "thresholds": 3}[moment]:  # best weights' at 2, final weights' at 3
+            os.kill(os.getpid(), signal.SIGTERM)
+        return predict_label_probs(*words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_cls, "predict_label_probs", asked)
+        with pytest.raises(Terminated, match="all is saved: go on with --resume"):
+            run(config, tmp_path / "stopped")
+    assert not (tmp_path / "stopped" / "thresholds.json").exists()
+    result = resume(str(tmp_path / "stopped"))
+    assert result.scores["map_sklearn"] == metrics(tmp_path / "stopped")[-1]["map_sklearn"]
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
+    alone, stopped = (json.loads((tmp_path / name / "thresholds.json").read_text()) for name in ("alone", "stopped"))
+    assert alone == stopped
 
 
 def test_encoder_lr_is_the_rate_of_pretrained_weights_alone(tiny: Path, tmp_path: Path) -> None:

@@ -13,12 +13,15 @@ import torch
 from safetensors.torch import load_file
 
 from vocctl.config import TrainSegConfig, given
-from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.errors import ConfigError, DataError, RunError, Terminated
+from vocctl.inference.predict import predict_probs
+from vocctl.tasks import train_seg
 from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_seg import resume, run
 from vocctl.training import loop
 from vocctl.training.loop import Progress
+from vocctl.training.state import latest_state
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -70,12 +73,13 @@ def test_workers_change_nothing(tiny: Path, tmp_path: Path) -> None:
     assert same_weights(tmp_path / "none", tmp_path / "two")
 
 
-def started(data: Path, out: Path, *flags: str) -> subprocess.Popen[str]:
+def started(data: Path, out: Path, *flags: str, apart: bool = False) -> subprocess.Popen[str]:
+    """apart: in a session of its own, as torchrun starts each process."""
     command = [sys.executable, "-m", "vocctl", "train-seg", "--data", str(data), "--out", str(out), *flags]
     small = (
         "--encoder scratch --widths 16,16,16 --size 64 --batch 1 --precision fp32 --augment strong --save-every 0.0001"
     )
-    return subprocess.Popen([*command, *small.split()], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([*command, *small.split()], stderr=subprocess.PIPE, text=True, start_new_session=apart)
 
 
 def wait_for_state(out: Path, *, after_batch: int = 3) -> None:
@@ -148,6 +152,36 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny: Path, tmp_path: Path, number
     assert "Traceback" not in said
 
 
+def test_a_signal_to_the_whole_group_leaves_the_workers_alone_and_saves(tiny: Path, tmp_path: Path) -> None:
+    process = started(tiny, tmp_path / "run", "--epochs", "500", "--workers", "2", apart=True)
+    wait_for_state(tmp_path / "run")
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert f"go on with --resume {tmp_path / 'run'}" in said.splitlines()[-1]
+
+
+def test_a_signal_while_photos_are_scored_is_heeded_and_costs_no_step(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(tiny, epochs=1)
+    run(config, tmp_path / "alone")
+
+    def asked(*words: object, **named: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return predict_probs(*words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_seg, "predict_probs", asked)
+        with pytest.raises(Terminated, match="all is saved: go on with --resume"):
+            run(config, tmp_path / "stopped")
+    assert latest_state(tmp_path / "stopped" / "state").name == "step-0000004-0000-000004.safetensors"
+    assert not (tmp_path / "stopped" / "metrics.jsonl").exists()
+    resume(str(tmp_path / "stopped"))
+    assert same_weights(tmp_path / "alone", tmp_path / "stopped")
+    assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
+
+
 def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_states(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"not finite at step [1-9]"):
         run(tiny_config(tiny, lr=1e30, clip_norm=0.0, warmup=0.0, epochs=5), tmp_path / "run")
@@ -164,6 +198,38 @@ def test_minutes_end_the_run_and_it_says_that_it_cannot_be_repeated(tiny: Path, 
 def test_minutes_that_end_between_the_batches_of_one_step_let_it_end(tiny: Path, tmp_path: Path) -> None:
     run(tiny_config(tiny, minutes=1e-6, accumulate=3), tmp_path / "run")
     assert [record["step"] for record in metrics(tmp_path / "run")] == [1]
+
+
+def test_minutes_used_up_before_a_death_in_validation_leave_it_the_validation(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*words: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_seg, "_validation", die)
+        with pytest.raises(ZeroDivisionError):
+            run(tiny_config(tiny, minutes=1e-6), tmp_path / "run")
+    result = resume(str(tmp_path / "run"))
+    assert [record["step"] for record in metrics(tmp_path / "run")] == [1]
+    assert result.best == result.scores["mean_iou"] == metrics(tmp_path / "run")[0]["mean_iou"]
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_a_run_that_died_before_it_was_described_is_described_when_it_begins_anew(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*words: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_seg, "describe", die)
+        with pytest.raises(ZeroDivisionError):
+            run(tiny_config(tiny, epochs=1), tmp_path / "run")
+    assert not (tmp_path / "run" / "split.json").exists()
+    resume(str(tmp_path / "run"))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["train"] == 8
+    assert evaluate(str(tmp_path / "run")).photos == 4
 
 
 def test_a_run_that_died_before_its_first_state_begins_anew(tiny: Path, tmp_path: Path) -> None:

@@ -31,6 +31,22 @@ def test_the_second_ends_it():
         assert request.asked == signal.SIGINT
 
 
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_sigterm_lets_the_save_end(first):
+    with listening() as request:
+        os.kill(os.getpid(), first)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert request.asked == first
+
+
+def test_heeding_raises_once_a_signal_has_come():
+    with listening() as request:
+        request.heed("stopped")
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Terminated, match="stopped"):
+            request.heed("stopped")
+
+
 def test_handlers_are_put_back_even_after_an_error():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with listening():

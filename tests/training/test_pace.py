@@ -38,6 +38,13 @@ def test_only_the_time_until_a_batch_is_there_counts_as_waiting(clock: Clock) ->
     assert (pace.data_wait, pace.images_per_second) == (0.25, 4.0)
 
 
+def test_the_images_of_all_ranks_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    pace = Pace()
+    list(pace.over(slow(clock, 2)))
+    assert pace.images_per_second == 3 * 2 * 4 / 0.5
+
+
 def test_an_epoch_without_batches_is_over_at_once(clock: Clock) -> None:
     pace = Pace()
     assert list(pace.over([])) == []

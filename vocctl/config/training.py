@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vocctl.config.checks import NORMS, choose, demand, parse_epsilon
+from vocctl.config.checks import NORMS, choose, demand, refuse_budget
 
 LOSSES = ("ce", "dice", "ce+dice", "focal", "lovasz")
 DECODERS = ("unet", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet", "segformer", "dpt")
@@ -119,6 +119,7 @@ class TrainConfig:
     monitor: str = "mean_iou"  # what makes a checkpoint the best: SEG_MONITORS, CLS_MONITORS
     precision: str = "auto"  # auto: bf16 where that is faster, else fp32
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    compile: bool = False  # torch.compile on the network that trains
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -160,7 +161,7 @@ class HardenConfig:
 
     def __post_init__(self) -> None:
         choose("adv_norm", self.adv_norm, NORMS)
-        parse_epsilon(self.adv_eps)
+        refuse_budget(self.adv_eps, self.adv_norm)
         demand(0 < self.adv_share <= 1, f"adv_share is a share of each batch in (0, 1], got {self.adv_share}")
 
 

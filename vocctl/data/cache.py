@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -157,10 +158,11 @@ def cached_split(
 
 
 def _remove_abandoned(cache_dir: Path) -> None:
-    """What builds that were killed more than a day ago left."""
+    """What builds that were killed more than a day ago left; another process may put its own in place meanwhile."""
     for part in cache_dir.glob("*.part-*"):
-        if time.time() - part.stat().st_mtime > 86400:
-            shutil.rmtree(part, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > 86400:
+                shutil.rmtree(part, ignore_errors=True)
 
 
 def _put_in_place(part: Path, folder: Path) -> None:

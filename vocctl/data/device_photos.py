@@ -18,6 +18,8 @@ BLUR, SIGMA = 5, 1.0  # pixels
 class DeviceBatches:
     """Iterates as training_loader does: (images (B, 3, S, S), targets), both uint8, from batches.start_at on.
 
+    What little a batch needs from the CPU is sent without waiting for the device.
+
     Raises torch.OutOfMemoryError where the photos don't fit.
     """
 
@@ -39,22 +41,25 @@ class DeviceBatches:
     def batch(self, places: list[Place]) -> tuple[Tensor, Tensor]:
         """places have one side in common."""
         side, indices = places[0][2], torch.tensor([index for _, index, _ in places])
-        sizes, starts = self.sizes[indices], self.starts[indices.to(self.device)]
+        sizes, there = self.sizes[indices], self._sent(indices)
         ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, [place[:2] for place in places])
-        images, at, inside = self._sampled(placing(draw, sizes, side, ranges), sizes, starts, side)
+        images, at, inside = self._sampled(placing(draw, sizes, side, ranges), sizes, self.starts[there], side)
         if ranges.jitter:
-            images = recoloured(images, colours(draw, ranges).to(self.device, torch.float32)) * inside[:, None]
+            images = recoloured(images, self._sent(colours(draw, ranges).float())) * inside[:, None]
         if ranges.blur:
-            blurred = (draw["blur"] < ranges.blur).to(self.device)
+            blurred = self._sent(draw["blur"] < ranges.blur)
             images = torch.where(blurred[:, None, None, None], smoothed(images), images)
         images = images.round_().to(torch.uint8)
         if self.photos.targets is not None:
-            return images, self.targets[indices.to(self.device)]
+            return images, self.targets[there]
         return images, self.targets[at].masked_fill(~inside, IGNORE)
+
+    def _sent(self, numbers: Tensor) -> Tensor:
+        return numbers.to(self.device, non_blocking=True)
 
     def _sampled(self, matrix: Tensor, sizes: Tensor, starts: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, S, S) in [0, 255], bilinear, 0 outside of the photo; (B, S, S) the nearest pixel, and whether inside."""
-        matrix, sides = matrix.to(self.device, torch.float32), sizes.flip(1).to(self.device, torch.float32)
+        matrix, sides = self._sent(matrix.float()), self._sent(sizes.flip(1).float())
         centres = torch.arange(side, device=self.device) + 0.5
         grid = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)], -1)  # x, y
         points = grid.view(1, -1, 2) @ matrix[:, :, :2].mT + matrix[:, None, :, 2] - 0.5  # (B, S * S, 2)
@@ -71,7 +76,7 @@ class DeviceBatches:
         images = torch.zeros((), device=self.device)
         for x, y in ((0, 0), (1, 0), (0, 1), (1, 1)):
             weight = (right if x else 1 - right) * (down if y else 1 - down) * inside
-            corner = low + torch.tensor([x, y], device=self.device)
+            corner = torch.stack([low[..., 0] + x, low[..., 1] + y], -1)
             images = images + weight[..., None] * self.pixels[flat(corner)]
         square = (len(matrix), side, side)
         return images.mT.reshape(square[0], 3, side, side), flat(points.round()).view(square), inside.view(square)
@@ -88,7 +93,7 @@ def smoothed(images: Tensor) -> Tensor:
 def recoloured(images: Tensor, changes: Tensor) -> Tensor:
     """images (B, 3, S, S) in [0, 255]; changes as device_augment's colours: brightness, contrast, then the matrix."""
     images = (images * changes[:, :, 3, None, None]).clamp(0, 255)
-    luma = TO_YIQ[0].to(images)
+    luma = TO_YIQ[0].to(images, non_blocking=True)
     mean = torch.einsum("bchw,c->bhw", images, luma).mean((1, 2))[:, None, None, None]
     images = (mean + (images - mean) * changes[:, :, 4, None, None]).clamp(0, 255)
     return torch.einsum("bij,bjhw->bihw", changes[:, :, :3], images).clamp(0, 255)

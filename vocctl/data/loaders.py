@@ -1,5 +1,6 @@
 """Batches: in an order that the seed decides for training, by equal shapes for scoring."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
@@ -75,4 +76,15 @@ def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool,
 def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool) -> DataLoader:
     """An iterator draws a seed when it starts: from a generator of its own, so that the model's dropout never feels it."""
     own = torch.Generator().manual_seed(0)
-    return DataLoader(photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own)
+    return DataLoader(
+        photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own, worker_init_fn=_apart
+    )
+
+
+def _apart(worker: int) -> None:
+    """Leave the main process's group: a signal to the whole group, as torchrun sends it, is the main process's to heed.
+
+    A worker that died of it would end the run before its state is saved. Workers end with the main process, however it ends.
+    """
+    if hasattr(os, "setpgid"):  # not on Windows
+        os.setpgid(0, 0)

@@ -29,7 +29,7 @@ class Classifier(nn.Module):
         """size: of the training crops, which a model of one size is built for. Raises as load_classifier does."""
         super().__init__()
         self.side: int | None = None  # the one side that the model takes
-        self.patch = 1
+        self.patch = 1  # what its sides are multiples of
         self.keeps_statistics = False  # batch norms stay as they were trained, also while the rest learns
         if config.model == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
@@ -37,9 +37,7 @@ class Classifier(nn.Module):
             return
         refuse_unknown(config.model)
         self.normalize = Normalize(*pixel_statistics(config.model))
-        self.body, self.side = _timm_classifier(config.model, size)
-        if self.side is None and hasattr(self.body, "patch_embed"):
-            self.patch = int(self.body.patch_embed.patch_size[0])  # type: ignore[union-attr, index]
+        self.body, self.side, self.patch = _timm_classifier(config.model, size)
         load_classifier(self.body, config.model, config.weights)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -100,15 +98,21 @@ def _head(body: nn.Module) -> Iterator[nn.Parameter]:
         yield from module.parameters()
 
 
-def _timm_classifier(name: str, size: int) -> tuple[nn.Module, int | None]:
-    """The model with 20 outputs, and the one side that it takes, None where it takes any."""
+def _patch(body: nn.Module) -> int:
+    """Pixels to a side of a ViT's patches."""
+    return int(body.patch_embed.patch_size[0]) if hasattr(body, "patch_embed") else 1  # type: ignore[union-attr, index]
+
+
+def _timm_classifier(name: str, size: int) -> tuple[nn.Module, int | None, int]:
+    """The model with 20 outputs; the one side that it takes, None where it takes any; what its sides are multiples of."""
     about = timm.get_pretrained_cfg(name, allow_unregistered=True)
     attempts: list[tuple[dict[str, Any], int | None]] = [({}, None)]
     if about is not None and about.fixed_input_size:
         attempts = [({"dynamic_img_size": True}, None), ({"img_size": size}, size), ({}, about.input_size[-1])]
     for arguments, side in attempts:
         try:
-            return timm.create_model(name, num_classes=len(CLASSES), pretrained=False, **arguments), side
+            body = timm.create_model(name, num_classes=len(CLASSES), pretrained=False, **arguments)
+            return body, side, _patch(body) if "dynamic_img_size" in arguments else 1
         except TypeError as error:  # the argument is not one of this family's
             refused: Exception = error
         except (RuntimeError, ValueError, AssertionError) as error:

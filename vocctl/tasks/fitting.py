@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from vocctl.data.datasets import TrainingPhotos
 from vocctl.data.device_photos import DeviceBatches
 from vocctl.data.loaders import EpochBatches, training_loader
 from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
-from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError
+from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError, is_out_of_memory
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.ranks import join, largest, local_world, rank, world
 from vocctl.runs import RunFolder, find_run
 from vocctl.tasks.splits import Splits
 from vocctl.training.ema import MovingAverage
-from vocctl.training.interrupt import StopRequest, listening
+from vocctl.training.interrupt import Heed, StopRequest, listening
 from vocctl.training.loop import Job, Progress, fit, make_accelerator, progress_at
 from vocctl.training.optim import build_optimizer
 from vocctl.training.schedule import crop_side
@@ -31,7 +31,6 @@ from vocctl.training.state import Position, has_state, latest_state, load_state
 
 Layers = list[tuple[list[nn.Parameter], float]]
 Loss = Callable[[Tensor, Tensor], Tensor]  # pixels, targets (both on the device) to a scalar
-Heed = Callable[[], None]  # raises Interrupted where a signal has come
 Scores = dict[str, float]
 
 
@@ -71,9 +70,10 @@ class Recipe:
     photos: TrainingPhotos
     layers: Callable[[], Layers]
     loss: Callable[[nn.Module, torch.device], Loss]  # of the network that trains
-    validate: Callable[[nn.Module, Hardware], Scores]
+    validate: Callable[[nn.Module, Hardware, Heed], Scores]
     prepare: Callable[[Hardware, Heed], None] = lambda here, heed: None  # before the first step, in training time
-    freezes: bool = False  # whether on_epoch_start freezes parameters
+    conclude: Callable[[Hardware, Heed], None] = lambda here, heed: None  # once best and final weights are there
+    find_unused: bool = False  # whether some parameters get no gradient in some steps
     on_epoch_start: Callable[[int], None] = lambda epoch: None  # epoch from 0; the model is in training mode
 
 
@@ -85,10 +85,14 @@ def hardware(train: TrainConfig) -> Hardware:
 
 
 def hardware_to_train(train: TrainConfig) -> Hardware:
-    """As hardware; ConfigError also for a batch that the processes can't share evenly."""
+    """As hardware; ConfigError also for a batch that the processes can't share evenly, and where --compile can't work."""
     if train.batch % world():
         raise ConfigError(f"--batch {train.batch} is split over {world()} processes: take a multiple of {world()}")
-    return hardware(train)
+    here = hardware(train)
+    if train.compile:
+        with _compiler_named():
+            torch.compile(lambda numbers: numbers + 1)(torch.ones(2, device=here.device))
+    return here
 
 
 def describe(folder: RunFolder, splits: Splits, train: TrainConfig, parameters: dict[str, int], watch: Watch) -> None:
@@ -129,7 +133,8 @@ def goes_on(folder: RunFolder, watch: Watch) -> bool:
 
 
 def refuse_changed_data(folder: RunFolder, splits: Splits) -> None:
-    if folder.about().get("data", {}).get("fingerprint") != splits.fingerprint:
+    noted = folder.about().get("data", {}).get("fingerprint")
+    if noted not in (splits.fingerprint, None):  # None: it was stopped before that was noted
         raise DataError(
             f"{splits.source.root} has changed since {folder.path} was begun: restore it, or start a new run"
         )
@@ -145,7 +150,7 @@ def _train_until(
     stop: StopRequest, folder: RunFolder, model: nn.Module, recipe: Recipe, watch: Watch, *, resume: bool
 ) -> TrainResult:
     here = hardware(recipe.train)
-    accelerator = make_accelerator(here.device, here.precision, freezes=recipe.freezes)
+    accelerator = make_accelerator(here.device, here.precision, find_unused=recipe.find_unused)
     model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     position = Position()
     if here.device.type == "cpu":
@@ -154,7 +159,9 @@ def _train_until(
         folder.cut_metrics(0)
         begun = time.perf_counter()
         with _workers_named(folder):
-            recipe.prepare(here, lambda: _stop_before_the_first_step(stop, folder))
+            recipe.prepare(
+                here, lambda: stop.heed(f"stopped before the first step: --resume {folder.path} begins anew")
+            )
         (position.prepared,) = largest([time.perf_counter() - begun])
         position.seconds = position.prepared
         if recipe.train.minutes and position.prepared >= 60 * recipe.train.minutes:
@@ -164,6 +171,8 @@ def _train_until(
         train_depthwise_in_fp32(model)
     optimizer = build_optimizer(recipe.layers(), recipe.optim)
     network, prepared = accelerator.prepare(model, optimizer)
+    if recipe.train.compile:  # model, which is validated and saved, stays as it is
+        network = torch.compile(network)
     if resume:
         position = load_state(latest_state(folder.state), model, average.model, optimizer)
         if position.finished:
@@ -173,27 +182,23 @@ def _train_until(
         folder.cut_metrics(position.metrics_bytes)
         watch.on_note(f"going on with {folder.path} from step {position.step}, epoch {position.epoch + 1}")
     loader, batches = _loader(recipe, position, here)
-    scores: Scores = {}
 
     def batches_from(epoch: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         recipe.on_epoch_start(epoch)
         batches.start_at(epoch, batch)
         yield from loader
 
-    def validate(scored: nn.Module) -> Scores:
-        scores.update(recipe.validate(scored, here))
-        return dict(scores)
-
     job = Job(
         accelerator=accelerator, model=model, average=average, optimizer=prepared,
         loss_fn=recipe.loss(network, accelerator.device), batches_from=batches_from, batches=_batches(recipe),
-        validate=validate, optim=recipe.optim, train=recipe.train, run=folder, stop=stop,
+        validate=lambda scored, heed: recipe.validate(scored, here, heed),
+        conclude=lambda heed: recipe.conclude(here, heed), optim=recipe.optim, train=recipe.train, run=folder, stop=stop,
         on_progress=watch.on_progress, on_epoch=watch.on_epoch,
     )  # fmt: skip
-    with _workers_named(folder):
+    with _workers_named(folder), _compiler_named() if recipe.train.compile else nullcontext():
         end = fit(job, position)
     best = end.best if end.best is not None else math.nan
-    return TrainResult(folder.path, end.best_epoch, best, recipe.train.monitor, scores, end.seconds)
+    return TrainResult(folder.path, end.best_epoch, best, recipe.train.monitor, end.scores, end.seconds)
 
 
 def _batches(recipe: Recipe) -> int:
@@ -217,11 +222,6 @@ def _loader(recipe: Recipe, position: Position, here: Hardware) -> tuple[Iterabl
     return training_loader(recipe.photos, batches, workers=workers, pin=here.device.type == "cuda"), batches
 
 
-def _stop_before_the_first_step(stop: StopRequest, folder: RunFolder) -> None:
-    if stop.asked:
-        raise stop.error(f"stopped before the first step: --resume {folder.path} begins anew")
-
-
 @contextmanager
 def _workers_named(folder: RunFolder) -> Iterator[None]:
     """Turn a loader's worker that died into one line. torch raises it wherever the main process is at that moment."""
@@ -233,6 +233,20 @@ def _workers_named(folder: RunFolder) -> Iterator[None]:
         raise RunError(
             f"a worker that loads photos was killed, perhaps for want of memory: go on with --resume {folder.path}, and "
             "start runs with fewer --workers (--workers 0: none)"
+        ) from error
+
+
+@contextmanager
+def _compiler_named() -> Iterator[None]:
+    """Turn what torch.compile raises into one line."""
+    from torch._dynamo.exc import TorchDynamoException  # takes a second
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        raise ConfigError(
+            f"torch can't compile here ({' '.join(str(error).split())[:120]}): install what it needs, a C++ compiler and "
+            "on a GPU Triton, or leave out --compile"
         ) from error
 
 
@@ -257,13 +271,8 @@ def memory_named(train: TrainConfig, size: int) -> Iterator[None]:
     """Turn an out-of-memory of the device or the host into one line with the numbers."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        text = str(error)
-        if (
-            isinstance(error, RuntimeError)
-            and not isinstance(error, torch.OutOfMemoryError)
-            and "allocate memory" not in text
-        ):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         raise MemoryExceeded(
             f"out of memory with batches of {train.batch} at {size} px: halve --batch and set --accumulate 2, or lower "

@@ -1,6 +1,6 @@
 """The photos that a run trains on and those that it validates on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from vocctl.data.source import Source, open_dataset
 from vocctl.data.stratify import stratified_parts
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
+from vocctl.ranks import world
 
 OnCount = Callable[[str, int, int], None]  # what is done, done, total
 
@@ -24,6 +25,11 @@ class Part:
     photos: CachedSplit
     targets: np.ndarray | None
 
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """Of the photos, and of the targets where the photos' files don't hold them."""
+        return self.photos.digests + (() if self.targets is None else (self.targets.tobytes(),))
+
     def take(self, indices: np.ndarray) -> "Part":
         return Part(self.photos.part(indices.tolist()), None if self.targets is None else self.targets[indices])
 
@@ -33,7 +39,7 @@ class Splits:
     source: Source
     train: Part
     val: Part
-    fingerprint: str
+    fingerprint: str  # of photos, masks and targets, and of their order
 
     @property
     def shared(self) -> int:
@@ -42,14 +48,19 @@ class Splits:
 
 
 def open_splits(config: DataConfig, task: str, on_count: OnCount = lambda what, done, total: None) -> Splits:
-    """Both sides, decoded. task: train-seg or train-cls. Raises DataError and RunError as cached_split does."""
+    """Both sides, decoded. task: train-seg or train-cls. Raises DataError and RunError as cached_split does.
+
+    ConfigError: photos that can't be cut so, or fewer to train on than processes.
+    """
     source = open_source(Path(config.path), task)
     whole = open_part(source, config.train_split, config, on_count)
     if config.holds_out:
-        train, val = _held_out(whole, config)
+        train, val = _held_out(source, whole, config)
     else:
         train, val = whole, open_part(source, config.val_split, config, on_count)
-    return Splits(source, train, val, fingerprint(train.photos.digests + val.photos.digests))
+    if len(train.photos) < world():
+        raise ConfigError(f"{len(train.photos)} photos to train on can't be shared by {world()} processes: start fewer")
+    return Splits(source, train, val, fingerprint(train.digests + val.digests))
 
 
 def open_source(root: Path, task: str) -> Source:
@@ -72,9 +83,9 @@ def open_part(
     return Part(photos, None)
 
 
-def _held_out(whole: Part, config: DataConfig) -> tuple[Part, Part]:
+def _held_out(source: Source, whole: Part, config: DataConfig) -> tuple[Part, Part]:
     """Train and validation parts of one split, every class in proportion. The photos alone decide, not the run's seed."""
-    targets = whole.targets if whole.targets is not None else _classes_in_masks(whole.photos)
+    targets = whole.targets if whole.targets is not None else _classes_in_masks(source, whole.photos.ids)
     if config.folds > len(whole.photos):
         raise ConfigError(f"{len(whole.photos)} photos can't be cut into {config.folds} folds: lower --folds")
     shares = (1 / config.folds,) * config.folds if config.folds else (config.val, 1 - config.val)
@@ -87,7 +98,7 @@ def _held_out(whole: Part, config: DataConfig) -> tuple[Part, Part]:
     return whole.take(np.flatnonzero(~validates)), whole.take(np.flatnonzero(validates))
 
 
-def _classes_in_masks(photos: CachedSplit) -> np.ndarray:
-    """(N, 20) uint8: 1 where a mask holds the class."""
-    counts = [np.bincount(photos.mask(index).ravel(), minlength=IGNORE + 1) for index in range(len(photos))]
+def _classes_in_masks(source: Source, ids: Sequence[str]) -> np.ndarray:
+    """(N, 20) uint8: 1 where a mask holds the class, at its own size, so that the parts don't depend on --size."""
+    counts = [np.bincount(source.mask(image_id).ravel(), minlength=IGNORE + 1) for image_id in ids]
     return (np.stack(counts)[:, 1:NUM_SEG_CLASSES] > 0).astype(np.uint8)

@@ -36,7 +36,6 @@ from vocctl.tasks.fitting import (
     Watch,
     describe,
     goes_on,
-    hardware,
     hardware_to_train,
     memory_named,
     refuse_changed_data,
@@ -45,6 +44,7 @@ from vocctl.tasks.fitting import (
 )
 from vocctl.tasks.splits import Splits, open_splits
 from vocctl.tasks.targets import Target, open_target
+from vocctl.training.interrupt import Heed
 
 TASK = "train-adv"
 
@@ -78,17 +78,17 @@ def run(
         )
         plain = f"{'+'.join(target.name for target in targets)[:80]}-{bound}-s{config.train.seed}"
         folder = create_run(place_of(out, name, "adv", plain), TASK, config)
-        describe(folder, splits, config.train, {"model": sum(p.numel() for p in model.parameters())}, watch)
         return _train(folder, config, splits, targets, model, watch, resume=False)
 
 
 def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
-    """Go on with a run where its last state stands: the same as if it had never stopped.
+    """Go on with a run where its last state stands: on a CPU the same as if it had never stopped.
 
-    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished.
+    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished, or
+    does not work on this hardware.
     """
     folder, config = run_to_resume(name, TASK, TrainAdvConfig())
-    targets = _targets(config, hardware(config.train))
+    targets = _targets(config, hardware_to_train(config.train))
     splits = open_splits(config.data, _data_task(targets), watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
@@ -139,6 +139,8 @@ def _train(
     folder: RunFolder, config: TrainAdvConfig, splits: Splits, targets: list[Target], model: Adversary, watch: Watch,
     *, resume: bool,
 ) -> TrainResult:  # fmt: skip
+    if not resume:
+        describe(folder, splits, config.train, {"model": sum(p.numel() for p in model.parameters())}, watch)
     recipe = Recipe(
         data=config.data, optim=config.optim, train=config.train,
         photos=TrainingPhotos(
@@ -206,7 +208,7 @@ def _predicted(target: Target, pixels: Tensor) -> Tensor:
 
 def _validation(
     splits: Splits, targets: list[Target], config: TrainAdvConfig
-) -> Callable[[nn.Module, Hardware], Scores]:
+) -> Callable[[nn.Module, Hardware, Heed], Scores]:
     """Scores on the first validation photos, at their own size and after rounding to 8 bits.
 
     drop: 1 - attacked / clean, mean over the targets. val_loss: the attacked share itself, lower is better.
@@ -218,16 +220,18 @@ def _validation(
     truth = Truth(tuple(ids), photos, masks, labels)
     clean: list[float] = []
 
-    def score(target: Target, shown: list[np.ndarray]) -> float:
+    def score(target: Target, shown: list[np.ndarray], heed: Heed) -> float:
         main = "mean_iou" if target.segments else "map_sklearn"
-        return scores(outcome(target, shown, truth), truth, None if target.segments else np.full(20, 0.5))[main]
+        seen = outcome(target, shown, truth, lambda done, total: heed())
+        return scores(seen, truth, None if target.segments else np.full(20, 0.5))[main]
 
-    def validate(scored: nn.Module, here: Hardware) -> Scores:
+    def validate(scored: nn.Module, here: Hardware, heed: Heed) -> Scores:
         if not clean:
-            clean.extend(score(target, photos) for target in targets)
+            clean.extend(score(target, photos, heed) for target in targets)
         adv, ratios = [], []
         with torch.inference_mode():
             for photo in photos:
+                heed()
                 pixels = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].to(here.device) / 255
                 adv.append((scored(pixels) * 255).round().clamp(0, 255) / 255)
         noise = torch.cat(
@@ -239,7 +243,7 @@ def _validation(
         shown = [(one[0] * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy() for one in adv]
         found: Scores = {}
         for target, before in zip(targets, clean, strict=True):
-            after = score(target, shown)
+            after = score(target, shown, heed)
             ratios.append(after / before if before > 0 else math.nan)
             found["mean_iou" if target.segments else "map_sklearn"] = after
         drop = 1 - float(np.mean(ratios))

@@ -23,7 +23,6 @@ from vocctl.runs import RunFolder, create_run, place_of
 from vocctl.seeding import seed_everything
 from vocctl.tasks.fitting import (
     Hardware,
-    Heed,
     Loss,
     Recipe,
     Scores,
@@ -32,7 +31,6 @@ from vocctl.tasks.fitting import (
     describe,
     encoder_rate,
     goes_on,
-    hardware,
     hardware_to_train,
     memory_named,
     refuse_changed_data,
@@ -42,6 +40,7 @@ from vocctl.tasks.fitting import (
 )
 from vocctl.tasks.harden import hardening
 from vocctl.tasks.splits import Part, Splits, open_splits
+from vocctl.training.interrupt import Heed
 from vocctl.training.probe import linear_probe
 
 TASK = "train-cls"
@@ -64,17 +63,17 @@ def run(
         model = Classifier(config.model, config.data.size)
         plain = f"{splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
         folder = create_run(place_of(out, name, "cls", plain), TASK, config)
-        parameters = {"model": sum(parameter.numel() for parameter in model.parameters())}
-        describe(folder, splits, config.train, parameters, watch)
         return _train(folder, config, splits, model, watch, resume=False)
 
 
 def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
-    """Go on with a run where its last state stands: the same as if it had never stopped.
+    """Go on with a run where its last state stands: on a CPU the same as if it had never stopped.
 
-    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished.
+    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished, or
+    does not work on this hardware.
     """
     folder, config = run_to_resume(name, TASK, TrainClsConfig())
+    hardware_to_train(config.train)
     splits = open_splits(config.data, TASK, watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
@@ -109,6 +108,8 @@ def pos_weight(targets: np.ndarray) -> Tensor:
 def _train(
     folder: RunFolder, config: TrainClsConfig, splits: Splits, model: Classifier, watch: Watch, *, resume: bool
 ) -> TrainResult:
+    if not resume:
+        describe(folder, splits, config.train, {"model": sum(p.numel() for p in model.parameters())}, watch)
     targets = _targets(splits.train)
     probes = config.optim.probe and config.model.pretrained
     if probes and model.head is None:
@@ -130,14 +131,13 @@ def _train(
         ),
         layers=lambda: model.layers(body_rate, config.optim.layer_decay, head_rate=body_rate if probes else 1.0),
         loss=loss,
-        validate=lambda scored, here: _validation(scored, splits, config, here),
+        validate=lambda scored, here, heed: _validation(scored, splits, config, here, heed),
         prepare=lambda here, heed: _begin_as_probe(model, splits.train, config, here, watch, heed) if probes else None,
-        freezes=config.optim.freeze_epochs > 0,
+        conclude=lambda here, heed: _keep_thresholds(folder, config, splits, here, heed),
+        find_unused=config.optim.freeze_epochs > 0,
         on_epoch_start=lambda epoch: model.freeze_body(epoch < config.optim.freeze_epochs),
     )  # fmt: skip
-    result = train_model(folder, model, recipe, watch, resume=resume)
-    _keep_thresholds(folder, config, splits)
-    return result
+    return train_model(folder, model, recipe, watch, resume=resume)
 
 
 def _begin_as_probe(
@@ -164,24 +164,24 @@ def _begin_as_probe(
         model.head.bias.copy_(bias)
 
 
-def _keep_thresholds(folder: RunFolder, config: TrainClsConfig, splits: Splits) -> None:
+def _keep_thresholds(folder: RunFolder, config: TrainClsConfig, splits: Splits, here: Hardware, heed: Heed) -> None:
     """Fit every kind of threshold for both checkpoints on the validation part, into thresholds.json."""
-    here = hardware(config.train)
     model = Classifier(replace(config.model, weights="none"), config.data.size)
     fitted: dict[str, dict[str, list[float]]] = {}
     for checkpoint in ("best", "final"):
         folder.load_weights(checkpoint, model)
         model.to(device=here.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        probs = label_probs(model, splits.val, config, here)
+        probs = label_probs(model, splits.val, config, here, heed)
         fitted[checkpoint] = {kind: fit_thresholds(probs, _targets(splits.val), kind).tolist() for kind in THRESHOLDS}
     folder.write_json("thresholds.json", fitted)
 
 
-def label_probs(model: nn.Module, part: Part, config: TrainClsConfig, here: Hardware) -> np.ndarray:
+def label_probs(model: nn.Module, part: Part, config: TrainClsConfig, here: Hardware, heed: Heed) -> np.ndarray:
     """(N, 20) probabilities of a part's photos."""
     return predict_label_probs(
-        model, _scoring(part, config, here), len(part.photos), device=here.device, precision=here.precision, shared=True
-    )
+        model, _scoring(part, config, here), len(part.photos), device=here.device, precision=here.precision,
+        on_photo=lambda done, total: heed(), shared=True,
+    )  # fmt: skip
 
 
 def _scoring(part: Part, config: TrainClsConfig, here: Hardware) -> DataLoader:
@@ -190,10 +190,10 @@ def _scoring(part: Part, config: TrainClsConfig, here: Hardware) -> DataLoader:
     return scoring_loader(ScoredPhotos(part.photos), config.train.batch, workers=workers, pin=pin, shared=True)
 
 
-def _validation(model: nn.Module, splits: Splits, config: TrainClsConfig, here: Hardware) -> Scores:
+def _validation(model: nn.Module, splits: Splits, config: TrainClsConfig, here: Hardware, heed: Heed) -> Scores:
     """val_loss is binary cross-entropy; sample_f1 is that of decisions at 0.5, so that nothing is fitted in it."""
     targets = _targets(splits.val)
-    probs = label_probs(model, splits.val, config, here)
+    probs = label_probs(model, splits.val, config, here, heed)
     aps = class_aps(probs, targets)
     logits = torch.from_numpy(probs).double().logit(eps=1e-7)
     return {

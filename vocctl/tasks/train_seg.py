@@ -38,6 +38,7 @@ from vocctl.tasks.fitting import (
 )
 from vocctl.tasks.harden import hardening
 from vocctl.tasks.splits import Splits, open_splits
+from vocctl.training.interrupt import Heed
 from vocctl.training.optim import encoder_and_rest
 
 TASK = "train-seg"
@@ -60,16 +61,17 @@ def run(
         folder = create_run(
             place_of(out, name, "seg", f"{splits.source.name}-{plain}-s{config.train.seed}"), TASK, config
         )
-        describe(folder, splits, config.train, _parameters(config.model), watch)
         return _train(folder, config, splits, model, watch, resume=False)
 
 
 def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
-    """Go on with a run where its last state stands: the same as if it had never stopped.
+    """Go on with a run where its last state stands: on a CPU the same as if it had never stopped.
 
-    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished.
+    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished, or
+    does not work on this hardware.
     """
     folder, config = run_to_resume(name, TASK, TrainSegConfig())
+    hardware_to_train(config.train)
     splits = open_splits(config.data, TASK, watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
@@ -90,6 +92,8 @@ def _parameters(config: ModelConfig) -> dict[str, int]:
 def _train(
     folder: RunFolder, config: TrainSegConfig, splits: Splits, model: Segmenter, watch: Watch, *, resume: bool
 ) -> TrainResult:
+    if not resume:
+        describe(folder, splits, config.train, _parameters(config.model), watch)
     every = config.loss.loss_stride
     pretrained_rate = encoder_rate(config, TrainSegConfig(), watch)
 
@@ -108,12 +112,13 @@ def _train(
         photos=TrainingPhotos(splits.train.photos, augment=config.data.augment, seed=config.train.seed),
         layers=lambda: encoder_and_rest(model, model.encoder, pretrained_rate),
         loss=loss,
-        validate=lambda scored, here: _validation(scored, splits, config, here),
+        validate=lambda scored, here, heed: _validation(scored, splits, config, here, heed),
+        find_unused=config.model.decoder == "dpt",  # it leaves the ViT's last norm and its head aside
     )  # fmt: skip
     return train_model(folder, model, recipe, watch, resume=resume)
 
 
-def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: Hardware) -> Scores:
+def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: Hardware, heed: Heed) -> Scores:
     """Scores at the photos' own size, and val_loss: cross-entropy at the cache's size, mean over the photos."""
     cached, device = splits.val.photos, here.device
     loader = scoring_loader(
@@ -127,6 +132,7 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
 
     def watched() -> Iterator[tuple[Tensor, Tensor]]:
         for indices, probs in predict_probs(model, loader, device=device, precision=here.precision):
+            heed()
             for index, one in zip(indices.tolist(), probs, strict=True):
                 mask = torch.from_numpy(cached.mask(index).copy()).to(device).long()
                 nll = torch.nn.functional.nll_loss(one.clamp(min=1e-8).log()[None], mask[None], ignore_index=IGNORE)

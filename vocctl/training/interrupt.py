@@ -1,11 +1,13 @@
 """Ctrl-C and SIGTERM asked of a run: noted at once, acted on between two steps."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from vocctl.errors import Interrupted, Terminated
+
+Heed = Callable[[], None]  # raises Interrupted where a signal has come
 
 
 class StopRequest:
@@ -17,16 +19,25 @@ class StopRequest:
         """The error that ends the run with the signal's exit code."""
         return Terminated(message) if self.asked == signal.SIGTERM else Interrupted(message)
 
+    def heed(self, message: str) -> None:
+        """Raise that error where a signal has come."""
+        if self.asked:
+            raise self.error(message)
+
 
 @contextmanager
 def listening() -> Iterator[StopRequest]:
-    """While inside, the first signal is noted; a second Ctrl-C ends the process at once."""
+    """While inside, the first signal is noted; a Ctrl-C after it ends the process at once.
+
+    A second SIGTERM doesn't: `timeout` sends one to the process and one to its group, and a save may be under way.
+    """
     request = StopRequest()
 
     def note(number: int, frame: FrameType | None) -> None:
-        if request.asked is not None:
+        if request.asked is None:
+            request.asked = signal.Signals(number)
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        request.asked = signal.Signals(number)
 
     before = {}
     try:

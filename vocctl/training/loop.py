@@ -1,7 +1,7 @@
 """The training loop: any model, any loss, batches of uint8 images with targets.
 
-Read `_train_epoch` for the step. Nothing in it waits for the device: the loss is looked at when it is shown. A loss that
-is not finite is found there, before anything is saved, and named by its step.
+Read `_train_epoch` for the step. It never waits for the device, unless lovasz, an attack (--adv) or fp16's scale does: the
+loss is looked at when it is shown. One that is not finite is found there, before anything is saved, and named by its step.
 """
 
 import time
@@ -22,7 +22,7 @@ from vocctl.config import OptimConfig, TrainConfig
 from vocctl.errors import RunError
 from vocctl.runs import RunFolder, checkpoint_about
 from vocctl.training.ema import MovingAverage
-from vocctl.training.interrupt import StopRequest
+from vocctl.training.interrupt import Heed, StopRequest
 from vocctl.training.optim import clip_and_step, set_lr
 from vocctl.training.pace import Pace
 from vocctl.training.schedule import lr_factor
@@ -59,7 +59,8 @@ class Job:
     loss_fn: Callable[[Tensor, Tensor], Tensor]  # forward and loss of one batch: pixels, targets to a scalar
     batches_from: Callable[[int, int], Iterable[tuple[Tensor, Tensor]]]
     batches: int  # in an epoch
-    validate: Callable[[nn.Module], dict[str, float]]
+    validate: Callable[[nn.Module, Heed], dict[str, float]]
+    conclude: Callable[[Heed], None]  # when best and final weights are there, before the run counts as finished
     optim: OptimConfig
     train: TrainConfig
     run: RunFolder
@@ -68,10 +69,10 @@ class Job:
     on_epoch: Callable[[dict[str, Any]], None]
 
 
-def make_accelerator(device: torch.device, precision: str, *, freezes: bool = False) -> Accelerator:
+def make_accelerator(device: torch.device, precision: str, *, find_unused: bool = False) -> Accelerator:
     """Accelerate's state outlives a run; a second run in one process starts from a clean one.
 
-    freezes: some parameters get no gradient in some epochs, which several ranks have to look out for.
+    find_unused: some parameters get no gradient in some steps, which several ranks have to look out for.
     """
     if not torch.distributed.is_initialized():
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -80,7 +81,7 @@ def make_accelerator(device: torch.device, precision: str, *, freezes: bool = Fa
     mixed = {"fp32": "no"}.get(precision, precision)
     return Accelerator(
         cpu=device.type == "cpu", mixed_precision=mixed, step_scheduler_with_optimizer=False,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=freezes)],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=find_unused)],
     )  # fmt: skip
 
 
@@ -89,14 +90,17 @@ def fit(job: Job, position: Position) -> Position:
 
     Raises RunError: a loss not finite, no space left. Interrupted: a signal came; the state is saved.
     """
-    while not _over(job, position):
-        first = _train_epoch(job, position)
+    while position.batch or not _over(job, position):  # a state may lie between an epoch's last step and its scores
+        trained = _train_epoch(job, position)
         last_epoch = _over(job, position, epochs_done=position.epoch + 1)
         if (position.epoch + 1) % job.train.eval_every == 0 or last_epoch:
-            _validate(job, position, first)
+            _save(job, position)
+            _validate(job, position, trained)
         position.epoch, position.batch, position.loss_sum = position.epoch + 1, 0, 0.0
         _save(job, position)
     job.run.save_weights("final", job.average.model, checkpoint_about(position.step, position.epoch))
+    ranks.wait()
+    job.conclude(lambda: _heed(job))
     position.finished = True
     _save(job, position)
     ranks.wait()
@@ -124,19 +128,23 @@ def _done(job: Job, position: Position) -> float:
 
 
 def _train_epoch(job: Job, position: Position) -> dict[str, float]:
-    """The rest of the epoch under way; moves position. Returns its mean loss, last rate and speed."""
+    """The rest of the epoch under way, none of it where the minutes are used up; moves position.
+
+    Returns the epoch's mean loss, last rate and speed.
+    """
     device, parameters = job.accelerator.device, list(job.model.parameters())
     loss_sum = torch.tensor(position.loss_sum, device=device)
     first_bad = torch.tensor(-1, device=device)
     shown, before, saved = 0.0, position.seconds, time.perf_counter()
     pace = Pace()
     job.model.train()
-    for images, targets in pace.over(job.batches_from(position.epoch, position.batch)):
+    rest = () if _over(job, position) else job.batches_from(position.epoch, position.batch)
+    for images, targets in pace.over(rest):
         set_lr(job.optimizer, lr_factor(_done(job, position), job.optim))
         position.lr = max(group["lr"] for group in job.optimizer.param_groups)
         pixels, labels = to_pixels(images, device), targets.to(device, non_blocking=True).long()
         loss = job.loss_fn(pixels, labels)
-        job.accelerator.backward(loss / job.optim.accumulate)
+        job.accelerator.backward(loss / _batches_to_step(job, position))
         position.batch += 1
         first_bad = torch.where((first_bad < 0) & ~loss.detach().isfinite(), position.step, first_bad)
         loss_sum += loss.detach()
@@ -170,6 +178,12 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
         "images_per_second": pace.images_per_second,
         "data_wait": pace.data_wait,
     }
+
+
+def _batches_to_step(job: Job, position: Position) -> int:
+    """How many batches make the step under way: fewer at an epoch's end, where --accumulate does not divide it."""
+    first = position.batch - position.batch % job.optim.accumulate
+    return min(job.optim.accumulate, job.batches - first)
 
 
 def to_pixels(images: Tensor, device: torch.device) -> Tensor:
@@ -206,7 +220,7 @@ def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:
     job.model.eval()
     ranks.copy_first(job.average.model.buffers())  # batch norm's statistics are the first rank's
     began = time.perf_counter()
-    scores = job.validate(job.average.model)
+    position.scores = scores = ranks.first_says(job.validate(job.average.model, lambda: _heed(job)))
     record = {"epoch": position.epoch + 1, "step": position.step, **trained, **scores}
     record |= {"train_seconds": position.seconds, "val_seconds": time.perf_counter() - began}
     value = scores[job.train.monitor]
@@ -219,6 +233,10 @@ def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:
         job.run.save_weights("best", job.average.model, checkpoint_about(position.step, position.epoch + 1))
     position.metrics_bytes = job.run.append_metrics(record)
     job.on_epoch(record)
+
+
+def _heed(job: Job) -> None:
+    job.stop.heed(f"stopped while photos are scored, all is saved: go on with --resume {job.run.path}")
 
 
 def _save(job: Job, position: Position) -> None:

@@ -1,9 +1,11 @@
-"""How fast an epoch goes, and which share of it waits for data."""
+"""How fast an epoch goes, over all ranks, and which share of it waits for data."""
 
 import time
 from collections.abc import Iterable, Iterator
 
 from torch import Tensor
+
+from vocctl.ranks import world
 
 
 class Pace:
@@ -12,7 +14,7 @@ class Pace:
     def __init__(self) -> None:
         self.started = time.perf_counter()
         self.waited = 0.0  # seconds until batches were there
-        self.images = 0
+        self.images = 0  # of this rank
 
     def over(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         iterator = iter(batches)
@@ -31,7 +33,7 @@ class Pace:
 
     @property
     def images_per_second(self) -> float:
-        return self.images / max(self.seconds, 1e-9)
+        return self.images * world() / max(self.seconds, 1e-9)
 
     @property
     def data_wait(self) -> float:

@@ -33,6 +33,7 @@ class Position:
     prepared: float = 0.0  # those of them before the first step
     loss_sum: float = 0.0  # over the batches of this epoch
     lr: float = 0.0  # of the last batch
+    scores: dict[str, float] = field(default_factory=dict)  # of the last validation
     best: float | None = None  # monitor's best value
     best_epoch: int = -1
     stale: int = 0  # validations since the best

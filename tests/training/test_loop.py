@@ -1,0 +1,68 @@
+"""The loop on a model of three weights: what a step is divided by, whose scores count, what comes before the end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from vocctl.config import OptimConfig, TrainConfig
+from vocctl.runs import RunFolder
+from vocctl.training import loop
+from vocctl.training.ema import MovingAverage
+from vocctl.training.interrupt import StopRequest
+from vocctl.training.loop import Job, fit, make_accelerator
+from vocctl.training.state import Position, latest_state
+
+
+def job_of(folder: Path, *, batches: int, **changes: Any) -> Job:
+    """Batches of white photos; the loss is the mean of a 1 x 1 convolution, whose gradient is 1 at each weight."""
+    (folder / "state").mkdir(parents=True)
+    model = nn.Conv2d(3, 1, 1, bias=False)
+    optimizer = torch.optim.SGD([{"params": list(model.parameters()), "peak": 1.0}], lr=1.0)
+    optim = OptimConfig(
+        schedule="constant", warmup=0.0, clip_norm=0.0, ema=0.0, accumulate=changes.pop("accumulate", 1)
+    )
+    white = (torch.full((2, 3, 4, 4), 255, dtype=torch.uint8), torch.zeros(2, dtype=torch.uint8))
+    given: dict[str, Any] = {
+        "validate": lambda model, heed: {"mean_iou": 0.5},
+        "conclude": lambda heed: None,
+        "stop": StopRequest(),
+    }
+    return Job(
+        accelerator=make_accelerator(torch.device("cpu"), "fp32"), model=model, average=MovingAverage(model, 0.0),
+        optimizer=optimizer, loss_fn=lambda pixels, targets: model(pixels).mean(),
+        batches_from=lambda epoch, batch: [white] * (batches - batch), batches=batches, optim=optim,
+        train=TrainConfig(epochs=1), run=RunFolder(folder),
+        on_progress=lambda look: None, on_epoch=lambda record: None, **(given | changes),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("batches", "accumulate", "steps"), [(4, 2, 2), (4, 3, 2), (1, 8, 1)])
+def test_the_last_batches_of_an_epoch_make_a_step_as_large_as_any(
+    tmp_path: Path, batches: int, accumulate: int, steps: int
+) -> None:
+    job = job_of(tmp_path, batches=batches, accumulate=accumulate)
+    before = job.model.weight.detach().clone()
+    assert fit(job, Position()).step == steps
+    assert torch.allclose(before - job.model.weight, torch.tensor(float(steps)))  # a gradient of 1, a rate of 1
+
+
+def test_the_first_ranks_scores_are_everyones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop.ranks, "first_says", lambda scores: {"mean_iou": 0.25})
+    end = fit(job_of(tmp_path, batches=1), Position())
+    assert (end.best, end.scores) == (0.25, {"mean_iou": 0.25})
+
+
+def test_a_run_has_finished_once_it_is_concluded(tmp_path: Path) -> None:
+    seen = []
+
+    def conclude(heed: object) -> None:
+        seen.append(sorted(path.name for path in tmp_path.glob("*.safetensors")))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fit(job_of(tmp_path, batches=1, conclude=conclude), Position())
+    assert seen == [["best.safetensors", "final.safetensors"]]
+    assert latest_state(tmp_path / "state").name == "step-0000001-0001-000000.safetensors"
