@@ -201,6 +201,14 @@ def test_read_toml_refuses_no_file_and_no_toml(tmp_path: Path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("number", ["9" * 400, "0x" + "f" * 9000, "9" * 5000], ids=["long", "hex", "longest"])
+def test_read_toml_refuses_a_number_that_no_machine_holds(tmp_path: Path, number: str):
+    for line in (f"[optim]\nlr = {number}\n", f"[train]\nepochs = {number}\n"):
+        (tmp_path / "recipe.toml").write_text(line)
+        with pytest.raises(ConfigError, match=r"recipe\.toml.*(64 bits|not TOML)"):
+            read_toml(TrainSegConfig(), tmp_path / "recipe.toml")
+
+
 def test_read_toml_names_the_file_of_an_unknown_key(tmp_path: Path):
     file = tmp_path / "recipe.toml"
     file.write_text("[optim]\nlearning_rate = 3\n")

@@ -25,7 +25,8 @@ def test_names_and_order():
 
 def test_palette_is_the_devkits():
     words = COLORS.split()
-    listed = {int(label): tuple(map(int, color.strip("()").split(","))) for label, color in zip(*[iter(words)] * 2)}  # noqa: B905
+    pairs = zip(words[::2], words[1::2], strict=True)
+    listed = {int(label): tuple(map(int, color.strip("()").split(","))) for label, color in pairs}
     assert len(listed) == 22
     assert {label: PALETTE[label] for label in listed} == listed
     assert {label: label_color(label) for label in listed} == listed

@@ -9,9 +9,18 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from vocctl.config import OptimConfig, TrainSegConfig
+from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.runs import RunFolder, checkpoint_about, create_run, find_run, free_name, write_text
+from vocctl.runs import (
+    RunFolder,
+    checkpoint_about,
+    create_run,
+    distinct_names,
+    find_run,
+    free_name,
+    open_run,
+    write_text,
+)
 
 CONFIG = TrainSegConfig(optim=OptimConfig(lr=0.25))
 
@@ -76,6 +85,26 @@ def test_found_by_path_and_by_name(run, tmp_path):
     assert find_run("first", "train-seg", tmp_path / "runs").path == run.path
 
 
+def test_a_name_of_two_kinds_is_found_by_its_kind_and_ambiguous_without(run, tmp_path):
+    runs = tmp_path / "runs"
+    other = create_run(runs / "cls" / "first", "train-cls", TrainClsConfig())
+    assert find_run("first", "train-seg", runs).path == run.path
+    assert find_run("first", "train-cls", runs).path == other.path
+    with pytest.raises(DataError, match=f"first is the name of {other.path} and of {run.path}: name the run's folder"):
+        open_run("first", runs)
+    assert open_run(str(run.path), runs).path == run.path
+
+
+def test_distinct_names_are_as_short_as_tells_folders_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert distinct_names([Path("seg/a"), Path("seg/b")]) == ["a", "b"]
+    assert distinct_names([Path("seg/a"), Path("cls/a"), Path("cls/b")]) == ["seg/a", "cls/a", "b"]
+    assert distinct_names([Path("x/seg/a"), Path("y/seg/a")]) == ["x/seg/a", "y/seg/a"]
+    assert distinct_names([Path("seg/a"), tmp_path / "cls" / ".." / "seg" / "a"]) == ["a", "a"]  # one folder, twice
+    assert distinct_names([Path("/a"), Path("/x/a")]) == ["/a", "x/a"]
+    assert distinct_names([]) == []
+
+
 def test_no_such_run_names_the_closest(run, tmp_path):
     with pytest.raises(DataError, match=r"no run fist: did you mean first\?"):
         find_run("fist", "train-seg", tmp_path / "runs")
@@ -96,15 +125,15 @@ def test_a_run_of_another_task(run):
 
 
 def test_a_broken_run_json(run):
-    for content in (b"{", b"\xff\xfe\x00"):
+    for content in (b"{", b"\xff\xfe\x00", b'{"task": "train-seg", "data": "shapes"}'):
         (run.path / "run.json").write_bytes(content)
         with pytest.raises(DataError, match=r"no run\.json that can be read"):
             find_run(str(run.path), "train-seg")
 
 
 def test_note_keeps_what_was_there(run):
-    run.note(parameters=3)
-    assert run.about()["parameters"] == 3
+    run.note(parameters={"model": 3})
+    assert run.about()["parameters"] == {"model": 3}
     assert run.about()["task"] == "train-seg"
 
 
@@ -143,6 +172,14 @@ def test_no_epoch_yet(run):
         make()
         with pytest.raises(DataError, match=f"holds no epoch yet: train on with --resume {run.path}"):
             run.read_metrics()
+
+
+@pytest.mark.parametrize("second", [{"epoch": 2}, {"epoch": "two", "lr": 0.1}, {"epoch": 2, "lr": None}])
+def test_metrics_that_training_never_writes(run, second):
+    run.append_metrics({"epoch": 1, "lr": 0.1})
+    run.append_metrics(second)
+    with pytest.raises(DataError, match=r"metrics\.jsonl can't be read"):
+        run.read_metrics()
 
 
 def test_metrics_without_a_folder(tmp_path):
@@ -229,6 +266,12 @@ def test_no_space_left_keeps_the_old_text(tmp_path):
         write_text(path, "new" * 10_000)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_name_that_is_no_utf_8_cannot_be_written_and_leaves_nothing(tmp_path):
+    with pytest.raises(RunError, match=r"run\.json can't be written: .* choose another folder or name"):
+        write_text(tmp_path / "run.json", os.fsdecode(b"\xff.jpg"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_run_json_is_json_that_others_read(run):

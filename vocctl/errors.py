@@ -40,6 +40,14 @@ class MemoryExceeded(VocctlError):
     exit_code = 5
 
 
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED")  # torch's words for it
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of the device or the host: Python and numpy raise MemoryError, torch a RuntimeError that is known by its words."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
+
+
 class Interrupted(VocctlError):
     """Ctrl-C: the state is saved and the message says how to go on."""
 

@@ -17,6 +17,7 @@ import platform
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from vocctl.config import as_tables, read_toml
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.labels import CLASSES
 from vocctl.ranks import first_says, is_first
-from vocctl.reading import parse_json, read_json, read_text
+from vocctl.reading import is_number, parse_json, read_json, read_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,17 +45,18 @@ Config = TypeVar("Config")
 
 
 def write_text(path: Path, text: str) -> None:
-    """The whole file or none of it, by the first rank. Raises RunError: no space, read-only, folder gone."""
+    """The whole file or none of it, by the first rank. Raises RunError: no space, read-only, folder gone, no UTF-8."""
     if not is_first():
         return
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
+    except (OSError, ValueError) as error:  # a name that is no UTF-8 is a ValueError
+        with suppress(OSError, ValueError):
             part.unlink()
-        raise RunError(f"{path} can't be written: {error.strerror}; free space or choose another folder") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError(f"{path} can't be written: {reason}; free space, or choose another folder or name") from error
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ class RunFolder:
     def about(self) -> dict[str, Any]:
         """What run.json says. Raises DataError: missing or broken."""
         try:
-            return read_json(self.path / "run.json")
+            about = read_json(self.path / "run.json")
+            if not all(isinstance(about.get(name, {}), dict) for name in ("versions", "data", "parameters")):
+                raise ValueError("no tables")
+            return about
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path} is no run: it has no run.json that can be read") from error
 
@@ -132,10 +137,13 @@ class RunFolder:
             os.truncate(self.metrics, length)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every whole line; a last one that a full disk cut short is left out. Raises DataError where there is none."""
+        """Every whole line; a last one that a full disk cut short is left out. Raises DataError: none, or no records."""
         try:
             text = read_text(self.metrics) if self.metrics.exists() else ""
             records = [parse_json(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+            for record in records:
+                if not {"epoch", *records[0]} <= record.keys() or not all(map(is_number, record.values())):
+                    raise ValueError("other values than training writes")
         except (OSError, ValueError) as error:
             raise DataError(f"{self.metrics} can't be read: train the run again") from error
         if not records:
@@ -227,24 +235,50 @@ def free_name(folder: Path, name: str) -> Path:
     return path
 
 
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """Of each folder the shortest end of its path that no other one of them has: its name, where that is enough."""
+    folders = [path.resolve().parts for path in paths]
+    return [_shortest_end(one, set(folders) - {one}) for one in folders]
+
+
+def _shortest_end(folder: tuple[str, ...], others: set[tuple[str, ...]]) -> str:
+    for length in range(1, len(folder)):
+        if all(other[-length:] != folder[-length:] for other in others):
+            return "/".join(folder[-length:])
+    return str(Path(*folder))
+
+
 def open_run(name: str, runs: Path = RUNS) -> RunFolder:
-    """A run by its folder, or by its name under runs/*/. Raises DataError where there is none."""
+    """A run by its folder, or by its name under runs/*/. Raises DataError: there is none, or one of each kind."""
     path = Path(name)
     if not path.is_dir():
-        known = {folder.name: folder for folder in sorted(runs.glob("*/*")) if (folder / "run.json").is_file()}
+        known = _by_name(runs)
         if name not in known:
             near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)
             hint = f"did you mean {near[0]}?" if near else f"{runs}/ holds {len(known)} runs"
             raise DataError(f"no run {name}: {hint}")
-        path = known[name]
+        if len(known[name]) > 1:
+            raise DataError(f"{name} is the name of {' and of '.join(map(str, known[name]))}: name the run's folder")
+        path = known[name][0]
     if not (path / "run.json").is_file():
         raise DataError(f"{path} is no run: a run folder holds config.toml and run.json; see {runs}/")
     return RunFolder(path)
 
 
+def _by_name(runs: Path) -> dict[str, list[Path]]:
+    """Name -> the run folders under runs/*/ that have it."""
+    known: dict[str, list[Path]] = {}
+    for folder in sorted(runs.glob("*/*")):
+        if (folder / "run.json").is_file():
+            known.setdefault(folder.name, []).append(folder)
+    return known
+
+
 def find_run(name: str, task: str, runs: Path = RUNS) -> RunFolder:
-    """open_run, of this task. Raises DataError: none, or of another task."""
-    run = open_run(name, runs)
+    """open_run, of this task: a name is looked for among its kind first. Raises DataError: none, or of another task."""
+    own = runs / task.removeprefix("train-") / name
+    is_own = not Path(name).is_dir() and (own / "run.json").is_file()
+    run = open_run(str(own) if is_own else name, runs)
     if run.about().get("task") != task:
         raise DataError(f"{run.path} is a run of {run.about().get('task')}, not of {task}: name another")
     return run

@@ -9,6 +9,7 @@ import pytest
 
 from vocctl import __version__
 from vocctl.cli.app import COMMANDS, main
+from vocctl.tasks.fitting import TrainResult
 
 
 def test_help_lists_the_commands_and_does_not_import_torch() -> None:
@@ -91,6 +92,19 @@ def test_train_eval_plot_from_the_command_line(
     assert "mean IoU" in capsys.readouterr().out
     assert main(["runs", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scored_on"] == "tiny-val"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [("train_seg", "next `vocctl eval runs/one`"), ("train_adv", "next `vocctl eval TARGET --attack adv:runs/one`")],
+)
+def test_what_comes_next_after_training(
+    command: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = TrainResult(Path("runs/one"), 3, 0.5, "mean_iou", {"mean_iou": 0.5}, 60.0)
+    monkeypatch.setattr(f"vocctl.tasks.{command}.run", lambda *_, **__: result)
+    assert main([command.replace("_", "-"), "--epochs", "1"]) == 0
+    assert says in capsys.readouterr().out
 
 
 def test_predict_and_export_from_the_command_line(

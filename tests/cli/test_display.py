@@ -1,11 +1,16 @@
 """What a terminal is shown while a run goes on."""
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from vocctl.cli import display
+from vocctl.tasks.list_runs import ListedRun
 
 
 @pytest.fixture
@@ -33,3 +38,21 @@ def test_quiet_shows_nothing(screen):
         view.count("decoding train", 1, 2)
         view.note("a word")
     assert screen.getvalue() == ""
+
+
+def test_a_name_is_shown_as_it_is_spelt(capsys):
+    display.line("runs/:car:/a[v2]")
+    display.comparison("a[v1]", "a[v2]", [])
+    display.run_list([ListedRun(Path(":car:[x]"), "train-seg", "voc", "", 0, 0.5, "mean IoU", "[val]", "[2026]")])
+    display.error("no run :car:[x]")
+    said = capsys.readouterr()
+    for name in ("runs/:car:/a[v2]", "a[v2] against a[v1]", ":car:[x]", "[val]", "[2026]"):
+        assert name in said.out
+    assert said.err == "error: no run :car:[x]\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text_is_shown_all_the_same():
+    code = "import os; from vocctl.cli import display; display.line(os.fsdecode(b'\\xff.jpg'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"\\udcff.jpg\n")

@@ -283,6 +283,41 @@ def test_weights_of_another_model(capsys: pytest.CaptureFixture[str], tiny: Path
     fails(capsys, ["eval", "one", "--quiet"], 3, "best.safetensors does not fit")
 
 
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "locked/run"), 3, "locked/run can't be used"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), 3, "x can't be used (File name too long)"),
+        (MemoryError(), 5, "out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 5, "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 5, "out of memory"),
+    ],
+    ids=["rights", "long name", "host", "torch on a CPU", "torch on a GPU"],
+)
+def test_what_the_machine_refuses(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raised: Exception, code: int, says: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("vocctl.tasks.list_runs.list_runs", refuse)
+    fails(capsys, ["runs"], code, says)
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.EIO, "Input/output error"), RuntimeError("a shape is wrong")])
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    def broken(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("vocctl.tasks.list_runs.list_runs", broken)
+    with pytest.raises(type(fault), match=str(fault.args[-1])):
+        main(["runs"])
+
+
+def test_a_name_that_is_too_long_for_the_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(capsys, ["eval", "x" * 5000], 3, "xxx")
+
+
 def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
     seg = str(trained.seg)
     fails(capsys, ["plot", seg, "--what", "curvs"], 2, "did you mean curves?")

@@ -173,7 +173,8 @@ def test_a_target_that_is_right_already_is_not_fetched_again(serve, tmp_path):
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://host/a", "file:///etc/hostname", "host/a", "http://", "http://[::1", "http://h:x/a", "http://h/a b", "http://u:p@h/a"],
+    ["ftp://host/a", "file:///etc/hostname", "host/a", "http://", "http://[::1", "http://h:x/a", "http://h/a b",
+     "http://u:p@h/a"],
 )  # fmt: skip
 def test_only_http_addresses(tmp_path, url):
     with pytest.raises(ConfigError) as caught:

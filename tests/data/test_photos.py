@@ -152,6 +152,35 @@ def test_arrays_that_are_refused(tmp_path, monkeypatch):
     assert "the limit is 31 pixels" in refused(read_array, path, dims=2)
 
 
+def test_whatever_pillow_raises_names_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 4)).save(path, dpi=(72, 72), exif=b"Exif\0\0MM\0*\0\0")  # cut short: a struct.error
+    assert "does not decode" in refused(read_any_photo, path)
+    assert read_photo(path).shape == (4, 8, 3)  # it asks for no EXIF
+
+    def broken(*_):
+        raise RuntimeError("a plugin's own")
+
+    Image.new("RGB", (8, 4)).save(path)
+    monkeypatch.setattr(Image.Image, "convert", broken)
+    for read in (read_photo, read_any_photo):
+        assert "does not decode: replace it (a plugin's own)" in refused(read, path)
+    monkeypatch.setattr(Image, "open", broken)
+    for read in (read_photo, read_any_photo, read_mask):
+        assert "is not an image" in refused(read, path)
+
+
+def test_want_of_memory_is_no_fault_of_the_photo(tmp_path, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    Image.new("RGB", (8, 4)).save(tmp_path / "photo.png")
+    monkeypatch.setattr(Image.Image, "convert", full)
+    for read in (read_photo, read_any_photo):
+        with pytest.raises(MemoryError):
+            read(tmp_path / "photo.png")
+
+
 RED = (200, 30, 40)
 KINDS = {
     "grey.png": lambda: (Image.new("L", (4, 2), 90), (90, 90, 90)),

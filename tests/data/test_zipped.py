@@ -71,6 +71,24 @@ def test_a_zip_that_was_damaged_on_its_way(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_another_kind_of_packing_that_was_damaged(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a", bytes(range(256)) * 20)
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[50:70] = bytes(20)
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(DataError, match="no whole zip"):
+        unpack_zip(tmp_path / "a.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_name_for_a_file_and_a_folder(tmp_path):
+    for members in ({"a": b"1", "a/b": b"2"}, {"a/b": b"2", "a": b"1"}):
+        with pytest.raises(DataError, match="no whole zip"):
+            unpack_zip(make(tmp_path / "a.zip", members), tmp_path / "out")
+
+
 def test_an_encrypted_member(tmp_path):
     archive = make(tmp_path / "a.zip", {"a": b"secret"})
     data = bytearray(archive.read_bytes())

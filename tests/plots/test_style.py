@@ -1,4 +1,4 @@
-"""What all figures share: titles that fit."""
+"""What all figures share: titles that fit and are what they say."""
 
 from pathlib import Path
 
@@ -18,3 +18,10 @@ def test_a_long_title_stays_inside_the_figure(tmp_path: Path, width: float, brok
     box = figure._suptitle.get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.width
+
+
+def test_two_dollars_in_a_name_are_no_formula(tmp_path: Path) -> None:
+    with style.quiet_style():
+        figure = plt.figure()
+        style.put_title(figure, "a run called $\\x$")  # as a formula it can't be drawn
+        assert style.save_figure(figure, tmp_path / "title.png").is_file()

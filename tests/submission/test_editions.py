@@ -21,8 +21,8 @@ def test_names(text, slug):
 
 
 @pytest.mark.parametrize(
-    "text", ["https://www.kaggle.com/datasets/a/b", "https://example.org/competitions/a-b", "https://www.kaggle.com/competitions/",
-             "A B", "../x", "https://www.kaggle.com/competitions/../x"]
+    "text", ["https://www.kaggle.com/datasets/a/b", "https://example.org/competitions/a-b",
+             "https://www.kaggle.com/competitions/", "A B", "../x", "https://www.kaggle.com/competitions/../x"]
 )  # fmt: skip
 def test_what_names_none(text):
     with pytest.raises(ConfigError):

@@ -1,10 +1,12 @@
 """Scores of classes and their intervals agree with what eval wrote; differences are paired."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vocctl.metrics.average_precision import class_aps
-from vocctl.tasks.class_scores import class_scores, difference, support
+from vocctl.tasks.class_scores import class_scores, class_scores_mean, difference, support
 from vocctl.tasks.evaluated import see_run
 
 
@@ -29,6 +31,14 @@ def test_a_classifiers_scores(trained_once) -> None:
     assert np.isnan(scores.values["cat"])
     low, high = scores.intervals["bicycle"]
     assert low <= scores.values["bicycle"] <= high
+
+
+def test_an_undefined_mean_is_nan(trained_once) -> None:
+    evaluation = see_run(str(trained_once.cls)).evaluation
+    undefined = evaluation.scores["scores"] | {"map_sklearn": None}
+    evaluation = replace(evaluation, scores=evaluation.scores | {"scores": undefined})
+    assert np.isnan(class_scores_mean(evaluation))
+    assert np.isnan(class_scores(evaluation).mean)
 
 
 def test_support(trained_once) -> None:

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from vocctl.config import TrainSegConfig, as_tables, given
+from vocctl.config import TrainAdvConfig, TrainSegConfig, as_tables, given
 from vocctl.runs import RunFolder
 from vocctl.tasks.differences import differing, from_default, groups, in_words
 from vocctl.tasks.evaluated import SeenRun
 
 
-def settings(**flags: object) -> dict:
-    tables = as_tables(given(TrainSegConfig(), **flags))
+def settings(config: object = TrainSegConfig(), **flags: object) -> dict:
+    tables = as_tables(given(config, **flags))
     return {name: value for table in tables.values() for name, value in table.items()}
 
 
 def seen(**flags: object) -> SeenRun:
-    return SeenRun(RunFolder(Path("run")), "train-seg", settings(**flags), None)
+    return SeenRun(RunFolder(Path("run")), "train-seg", settings(**flags), None, "run")
 
 
 def test_words() -> None:
@@ -31,6 +31,13 @@ def test_a_seed_and_what_leaves_the_weights_as_they_are_go_unsaid() -> None:
 def test_a_data_set_is_its_name_wherever_it_lies() -> None:
     assert differing([settings(path="a/voc"), settings(path="b/voc")]) == []
     assert in_words(settings(path="a/voc"), ["path"]) == "data voc"
+
+
+def test_lists_of_words_and_of_numbers() -> None:
+    assert in_words(settings(TrainAdvConfig(), target=("one", "two")), ["target"]) == "target one/two"
+    assert in_words({"class_weights": [1.0, 0.25], "widths": []}, ["class_weights", "widths"]) == (
+        "class weights 1/0.25, widths none"
+    )
 
 
 def test_groups_hold_the_seeds_of_one_config() -> None:

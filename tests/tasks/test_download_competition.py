@@ -131,6 +131,15 @@ def test_a_zip_fetched_in_a_browser(made, capsys, tmp_path):
     assert (ROOT / "test" / "test_set.csv").is_file()
 
 
+def test_a_zip_that_lies_where_ours_would(made):
+    archive = Path("data") / f"{SLUG}.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(zip_of(made))
+    assert main(["download", SLUG, "--archive", str(archive), "--quiet"]) == 0
+    assert main(["download", SLUG, "--quiet"]) == 0  # all is there
+    assert archive.is_file()
+
+
 def test_from_a_tree(made, tiny, capsys):
     assert main(["download", "h02a5a", "--from", str(tiny), "--quiet"]) == 0
     assert "data/h02a5a: ready; train 8, test 4" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The two models together on the test photos: with the rules on, and what is expected of them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from vocctl.inference.agreement import class_shares
 from vocctl.runs import RunFolder
-from vocctl.tasks.joint import Decisions, _expected, predict_unseen
+from vocctl.tasks.joint import Decisions, _expected, halves_on_held_out, predict_unseen
 from vocctl.tasks.members import Runs
 from vocctl.tasks.unseen import open_unseen
 
@@ -43,6 +44,17 @@ def test_what_the_classifier_rules_out_is_not_painted(world):
     for classes, labels in predicted(Decisions(np.full(20, 1.0), rule_out=2.0, proof=1.01)):
         assert set(np.unique(labels)) - {0} <= {1 + int(classes.argmax())}
         assert labels.any()
+
+
+def test_what_was_measured_once_is_kept_and_measured_anew_where_it_is_broken(world):
+    runs, kept = Runs((RunFolder(Path("runs/cls/one")),), (), "none", "cpu"), Path("runs/cls/one/held_out.json")
+    halves = halves_on_held_out("cls", runs, quiet)
+    assert halves.keys() == {"best", "final"}
+    for text in ("{", "{}", '{"best": "x", "final": 1}', '{"best": 0.5, "final": NaN}'):
+        kept.write_text(text)
+        assert halves_on_held_out("cls", runs, quiet) == json.loads(kept.read_text()) == halves
+    kept.write_text('{"best": 0.25, "final": 0.5}')
+    assert halves_on_held_out("cls", runs, quiet) == {"best": 0.25, "final": 0.5}
 
 
 def test_the_expected_score_and_its_interval():

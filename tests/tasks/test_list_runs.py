@@ -32,6 +32,23 @@ def test_without_an_evaluation_the_best_validation(trained) -> None:
     assert (seg.score, seg.scored_on) == (None, "no epoch yet")
 
 
+def test_an_undefined_score_is_none(trained) -> None:
+    path = trained.cls / "eval" / "tiny-val" / "scores.json"
+    scores = json.loads(path.read_text())
+    scores["scores"]["map_sklearn"] = None  # of photos that hold no class
+    path.write_text(json.dumps(scores))
+    (cls,) = [run for run in list_runs(trained.cls.parent) if run.task == "train-cls"]
+    assert (cls.score, cls.scored_on, cls.problem) == (None, "tiny-val", "")
+
+
+@pytest.mark.parametrize("scores", [None, [], {"map_sklearn": "x"}, {"mean_iou": 0.5}])
+def test_scores_of_another_kind_are_named(trained, scores: object) -> None:
+    path = trained.cls / "eval" / "tiny-val" / "scores.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"scores": scores}))
+    (broken,) = [run for run in list_runs(trained.cls.parent) if run.path == trained.cls]
+    assert "scores.json can't be read: run `vocctl eval" in broken.problem
+
+
 def test_a_broken_run_is_listed_with_its_reason(trained) -> None:
     (trained.seg / "run.json").write_text("{")
     broken = list_runs(trained.seg.parent)[-1]

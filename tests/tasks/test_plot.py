@@ -1,5 +1,6 @@
 """Plotting: each kind draws what the run has, several runs lie over each other, and what is missing is one line."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,14 @@ def test_runs_of_both_tasks_are_drawn_apart(trained, tmp_path: Path) -> None:
     assert names(drawn) == [
         "seg-curves.png", "cls-curves.png", "seg-confusion-tiny-val.png", "cls-confusion-tiny-val.png"
     ]  # fmt: skip
+
+
+def test_pictures_of_runs_of_one_name_do_not_lie_over_each_other(trained, tmp_path: Path) -> None:
+    runs = [tmp_path / kind / "one" for kind in ("seg", "cls")]
+    for run, kept in zip(runs, (trained.seg, trained.cls), strict=True):
+        shutil.copytree(kept, run)
+    drawn = plot([str(run) for run in runs], what=["curves"], wish=Wish(out=tmp_path / "all"))
+    assert names(drawn) == ["seg-one-curves.png", "cls-one-curves.png"]
 
 
 @pytest.mark.parametrize(("form", "starts"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
@@ -156,6 +165,17 @@ def test_what_is_missing_is_named(trained) -> None:
     (trained.seg / "metrics.jsonl").write_text("")
     with pytest.raises(DataError, match="no epoch yet"):
         plot([run])
+
+
+def test_an_undefined_mean_is_not_compared_and_its_classes_are_drawn(trained) -> None:
+    path = trained.cls / "eval" / "tiny-val" / "scores.json"
+    scores = json.loads(path.read_text())
+    scores["scores"]["map_sklearn"] = None
+    path.write_text(json.dumps(scores))
+    other = variant(trained.cls, "other", ('loss = "bce"', 'loss = "asl"'))
+    assert names(plot([str(trained.cls)], what=["classes"])) == ["classes-tiny-val.png"]
+    with pytest.raises(NothingToDraw, match="tiny-val has no photo with a class"):
+        plot([str(trained.cls), str(other)], what=["compare"])
 
 
 def test_runs_scored_on_different_photos_are_not_compared(trained) -> None:

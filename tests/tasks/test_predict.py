@@ -73,6 +73,19 @@ def test_a_folder_with_a_broken_file_goes_on_and_says_which(trained_once, tmp_pa
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
+def test_no_photo_of_the_call_is_written_over(trained_once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["a.png", "b.jpg", "b-overlay.jpg", "C.PNG"]
+    for name in names:
+        Image.new("RGB", (8, 8), "red").save(name)
+    Path("link").symlink_to(tmp_path)
+    before = {name: Path(name).read_bytes() for name in names}
+    results = predict([Path(name) for name in names], str(trained_once.seg), out=Path("link"))
+    assert {name: Path(name).read_bytes() for name in names} == before
+    masks = [result.mask.name for result in results]
+    assert masks == ["a-2.png", "b-2.png", "b-overlay.png", "C-2.png"]  # c.png is C.PNG on some disks
+
+
 def test_what_cannot_be_predicted_is_refused(trained, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither a photo nor a folder"):
         predict([tmp_path / "nothing.jpg"], str(trained.seg))

@@ -1,6 +1,7 @@
 """The report: one file that holds all it shows, says what was trained, keeps to its limit, and is whole or not there."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vocctl.config import TrainAdvConfig
 from vocctl.errors import ConfigError, DataError
+from vocctl.runs import create_run
+from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.gallery import chosen_of, errors_in, gallery
 from vocctl.tasks.report import report
 
@@ -25,6 +29,14 @@ def test_it_says_what_was_trained_and_how_to_repeat_it(trained, tmp_path: Path) 
     assert f"vocctl eval {trained.seg} --checkpoint best --data" in page
     assert json.loads((trained.seg / "run.json").read_text())["versions"]["torch"] in page
     assert "TP / (TP + FP + FN)" in page
+
+
+def test_the_command_that_repeats_an_evaluation(trained, tmp_path: Path) -> None:
+    run = trained.cls.rename(tmp_path / "a run")
+    evaluate([str(run)], split="val", thresholds="per-class")
+    page = html.unescape(report([str(run)], tmp_path / "report.html").read_text())
+    asked = f"--checkpoint best --thresholds per-class --data {trained.data}"
+    assert f"vocctl eval '{run}' {asked}" in page
 
 
 def test_nothing_in_it_leads_outside(trained, tmp_path: Path) -> None:
@@ -102,6 +114,9 @@ def test_what_cannot_be_reported_is_refused(trained, attacked, tmp_path: Path) -
         report([str(trained.seg)], tmp_path / "nowhere" / "report.html")
     with pytest.raises(DataError, match="no run nothing"):
         report(["nothing"], tmp_path / "report.html")
+    adversary = create_run(tmp_path / "adv", "train-adv", TrainAdvConfig()).path
+    with pytest.raises(DataError, match=f"is an adversary, .* --attack adv:{adversary}`, then `vocctl report TARGET`"):
+        report([str(trained.seg), str(adversary)], tmp_path / "report.html")
     attacked(trained.seg)
     (trained.seg / "attacks" / "pgd" / "attack.json").write_text("{")
     with pytest.raises(DataError, match="attack again"):

@@ -46,5 +46,13 @@ def test_a_last_line_that_was_cut_short_is_left_out_and_a_broken_one_is_named():
         sent.history()
 
 
+def test_a_line_that_was_cut_short_does_not_spoil_the_next():
+    sent.note({"sha256": "a", "status": "written"})
+    with (sent.FOLDER / sent.LOG).open("a") as stream:
+        stream.write('{"sha256": "b"')
+    sent.note({"sha256": "c", "status": "written"})
+    assert [one["sha256"] for one in sent.history()] == ["a", "c"]
+
+
 def test_nothing_was_sent_yet():
     assert sent.history() == []

@@ -128,7 +128,7 @@ def test_the_best_of_several_runs_is_picked_and_the_others_are_named(world, caps
 
 def test_several_runs_are_an_ensemble(world, capsys):
     shutil.copytree("runs/seg/one", "runs/seg/two")
-    runs = ["--cls", "runs/cls/one", "--cls", "runs/cls/one", "--seg", "runs/seg/one", "--seg", "runs/seg/two"]
+    runs = ["--cls", "one", "--cls", "runs/cls/one", "--seg", "one", "--seg", "two"]  # both kinds have a run called one
     assert main(["submit", *runs, "--tta", "flip", "--dry-run"]) == 0
     assert Path("runs/submit/h02a5a-one+1-one+1.csv").is_file()
     assert log()[-1]["seg"] == ["runs/seg/one", "runs/seg/two"]
@@ -239,6 +239,19 @@ def test_a_refusal_keeps_the_csv_and_names_it(world, kaggle, capsys, method, sta
     assert log()[-1]["cls"] == ["runs/cls/one"]  # known by the file's bytes
 
 
+def test_a_csv_goes_to_the_competition_that_it_was_written_for(world, kaggle, capsys):
+    assert main(["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--dry-run", "--quiet"]) == 0
+    assert main(["submit", "--file", str(CSV), "--quiet"]) == 0
+    assert log()[-1]["competition"] == kaggle.slug
+    assert kaggle.uploaded == CSV.read_bytes()
+    shutil.move("data/h02a5a", f"data/{kaggle.slug}")
+    assert main(["submit", "--check", str(CSV), "--quiet"]) == 0  # against that one's photos
+    Path("others.csv").write_bytes(CSV.read_bytes() + b"\n")  # nothing is known of it
+    kaggle.fails["CreateSubmission"] = (500, {"code": 500, "message": "no"})
+    args = ["submit", "--competition", kaggle.slug, "--file", "others.csv", "--quiet"]
+    fails(capsys, args, 4, f"`vocctl submit --file others.csv --competition {kaggle.slug}` uploads it")
+
+
 def test_no_submission_left_today(world, kaggle, capsys):
     kaggle.limits = {"numToday": 5, "numTotal": 20, "numAllowedNow": 0}
     args = ["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--quiet"]
@@ -281,6 +294,9 @@ def test_in_a_kaggle_notebook(world, capsys, monkeypatch, tmp_path):
         (["--check", "a.csv", "--history"], 2, "exclude each other"),
         (["--score", "a.csv"], 2, "--truth DATA belong together"),
         (["--check", "a.csv", "--dry-run"], 2, "uses no run"),
+        (["--file", "a.csv", "--dry-run"], 2, "--file uses no run"),
+        (["--file", "a.csv", "--seg", "one"], 2, "--file uses no run"),
+        (["--file", "a.csv", "--wait", "inf"], 2, "--wait is a number of seconds, got inf"),
         (["--check", "a.csv"], 3, "a.csv is no file"),
         (["--file", "a.csv"], 3, "a.csv can't be read"),
         (["--competition", "A b", "--dry-run"], 2, "names no competition"),

@@ -8,6 +8,7 @@ import pytest
 from vocctl.data.rehearsal import build_competition
 from vocctl.data.source import open_dataset
 from vocctl.errors import ConfigError, DataError
+from vocctl.submission.editions import ALIAS, slug_of
 from vocctl.tasks import unseen
 from vocctl.tasks.unseen import find_data, names_due, open_unseen, overlap, rows_due, truths, truths_from
 
@@ -55,6 +56,16 @@ def test_where_the_data_are(tmp_path, monkeypatch, comp):
     assert find_data(Path("named"), "h02a5a") == Path("named")
     with pytest.raises(DataError, match="vocctl download h02a5a"):
         find_data(None, "h02a5a")
+    with pytest.raises(DataError, match="vocctl download some-slug"):
+        find_data(None, "https://www.kaggle.com/competitions/some-slug/data")
+    (tmp_path / "data" / "some-slug").mkdir(parents=True)
+    assert find_data(None, "https://www.kaggle.com/competitions/some-slug/data") == Path("data/some-slug")
+    newest = slug_of(ALIAS)
+    (tmp_path / "data" / newest).mkdir()
+    assert find_data(None, "h02a5a") == Path("data") / newest  # fetched by its other name
+    (tmp_path / "data" / "h02a5a").mkdir()
+    assert find_data(None, "h02a5a") == Path("data/h02a5a")
+    assert find_data(None, newest) == Path("data") / newest
     monkeypatch.setattr(unseen, "KAGGLE_INPUT", tmp_path)  # comp lies in it
     assert find_data(None, "h02a5a") == comp
     (tmp_path / "other" / "train").mkdir(parents=True)

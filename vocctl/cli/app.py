@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 the run failed, 2 usage or config, 3 data or weights, 4 ne
 130 interrupted, 143 terminated.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from vocctl.cli.runs import runs
 from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.config import closest
-from vocctl.errors import VocctlError
+from vocctl.errors import DataError, MemoryExceeded, VocctlError, is_out_of_memory
 from vocctl.ranks import world
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 fine, 1 the run failed, 2 usage or config, 3 data or weights, 4 network, 5 out of memory, "
     "130 interrupted, 143 terminated.",
 )
+USERS_OWN = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # what pathlib raises where it is asked for a file's kind
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download,
     "train-cls": train_cls,
@@ -73,13 +75,21 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         display.error("interrupted: nothing half-written is left")
         return 130
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            display.error("out of memory: end other programs that use it, or take smaller photos or another --device")
+            return MemoryExceeded.exit_code
         if world() == 1 or "peer" not in str(error).lower():
             raise
         return display.peer_gone()
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
+    except OSError as error:
+        if error.errno not in USERS_OWN:
+            raise
+        display.error(f"{error.filename or 'a file'} can't be used ({error.strerror}): mend that or name another")
+        return DataError.exit_code
 
 
 def _usage(error: TyperException) -> str:

@@ -5,10 +5,13 @@ On a terminal progress is drawn in place; in a file it becomes plain lines, one 
 
 from __future__ import annotations
 
+import io
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -39,8 +42,13 @@ if TYPE_CHECKING:
     from vocctl.tasks.predict import Predicted
     from vocctl.training.loop import Progress as Look
 
-out = Console(highlight=False, soft_wrap=True, quiet=not is_first())
-err = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not is_first())
+for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a name need not be text in the terminal's encoding
+
+Plain = partial(Console, highlight=False, soft_wrap=True, emoji=False)  # `:car:` in a name is no emoji
+out = Plain(quiet=not is_first())
+err = Plain(stderr=True, quiet=not is_first())
 PATIENCE = 5.0  # seconds in which torchrun ends the other ranks of a failed one
 PLAIN_EVERY = 30.0  # seconds between plain progress lines
 COUNTS = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"), TimeRemainingColumn())
@@ -65,9 +73,7 @@ def error(message: str) -> None:
     if not is_first():
         time.sleep(PATIENCE)
         message = f"rank {rank()} of {world()}: {message}"
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]error:[/] {escape(' '.join(message.split()))}"
-    )
+    Plain(stderr=True).print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
 
 
 def peer_gone() -> int:
@@ -193,14 +199,15 @@ def training(*, quiet: bool) -> Iterator[TrainingView]:
         yield view
 
 
-def train_result(result: TrainResult) -> None:
+def train_result(result: TrainResult, *, is_adversary: bool) -> None:
     scale = 1 if result.monitor == "val_loss" else 100
     final = ", ".join(f"{name} {100 * result.scores[key]:.1f}" for key, name in SHOWN.items() if key in result.scores)
     out.print(
         f"trained {_minutes(result.seconds)} min; best {result.monitor} {scale * result.best:.1f} at epoch "
         f"{result.best_epoch}, final {final}"
     )
-    out.print(f"{result.run}: next `vocctl eval {result.run}`, then `vocctl plot {result.run}`", markup=False)
+    scored = f"TARGET --attack adv:{result.run}" if is_adversary else result.run
+    line(f"{result.run}: next `vocctl eval {scored}`, then `vocctl plot {result.run}`")
 
 
 def share(value: float) -> str:
@@ -212,7 +219,7 @@ def seg_scores(result: SegEvalResult) -> None:
     scores = result.scores
     where = f"{result.data} {result.split}, {result.photos} photos"
     title = f"{result.run.name}, {result.checkpoint} weights, tta {result.tta}: {where}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for head in ("class", "IoU", "Dice"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, iou in scores.iou.items():
@@ -245,7 +252,8 @@ def cls_scores(result: ClsEvalResult) -> None:
     """The table of one evaluation of a classifier or an ensemble, with the definitions under it."""
     who = result.run.name if len(result.members) == 1 else f"{len(result.members)} runs"
     where = f"{result.data} {result.split}, {result.photos} photos"
-    table = Table(title=f"{who}, {result.checkpoint} weights, tta {result.tta}: {where}", title_justify="left")
+    title = f"{who}, {result.checkpoint} weights, tta {result.tta}: {where}"
+    table = Table(title=escape(title), title_justify="left")
     for head in ("class", "photos", *AP_HEADS.values(), "precision", "recall", "F1"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, count in result.positives.items():
@@ -275,7 +283,8 @@ def cls_scores(result: ClsEvalResult) -> None:
 
 
 def comparison(first: str, second: str, rows: list[Compared]) -> None:
-    table = Table(title=f"{second} against {first}, paired bootstrap over the photos", title_justify="left")
+    title = f"{second} against {first}, paired bootstrap over the photos"
+    table = Table(title=escape(title), title_justify="left")
     for head in ("score", "first", "second", "difference", "95 % interval", "p"):
         table.add_column(head, justify="left" if head == "score" else "right")
     for row in rows:
@@ -358,6 +367,6 @@ def run_list(runs: list[ListedRun]) -> None:
         seed = "-" if run.seed is None else str(run.seed)
         table.add_row(
             escape(run.path.name), run.task.removeprefix("train-"), escape(run.data), escape(run.differs) or "nothing", seed,
-            f"{score}\n[dim]{escape(run.scored_on)}[/]", when,
+            f"{score}\n[dim]{escape(run.scored_on)}[/]", escape(when),
         )  # fmt: skip
     return out.print(table)

@@ -1,5 +1,6 @@
 """`vocctl submit`."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,11 @@ UPLOAD = "Upload"
 
 def submit(
     competition: Annotated[
-        str, typer.Option("--competition", help="h02a5a (the newest), a slug, or the competition's address.")
-    ] = "h02a5a",
+        str | None,
+        typer.Option(
+            "--competition", help="h02a5a (the newest), a slug, or an address; else the csv's own, or the newest."
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="The competition's folder or a VOC tree; data/COMPETITION if left out."),
@@ -89,8 +93,10 @@ def submit(
         raise ConfigError(f"{' and '.join(chosen)} exclude each other: give one of them")
     if (score is None) != (truth is None):
         raise ConfigError("--score FILE and --truth DATA belong together: give both")
-    if chosen and chosen != ["--file"] and (dry_run or cls or seg or allow_test_images):
+    if chosen and (dry_run or cls or seg or allow_test_images):
         raise ConfigError(f"{chosen[0]} uses no run: leave out --cls, --seg, --dry-run and --allow-test-images")
+    if wait is not None and not isfinite(wait):
+        raise ConfigError(f"--wait is a number of seconds, got {wait}")
     if check is not None:
         _check(check, competition, data, quiet)
     elif merge is not None:
@@ -122,7 +128,7 @@ def submit(
             _upload(prepared.file, competition, message, wait, quiet)
 
 
-def _check(file: Path, competition: str, data: Path | None, quiet: bool) -> None:
+def _check(file: Path, competition: str | None, data: Path | None, quiet: bool) -> None:
     from vocctl.tasks.submit import faults_of
 
     with display.transfer(quiet=quiet) as steps:
@@ -137,7 +143,7 @@ def _check(file: Path, competition: str, data: Path | None, quiet: bool) -> None
     display.line(f"{file}: {rows} rows, no fault")
 
 
-def _upload(file: Path, competition: str, message: str | None, wait: float | None, quiet: bool) -> None:
+def _upload(file: Path, competition: str | None, message: str | None, wait: float | None, quiet: bool) -> None:
     from vocctl.tasks.upload import upload
 
     with display.transfer(quiet=quiet) as steps:

@@ -57,7 +57,7 @@ def uploaded(result: Uploaded) -> None:
 
 def submission_score(result: Scored, file: Path, worst: int) -> None:
     score, (low, high) = result.score, result.interval
-    table = Table(title=f"{file}, {len(score.per_photo)} photos", title_justify="left")
+    table = Table(title=escape(f"{file}, {len(score.per_photo)} photos"), title_justify="left")
     for head in ("class", "classification", "segmentation"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, value in score.class_dice.items():

@@ -78,4 +78,4 @@ def _train(
     with display.training(quiet=quiet) as view:
         watch = Watch(on_note=view.note, on_count=view.count, on_progress=view.progress, on_epoch=view.epoch)
         result = task.resume(resume, watch=watch) if resume else task.run(chosen, out, name=name, watch=watch)
-    display.train_result(result)
+    display.train_result(result, is_adversary=isinstance(default, TrainAdvConfig))

@@ -15,10 +15,13 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.reading import read_text
 
 Config = TypeVar("Config")
+MOST = 2**63 - 1  # of a whole number in TOML
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """value as the field's type; an int passes for a float, a list for a tuple, nothing else is bent."""
+    if isinstance(value, int) and abs(value) > MOST:
+        raise ConfigError(f"{name} is a number of more than 64 bits: no TOML file holds one")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in (bool, int, float, str):
@@ -56,7 +59,7 @@ def read_toml(default: Config, path: Path) -> Config:
         raise DataError(f"{path} is missing: name a TOML file, as examples/ holds")
     try:
         tables = tomli.loads(read_text(path))
-    except (tomli.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
     return from_tables(default, tables, str(path))
 

@@ -83,9 +83,6 @@ def _lists(source: Source, problems: list[Problem]) -> dict[str, list[str]]:
         except DataError as error:
             problems.append(_problem(path, error))
             continue
-        except UnicodeDecodeError:
-            problems.append(Problem(path, "is not text: unpack the archive again"))
-            continue
         strange = [name for name in ids if Path(name).name != name]
         problems += [Problem(path, f"lists {name!r}: an id is a file name without its folder") for name in strange]
         if not ids:

@@ -6,13 +6,15 @@ palette PNGs (mode P): the stored index is the label, so they are never converte
 
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from vocctl.errors import DataError
+from vocctl.errors import DataError, VocctlError
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
 from vocctl.reading import refuse_endless
 
@@ -27,7 +29,9 @@ def _open(path: Path) -> Image.Image:
         image = Image.open(path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise whatever they like
         raise DataError(f"{path} is not an image that can be read: replace it ({_line(error)})") from error
     if image.width * image.height > MAX_PIXELS:
         raise DataError(f"{path} declares {image.width} x {image.height} pixels, the limit is {MAX_PIXELS}: shrink it")
@@ -38,13 +42,21 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
 
 
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turns all that Pillow raises on the way into DataError; its plugins raise whatever they like."""
+    try:
+        yield
+    except (VocctlError, MemoryError):
+        raise
+    except Exception as error:
+        raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+
+
 def read_photo(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB as stored (an EXIF turn would part it from its mask). Raises DataError naming the file."""
-    with _open(path) as image:
-        try:
-            return np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+    with _open(path) as image, _decoding(path):
+        return np.asarray(image.convert("RGB"))
 
 
 def read_any_photo(path: Path) -> np.ndarray:
@@ -53,18 +65,15 @@ def read_any_photo(path: Path) -> np.ndarray:
     16-bit grey is scaled to 8 bits; what is transparent lies on white; of several frames the first is read. Raises DataError
     naming the file.
     """
-    with _open(path) as image:
-        try:
-            turned = ImageOps.exif_transpose(image)
-            if turned.mode == "F" or turned.mode.startswith("I"):
-                return _from_deep_grey(np.asarray(turned), path)
-            if turned.has_transparency_data:
-                seen = turned.convert("RGBA")
-                white = Image.new("RGBA", seen.size, "white")
-                return np.asarray(Image.alpha_composite(white, seen).convert("RGB"))
-            return np.asarray(turned.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+    with _open(path) as image, _decoding(path):
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode == "F" or turned.mode.startswith("I"):
+            return _from_deep_grey(np.asarray(turned), path)
+        if turned.has_transparency_data:
+            seen = turned.convert("RGBA")
+            white = Image.new("RGBA", seen.size, "white")
+            return np.asarray(Image.alpha_composite(white, seen).convert("RGB"))
+        return np.asarray(turned.convert("RGB"))
 
 
 def _from_deep_grey(values: np.ndarray, path: Path) -> np.ndarray:
@@ -82,10 +91,8 @@ def read_mask(path: Path) -> np.ndarray:
             raise DataError(
                 f"{path} is a {image.mode} mask: label masks are mode P (palette) or L PNGs, save it as one"
             )
-        try:
+        with _decoding(path):
             mask = np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
     return checked_labels(mask, path)
 
 

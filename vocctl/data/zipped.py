@@ -3,6 +3,8 @@
 Members are copied one by one and counted as they are read: what a zip declares of its sizes need not be true.
 """
 
+import errno
+import lzma
 import stat
 import zipfile
 import zlib
@@ -11,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from vocctl.data.archive import BLOCK, MAX_BYTES, MAX_MEMBERS, OnBytes, all_or_none
 from vocctl.errors import DataError
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, FileExistsError, IsADirectoryError,
-           NotADirectoryError, UnicodeDecodeError)  # fmt: skip
+# What a zip raises whose bytes make no sense.
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
+_NOT_THE_DISK = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)  # bz2's errors have no number; one name for two files
 
 
 def unpack_zip(
@@ -31,7 +34,9 @@ def unpack_zip(
     with all_or_none(target) as folder:
         try:
             _copy_members(archive, folder, max_bytes, max_members, on_bytes)
-        except _BROKEN as error:
+        except (*_BROKEN, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NOT_THE_DISK:
+                raise
             why = " ".join(str(error).split())[:120] or type(error).__name__
             raise DataError(f"{archive} is no whole zip ({why}): fetch it again") from error
 

@@ -33,7 +33,7 @@ def quiet_style() -> Iterator[None]:
         sns.axes_style("whitegrid"),
         sns.plotting_context("notebook", font_scale=0.85),
         sns.color_palette("colorblind"),
-        mpl.rc_context({"svg.hashsalt": "vocctl", "pdf.fonttype": 42}),
+        mpl.rc_context({"svg.hashsalt": "vocctl", "pdf.fonttype": 42, "text.parse_math": False}),  # a name may hold $
     ):
         yield
 

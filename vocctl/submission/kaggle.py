@@ -101,9 +101,7 @@ class Kaggle:
         """Submit the file; returns the submission's number. Raises NetworkError: the file did not arrive, or is refused."""
         answer = self._ask("submit", lambda: self._api.competition_submit(str(path), message, self.slug, quiet=True))
         if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE or not answer.ref:
-            raise NetworkError(
-                f"the upload of {path} broke off on Kaggle's side: nothing was submitted, run `vocctl submit --file {path}`"
-            )
+            raise NetworkError(f"the upload of {path} broke off on Kaggle's side, nothing was submitted: try again")
         return int(answer.ref)
 
     def outcome(self, ref: int) -> Outcome:

@@ -23,14 +23,13 @@ def class_scores(evaluation: Evaluation, label: str = "") -> ClassScores:
     names = SEG_CLASSES if segments else CLASSES
     held = evaluation.scores["scores"]["iou"] if segments else evaluation.scores["ap"]["sklearn"]
     values = {name: nan if held[name] is None else float(held[name]) for name in names}
-    mean = evaluation.scores["scores"]["mean_iou" if segments else "map_sklearn"]
     resampled = _resampled(evaluation, _draws(evaluation))
     intervals = {}
     if resampled is not None:
         for place, name in enumerate(names):
             if np.isfinite(values[name]) and np.isfinite(resampled[:, place]).any():
                 intervals[name] = interval(resampled[:, place])
-    return ClassScores(label, values, nan if mean is None else mean, intervals)
+    return ClassScores(label, values, class_scores_mean(evaluation), intervals)
 
 
 def amounts(evaluation: Evaluation) -> dict[str, dict[str, int | float]]:
@@ -84,9 +83,9 @@ def difference(first: Sequence[Evaluation], others: Sequence[Evaluation]) -> tup
 
 
 def class_scores_mean(evaluation: Evaluation) -> float:
-    """The headline: mean IoU, or mAP (sklearn)."""
-    scores = evaluation.scores["scores"]
-    return float(scores["mean_iou"] if "mean_iou" in scores else scores["map_sklearn"])
+    """The headline: mean IoU, or mAP (sklearn); nan where it is undefined, of photos without a class."""
+    mean = evaluation.scores["scores"]["mean_iou" if "photo_iou" in evaluation.scores else "map_sklearn"]
+    return nan if mean is None else float(mean)
 
 
 def _draws(evaluation: Evaluation) -> Draws:

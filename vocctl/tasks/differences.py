@@ -29,10 +29,15 @@ def _said(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return shown if value else f"no {shown}"
     if isinstance(value, list):
-        return f"{shown} {'/'.join(f'{item:g}' for item in value) or 'none'}"
+        return f"{shown} {'/'.join(map(_number, value)) or 'none'}"
     if name == "path":
         return f"{shown} {Path(value).resolve().name}"
-    return f"{shown} {value:g}" if isinstance(value, float) else f"{shown} {value}"
+    return f"{shown} {_number(value)}"
+
+
+def _number(value: Any) -> str:
+    """Without a float's zeros; a word as it is."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def differing(settings: Sequence[dict[str, Any]]) -> list[str]:

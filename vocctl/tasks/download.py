@@ -110,7 +110,7 @@ def _bring_competition(
         fetched = archive or Kaggle(slug).download(beside, progress.on_fetch)
         unpack_zip(fetched, root, on_bytes=progress.on_unpack)
     result = _sound_competition(root, photos_of(slug), skipped, progress)
-    if archive is None:
+    if archive is None and not skipped:
         (beside / f"{slug}.zip").unlink(missing_ok=True)
     return result
 

@@ -3,8 +3,9 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from vocctl.data.photos import read_mask
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
-from vocctl.reading import read_json, read_text
-from vocctl.runs import RunFolder, open_run
+from vocctl.reading import is_number, read_json, read_text
+from vocctl.runs import RunFolder, distinct_names, open_run
 
 CONFIGS: dict[str, Any] = {
     "train-seg": TrainSegConfig(), "train-cls": TrainClsConfig(), "train-adv": TrainAdvConfig(),
@@ -128,10 +129,7 @@ class SeenRun:
     task: str
     settings: dict[str, Any]  # every setting by its field's name
     evaluation: Evaluation | None  # the one that was asked for, or the newest
-
-    @property
-    def name(self) -> str:
-        return self.folder.path.resolve().name
+    name: str  # its folder's; with those above it where several runs are seen that share it: "seg/one"
 
     @property
     def segments(self) -> bool:
@@ -165,24 +163,21 @@ def flat_settings(folder: RunFolder) -> dict[str, Any]:
 
 def see_run(name: str, evaluation: str | None = None) -> SeenRun:
     """A run with its evaluation. Raises DataError: no such run or evaluation."""
-    folder = open_run(name)
-    return SeenRun(
-        folder, str(folder.about().get("task")), flat_settings(folder), open_evaluation(folder.path, evaluation)
-    )
+    (run,) = see_runs([name], evaluation)
+    return run
 
 
 def see_runs(names: Sequence[str], evaluation: str | None = None) -> list[SeenRun]:
     """As see_run; where no evaluation is named, the newest that all runs of a task share, if they share one."""
-    runs = [see_run(name, evaluation) for name in names]
-    if evaluation is not None:
-        return runs
-    seen = []
-    for run in runs:
-        alike = [other.folder.path for other in runs if other.task == run.task]
-        shared = [name for name in _newest_first(alike[0]) if all(name in evaluations(path) for path in alike)]
-        chosen = open_evaluation(run.folder.path, shared[0]) if shared else run.evaluation
-        seen.append(replace(run, evaluation=chosen))
-    return seen
+    folders = [open_run(name) for name in names]
+    tasks = [str(folder.about().get("task")) for folder in folders]
+    runs = []
+    for folder, task, name in zip(folders, tasks, distinct_names([folder.path for folder in folders]), strict=True):
+        alike = [other.path for other, its in zip(folders, tasks, strict=True) if its == task]
+        shared = [one for one in _newest_first(alike[0]) if all(one in evaluations(path) for path in alike)]
+        wanted = next(iter(shared), None) if evaluation is None else evaluation
+        runs.append(SeenRun(folder, task, flat_settings(folder), open_evaluation(folder.path, wanted), name))
+    return runs
 
 
 def evaluations(run: Path) -> dict[str, Path]:
@@ -197,7 +192,7 @@ def _newest_first(run: Path) -> list[str]:
 
 
 def open_evaluation(run: Path, name: str | None) -> Evaluation | None:
-    """RUN/eval/<name>, or the newest there; None where nothing was evaluated yet. Raises DataError: no such one, broken."""
+    """RUN/eval/<name>, or the newest; None where nothing was evaluated yet. Raises DataError: no such one, broken."""
     found = evaluations(run)
     if name is not None and name not in found:
         raise DataError(
@@ -210,11 +205,33 @@ def open_evaluation(run: Path, name: str | None) -> Evaluation | None:
         name = newest[0]
     try:
         scores = read_json(found[name] / "scores.json")
-        if not isinstance(scores["data_path"], str):
-            raise ValueError("data_path")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _refuse_other(scores)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{found[name]}/scores.json can't be read: run `vocctl eval {run}` again") from error
     return Evaluation(found[name], scores)
+
+
+def _refuse_other(scores: dict[str, Any]) -> None:
+    """Raises ValueError, LookupError, TypeError or AttributeError: no scores.json of a segmenter (its photos have an IoU)
+    or of a classifier."""
+    held = scores["scores"]
+    if "photo_iou" in scores:
+        names: Sequence[str] = SEG_CLASSES
+        by_class = [held["iou"], held["dice"]]
+        single = [held["mean_iou"], held["mean_dice"], held["pixel_accuracy"], *scores["photo_iou"].values()]
+        single.append(scores["competition_dice"])
+    else:
+        names = CLASSES
+        by_class = [scores["positives"], *(scores["ap"][key] for key in ("11_point", "all_points", "sklearn"))]
+        by_class += [scores["per_class"][key] for key in ("precision", "recall", "f1")]
+        single = [held["map_sklearn"], *held.values()]
+        single += [bound for low, high in scores["intervals"].values() for bound in (low, high)]
+    single += [table[name] for table in by_class for name in names]
+    if not all(number is None or (is_number(number) and abs(number) < inf) for number in single):
+        raise ValueError("other values than numbers")
+    words = ("data", "data_path", "split", "checkpoint", "tta", *(["thresholds"] if "photo_iou" not in scores else []))
+    if not all(isinstance(scores[word], str) for word in words):
+        raise ValueError("other values than words")
 
 
 def _label_sets(texts: Sequence[str]) -> np.ndarray:

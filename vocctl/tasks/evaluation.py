@@ -43,24 +43,27 @@ def scored_part(run: RunFolder, config: DataConfig, data: Path | None, split: st
     return source, split, open_part(source, split, config)
 
 
-def fresh_part(folder: Path) -> Path:
-    """An empty <folder>.part for the first rank to write into. Raises RunError: it can't be made."""
+def fresh_part(folder: Path, inside: str = "") -> Path:
+    """An empty <folder>.part for the first rank to write into; inside: a folder in it. Raises RunError: it can't be made."""
     part = folder.with_name(folder.name + ".part")
     if not is_first():
         return part
     try:
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        (part / inside).mkdir(parents=True)
     except OSError as error:
         raise RunError(f"{part} can't be made: {error.strerror}; free space or mend the folder's rights") from error
     return part
 
 
 def put_in_place(part: Path, folder: Path) -> None:
-    """The evaluation that stood there before goes. Then all ranks can read it."""
+    """The evaluation that stood there before goes. Then all ranks can read it. Raises RunError: it can't be replaced."""
     if is_first():
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+        except OSError as error:
+            raise RunError(f"{folder} can't be replaced: {error.strerror}; mend its rights or move it away") from error
     wait()
 
 

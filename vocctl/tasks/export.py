@@ -36,7 +36,7 @@ OPSET = 18
 class Exported:
     path: Path
     photos: int  # that were compared
-    difference: float  # largest of any logit, absolute
+    difference: float  # largest of a logit, in the unit of the run's largest one or 1, whichever is more
     probability_difference: float
     agreement: float  # share of the decisions (labels of a pixel, classes by logit) that are the same
     megabytes: float

@@ -26,6 +26,8 @@ from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.bootstrap import interval, resampled
 from vocctl.metrics.dice import competition_dice
 from vocctl.metrics.multilabel import sample_f1
+from vocctl.reading import is_number, read_json
+from vocctl.runs import RunFolder
 from vocctl.tasks.evaluation import CHECKPOINTS
 from vocctl.tasks.members import (
     Runs,
@@ -95,10 +97,8 @@ def halves_on_held_out(kind: str, runs: Runs, steps: Steps) -> dict[str, float]:
     Of one run without test-time augmentation it is kept in the run's held_out.json, until its weights are newer.
     """
     group = runs.cls if kind == "cls" else runs.seg
-    kept = group[0].path / HELD_OUT if len(group) == 1 and runs.tta == "none" else None
-    weights = [group[0].path / f"{checkpoint}.safetensors" for checkpoint in CHECKPOINTS]
-    if kept is not None and kept.is_file() and all(kept.stat().st_mtime >= path.stat().st_mtime for path in weights):
-        known: dict[str, float] = group[0].read_json(HELD_OUT)
+    is_kept = len(group) == 1 and runs.tta == "none"
+    if is_kept and (known := _known_halves(group[0])) is not None:
         return known
     source, parts = held_out_parts(group)
     halves = {}
@@ -108,9 +108,22 @@ def halves_on_held_out(kind: str, runs: Runs, steps: Steps) -> dict[str, float]:
             halves[checkpoint] = float(_masks_on_held_out(tried, parts, source, None, steps)[0].mean())
         else:
             halves[checkpoint] = float(_label_dice(*_decided(tried, parts, steps)[1:]).mean())
-    if kept is not None:
+    if is_kept:
         group[0].write_json(HELD_OUT, halves)
     return halves
+
+
+def _known_halves(run: RunFolder) -> dict[str, float] | None:
+    """What held_out.json says; None where it is missing, broken or older than the weights."""
+    kept, weights = run.path / HELD_OUT, [run.path / f"{checkpoint}.safetensors" for checkpoint in CHECKPOINTS]
+    if not kept.is_file() or any(path.is_file() and path.stat().st_mtime > kept.stat().st_mtime for path in weights):
+        return None
+    try:
+        known: dict[str, float] = read_json(kept)
+    except (OSError, ValueError):
+        return None
+    is_whole = known.keys() == set(CHECKPOINTS) and all(is_number(half) and 0 <= half <= 1 for half in known.values())
+    return known if is_whole else None
 
 
 def _decided(runs: Runs, parts: Sequence[Part], steps: Steps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

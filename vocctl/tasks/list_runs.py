@@ -1,6 +1,7 @@
 """Which runs there are: task, data, what differs from the defaults, score, when; newest first."""
 
 from dataclasses import dataclass
+from math import isnan, nan
 from pathlib import Path
 
 from vocctl.errors import DataError, VocctlError
@@ -17,7 +18,7 @@ class ListedRun:
     data: str
     differs: str  # from the task's defaults, in words
     seed: int | None
-    score: float | None  # in [0, 1]
+    score: float | None  # in [0, 1]; None: undefined, or none yet
     score_name: str
     scored_on: str  # the evaluation, or "validation" while training
     started: str  # ISO, UTC
@@ -48,8 +49,10 @@ def _listed(path: Path) -> ListedRun:
 
 def _score(run: SeenRun) -> tuple[float | None, str]:
     if run.evaluation is not None:
-        return class_scores_mean(run.evaluation), run.evaluation.name
-    try:
-        return float(run.best[MAIN_SCORE[run.task]]), "validation"
-    except DataError:
-        return None, "no epoch yet"
+        score, where = class_scores_mean(run.evaluation), run.evaluation.name
+    else:
+        try:
+            score, where = float(run.best.get(MAIN_SCORE[run.task], nan)), "validation"
+        except DataError:
+            return None, "no epoch yet"
+    return None if isnan(score) else score, where

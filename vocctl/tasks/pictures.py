@@ -24,7 +24,7 @@ class Wish:
     def place(self, run: SeenRun, stem: str) -> Path:
         """Where a picture of one run goes."""
         if self.out is not None:
-            return self.out / f"{run.name}-{stem}.{self.format}"
+            return self.out / f"{run.name.replace('/', '-')}-{stem}.{self.format}"
         return run.folder.path / "plots" / f"{stem}.{self.format}"
 
     def shared_place(self, runs: Sequence[SeenRun], stem: str) -> Path:

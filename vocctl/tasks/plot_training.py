@@ -1,6 +1,7 @@
 """Pictures of how runs were trained and how they compare: curves, compare."""
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 from vocctl.plots.compare import ComparedGroup, draw_compared
@@ -44,6 +45,8 @@ def compare(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
             raise NothingToDraw(
                 f"the runs were scored on {' and '.join(sorted(names))}: name one with --eval, or run `vocctl eval` for all"
             )
+        if any(isnan(class_scores_mean(evaluated(run))) for run in alike):
+            raise NothingToDraw(f"{names.pop()} has no photo with a class: the mean to compare is undefined there")
         first = [evaluated(run) for run in found[0].runs]
         compared = []
         for group in found:

@@ -4,6 +4,7 @@ A photo goes through the run as eval sends it: shrunk to the run's size, probabi
 own size is that after its EXIF turn, as every viewer shows it. One that can't be read is named, and the others go on.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ def predict(
     device: str | None = None,
     on_photo: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Predicted]:
-    """One result for each photo named, and for each in the folders named. out: where masks and overlays go.
+    """One result for each photo named, and for each in the folders named. out: where masks and overlays go, never over one
+    of these photos.
 
     Raises ConfigError: no such checkpoint or tta. DataError: no such run or path, a folder without photos, no weights.
     RunError: out can't be written.
@@ -73,7 +75,7 @@ def predict(
     model = _loaded(name, checkpoint, tta, device)
     segments = model.thresholds is None
     out = out or Path("predictions")
-    taken: set[Path] = set()
+    taken, photos = set[Path](), {_file(path) for path, _ in found}
     results = []
     for done, (path, inside) in enumerate(found, start=1):
         try:
@@ -81,7 +83,7 @@ def predict(
         except DataError as error:
             results.append(Predicted(path, error=str(error)))
         else:
-            stem = _free(out / inside, taken) if segments else out
+            stem = _free(out / inside, taken, photos) if segments else out
             results.append(_segmented(model, path, photo, stem) if segments else _classified(model, path, photo))
         on_photo(done, len(found))
     return results
@@ -116,14 +118,24 @@ def _photos(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
             raise DataError(f"{path} is neither a photo nor a folder: mend its name")
 
 
-def _free(stem: Path, taken: set[Path]) -> Path:
-    """stem, or stem-2, ... where another photo of this call has it."""
+def _free(stem: Path, taken: set[Path], photos: set[str]) -> Path:
+    """stem, or stem-2, ... where another photo of this call has it, or its mask or overlay would go over a photo."""
     free, number = stem, 1
-    while free in taken:
+    while free in taken or photos & set(map(_file, _places(free))):
         number += 1
         free = stem.with_name(f"{stem.name}-{number}")
     taken.add(free)
     return free
+
+
+def _places(stem: Path) -> tuple[Path, Path]:
+    """Of mask and overlay."""
+    return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}-overlay.jpg")
+
+
+def _file(path: Path) -> str:
+    """One name of the file, whatever links lead to it; without capitals, which some disks don't tell apart."""
+    return os.path.realpath(path).casefold()
 
 
 def _loaded(name: str, checkpoint: str, tta: str, device: str | None) -> _Model:
@@ -169,7 +181,7 @@ def _segmented(model: _Model, path: Path, photo: np.ndarray, stem: Path) -> Pred
         SEG_CLASSES[label]: float(counts[label]) for label in np.argsort(-counts, kind="stable") if counts[label] > 0
     }
     named = tuple(name for name, share in shares.items() if share >= SHOWN and name != SEG_CLASSES[0])
-    mask, overlay = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}-overlay.jpg")
+    mask, overlay = _places(stem)
     try:
         mask.parent.mkdir(parents=True, exist_ok=True)
         write_mask(mask, labels)

@@ -7,6 +7,7 @@ that it keeps to the gallery as adversarial ones.
 import csv
 import io
 import json
+import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,9 +18,9 @@ from typing import Any
 from vocctl import __version__
 from vocctl.config import as_tables
 from vocctl.errors import ConfigError, DataError
-from vocctl.labels import SEG_CLASSES
+from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.plots.report import Headline, Picture, Report, Section, Table, picture_source, render
-from vocctl.reading import read_text
+from vocctl.reading import is_number, read_text
 from vocctl.runs import write_text
 from vocctl.tasks.class_scores import amounts, class_scores, class_scores_mean
 from vocctl.tasks.differences import differing, from_default, in_words
@@ -49,12 +50,18 @@ OnStep = Callable[[int, int], None]
 def report(
     names: Sequence[str], path: Path, *, evaluation: str | None = None, on_step: OnStep = lambda done, total: None
 ) -> Path:
-    """Write the page to path. Raises ConfigError: a path that is no .html file. DataError and RunError as plot does."""
+    """Write the page to path. Raises ConfigError: a path that is no .html file. DataError: a run of train-adv, and as plot
+    does, with RunError too."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o takes an .html file, got {path}")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} can't be written: name a file in a folder that is there")
     runs = see_runs(list(dict.fromkeys(names)), evaluation)
+    if adversary := next((run.folder.path for run in runs if run.task == "train-adv"), None):
+        raise DataError(
+            f"{adversary} is an adversary, whose page is its target's: `vocctl eval TARGET --attack adv:{adversary}`, then "
+            "`vocctl report TARGET`"
+        )
     steps = 2 * len(runs) + 1
     sections = []
     for done, run in enumerate(runs):
@@ -114,9 +121,14 @@ def _shown(value: Any) -> str:
 
 def _eval_command(run: SeenRun, evaluation: Evaluation) -> str:
     scores = evaluation.scores
-    flags = f"--checkpoint {scores['checkpoint']}" + (f" --tta {scores['tta']}" if scores["tta"] != "none" else "")
-    where = "" if scores["split"] == "held-out" else f" --data {scores['data_path']} --split {scores['split']}"
-    return f"vocctl eval {run.folder.path} {flags}{where}"
+    words = ["vocctl", "eval", str(run.folder.path), "--checkpoint", scores["checkpoint"]]
+    if scores["tta"] != "none":
+        words += ["--tta", scores["tta"]]
+    if not run.segments:
+        words += ["--thresholds", scores["thresholds"]]
+    if scores["split"] != "held-out":
+        words += ["--data", scores["data_path"], "--split", scores["split"]]
+    return shlex.join(words)
 
 
 def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
@@ -127,16 +139,16 @@ def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
     else:
         model = f"The classifier {settings['model']}"
     size = about.get("parameters", {}).get("model")
+    held = f" ({size / 1e6:.1f} M parameters)" if is_number(size) else ""
     begun = settings.get("model" if not run.segments else "encoder") == "scratch" or settings["weights"] == "none"
     weights = "from random weights" if begun else "from ImageNet weights"
     if settings["weights"] not in ("auto", "none"):
         weights = f"from {settings['weights']}"
     length = f"{settings['minutes']:g} minutes" if settings["minutes"] else f"{settings['epochs']} epochs"
     name = Path(settings["path"]).resolve().name
-    photos = f"{data['train']} photos of {name}" if data else name
+    photos = f"{data['train']} photos of {name}" if "train" in data else name
     sentence = (
-        f"{model}{f' ({size / 1e6:.1f} M parameters)' if size else ''}, trained {weights} for {length} on {photos}, loss "
-        f"{settings['loss']}, seed {settings['seed']}."
+        f"{model}{held}, trained {weights} for {length} on {photos}, loss {settings['loss']}, seed {settings['seed']}."
     )
     changed = from_default(run)
     sentence += f" It differs from the defaults in: {changed}." if changed else " All other settings are the defaults."
@@ -161,7 +173,7 @@ def _headlines(run: SeenRun) -> list[Headline]:
     found = []
     for key, meaning in MEANINGS.items():
         if values.get(key) is not None:
-            meaning += f" 95 % interval {_interval(intervals[key])}." if key in intervals else ""
+            meaning += f" 95 % interval {_interval(intervals[key])}." if None not in intervals.get(key, [None]) else ""
             found.append(Headline(NAMES[key], f"{100 * values[key]:.1f} %", meaning))
     return found
 
@@ -176,11 +188,11 @@ def _class_table(run: SeenRun) -> list[Table]:
     scores, held = run.evaluation.scores, amounts(run.evaluation)
     ranked = class_scores(run.evaluation)
     intervals = {name: _interval(bounds) for name, bounds in ranked.intervals.items()}
+    names: Sequence[str] = SEG_CLASSES if run.segments else CLASSES
     if run.segments:
-        names, columns = SEG_CLASSES, {"IoU": scores["scores"]["iou"], "Dice": scores["scores"]["dice"]}
+        columns = {"IoU": scores["scores"]["iou"], "Dice": scores["scores"]["dice"]}
         interval_of = "IoU"
     else:
-        names = tuple(scores["positives"])
         aps = {"11_point": "AP 11-point", "all_points": "AP all points", "sklearn": "AP sklearn"}
         columns = {head: scores["ap"][key] for key, head in aps.items()} | {
             head: scores["per_class"][head.lower()] for head in ("Precision", "Recall", "F1")

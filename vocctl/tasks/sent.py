@@ -14,6 +14,7 @@ from typing import Any
 from vocctl.errors import DataError, RunError
 from vocctl.reading import parse_json, read_text, refuse_endless
 from vocctl.runs import RUNS
+from vocctl.submission.editions import ALIAS, slug_of
 
 FOLDER = RUNS / "submit"
 LOG = "submissions.jsonl"
@@ -34,8 +35,10 @@ def note(record: Mapping[str, Any]) -> None:
     line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **record}) + "\n"
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        with (FOLDER / LOG).open("a", encoding="utf-8") as stream:
-            stream.write(line)
+        with (FOLDER / LOG).open("a+b") as stream:
+            stream.seek(0)
+            stream.truncate(stream.read().rfind(b"\n") + 1)  # a line that a full disk cut short
+            stream.write(line.encode())
     except OSError as error:
         raise RunError(f"{FOLDER / LOG} can't be written: {error.strerror}; mend that and run it again") from error
 
@@ -60,6 +63,11 @@ def history() -> list[dict[str, Any]]:
         found[digest, ref] = written | found.get((digest, ref), {}) | record
     uploaded = {digest for digest, ref in found if ref}
     return [record for (digest, ref), record in found.items() if ref or digest not in uploaded]
+
+
+def competition_of(record: Mapping[str, Any]) -> str:
+    """The slug of the competition that the record names, or of the newest edition."""
+    return slug_of(str(record.get("competition") or ALIAS))
 
 
 def known_of(path: Path) -> dict[str, Any]:

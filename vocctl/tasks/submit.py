@@ -12,7 +12,7 @@ from typing import Any
 from vocctl.data.source import Source
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.runs import RUNS, RunFolder, find_run
-from vocctl.submission.editions import slug_of
+from vocctl.submission.editions import ALIAS, slug_of
 from vocctl.submission.rle import runs_of_classes, runs_of_labels
 from vocctl.submission.table import Due, Fault, check, merge, write_table
 from vocctl.tasks import sent, unseen
@@ -47,7 +47,7 @@ class Prepared:
 
 def prepare(
     *,
-    competition: str,
+    competition: str | None,
     data: Path | None,
     cls: Sequence[str],
     seg: Sequence[str],
@@ -60,13 +60,13 @@ def prepare(
 ) -> Prepared:
     """Pick runs, measure them, predict the test photos, write the csv and a line in submissions.jsonl.
 
-    cls, seg: names of runs, several are an ensemble; none: the best is picked. checkpoint: best or final; None: of each
-    kind what scores more on the held-out photos. out: in place of runs/submit/.
+    competition: None: the newest edition. cls, seg: names of runs, several are an ensemble; none: the best is picked.
+    checkpoint: best or final; None: of each kind what scores more on the held-out photos. out: in place of runs/submit/.
     Raises ConfigError (flags, runs that have seen test photos), DataError (runs, data, weights) and RunError (disk).
     """
     refuse_unknown(checkpoint or "best", tta)
-    slug = slug_of(competition)
-    photos = open_unseen(find_data(data, competition))
+    slug = slug_of(competition or ALIAS)
+    photos = open_unseen(find_data(data, competition or ALIAS))
     if out is not None and out.exists():
         raise ConfigError(f"{out} is there already: choose another --out")
     guard = HeldOutCheck(photos, allow_test_images, steps("comparing", "photos"))
@@ -186,9 +186,11 @@ def _trained_on(run: RunFolder) -> Path:
         return Path(config_of(run).data.path).resolve()
 
 
-def faults_of(file: Path, *, competition: str, data: Path | None, steps: Steps) -> tuple[list[Fault], int]:
-    """All that is wrong with a csv, and how many rows are due."""
-    photos = open_unseen(find_data(data, competition))
+def faults_of(file: Path, *, competition: str | None, data: Path | None, steps: Steps) -> tuple[list[Fault], int]:
+    """All that is wrong with a csv, and how many rows are due. competition: None: the one that it was written for."""
+    if competition is None and data is None:
+        competition = sent.competition_of(sent.known_of(file)) if file.is_file() else ALIAS
+    photos = open_unseen(find_data(data, competition or ALIAS))
     due = unseen.rows_due(photos, steps("measuring", "photos"))
     return check(file, due), len(due)
 

@@ -12,6 +12,7 @@ from vocctl.data.competition import CompetitionData, classes_in, without_void
 from vocctl.data.same_photos import same_photos, sketches
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import ConfigError, DataError
+from vocctl.submission.editions import ALIAS, slug_of
 from vocctl.submission.score import Truth
 from vocctl.submission.table import Due, read_table, row_names
 
@@ -57,12 +58,13 @@ def find_data(named: Path | None, competition: str) -> Path:
             )
         if found:
             return found[0]
-    folder = Path("data") / competition
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder} is no folder: `vocctl download {competition}` fetches it, or name another with --data"
-        )
-    return folder
+    slug = slug_of(competition)
+    names = [competition if competition == ALIAS else slug]
+    names += [ALIAS, slug] if slug == slug_of(ALIAS) else []  # it may have been fetched by its other name
+    folders = [Path("data") / name for name in names]
+    if there := next((folder for folder in folders if folder.is_dir()), None):
+        return there
+    raise DataError(f"{folders[0]} is no folder: `vocctl download {names[0]}` fetches it, or name another with --data")
 
 
 def names_due(unseen: Unseen) -> list[str]:

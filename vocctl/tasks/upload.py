@@ -26,7 +26,7 @@ class Uploaded:
 def upload(
     file: Path,
     *,
-    competition: str,
+    competition: str | None = None,
     message: str | None = None,
     wait: float = 600,
     on_note: Callable[[str], None] = lambda text: None,
@@ -34,17 +34,21 @@ def upload(
 ) -> Uploaded:
     """Ask for the limits, submit, and wait for the score so many seconds; a wait that ends without one is no error.
 
+    competition: None: the one that the file was written for, the newest edition where nothing is known of it.
+
     Raises NetworkError: no credentials, no way to Kaggle, none left today, or refused. The file is kept in any case.
     """
     record = sent.known_of(file)
-    slug = slug_of(competition)
+    known = sent.competition_of(record)
+    slug = slug_of(competition) if competition else known
+    again = f"vocctl submit --file {file}" + (f" --competition {slug}" if slug != known else "")
     try:
         kaggle = Kaggle(slug)
         on_note(f"Kaggle credentials: {kaggle.credentials}")
         left = _left(kaggle.limits())
         ref = kaggle.upload(file, message if message is not None else message_of(record))
     except NetworkError as error:
-        raise NetworkError(f"{error}; {file} is kept, `vocctl submit --file {file}` uploads it") from None
+        raise NetworkError(f"{error}; {file} is kept, `{again}` uploads it") from None
     record |= {"competition": slug, "ref": ref, "credentials": kaggle.credentials}
     sent.note(record | {"status": "pending"})
     outcome = kaggle.wait(ref, wait, on_wait)
