@@ -71,6 +71,16 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, dtype=DTYPES[precision])
 
 
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """On the device; on CUDA without waiting for it. Elsewhere the copy could read memory that is free again."""
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+def to_pixels(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """(B, 3, H, W) uint8 to float32 in [0, 1] on the device, channels last."""
+    return moved(images, device).to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
 def device_name(device: torch.device) -> str:
     """The GPU's name, or how many CPU threads torch uses."""
     if device.type == "cuda":

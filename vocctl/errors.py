@@ -44,7 +44,7 @@ NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAI
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Of the device or the host: Python and numpy raise MemoryError, torch a RuntimeError that is known by its words."""
+    """Of the device or the host: Python and numpy raise MemoryError, torch and the system others, known by their words."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 

@@ -43,7 +43,7 @@ from torch.utils.data import DataLoader, Dataset
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
 from vocctl.data.labelled import labelled, target_matrix
 from vocctl.data.source import open_dataset
-from vocctl.devices import keep_freed_memory
+from vocctl.devices import keep_freed_memory, to_pixels
 from vocctl.losses import multilabel, pixelwise
 from vocctl.models.classifier import Classifier
 from vocctl.models.depthwise import train_depthwise_in_fp32
@@ -52,7 +52,7 @@ from vocctl.models.weights import load_classifier, load_encoder
 from vocctl.tasks import train_cls, train_seg
 from vocctl.tasks.fitting import hardware
 from vocctl.training.ema import MovingAverage
-from vocctl.training.loop import make_accelerator, to_pixels
+from vocctl.training.loop import make_accelerator
 from vocctl.training.optim import build_optimizer, clip_and_step
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3

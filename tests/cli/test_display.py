@@ -54,5 +54,7 @@ def test_a_name_is_shown_as_it_is_spelt(capsys):
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
 def test_a_name_that_is_no_text_is_shown_all_the_same():
     code = "import os; from vocctl.cli import display; display.line(os.fsdecode(b'\\xff.jpg'))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (0, b"\\udcff.jpg\n")
+    for errors, shown in (("strict", b"\\udcff.jpg\n"), ("surrogateescape", b"\xff.jpg\n")):  # the latter: a C locale's
+        given = os.environ | {"PYTHONIOENCODING": f"utf-8:{errors}"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, env=given)
+        assert (done.returncode, done.stdout) == (0, shown)

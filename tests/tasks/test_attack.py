@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_images_and_a_subset_is_fixed(runs: dict[st
 
 
 def test_budgets_are_put_in_order_whatever_order_they_are_typed_in(runs: dict[str, Path]) -> None:
-    config = AttackConfig(attack=("fgsm", "noise"), eps=("16/255", "2/255", "16/255"), images=4)
+    config = AttackConfig(attack=("fgsm", "noise"), eps=("16/255", "2/255", "16px"), images=4)
     result = attack([str(runs["seg"])], config)
     assert [row.eps for row in result.rows] == ["0", *["2/255"] * 3, *["16/255"] * 3]
     kept = json.loads((result.folder / "attack.json").read_text())["kept"]
@@ -85,10 +85,12 @@ def test_a_black_box_is_held_against_gradients_also_where_it_is_alone(runs: dict
 
 
 def test_in_l2_a_check_says_what_rounding_left_of_the_budget(runs: dict[str, Path]) -> None:
-    result = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3",), eps=("4",), norm="l2", images=3))
-    (check,) = (check for check in result.sanity if check.name == "rounding")
-    assert check.passed
-    assert "of the budget of 4.00 is left" in check.measured
+    result = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3",), eps=("0.1", "9"), norm="l2", images=3))
+    assert "rounding" not in [check.name for check in result.sanity]  # the largest budget is levels wide
+    result = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3",), eps=("0.1",), norm="l2", images=3))
+    assert "of the budget of 0.10 is left" in next(
+        check.measured for check in result.sanity if check.name == "rounding"
+    )
 
 
 def test_against_prediction_a_classifier_decides_by_its_thresholds(runs: dict[str, Path]) -> None:

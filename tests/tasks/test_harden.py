@@ -1,12 +1,19 @@
-"""Which photos of a batch adversarial training attacks, and in which precision."""
+"""Which photos of a batch adversarial training attacks, from which starts, and in which precision."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from vocctl.config import HardenConfig
+from vocctl.attacks.steps import random_start
+from vocctl.attacks.threat import Threat
+from vocctl.config import HardenConfig, TrainClsConfig, TrainSegConfig
+from vocctl.errors import ConfigError
 from vocctl.tasks import harden
 from vocctl.tasks.harden import hardening
+
+BALL = Threat("linf", 4 / 255)
 
 
 def model() -> nn.Module:
@@ -40,15 +47,28 @@ def test_ranks_share_what_one_process_would_attack(monkeypatch, share, expected)
     assert counts == expected
 
 
-@pytest.mark.parametrize(("dtype", "kept"), [(torch.float16, False), (torch.bfloat16, True)])
-def test_gradients_are_never_taken_in_fp16(dtype, kept):
-    network, seen = model(), []
+@pytest.mark.parametrize("config", [TrainSegConfig, TrainClsConfig])
+def test_fp16_is_refused(config):
+    """A mean over a photo's pixels has gradients below its smallest number."""
+    attacked = config(harden=HardenConfig(adv="pgd-3"))
+    narrow = replace(attacked.train, precision="fp16")
+    config(train=narrow)
+    with pytest.raises(ConfigError, match="bf16 or fp32"):
+        replace(attacked, train=narrow)
 
-    def forward(pixels: Tensor) -> Tensor:
-        seen.append(torch.is_autocast_enabled("cpu"))
-        return network(pixels).float()
 
-    with torch.autocast("cpu", dtype=dtype):
-        hardening(HardenConfig(adv="fgsm"), network, forward)(*batch(2))
-        assert torch.is_autocast_enabled("cpu")
-    assert seen == [kept]
+def test_ranks_draw_starts_of_their_own_and_their_generators_stay_alike(monkeypatch):
+    """The state that a run saves is the first rank's, and each goes on from it."""
+    monkeypatch.setattr(harden, "world", lambda: 2)
+    monkeypatch.setattr(
+        harden, "craft", lambda spec, forward, images, *rest, generator: random_start(images, BALL, generator)
+    )
+    network, found = model(), []
+    for number in range(2):
+        monkeypatch.setattr(harden, "rank", lambda number=number: number)
+        torch.manual_seed(7)
+        config = HardenConfig(adv="pgd-2", adv_share=0.75)  # three of the four photos: two, and one
+        changed = hardening(config, network, network)(*batch(2))
+        found.append((changed[0], torch.random.get_rng_state()))
+    assert not torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])

@@ -54,5 +54,14 @@ def test_a_line_that_was_cut_short_does_not_spoil_the_next():
     assert [one["sha256"] for one in sent.history()] == ["a", "c"]
 
 
+def test_a_last_line_that_an_editor_left_without_its_end_is_kept():
+    sent.note({"sha256": "a", "status": "written"})
+    path = sent.FOLDER / sent.LOG
+    path.write_text(path.read_text().rstrip("\n"))
+    assert [one["sha256"] for one in sent.history()] == ["a"]
+    sent.note({"sha256": "b", "status": "written"})
+    assert [one["sha256"] for one in sent.history()] == ["a", "b"]
+
+
 def test_nothing_was_sent_yet():
     assert sent.history() == []

@@ -77,8 +77,7 @@ def main(args: list[str] | None = None) -> int:
         return 130
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
-            display.error("out of memory: end other programs that use it, or take smaller photos or another --device")
-            return MemoryExceeded.exit_code
+            return _no_memory()
         if world() == 1 or "peer" not in str(error).lower():
             raise
         return display.peer_gone()
@@ -86,10 +85,17 @@ def main(args: list[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
     except OSError as error:
-        if error.errno not in USERS_OWN:
+        if is_out_of_memory(error):
+            return _no_memory()
+        if error.errno not in USERS_OWN or error.filename is None:
             raise
-        display.error(f"{error.filename or 'a file'} can't be used ({error.strerror}): mend that or name another")
+        display.error(f"{error.filename} can't be used ({error.strerror}): mend that or name another")
         return DataError.exit_code
+
+
+def _no_memory() -> int:
+    display.error("out of memory: end other programs that use it, or take smaller photos or another --device")
+    return MemoryExceeded.exit_code
 
 
 def _usage(error: TyperException) -> str:

@@ -48,7 +48,7 @@ def attack_result(result: AttackResult) -> None:
             visible = [levels, f"{seen['l2_mean']:.2f}", psnr, f"{seen['ssim_mean']:.3f}"]
         style = "bold" if row.attack in ("clean", "worst case") else None
         table.add_row(escape(_short(row.attack)), row.eps, *scores, *turned, *visible, style=style)
-    Console(width=max(out.width, WIDTH), highlight=False, quiet=out.quiet).print(table)
+    Console(width=max(out.width, WIDTH), highlight=False, emoji=False, quiet=out.quiet).print(table)
     out.print(_definitions(result), style="dim")
     for check in result.sanity:
         verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from vocctl.training.loop import Progress as Look
 
 for stream in (sys.stdout, sys.stderr):
-    if isinstance(stream, io.TextIOWrapper):
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
         stream.reconfigure(errors="backslashreplace")  # a name need not be text in the terminal's encoding
 
 Plain = partial(Console, highlight=False, soft_wrap=True, emoji=False)  # `:car:` in a name is no emoji

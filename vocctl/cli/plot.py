@@ -33,6 +33,7 @@ def plot(
     quiet: Quiet = False,
 ) -> None:
     """Draw runs: training curves, confusion, classes, masks, mistakes, attacks; several laid over each other."""
+    from vocctl.runs import task_of
     from vocctl.tasks import plot as task
     from vocctl.tasks.pictures import Wish
 
@@ -42,5 +43,5 @@ def plot(
                           on_kind=on_kind)  # fmt: skip
     for path in paths:
         display.line(str(path))
-    if not what and all(path.stem.startswith("curves") for path in paths):
+    if not what and all(path.stem.startswith("curves") for path in paths) and task_of(runs[0]) != "train-adv":
         display.line(f"no predictions drawn: `vocctl eval {runs[0]}` first, then plot again")

@@ -165,6 +165,13 @@ class HardenConfig:
         demand(0 < self.adv_share <= 1, f"adv_share is a share of each batch in (0, 1], got {self.adv_share}")
 
 
+def _refuse_narrow_attacks(harden: HardenConfig, train: TrainConfig) -> None:
+    demand(
+        harden.adv == "none" or train.precision != "fp16",
+        "--adv needs gradients to the photo, which fp16 rounds to 0: take --precision bf16 or fp32",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSegConfig:
     data: DataConfig = field(default_factory=DataConfig)
@@ -176,6 +183,7 @@ class TrainSegConfig:
 
     def __post_init__(self) -> None:
         choose("monitor", self.train.monitor, SEG_MONITORS)
+        _refuse_narrow_attacks(self.harden, self.train)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,3 +241,4 @@ class TrainClsConfig:
 
     def __post_init__(self) -> None:
         choose("monitor", self.train.monitor, CLS_MONITORS)
+        _refuse_narrow_attacks(self.harden, self.train)

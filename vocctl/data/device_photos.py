@@ -9,6 +9,7 @@ from torch import Tensor
 from vocctl.data.datasets import Place, TrainingPhotos
 from vocctl.data.device_augment import RANGES, TO_YIQ, colours, drawn, placing
 from vocctl.data.loaders import EpochBatches
+from vocctl.devices import moved
 from vocctl.labels import IGNORE
 from vocctl.torchvision_ops import declare_missing_ops
 
@@ -55,7 +56,7 @@ class DeviceBatches:
         return images, self.targets[at].masked_fill(~inside, IGNORE)
 
     def _sent(self, numbers: Tensor) -> Tensor:
-        return numbers.to(self.device, non_blocking=True)
+        return moved(numbers, self.device)
 
     def _sampled(self, matrix: Tensor, sizes: Tensor, starts: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, S, S) in [0, 255], bilinear, 0 outside of the photo; (B, S, S) the nearest pixel, and whether inside."""
@@ -93,7 +94,7 @@ def smoothed(images: Tensor) -> Tensor:
 def recoloured(images: Tensor, changes: Tensor) -> Tensor:
     """images (B, 3, S, S) in [0, 255]; changes as device_augment's colours: brightness, contrast, then the matrix."""
     images = (images * changes[:, :, 3, None, None]).clamp(0, 255)
-    luma = TO_YIQ[0].to(images, non_blocking=True)
+    luma = moved(TO_YIQ[0], images.device).to(images.dtype)
     mean = torch.einsum("bchw,c->bhw", images, luma).mean((1, 2))[:, None, None, None]
     images = (mean + (images - mean) * changes[:, :, 4, None, None]).clamp(0, 255)
     return torch.einsum("bij,bjhw->bihw", changes[:, :, :3], images).clamp(0, 255)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.data.cache import CachedSplit
-from vocctl.inference.predict import forward_of, to_pixels
+from vocctl.devices import to_pixels
+from vocctl.inference.predict import forward_of
 from vocctl.inference.tta import averaged_probs
 
 

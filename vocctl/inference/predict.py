@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocctl.devices import autocast
+from vocctl.devices import autocast, to_pixels
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
 from vocctl.ranks import gathered
 
@@ -114,11 +114,6 @@ def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callab
             return model(pixels)
 
     return forward
-
-
-def to_pixels(images: Tensor, device: torch.device) -> Tensor:
-    """(B, 3, H, W) uint8 to float32 in [0, 1] on the device."""
-    return images.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 @torch.inference_mode()

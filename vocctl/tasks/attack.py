@@ -173,7 +173,8 @@ def transfer(
 
 def _ascending(config: AttackConfig) -> AttackConfig:
     """Budgets from the smallest to the largest: tables, lines and the kept pictures go by that order."""
-    return replace(config, eps=tuple(sorted(dict.fromkeys(config.eps), key=parse_epsilon)))
+    by_size = {parse_epsilon(eps): eps for eps in reversed(config.eps)}  # 8px and 8/255 are one
+    return replace(config, eps=tuple(by_size[size] for size in sorted(by_size)))
 
 
 def _place(data: str, split: str, config: AttackConfig) -> str:

@@ -95,7 +95,7 @@ def known_data_sets() -> dict[str, str]:
 def _bring_competition(
     slug: str, root: Path, archive: Path | None, tree: Path | None, progress: Progress
 ) -> DownloadResult:
-    """An archive that was fetched is kept until its data are found sound; one that is brought is kept anyway."""
+    """An archive that this call fetched is kept until its data are found sound; what --archive names is kept anyway."""
     skipped = _holds_anything(root)
     beside = Path(os.path.abspath(root)).parent
     if tree is not None:

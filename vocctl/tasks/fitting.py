@@ -244,6 +244,8 @@ def _compiler_named() -> Iterator[None]:
     try:
         yield
     except TorchDynamoException as error:
+        if is_out_of_memory(error):  # a RuntimeError too, which memory_named turns into its line
+            raise
         raise ConfigError(
             f"torch can't compile here ({' '.join(str(error).split())[:120]}): install what it needs, a C++ compiler and "
             "on a GPU Triton, or leave out --compile"
@@ -271,7 +273,7 @@ def memory_named(train: TrainConfig, size: int) -> Iterator[None]:
     """Turn an out-of-memory of the device or the host into one line with the numbers."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         raise MemoryExceeded(

@@ -1,11 +1,10 @@
 """Adversarial training: a share of each batch is attacked, with the weights as they are, before the loss sees it.
 
 Source: Madry et al., arXiv 1706.06083; a share of clean photos beside attacked ones as in Kurakin et al., 1611.01236.
-The attack sees the model in evaluation mode; its random starts come from torch's own generator, whose state a run saves.
+The attack sees the model in evaluation mode; its random starts are seeded by torch's own generator, whose state a run saves.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -33,23 +32,16 @@ def hardening(config: HardenConfig, model: nn.Module, forward: Forward) -> Harde
     def harden(pixels: Tensor, labels: Tensor) -> Tensor:
         whole = max(round(config.adv_share * len(pixels) * world()), 1)  # of the batch that all ranks share
         count = (whole + world() - 1 - rank()) // world()
+        seed = int(torch.randint(2**62, ()).item())  # on every rank, so that their generators stay alike
         if count == 0:
             return pixels
         modes = [(module, module.training) for module in model.modules()]
         model.eval()
         images = (pixels[:count] * 255).round() / 255
-        with _wide_enough(pixels.device):
-            attacked = craft(
-                spec, forward, images, aim("untargeted", labels[:count]), threat, generator=torch.default_generator
-            )
+        generator = torch.Generator().manual_seed(seed + rank())
+        attacked = craft(spec, forward, images, aim("untargeted", labels[:count]), threat, generator=generator)
         for module, training in modes:
             module.training = training
         return torch.cat([attacked, pixels[count:]]).contiguous(memory_format=torch.channels_last)
 
     return harden
-
-
-def _wide_enough(device: torch.device) -> AbstractContextManager[object]:
-    """fp16 holds no gradient of a mean over a photo's pixels: most of it would be 0, so it is taken in fp32."""
-    narrow = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.float16
-    return torch.autocast(device.type, enabled=False) if narrow else nullcontext()

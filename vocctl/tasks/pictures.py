@@ -39,6 +39,8 @@ Kind = Callable[[Sequence[SeenRun], Wish], list[Path]]  # runs of any tasks; rai
 
 def evaluated(run: SeenRun) -> Evaluation:
     """Raises NothingToDraw: not evaluated yet."""
+    if run.task == "train-adv":
+        raise NothingToDraw(f"{run.folder.path} is an adversary: `vocctl eval TARGET --attack adv:{run.folder.path}`")
     if run.evaluation is None:
         raise NothingToDraw(f"{run.folder.path} has no predictions yet: `vocctl eval {run.folder.path}` first")
     return run.evaluation

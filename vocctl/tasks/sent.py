@@ -37,10 +37,23 @@ def note(record: Mapping[str, Any]) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
         with (FOLDER / LOG).open("a+b") as stream:
             stream.seek(0)
-            stream.truncate(stream.read().rfind(b"\n") + 1)  # a line that a full disk cut short
-            stream.write(line.encode())
+            held = stream.read()
+            whole = _whole(held)
+            if len(whole) < len(held):
+                stream.truncate(len(whole))
+            stream.write(whole[len(held) :] + line.encode())
     except OSError as error:
         raise RunError(f"{FOLDER / LOG} can't be written: {error.strerror}; mend that and run it again") from error
+
+
+def _whole(held: bytes) -> bytes:
+    """Whole lines alone: a last one that a full disk cut short goes, one that merely lacks its end gets it."""
+    end = held.rfind(b"\n") + 1
+    try:
+        parse_json(held[end:].decode())
+    except ValueError:
+        return held[:end]
+    return held + b"\n"
 
 
 def history() -> list[dict[str, Any]]:
@@ -53,7 +66,7 @@ def history() -> list[dict[str, Any]]:
         text = read_text(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read: mend or remove it") from error
-    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+    for number, line in enumerate(_whole(text.encode()).decode().splitlines(), start=1):
         try:
             record = parse_json(line)
             digest, ref = str(record["sha256"]), int(record.get("ref") or 0)

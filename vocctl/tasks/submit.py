@@ -188,11 +188,21 @@ def _trained_on(run: RunFolder) -> Path:
 
 def faults_of(file: Path, *, competition: str | None, data: Path | None, steps: Steps) -> tuple[list[Fault], int]:
     """All that is wrong with a csv, and how many rows are due. competition: None: the one that it was written for."""
-    if competition is None and data is None:
-        competition = sent.competition_of(sent.known_of(file)) if file.is_file() else ALIAS
+    if competition is None and data is None and file.is_file():
+        competition, data = _written_for(file)
     photos = open_unseen(find_data(data, competition or ALIAS))
     due = unseen.rows_due(photos, steps("measuring", "photos"))
     return check(file, due), len(due)
+
+
+def _written_for(file: Path) -> tuple[str, Path | None]:
+    """The competition of the csv, and the data that it was written from where they are still there."""
+    try:
+        record = sent.known_of(file)
+    except DataError:  # the log can't be read, and a check doesn't need it
+        return ALIAS, None
+    data = Path(str(record.get("data") or ""))
+    return sent.competition_of(record), data if record.get("data") and data.is_dir() else None
 
 
 def merged(cls: Path, seg: Path, *, data: Path | None, out: Path | None) -> Path:

@@ -6,7 +6,7 @@ targets stay as they are: evaluation mode, no gradient for their weights.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,8 @@ def run(
     """
     here = hardware_to_train(config.train)
     targets = _targets(config, here)
+    found = tuple(str(target.runs[0].path) for target in targets)  # a name may mean several runs later
+    config = replace(config, fool=replace(config.fool, target=found))
     splits = open_splits(config.data, _data_task(targets), watch.on_count)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data.size):

@@ -39,9 +39,8 @@ def upload(
     Raises NetworkError: no credentials, no way to Kaggle, none left today, or refused. The file is kept in any case.
     """
     record = sent.known_of(file)
-    known = sent.competition_of(record)
-    slug = slug_of(competition) if competition else known
-    again = f"vocctl submit --file {file}" + (f" --competition {slug}" if slug != known else "")
+    slug = slug_of(competition) if competition else sent.competition_of(record)
+    again = f"vocctl submit --file {file}" + (f" --competition {slug}" if competition else "")
     try:
         kaggle = Kaggle(slug)
         on_note(f"Kaggle credentials: {kaggle.credentials}")

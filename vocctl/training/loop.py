@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from vocctl import ranks
 from vocctl.config import OptimConfig, TrainConfig
+from vocctl.devices import moved, to_pixels
 from vocctl.errors import RunError
 from vocctl.runs import RunFolder, checkpoint_about
 from vocctl.training.ema import MovingAverage
@@ -142,7 +143,7 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
     for images, targets in pace.over(rest):
         set_lr(job.optimizer, lr_factor(_done(job, position), job.optim))
         position.lr = max(group["lr"] for group in job.optimizer.param_groups)
-        pixels, labels = to_pixels(images, device), targets.to(device, non_blocking=True).long()
+        pixels, labels = to_pixels(images, device), moved(targets, device).long()
         loss = job.loss_fn(pixels, labels)
         job.accelerator.backward(loss / _batches_to_step(job, position))
         position.batch += 1
@@ -184,12 +185,6 @@ def _batches_to_step(job: Job, position: Position) -> int:
     """How many batches make the step under way: fewer at an epoch's end, where --accumulate does not divide it."""
     first = position.batch - position.batch % job.optim.accumulate
     return min(job.optim.accumulate, job.batches - first)
-
-
-def to_pixels(images: Tensor, device: torch.device) -> Tensor:
-    """uint8 (B, 3, H, W) to float32 in [0, 1] on the device, channels last."""
-    moved = images.to(device, non_blocking=True)
-    return moved.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def _progress(job: Job, position: Position, loss_sum: float, pace: Pace) -> Progress:
