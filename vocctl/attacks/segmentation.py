@@ -11,12 +11,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from vocctl.attacks import objectives
 from vocctl.attacks.gradient import apgd
-from vocctl.attacks.objectives import Forward, Objective
+from vocctl.attacks.objectives import Aim, Forward, Objective
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat
 from vocctl.labels import IGNORE
-from vocctl.losses.adversarial import attack_values
 
 SEA_LOSSES = ("js", "masked", "balanced")
 RADII = ((2.0, 0.3), (1.5, 0.3), (1.0, 0.4))  # times epsilon, share of the steps
@@ -41,11 +41,7 @@ def sea_member(
     generator: torch.Generator,
 ) -> Tensor:
     """One of the three runs, from a random start. labels: (B, H, W), what is to be no longer predicted."""
-
-    def judge(logits: Tensor, done: float) -> Tensor:
-        return attack_values(logits, labels, "ce", done=done)
-
-    adv = None
+    adv, judge = None, objectives.objective("ce", Aim(away=labels))
     for radius, share in RADII:
         wider = replace(threat, epsilon=radius * threat.epsilon)
         start = random_start(images, wider, generator) if adv is None else wider.project(adv, images)

@@ -42,6 +42,8 @@ def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Seq
 
     long = quiet.crafted(parse_attack("pgd-20"), threat, few)
     five, twenty = seen("pgd-5", threat), outcome(bench.target, long, part)
+    channels = max(photo.size for photo in part.photos)
+    levels_a_channel = 255 * threat.epsilon / channels**0.5  # of an l2 change that is spread out
     checks = [zero_gradients(gradient), more_steps(five.damage.mean().item(), twenty.damage.mean().item(), (5, 20))]
     if bench.config.norm == "linf":
         main = "mean_iou" if bench.target.segments else "sample_f1"
@@ -49,9 +51,7 @@ def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Seq
         broken = seen("pgd-20", replace(threat, epsilon=LARGE_EPS))
         before = outcome(bench.target, part.photos, part)
         checks.append(large_budget(scores(broken, part, limits)[main], scores(before, part, limits)[main]))
-    elif (
-        255 * threat.epsilon < max(photo.size for photo in part.photos) ** 0.5
-    ):  # spread out, less than a level a channel
+    elif levels_a_channel < 1:
         checks.append(budget_is_left(visibility(part.photos, long)["l2_mean"], threat.epsilon))
     strongest = max([twenty.damage.mean().item(), five.damage.mean().item()])
     checks.append(noise_is_weaker(seen("noise", threat).damage.mean().item(), strongest))
