@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import sys
 
 import torch
@@ -86,6 +87,18 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def memory_of(name: str) -> str:
+    """How much memory the device that pick_device finds has, and how much of it is free, in words."""
+    device = pick_device(name)
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return f"{device_name(device)} ({total >> 20:,} MB, {free >> 20:,} free)"
+    if not {"SC_PHYS_PAGES", "SC_AVPHYS_PAGES", "SC_PAGE_SIZE"} <= getattr(os, "sysconf_names", {}).keys():
+        return device.type
+    free, total = (os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE") for pages in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
+    return f"the {device.type} ({total >> 20:,} MB, {free >> 20:,} free)"
 
 
 def keep_freed_memory() -> None:

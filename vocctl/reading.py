@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+MAX_BYTES = 1 << 30  # of a file that is read whole; nothing that vocctl writes or VOC holds comes near
+
 
 def read_text(path: Path) -> str:
     """The whole file, UTF-8. Raises OSError, for a pipe or a device too, and UnicodeDecodeError (a ValueError)."""
@@ -30,13 +32,15 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def refuse_endless(path: Path) -> None:
-    """Raises OSError for what a read may never come back from: a pipe, a socket, a device."""
+    """Raises OSError for what a read may never come back from: a pipe, a socket, a device, a file that fills the memory."""
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except OSError:
         return  # the read will say why
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if found.st_size > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MB", str(path))
 
 
 def is_number(value: Any) -> bool:

@@ -132,9 +132,14 @@ class RunFolder:
             ) from error
 
     def cut_metrics(self, length: int) -> None:
-        """Drop the lines that a killed run wrote after its last state."""
-        if is_first() and self.metrics.exists() and self.metrics.stat().st_size > length:
-            os.truncate(self.metrics, length)
+        """Drop the lines that a killed run wrote after its last state. Raises RunError: read-only."""
+        try:
+            if is_first() and self.metrics.exists() and self.metrics.stat().st_size > length:
+                os.truncate(self.metrics, length)
+        except OSError as error:
+            raise RunError(
+                f"{self.metrics} can't be written: {error.strerror}; mend its rights, then --resume"
+            ) from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Every whole line; a last one that a full disk cut short is left out. Raises DataError: none, or no records."""
@@ -179,19 +184,27 @@ def write_tensors(path: Path, tensors: "dict[str, Tensor]", about: dict[str, str
     from safetensors.torch import save_file
 
     part = path.with_name(path.name + ".part")
-    held = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    held = {name: _copied(tensor) for name, tensor in tensors.items()}
     try:
         for left in path.parent.glob("*.safetensors.part"):
             shutil.rmtree(left)
         part.mkdir()
         save_file(held, part / path.name, metadata=about)
         (part / path.name).chmod(part.stat().st_mode & 0o666)
+        with (part / path.name).open("rb+") as stream:
+            os.fsync(stream)  # a machine that loses its power leaves a whole file under this name, or the one before
         (part / path.name).replace(path)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(f"{path} can't be written: {reason}; free space, then go on with --resume {run}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _copied(tensor: "Tensor") -> "Tensor":
+    """On the CPU, contiguous, and alone in its memory."""
+    here = tensor.detach().cpu().contiguous()
+    return here.clone() if here.data_ptr() == tensor.data_ptr() else here
 
 
 def create_run(path: Path, task: str, config: Any) -> RunFolder:

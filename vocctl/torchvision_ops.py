@@ -7,6 +7,7 @@ Call `declare_missing_ops` before any of them is imported. Seen with torchvision
 """
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -15,14 +16,15 @@ WITH_FAKE = ("nms", "qnms")  # what torchvision/_meta_registrations.py passes to
 _kept: list[torch.library.Library] = []  # a Library takes its definitions away when it is freed
 
 
+@cache
 def declare_missing_ops() -> bool:
     """Declare the operators that torchvision registers a fake for and can't bring itself. True if any was missing.
 
     Calling one of them then still raises; only the import is mended.
     """
     spec = importlib.util.find_spec("torchvision")
-    if _kept or spec is None or spec.origin is None:
-        return bool(_kept)
+    if spec is None or spec.origin is None:
+        return False
     for compiled in (*Path(spec.origin).parent.glob("_C*.so"), *Path(spec.origin).parent.glob("_C*.pyd")):
         try:
             torch.ops.load_library(str(compiled))

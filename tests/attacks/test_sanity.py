@@ -21,7 +21,7 @@ from vocctl.attacks.sanity import (
         (more_steps(0.4, 0.6, (5, 20)), more_steps(0.6, 0.4, (5, 20))),
         (large_budget(0.01, 0.5), large_budget(0.3, 0.5)),
         (budget_is_left(0.9, 1.0), budget_is_left(0.2, 1.0)),
-        (noise_is_weaker(0.1, 0.6), noise_is_weaker(0.6, 0.1)),
+        (noise_is_weaker(0.1, {"fgsm": 0.6}), noise_is_weaker(0.4, {"pgd-20": 0.6, "adv:one": 0.1})),
         (black_box_is_weaker(0.3, 0.6), black_box_is_weaker(0.6, 0.3)),
     ],
 )
@@ -29,3 +29,9 @@ def test_checks(sound: Check, weak: Check):
     assert sound.passed
     assert not weak.passed
     assert weak.means
+
+
+def test_noise_is_held_against_the_weakest_attack():
+    check = noise_is_weaker(0.4, {"pgd-20": 0.6, "adv:one": 0.1})
+    assert "0.100 by adv:one" in check.measured
+    assert "adv:one" in check.means

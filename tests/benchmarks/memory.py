@@ -19,9 +19,9 @@ from statistics import median
 TURNS = 6
 
 
-def linked(drawn: Path, root: Path, photos: int) -> Path:
-    """A devkit of so many names for the drawn photos; its val split is the drawn one."""
-    source, devkit = drawn / "VOCdevkit" / "VOC2009", root / "VOCdevkit" / "VOC2009"
+def linked(source: Path, root: Path, photos: int) -> Path:
+    """A tree of so many names for the training photos of the devkit source; its val split is the same."""
+    devkit = root / "VOCdevkit" / "VOC2009"
     lists = Path("ImageSets") / "Segmentation"
     ids = (source / lists / "train.txt").read_text().split()
     val = (source / lists / "val.txt").read_text().split()
@@ -68,7 +68,8 @@ def main() -> None:
         os.environ["VOCCTL_CACHE"] = str(here / "cache")
         shapes = ["download", "shapes", "--out", str(here / "drawn"), "--quiet"]
         subprocess.run([sys.executable, "-m", "vocctl", *shapes], check=True)
-        sets = {photos: linked(here / "drawn", here / f"set{photos}", photos) for photos in (many // 100, many)}
+        drawn = here / "drawn" / "VOCdevkit" / "VOC2009"
+        sets = {photos: linked(drawn, here / f"set{photos}", photos) for photos in (many // 100, many)}
         seen: dict[int, list[tuple[float, float]]] = {photos: [] for photos in sets}
         for turn in range(TURNS):
             for photos, data in sets.items():

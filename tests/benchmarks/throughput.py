@@ -73,11 +73,12 @@ def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> flo
     return last["step"] * batch / last["train_seconds"]
 
 
-def bare(task: str, data: Path, seconds: float) -> float:
-    config = config_of(task, data, seconds)
+def bare(config: Any, seconds: float) -> float:
+    """config: of train-seg or train-cls."""
+    segments = isinstance(config, TrainSegConfig)
     here = hardware(config.train)
     accelerator = make_accelerator(here.device, here.precision)
-    model = Segmenter(config.model) if task == "seg" else Classifier(config.model, config.data.size)
+    model = Segmenter(config.model) if segments else Classifier(config.model, config.data.size)
     model.to(device=here.device, memory_format=torch.channels_last)
     if here.device.type == "cpu":
         keep_freed_memory()
@@ -87,7 +88,7 @@ def bare(task: str, data: Path, seconds: float) -> float:
     network, optimizer = accelerator.prepare(model, build_optimizer([(list(model.parameters()), 1.0)], config.optim))
     batch, side = config.train.batch, config.data.size
     pixels = to_pixels(torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8), here.device)
-    if task == "seg":
+    if segments:
         every = config.loss.loss_stride
         labels = torch.randint(0, 21, (batch, side, side), device=here.device)[
             :, every // 2 :: every, every // 2 :: every
@@ -205,7 +206,7 @@ def main() -> None:
     ways: dict[str, Callable[[], float]] = {
         "ours": lambda: ours(task, data, seconds),
         "default": lambda: ours(task, data, seconds, growing=True),
-        "bare": lambda: bare(task, data, seconds),
+        "bare": lambda: bare(config_of(task, data, seconds), seconds),
     }
     if importlib.util.find_spec("lightning"):
         ways["lightning"] = lambda: lightning_speed(task, data, seconds, as_ours=False)

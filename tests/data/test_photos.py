@@ -52,6 +52,15 @@ def test_photos_that_are_refused(tmp_path):
     assert "is not an image" in refused(read_photo, tmp_path)
 
 
+@pytest.mark.parametrize("read", [read_photo, read_any_photo, read_mask])
+def test_postscript_in_a_photo_is_not_run(tmp_path, read):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    with Image.open(path) as image:
+        assert image.format == "EPS"  # what Pillow would make of it
+    assert "is not an image" in refused(read, path)
+
+
 def test_a_photo_that_declares_too_much_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     path = tmp_path / "large.png"
     Image.new("RGB", (8, 4)).save(path)

@@ -78,14 +78,14 @@ def test_nothing_labelled():
     for score in (seg_scores, pixel_accuracy, lambda counts: mean_present(iou_per_class(counts), counts)):
         with pytest.raises(DataError, match="no labelled pixel in the truth"):
             score(confusion)
-    assert math.isnan(image_mean_iou(confusion))
+    assert image_mean_iou(confusion[None]).isnan().all()
 
 
 def test_image_mean_iou_counts_what_was_invented():
     confusion = torch.zeros(21, 21, dtype=torch.long)
     confusion[0, 0], confusion[0, 5] = 3, 1
     # background 3/4, class 5 invented: 0; the other 19 are in neither
-    assert image_mean_iou(confusion) == pytest.approx(3 / 8)
+    assert image_mean_iou(torch.stack([confusion, 7 * confusion])).tolist() == pytest.approx([3 / 8, 3 / 8])
 
 
 def test_matrices_of_photos_add_up():

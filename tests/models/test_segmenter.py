@@ -70,6 +70,7 @@ def test_dpt_over_a_plain_vit():
     model = build(encoder=VIT, decoder="dpt")
     assert model(pixels(96, 64)).shape == (1, 21, 96, 64)
     assert model(pixels(50, 40)).shape == (1, 21, 50, 40)  # 4 x 3 patches of 16 pixels would not do
+    assert model.features(pixels(96, 64)).shape[-2:] == (6, 4)
 
 
 @torch.no_grad()

@@ -39,7 +39,9 @@ def test_each_attack_is_a_line_from_the_clean_score(tmp_path: Path, kept: list[p
 
 def test_the_transfer_grid_holds_its_numbers(tmp_path: Path, kept: list[plt.Figure]) -> None:
     scores = np.array([[0.5, 0.6], [0.1, 0.4], [0.3, 0.2]])
-    robustness.draw_transfer(["one", "two"], scores, tmp_path / "t.png", score="mAP", title="pgd-20, 8/255")
+    robustness.draw_transfer(
+        ["one", "two"], ["one", "two"], scores, tmp_path / "t.png", score="mAP", title="pgd-20, 8/255"
+    )
     said = [text.get_text() for text in kept[0].axes[0].texts]
     assert said == ["50.0", "60.0", "10.0", "40.0", "30.0", "20.0"]
 

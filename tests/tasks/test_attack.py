@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig
-from vocctl.errors import ConfigError
+from vocctl.errors import ConfigError, DataError
 from vocctl.tasks import evaluate_cls, evaluate_seg
 from vocctl.tasks.attack import attack, transfer
 from vocctl.tasks.attack_bench import Bench, read_truth
@@ -57,7 +58,8 @@ def test_a_classifier_under_attack(runs: dict[str, Path], tmp_path: Path, norm: 
     assert scored(result, "apgd-20", eps[0])["sample_f1"] < 0.8
     assert scored(result, "worst case", eps[0])["sample_f1"] <= scored(result, "apgd-20", eps[0])["sample_f1"] + 1e-9
     again = evaluate_cls.evaluate([str(runs["cls"])], data=tmp_path / "saved" / f"apgd-20-{eps[0]}")
-    assert again.scores["map_sklearn"] == scored(result, "apgd-20", eps[0])["map_sklearn"]
+    for name in ("map_sklearn", "sample_f1"):
+        assert again.scores[name] == pytest.approx(scored(result, "apgd-20", eps[0])[name])
     row = next(row for row in result.rows if row.attack == "apgd-20")
     assert row.visibility["linf_max" if norm == "linf" else "l2_max"] <= float(eps[0]) + 1e-4
 
@@ -109,8 +111,59 @@ def test_goals_are_reached(runs: dict[str, Path]) -> None:
     for name in ("cls", "seg"):
         toward = attack([str(runs[name])], AttackConfig(attack=("cospgd-30",), eps=("0.5",), goal="target:bicycle"))
         assert toward.rows[-1].fooling["match"] > 0.9
-        hide = attack([str(runs[name])], AttackConfig(attack=("pgd-30",), eps=("0.5",), goal="hide:aeroplane"))
-        assert hide.rows[-1].fooling["match"] > 0.9
+        assert toward.rows[0].fooling["match"] < toward.rows[-1].fooling["match"]
+        assert {"zero gradients", "more steps", "noise"} <= {check.name for check in toward.sanity}
+        hide = attack([str(runs[name])], AttackConfig(attack=("pgd-30", "noise"), eps=("0.5",), goal="hide:aeroplane"))
+        assert hide.rows[1].fooling["match"] > 0.9
+        kept = json.loads((hide.folder / "attack.json").read_text())["kept"]
+        assert kept["attack"] == "pgd-30"
+
+
+def test_another_evaluation_stands_beside_and_the_same_one_again_in_its_place(runs: dict[str, Path]) -> None:
+    one = AttackConfig(attack=("fgsm",), eps=("8/255",), images=5)
+    first = attack([str(runs["seg"])], one).folder
+    before = (first / "attack.json").read_text()
+    for other in (AttackConfig(attack=("noise",), eps=("8/255",), images=5), replace(one, against="prediction")):
+        folder = attack([str(runs["seg"])], other).folder
+        assert folder != first
+        assert folder.name.startswith(f"{first.name}-")
+    assert attack([str(runs["seg"])], one).folder == first
+    assert (first / "attack.json").read_text() == before
+
+
+def test_saved_images_of_others_are_left_alone(runs: dict[str, Path], tmp_path: Path) -> None:
+    config = AttackConfig(attack=("fgsm",), eps=("8/255",), images=2)
+    for _ in range(2):  # the same again
+        attack([str(runs["seg"])], config, save=tmp_path / "saved")
+    kept = (tmp_path / "saved" / "fgsm-8-255" / "manifest.json").read_bytes()
+    with pytest.raises(ConfigError, match="holds other images"):
+        attack([str(runs["cls"])], config, save=tmp_path / "saved")
+    with pytest.raises(ConfigError, match="holds other images"):
+        attack([str(runs["seg"])], replace(config, images=3), save=tmp_path / "saved")
+    (tmp_path / "own" / "fgsm-8-255").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="holds other images"):
+        attack([str(runs["seg"])], config, save=tmp_path / "own")
+    assert (tmp_path / "saved" / "fgsm-8-255" / "manifest.json").read_bytes() == kept
+
+
+def test_images_saved_of_photos_held_out_are_read_back_by_the_run(runs: dict[str, Path], tmp_path: Path) -> None:
+    flags = ["--encoder", "scratch", "--size", "32", "--size-from", "0", "--epochs", "1", "--batch", "4", "--quiet"]
+    assert main(["train-seg", "--data", str(runs["data"]), "--val", "0.4", "--out", str(tmp_path / "run"), *flags]) == 0
+    result = attack([str(tmp_path / "run")], AttackConfig(attack=("fgsm",), eps=("8/255",)), save=tmp_path / "saved")
+    again = evaluate_seg.evaluate(str(tmp_path / "run"), data=tmp_path / "saved" / "fgsm-8-255")
+    assert again.scores.mean_iou == scored(result, "fgsm", "8/255")["mean_iou"]
+    with pytest.raises(DataError, match="validated on different photos"):
+        transfer([str(runs["seg"]), str(tmp_path / "run")], AttackConfig(attack=("fgsm",), eps=("8/255",)))
+
+
+def test_what_looks_at_no_target_has_one_row_in_a_transfer_matrix(runs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(runs["seg"], tmp_path / "two")
+    names = [str(runs["seg"]), str(tmp_path / "two")]
+    blind, looking = transfer(names, AttackConfig(attack=("noise", "fgsm"), eps=("8/255",), images=2))
+    assert list(blind.scores) == ["noise"]
+    assert list(looking.scores) == ["seg", "two"]
+    assert set(blind.sanity) == {"seg", "two"}
+    assert all(checks for checks in blind.sanity.values())
 
 
 def test_transfer_and_ensembles(runs: dict[str, Path]) -> None:
@@ -145,6 +198,7 @@ def test_runs_whose_folders_have_one_name_have_rows_of_their_own(runs: dict[str,
         ("pgd-3", ["--eps", "8/256px/2"], "8/255, 8px or 0.03"),
         ("pgd-3", ["--eps", "-1"], "above 0"),
         ("pgd-3", ["--eps", "0.5px"], "1/255 or more"),
+        ("pgd-3", ["--eps", "8"], "8px or 8/255"),
         ("pgd-3", ["--goal", "target:dgo"], "did you mean dog"),
         ("pgd-3", ["--goal", "hide"], "target:CLASS"),
         ("pgd-3", ["--norm", "l1"], "linf, l2"),

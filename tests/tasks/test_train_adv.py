@@ -16,7 +16,7 @@ from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
 from vocctl.tasks.attacked import outcome
 from vocctl.tasks.fitting import Watch
-from vocctl.tasks.train_adv import change_in_levels, classes_in, resume, run
+from vocctl.tasks.train_adv import change_in_levels, classes_in, decided, resume, run
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
 
@@ -50,7 +50,8 @@ def test_both_targets_are_fooled_by_one_image(
     before = digest(runs["cls"]), digest(runs["seg"])
     result = run(config(runs, "cls", "seg", **flags), tmp_path / "adv")
     assert (digest(runs["cls"]), digest(runs["seg"])) == before
-    assert result.monitor == "drop"
+    assert result.monitor == "val_loss"
+    assert result.best == pytest.approx(1 - result.scores["drop"])
     attacked = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'adv'}", "noise"), eps=("48/255",)))
     clean, adv, noise = attacked.rows[:3]
     assert adv.scores["mean_iou"] < left * clean.scores["mean_iou"]
@@ -67,7 +68,8 @@ def test_l2_budget_and_soft_penalty(runs: dict[str, Path], tmp_path: Path) -> No
     visible = []
     for weight in (0.01, 1.0):
         folder = tmp_path / f"soft-{weight}"
-        run(config(runs, "seg", penalty="l2", lam=weight), folder)
+        trained = run(config(runs, "seg", penalty="l2", lam=weight), folder)
+        assert trained.best > 1 - trained.scores["drop"]  # the penalty counts
         soft = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{folder}",), eps=("1/255", "2/255")))
         (row,) = soft.rows[1:]
         assert row.eps == "soft"
@@ -97,11 +99,18 @@ def test_a_signal_while_photos_are_scored_is_heeded(
         patch.setattr(train_adv, "outcome", asked)
         with pytest.raises(Terminated, match="all is saved: go on with --resume"):
             run(config(runs, "seg", epochs=1), tmp_path / "adv")
-    assert resume(str(tmp_path / "adv")).scores["drop"] >= 0
+    assert abs(resume(str(tmp_path / "adv")).scores["drop"]) < 1
+
+
+def test_against_prediction_a_classifier_is_turned_from_what_its_thresholds_decide() -> None:
+    logits = torch.tensor([[2.0, 0.3, -3.0], [-3.0, -2.0, -4.0]])
+    assert decided(logits, torch.tensor([0.5, 0.7, 0.5])).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert decided(logits, torch.tensor([0.5, 0.5, 0.02])).tolist() == [[1, 1, 1], [0, 1, 0]]
 
 
 def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:
-    run(config(runs, "seg", goal="target:bicycle", fool="ce", epochs=60), tmp_path / "adv")
+    result = run(config(runs, "seg", goal="target:bicycle", fool="ce", epochs=60), tmp_path / "adv")
+    assert result.best == pytest.approx(1 - result.scores["match"])
     wanted = AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), goal="target:bicycle")
     clean = attack([str(runs["seg"])], AttackConfig(attack=("noise",), eps=("1/255",), goal="target:bicycle"))
     assert attack([str(runs["seg"])], wanted).rows[1].fooling["match"] > 2 * clean.rows[1].fooling["match"]

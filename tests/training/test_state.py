@@ -1,16 +1,18 @@
 """The state of a run: all of it there and back, and what a crash leaves."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 from torch.optim import AdamW
 
 from vocctl.errors import DataError, RunError
 from vocctl.runs import write_tensors
-from vocctl.training.state import Position, latest_state, load_state, save_state
+from vocctl.training.state import Position, load_latest, load_state, save_state
 
 
 def parts_of(seed: int, width: int = 4) -> tuple[nn.Module, nn.Module, AdamW]:
@@ -104,41 +106,70 @@ def save_steps(folder: Path, *steps: int) -> list[Path]:
 def test_the_last_two_are_kept(folder):
     paths = save_steps(folder, 1, 2, 10, 11)
     assert sorted(folder.iterdir()) == paths[-2:]
-    assert latest_state(folder) == paths[-1]
+    assert load_latest(folder, *parts_of(0)).step == 11
 
 
 def test_the_order_is_that_of_steps_epochs_and_batches(folder):
     places = [Position(step=9, epoch=1, batch=9), Position(step=10, epoch=1, batch=10), Position(step=10, epoch=2)]
     paths = [save_state(folder, place, *parts_of(0)) for place in places]
-    assert latest_state(folder) == paths[-1]
+    assert load_latest(folder, *parts_of(0)) == places[-1]
     assert len(set(paths)) == 3
 
 
 @pytest.mark.parametrize("length", [0, 5, 100, -1])
 def test_a_state_cut_short_gives_way_to_the_one_before(folder, length):
-    before, newest = save_steps(folder, 1, 2)
+    _, newest = save_steps(folder, 1, 2)
     os.truncate(newest, length if length >= 0 else newest.stat().st_size - 1)
-    assert latest_state(folder) == before
-    assert load_state(before, *parts_of(5)).step == 1
+    assert load_latest(folder, *parts_of(5)).step == 1
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"tensors": "generator.cpu", "value": None},
+        {"tensors": "generator.cpu", "value": torch.zeros(3)},
+        {"tensors": "optimizer.99.exp_avg", "value": torch.zeros(3)},
+        {"tensors": "optimizer.x.exp_avg", "value": torch.zeros(3)},
+        {"position": {"step": "many"}},
+        {"position": {"metrics_bytes": -5}},
+        {"position": {"scores": 3}},
+        {"position": {"scores": {"mean_iou": "high"}}},
+        {"position": {"seconds": [1]}},
+        {"position": {"best": "none"}},
+        {"position": {"finished": "no"}},
+    ],
+)
+def test_a_doctored_state_gives_way_to_the_one_before(folder, spoilt):
+    _, newest = save_steps(folder, 1, 2)
+    with safe_open(newest, "pt") as held:
+        tensors = {name: held.get_tensor(name).clone() for name in held.keys()}  # noqa: SIM118
+        position = json.loads(held.metadata()["position"]) | spoilt.get("position", {})
+    if "tensors" in spoilt:
+        tensors[spoilt["tensors"]] = spoilt["value"]
+    kept = {name: value for name, value in tensors.items() if value is not None}
+    write_tensors(newest, kept, {"position": json.dumps(position)}, run=folder.parent)
+    with pytest.raises(DataError, match="does not fit this run"):
+        load_state(newest, *parts_of(0))
+    assert load_latest(folder, *parts_of(5)).step == 1
 
 
 def test_a_half_written_state_is_not_seen(folder):
     (path,) = save_steps(folder, 1)
     path.with_name("step-0000002-0000-000000.safetensors.part").write_bytes(b"half")
-    assert latest_state(folder) == path
+    assert load_latest(folder, *parts_of(0)).step == 1
 
 
 def test_a_file_of_another_kind_is_not_a_state(folder):
-    (path,) = save_steps(folder, 1)
+    save_steps(folder, 1)
     write_tensors(folder / "step-0000009-0000-000000.safetensors", {"x": torch.zeros(1)}, {}, run=folder.parent)
-    assert latest_state(folder) == path
+    assert load_latest(folder, *parts_of(0)).step == 1
 
 
 def test_no_state(folder):
     for make in (folder.rmdir, folder.mkdir):
         make()
         with pytest.raises(DataError, match="holds no state to go on from: start the run anew under another --name"):
-            latest_state(folder)
+            load_latest(folder, *parts_of(0))
 
 
 def test_a_state_of_another_model(folder):

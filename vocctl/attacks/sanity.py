@@ -51,10 +51,12 @@ def budget_is_left(l2: float, eps: float) -> Check:
     )  # fmt: skip
 
 
-def noise_is_weaker(noise: float, attack: float) -> Check:
+def noise_is_weaker(noise: float, attacks: dict[str, float]) -> Check:
+    """attacks: damage by name, of which the weakest is held against noise."""
+    name = min(attacks, key=lambda one: attacks[one])
     return Check(
-        "noise", noise <= attack + SLACK, f"damage {noise:.3f} by noise, {attack:.3f} by the strongest attack",
-        "noise is as strong as the attack: the attack does not find its way",
+        "noise", noise <= attacks[name] + SLACK, f"damage {noise:.3f} by noise, {attacks[name]:.3f} by {name}, the weakest",
+        f"noise is as strong as {name}: that attack does not find its way",
     )  # fmt: skip
 
 

@@ -24,8 +24,12 @@ def norms(delta: Tensor, norm: str) -> Tensor:
     flat = delta.flatten(1).float()
     if norm == "linf":
         return flat.abs().amax(1)
-    wide = flat if flat.device.type == "mps" else flat.double()  # Apple's GPUs have no float64
-    return wide.square().sum(1).sqrt().float()
+    return wide(flat).square().sum(1).sqrt().float()
+
+
+def wide(values: Tensor) -> Tensor:
+    """In float64, where sums over a photo's channels lose nothing; Apple's GPUs have none."""
+    return values if values.device.type == "mps" else values.double()
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -73,9 +77,9 @@ class Threat:
         budget = (self.epsilon * LEVELS) ** 2
         flat, target = delta.flatten(1).clone(), wanted.flatten(1)
         for row, exact in zip(flat, target, strict=True):
-            while (excess := row.double().square().sum().item() - budget) > 0:
+            while (excess := wide(row).square().sum().item() - budget) > 0:
                 order = (row.abs() - exact.abs()).masked_fill(row == 0, -torch.inf).argsort(descending=True)
-                gains = (2 * row[order].abs() - 1).clamp(min=0).double().cumsum(0)
+                gains = wide((2 * row[order].abs() - 1).clamp(min=0)).cumsum(0)
                 enough = int((gains < excess).sum().item()) + 1
                 chosen = order[:enough]
                 row[chosen] -= row[chosen].sign()

@@ -36,6 +36,8 @@ def attacked(
                 display.line(json.dumps(task.as_json(matrix)))
             else:
                 attack_tables.transfer_matrix(matrix)
+        if not as_json:
+            attack_tables.transfer_sanity(matrices[0])
     elif as_json:
         display.line(json.dumps(task.as_json(result)))
     else:

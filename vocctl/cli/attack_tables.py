@@ -11,6 +11,9 @@ from rich.table import Table
 from vocctl.cli.display import out, share
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vocctl.attacks.sanity import Check
     from vocctl.tasks.attack import AttackResult, TransferResult
 
 WIDTH = 112  # columns; narrower, the figures would be cut
@@ -50,9 +53,7 @@ def attack_result(result: AttackResult) -> None:
         table.add_row(escape(_short(row.attack)), row.eps, *scores, *turned, *visible, style=style)
     Console(width=max(out.width, WIDTH), highlight=False, emoji=False, quiet=out.quiet).print(table)
     out.print(_definitions(result), style="dim")
-    for check in result.sanity:
-        verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
-        out.print(f"sanity, {check.name}: {verdict}: {check.measured}{'' if check.passed else f'. {check.means}'}")
+    _sanity(result.sanity)
     out.print(f"{result.folder}: attack.json, table.csv", markup=False)
 
 
@@ -88,6 +89,19 @@ def transfer_matrix(result: TransferResult) -> None:
     for head in ("crafted on \\ tested on", *result.runs):
         table.add_column(escape(head), justify="left" if head.startswith("crafted") else "right")
     table.add_row("clean", *(share(result.clean[name]) for name in result.runs), style="bold")
-    for name in result.runs:
-        table.add_row(escape(name), *(share(result.scores[name][other]) for other in result.runs))
+    for crafted, tested in result.scores.items():
+        table.add_row(escape(crafted), *(share(tested[name]) for name in result.runs))
     out.print(table)
+
+
+def transfer_sanity(result: TransferResult) -> None:
+    for name, checks in result.sanity.items():
+        _sanity(checks, f" of {name}")
+    out.print(f"{result.folder}: transfer.json", markup=False)
+
+
+def _sanity(checks: Sequence[Check], of: str = "") -> None:
+    for check in checks:
+        verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
+        said = f"{check.measured}{'' if check.passed else f'. {check.means}'}"
+        out.print(f"sanity{escape(of)}, {check.name}: {verdict}: {escape(said)}")

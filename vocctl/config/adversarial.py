@@ -66,7 +66,7 @@ class TrainAdvConfig:
     threat: ThreatConfig = field(default_factory=ThreatConfig)
     fool: FoolConfig = field(default_factory=FoolConfig)
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=2e-3, ema=0.98))
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, monitor="drop"))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, monitor="val_loss"))
 
     def __post_init__(self) -> None:
         choose("monitor", self.train.monitor, ADV_MONITORS)

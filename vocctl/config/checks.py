@@ -37,9 +37,13 @@ def parse_epsilon(text: str) -> float:
 
 
 def refuse_budget(text: str, norm: str) -> None:
-    """Raises ConfigError: no budget, or one that no image of 8 bits can use."""
+    """Raises ConfigError: no budget, or with linf one below an image's levels of 1/255 or above the whole range."""
     smallest = norm == "linf" and parse_epsilon(text) * 255 < 1 - 1e-4
     demand(not smallest, f"eps {text} is less than one of an image's levels: with linf take 1/255 or more")
+    beyond = norm == "linf" and parse_epsilon(text) > 1
+    demand(
+        not beyond, f"eps {text} is more than all of a pixel's range [0, 1]: steps of 1/255 are written as 8px or 8/255"
+    )
     parse_epsilon(text)
 
 

@@ -14,8 +14,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -99,7 +101,8 @@ def fitted_photo(image: np.ndarray, size: int) -> np.ndarray:
 
 def digests(source: Source, ids: Sequence[str]) -> tuple[bytes, ...]:
     """A hash of each photo listed: of its id, and of the bytes of photo and mask. Raises DataError naming the file."""
-    return tuple(_digest(source, image_id) for image_id in ids)
+    with ThreadPoolExecutor() as pool:  # reading and hashing let other threads run
+        return tuple(pool.map(partial(_digest, source), ids))
 
 
 def _digest(source: Source, image_id: str) -> bytes:

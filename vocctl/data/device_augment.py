@@ -1,8 +1,9 @@
 """The presets of augment.py as numbers for a whole batch: where each pixel of a crop lies in its photo, and its colours.
 
-Same operations, chances and ranges; the colour ones in one order (brightness, contrast, then saturation, hue and grey as
-one matrix in YIQ). torchvision's transforms v2 change a batch in one way, or one photo after the other; here each photo
-has its own draw and all are computed at once. Everything is float64 on the CPU, a few numbers a photo.
+Same operations, chances and ranges, but for the blur, which is of one strength (5 pixels, sigma 1); the colour ones in one
+order (brightness, contrast, then saturation, hue and grey as one matrix in YIQ). torchvision's transforms v2 change a batch
+in one way, or one photo after the other; here each photo has its own draw and all are computed at once. Everything is
+float64 on the CPU, a few numbers a photo.
 """
 
 import math

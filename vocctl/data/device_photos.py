@@ -94,7 +94,7 @@ def smoothed(images: Tensor) -> Tensor:
 def recoloured(images: Tensor, changes: Tensor) -> Tensor:
     """images (B, 3, S, S) in [0, 255]; changes as device_augment's colours: brightness, contrast, then the matrix."""
     images = (images * changes[:, :, 3, None, None]).clamp(0, 255)
-    luma = moved(TO_YIQ[0], images.device).to(images.dtype)
+    luma = moved(TO_YIQ[0].to(images.dtype), images.device)
     mean = torch.einsum("bchw,c->bhw", images, luma).mean((1, 2))[:, None, None, None]
     images = (mean + (images - mean) * changes[:, :, 4, None, None]).clamp(0, 255)
     return torch.einsum("bij,bjhw->bihw", changes[:, :, :3], images).clamp(0, 255)

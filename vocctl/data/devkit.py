@@ -3,9 +3,11 @@
 Photos are PNGs: nothing of them is lost. The folder is whole or not there.
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,6 +17,7 @@ from vocctl.errors import RunError
 from vocctl.labels import CLASSES, IGNORE
 
 IN_LIST = {1: " 1", 0: "-1", IGNORE: " 0"}
+MANIFEST = "manifest.json"  # by which photos that were attacked are known
 
 
 def write_devkit(
@@ -25,10 +28,11 @@ def write_devkit(
     *,
     masks: Sequence[np.ndarray] = (),
     targets: np.ndarray | None = None,
+    manifest: dict[str, Any] | None = None,
 ) -> Path:
     """root with JPEGImages, and masks or class lists of one split. Raises RunError: it can't be written.
 
-    photos: (H, W, 3) uint8; masks: (H, W) uint8; targets: (N, 20), 1, 0 or IGNORE.
+    photos: (H, W, 3) uint8; masks: (H, W) uint8; targets: (N, 20), 1, 0 or IGNORE; manifest: what the photos are.
     """
     part = root.with_name(root.name + ".part")
     try:
@@ -45,6 +49,8 @@ def write_devkit(
             for column, name in enumerate(CLASSES):
                 rows = [f"{image_id} {IN_LIST[int(row[column])]}\n" for image_id, row in zip(ids, targets, strict=True)]
                 (lists / "Main" / f"{name}_{split}.txt").write_text("".join(rows))
+        if manifest is not None:
+            (part / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         shutil.rmtree(root, ignore_errors=True)
         part.rename(root)
     except OSError as error:

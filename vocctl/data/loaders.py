@@ -65,7 +65,7 @@ class EqualShapes(Sampler[list[int]]):
 
 def training_loader(photos: TrainingPhotos, batches: EpochBatches, *, workers: int, pin: bool) -> DataLoader:
     """(images (B, 3, S, S), targets (B, S, S)), both uint8. Call batches.start_at before each epoch."""
-    return _loader(photos, batches, workers, pin)
+    return _loader(photos, batches, workers, pin, stay=True)
 
 
 def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool, shared: bool = False) -> DataLoader:
@@ -73,12 +73,16 @@ def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool,
     return _loader(photos, EqualShapes(photos.split, batch, shared=shared), workers, pin)
 
 
-def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool) -> DataLoader:
-    """An iterator draws a seed when it starts: from a generator of its own, so that the model's dropout never feels it."""
+def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool, *, stay: bool = False) -> DataLoader:
+    """An iterator draws a seed when it starts: from a generator of its own, so that the model's dropout never feels it.
+
+    stay: workers are kept from one epoch to the next; batches are drawn in the main process, and name all that they need.
+    """
     own = torch.Generator().manual_seed(0)
     return DataLoader(
-        photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own, worker_init_fn=_apart
-    )
+        photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own, worker_init_fn=_apart,
+        persistent_workers=stay and workers > 0,
+    )  # fmt: skip
 
 
 def _apart(worker: int) -> None:

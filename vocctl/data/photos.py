@@ -19,14 +19,16 @@ from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
 from vocctl.reading import refuse_endless
 
 MAX_PIXELS = 64_000_000  # a file that declares more is refused before anything is decoded
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")  # decoded by Pillow itself
 
 Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, with our own message
 
 
 def _open(path: Path) -> Image.Image:
+    """Of FORMATS alone: Pillow goes by a file's first bytes, and starts another program for some, such as PostScript."""
     try:
         refuse_endless(path)
-        image = Image.open(path)
+        image = Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
     except MemoryError:
@@ -60,7 +62,7 @@ def read_photo(path: Path) -> np.ndarray:
 
 
 def read_any_photo(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned as its EXIF says: any photo that PIL opens, of any mode.
+    """(H, W, 3) uint8 RGB, turned as its EXIF says: of any mode.
 
     16-bit grey is scaled to 8 bits; what is transparent lies on white; of several frames the first is read. Raises DataError
     naming the file.

@@ -128,7 +128,7 @@ def predict_labels(
     a while to rest; on two cores it takes half the time.
     """
     done = 0
-    held: list[tuple[int, np.ndarray]] = []
+    held: list[tuple[int, Tensor]] = []
     pixels = 0
     for indices, batch in probs:
         for index, one in zip(indices.tolist(), batch, strict=True):
@@ -136,12 +136,16 @@ def predict_labels(
             done += 1
             if on_photo:
                 on_photo(done, len(own_sizes))
-            held.append((index, largest(resized_probs(one, size)).cpu().numpy()))
+            held.append((index, largest(resized_probs(one, size))))  # on the device still: nothing waits for it
             pixels += size[0] * size[1]
         if pixels > HELD_PIXELS:
-            yield from held
+            yield from _on_the_cpu(held)
             held, pixels = [], 0
-    yield from held
+    yield from _on_the_cpu(held)
+
+
+def _on_the_cpu(held: list[tuple[int, Tensor]]) -> Iterator[tuple[int, np.ndarray]]:
+    return ((index, labels.cpu().numpy()) for index, labels in held)
 
 
 def resized_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:

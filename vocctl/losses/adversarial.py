@@ -18,7 +18,7 @@ Values are means over the image's elements (balanced: over its classes), 0 where
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -29,37 +29,53 @@ from vocctl.labels import IGNORE
 LOG_2 = math.log(2)
 
 
-@dataclass(frozen=True)
 class Elements:
-    """(B, N) each; cosine, reached and keep carry no gradient."""
+    """An image's elements, (B, N) each. Computed when asked for: a pass over the logits of all classes takes its time.
 
-    nll: Tensor
-    cosine: Tensor  # of the probabilities and the one-hot label, in [0, 1]
-    reached: Tensor  # whether the label is what the model predicts
-    keep: Tensor
-    labels: Tensor  # 0 where keep is false
+    Pixels of a segmenter where logits has four dimensions, labels of a classifier where it has two. nll alone carries
+    a gradient.
+    """
 
+    def __init__(self, logits: Tensor, labels: Tensor) -> None:
+        keep = labels != IGNORE
+        self._logits, self._held = logits.float(), labels.where(keep, 0).long()
+        self.keep, self.labels = keep.flatten(1), self._held.flatten(1)
 
-def elements(logits: Tensor, labels: Tensor) -> Elements:
-    """Of a segmenter where logits has four dimensions, of a classifier where it has two."""
-    keep = labels != IGNORE
-    held = labels.where(keep, 0).long()
-    if logits.ndim == 2:
-        logits = logits.float()
-        signed = torch.where(held == 1, logits, -logits)
-        probs = signed.detach().sigmoid()
-        length = (probs**2 + (1 - probs) ** 2).sqrt()
-        return Elements(-F.logsigmoid(signed), probs / length, signed.detach() > 0, keep, held)
-    log_probs = logits.float().log_softmax(dim=1)
-    of_label = log_probs.gather(1, held[:, None])[:, 0]
-    with torch.no_grad():
-        probs = log_probs.exp()
-        cosine = of_label.exp() / torch.linalg.vector_norm(probs, dim=1)
-        reached = of_label >= log_probs.amax(dim=1)
-    return Elements(
-        nll=-of_label.flatten(1), cosine=cosine.flatten(1), reached=reached.flatten(1), keep=keep.flatten(1),
-        labels=held.flatten(1),
-    )  # fmt: skip
+    @property
+    def _pixels(self) -> bool:
+        return self._logits.ndim == 4
+
+    @cached_property
+    def _signed(self) -> Tensor:
+        """A classifier's logits, turned so that more is more of the label."""
+        return torch.where(self._held == 1, self._logits, -self._logits)
+
+    @cached_property
+    def _log_probs(self) -> Tensor:
+        return self._logits.log_softmax(dim=1)
+
+    def _of_label(self, values: Tensor) -> Tensor:
+        return values.gather(1, self._held[:, None])[:, 0]
+
+    @cached_property
+    def nll(self) -> Tensor:
+        return -self._of_label(self._log_probs).flatten(1) if self._pixels else -F.logsigmoid(self._signed)
+
+    @cached_property
+    def cosine(self) -> Tensor:
+        """Of the probabilities and the one-hot label, in [0, 1]."""
+        prob = (-self.nll.detach()).exp()
+        if not self._pixels:
+            return prob / (prob**2 + (1 - prob) ** 2).sqrt()
+        return prob / torch.linalg.vector_norm(self._log_probs.detach().exp(), dim=1).flatten(1)
+
+    @cached_property
+    def reached(self) -> Tensor:
+        """Whether the label is what the model predicts."""
+        if not self._pixels:
+            return self._signed.detach() > 0
+        logits = self._logits.detach()
+        return (self._of_label(logits) >= logits.amax(dim=1)).flatten(1)
 
 
 Weights = Callable[[Elements, float], Tensor]  # elements, share of the steps done
@@ -70,7 +86,7 @@ def _half_and_half(seen: Elements, done: float) -> Tensor:
 
 
 AWAY: dict[str, Weights] = {
-    "ce": lambda seen, done: torch.ones_like(seen.cosine),
+    "ce": lambda seen, done: torch.ones_like(seen.nll),
     "segpgd": _half_and_half,
     "cospgd": lambda seen, done: seen.cosine,
     "masked": lambda seen, done: seen.reached.float(),
@@ -86,7 +102,7 @@ KINDS = (*AWAY, "js", "balanced")
 
 def attack_values(logits: Tensor, labels: Tensor, kind: str, *, done: float, toward: bool = False) -> Tensor:
     """(B,) the value of that kind for each image. done: share of the attack's steps that lie behind, in [0, 1)."""
-    seen = elements(logits, labels)
+    seen = Elements(logits, labels)
     count = seen.keep.sum(1).clamp(min=1)
     if kind == "js":
         return _jensen_shannon(seen.nll).where(seen.keep, 0).sum(1) / count

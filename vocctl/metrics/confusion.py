@@ -36,9 +36,9 @@ def confusion_and_void(predicted: Tensor, truth: Tensor, classes: int = NUM_SEG_
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:
-    """TP / (TP + FP + FN), (K,) float64; nan where a class has neither truth nor prediction."""
-    hits = confusion.diag().double()
-    return hits / (confusion.sum(0) + confusion.sum(1) - hits)
+    """TP / (TP + FP + FN), (..., K) float64 of (..., K, K); nan where a class has neither truth nor prediction."""
+    hits = confusion.diagonal(dim1=-2, dim2=-1).double()
+    return hits / (confusion.sum(-2) + confusion.sum(-1) - hits)
 
 
 def dice_per_class(confusion: Tensor) -> Tensor:
@@ -88,10 +88,9 @@ def seg_scores(confusion: Tensor) -> SegScores:
     )
 
 
-def image_mean_iou(confusion: Tensor) -> float:
-    """Mean IoU of one photo over the classes in its truth or prediction; nan where no pixel is labelled.
+def image_mean_iou(confusions: Tensor) -> Tensor:
+    """(N,) of (N, K, K): each photo's mean IoU over the classes in its truth or prediction; nan where no pixel is labelled.
 
     For picking the best and worst photos; not VOC's score.
     """
-    iou = iou_per_class(confusion)
-    return torch.nanmean(iou).item()
+    return torch.nanmean(iou_per_class(confusions), dim=-1)

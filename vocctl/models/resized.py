@@ -5,6 +5,7 @@ rounding. Adversarial images are scored through the cache's own resize, so the t
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +22,15 @@ def resized(images: Tensor, size: int) -> Tensor:
     if fitted == own:
         return images
     if fitted[0] < own[0] and fitted[1] <= own[1]:
-        rows, columns = (
-            torch.from_numpy(area_weights(source, target)).to(images.device)
-            for source, target in zip(own, fitted, strict=True)
-        )
+        rows, columns = (_weights_on(images.device, source, target) for source, target in zip(own, fitted, strict=True))
         return rows @ images @ columns.T
     return F.interpolate(images, size=fitted, mode="bilinear", align_corners=False)
+
+
+@lru_cache(maxsize=64)
+def _weights_on(device: torch.device, source: int, target: int) -> Tensor:
+    with torch.inference_mode(False):  # kept, so that a later step may take gradients through them
+        return torch.from_numpy(area_weights(source, target)).to(device)
 
 
 class Resized(nn.Module):

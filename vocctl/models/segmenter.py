@@ -74,7 +74,9 @@ class Segmenter(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The encoder's deepest features, (B, D, h, w). images: as forward takes them, of sides that 32 divides."""
-        deepest: Tensor = self.encoder(self.normalize(images))[-1]
+        found = self.encoder(self.normalize(images))
+        maps = found[0] if isinstance(found, tuple) else found  # a ViT's class tokens come beside them
+        deepest: Tensor = maps[-1]
         return deepest
 
     @property

@@ -58,15 +58,17 @@ def draw_robust_runs(lines: dict[str, list[Line]], path: Path, *, score: str, bu
         return save_figure(figure, path)
 
 
-def draw_transfer(runs: Sequence[str], scores: np.ndarray, path: Path, *, score: str, title: str) -> Path:
-    """scores: (1 + R, R) in [0, 1]; row 0 clean, row i crafted on run i, column j tested on run j."""
+def draw_transfer(
+    crafted: Sequence[str], runs: Sequence[str], scores: np.ndarray, path: Path, *, score: str, title: str
+) -> Path:
+    """scores: (1 + C, R) in [0, 1]; row 0 clean, row i of what was crafted on crafted[i - 1], column j tested on run j."""
     with quiet_style():
-        longest = max(len(name) for name in runs)
-        size = (2.4 + 0.09 * longest + 1.3 * len(runs), 2.0 + 0.03 * longest + 0.6 * len(runs))
+        longest = max(len(name) for name in [*crafted, *runs])
+        size = (2.4 + 0.09 * longest + 1.3 * len(runs), 2.0 + 0.03 * longest + 0.6 * len(crafted))
         figure, ax = plt.subplots(figsize=size, layout="constrained")
         sns.heatmap(
             100 * scores, annot=True, fmt=".1f", cmap="cividis", vmin=0, ax=ax, square=False,
-            xticklabels=list(runs), yticklabels=["clean", *runs], cbar_kws={"label": f"{score}, %"},
+            xticklabels=list(runs), yticklabels=["clean", *crafted], cbar_kws={"label": f"{score}, %"},
         )  # fmt: skip
         ax.set(xlabel="tested on", ylabel="crafted on", title=title)
         ax.set_xticks(ax.get_xticks(), list(runs), rotation=20, ha="right", rotation_mode="anchor")

@@ -1,7 +1,8 @@
 """Attack runs and measure what is left: every attack at every budget on the photos of a split.
 
 Writes RUN/attacks/<data>-<split>-<norm>/ (goals, subsets and ensembles in its name too): attack.json, table.csv, pictures,
-and a few photos as seen_attacks.py reads them; RUN/attacks/transfer-.../ for a transfer matrix.
+and a few photos as seen_attacks.py reads them; RUN/attacks/transfer-.../ for a transfer matrix. The same evaluation again
+takes its folder's place, another one stands beside it under a number.
 """
 
 import csv
@@ -15,21 +16,33 @@ from typing import Any
 from vocctl.attacks.sanity import Check
 from vocctl.attacks.specs import AttackSpec, parse_attack, refuse_for
 from vocctl.config import AttackConfig, parse_epsilon
-from vocctl.data.devkit import write_devkit
-from vocctl.errors import ConfigError
+from vocctl.errors import ConfigError, DataError
 from vocctl.ranks import is_first
+from vocctl.reading import read_json
 from vocctl.runs import distinct_names, write_text
 from vocctl.tasks.attack_bench import Bench, Images, read_truth
-from vocctl.tasks.attack_pictures import Pictures, file_name
+from vocctl.tasks.attack_pictures import Pictures
 from vocctl.tasks.attack_sanity import sanity_checks
-from vocctl.tasks.attacked import AttackRow, Outcome, fooling, outcome, scores, thresholds, visibility, worst_of
-from vocctl.tasks.evaluation import fresh_part, plain, put_in_place, refuse_unknown
+from vocctl.tasks.attacked import (
+    AttackRow,
+    Outcome,
+    fooling,
+    goal_match,
+    outcome,
+    scores,
+    thresholds,
+    visibility,
+    worst_of,
+)
+from vocctl.tasks.evaluation import HELD_OUT, fresh_part, plain, put_in_place, refuse_unknown
 from vocctl.tasks.plot_attacks import draw_grids, draw_scores
+from vocctl.tasks.saved_attacks import refuse_others, save_adversarial
 from vocctl.tasks.seen_attacks import SOFT, SeenAttack, SeenTransfer
-from vocctl.tasks.targets import open_target
+from vocctl.tasks.targets import Target, open_target
 from vocctl.tasks.train_adv import open_adversary
 
 OnWork = Callable[[int, int], None]  # photos done, of all
+BLIND = ("noise", "adv")  # look at no target: what they make is the same whichever is attacked
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,10 @@ class AttackResult:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """scores[crafted on][tested on], score in [0, 1], for one attack at one budget; clean[tested on]."""
+    """scores[crafted on][tested on], score in [0, 1], for one attack at one budget; clean[tested on].
+
+    What looks at no target, noise and a trained adversary, has one row, under its own name.
+    """
 
     folder: Path
     score: str  # mean_iou or map_sklearn
@@ -62,6 +78,7 @@ class TransferResult:
     runs: tuple[str, ...]
     clean: dict[str, float]
     scores: dict[str, dict[str, float]]
+    sanity: dict[str, list[Check]]  # by run, the same in every matrix of one command
 
 
 def attack(
@@ -86,39 +103,48 @@ def attack(
     for spec in specs:
         refuse_for(spec, target.task, config.goal)
     trained = {spec.run: open_adversary(spec.run, config.norm, target.here) for spec in specs if spec.kind == "adv"}
+    if data is None and split is None:
+        _refuse_strangers([target])
     truth, data_name, split_name = read_truth(target, config, data, split)
     limits = None if target.segments else thresholds(target, checkpoint)
     clean = outcome(target, truth.photos, truth)
     bench = Bench(target, truth, clean, limits, config, trained, _counter(specs, config, len(truth.ids), on_work))
+    soft = {spec.name for spec in specs if spec.run in trained and not trained[spec.run].bounded}
+    if save is not None:
+        refuse_others(save, specs, config.eps, soft, bench)
     rows = [_row("clean", "0", clean, clean, truth.photos, bench)]
     worst_by: dict[str, dict[str, float]] = {}
     kept: dict[tuple[str, str], Outcome] = {}
     pictures = Pictures(target, truth, clean, config)
     for eps in config.eps:
         for spec in specs:
-            soft = spec.run in trained and not trained[spec.run].bounded
-            if soft and eps != config.eps[0]:
+            if spec.name in soft and eps != config.eps[0]:
                 kept[spec.name, eps] = kept[spec.name, config.eps[0]]
                 continue
             adv, seen = bench.run(spec, eps)
             kept[spec.name, eps] = replace(seen, maps=())  # of a whole split, under every attack, they fill the memory
-            pictures.add(spec, SOFT if soft else eps, adv, seen)
-            rows.append(_row(spec.name, SOFT if soft else eps, clean, seen, adv, bench))
+            named = SOFT if spec.name in soft else eps
+            pictures.add(spec, named, adv, seen)
+            rows.append(_row(spec.name, named, clean, seen, adv, bench))
             if save is not None and is_first():
-                _save(save / f"{file_name(spec.name)}-{eps.replace('/', '-')}", adv, spec, eps, bench, split_name)
-        bound = [spec for spec in specs if spec.run not in trained or trained[spec.run].bounded]
+                own = target.config.data.val_split if split_name == HELD_OUT else split_name
+                save_adversarial(save, adv, spec, named, bench, own)
+        bound = [spec for spec in specs if spec.name not in soft]
         if config.goal == "untargeted" and len(bound) > 1:
             names_here = ["clean", *(spec.name for spec in bound)]
             seen, chosen = worst_of([clean, *(kept[spec.name, eps] for spec in bound)])
             rows.append(AttackRow("worst case", eps, scores(seen, truth, limits), {}, {}))
             worst_by[eps] = {name: float((chosen == place).mean()) for place, name in enumerate(names_here)}
-    sanity = sanity_checks(bench, kept, specs) if config.goal == "untargeted" else []
     several = "-ensemble" if len(names) > 1 else ""
-    folder = target.runs[0].path / "attacks" / f"{_place(data_name, split_name, config)}{several}"
+    members = tuple(str(run.path) for run in target.runs)
+    folder = _own_folder(
+        target.runs[0].path / "attacks" / f"{_place(data_name, split_name, config)}{several}", "attack.json",
+        {"members": members, "checkpoint": checkpoint, "config": asdict(config)},
+    )  # fmt: skip
     result = AttackResult(
-        run=target.runs[0].path, members=tuple(str(run.path) for run in target.runs), folder=folder, task=target.task,
+        run=target.runs[0].path, members=members, folder=folder, task=target.task,
         data=data_name, split=split_name, photos=len(truth.ids), checkpoint=checkpoint, norm=config.norm,
-        goal=config.goal, against=config.against, rows=rows, worst_by=worst_by, sanity=sanity,
+        goal=config.goal, against=config.against, rows=rows, worst_by=worst_by, sanity=sanity_checks(bench, kept, bound),
     )  # fmt: skip
     _write(result, config, pictures)
     return result
@@ -135,46 +161,94 @@ def transfer(
     on_work: OnWork | None = None,
 ) -> list[TransferResult]:
     """Craft on each run, test on all. Raises as attack does; ConfigError: runs of different tasks."""
+    refuse_unknown(checkpoint, "none")
     config = _ascending(config)
+    specs = [parse_attack(text) for text in config.attack]
     targets = [open_target([name], checkpoint, device) for name in names]
     if len({target.task for target in targets}) > 1:
         raise ConfigError("a transfer matrix is of one task: name classifiers alone, or segmenters alone")
-    specs = [parse_attack(text) for text in config.attack]
+    for spec in specs:
+        refuse_for(spec, targets[0].task, config.goal)
+    if data is None and split is None:
+        _refuse_strangers(targets)
     truth, data_name, split_name = read_truth(targets[0], config, data, split)
-    folder = targets[0].runs[0].path / "attacks" / f"transfer-{_place(data_name, split_name, config)}-{len(names)}-runs"
     main = "mean_iou" if targets[0].segments else "map_sklearn"
     limits = [None if target.segments else thresholds(target, checkpoint) for target in targets]
     labels = distinct_names([target.runs[0].path for target in targets])
     cleans = [outcome(target, truth.photos, truth) for target in targets]
-    count = _counter([spec for spec in specs for _ in targets], config, len(truth.ids), on_work)
-    found = []
+    count = _counter(
+        [spec for spec in specs for _ in (targets[:1] if spec.kind in BLIND else targets)],
+        config,
+        len(truth.ids),
+        on_work,
+    )
+    benches = [
+        Bench(target, truth, clean, limit, config, {}, count)
+        for target, clean, limit in zip(targets, cleans, limits, strict=True)
+    ]
+
+    def tested(adv: Images) -> dict[str, float]:
+        seen = [outcome(target, adv, truth) for target in targets]
+        return {name: scores(one, truth, limit)[main] for name, one, limit in zip(labels, seen, limits, strict=True)}
+
+    clean_scores = tested(truth.photos)
+    kept: dict[str, dict[tuple[str, str], Outcome]] = {label: {} for label in labels}
+    found: list[tuple[AttackSpec, str, dict[str, dict[str, float]]]] = []
     for spec in specs:
-        refuse_for(spec, targets[0].task, config.goal)
-        for eps in config.eps:
+        trained = {spec.run: open_adversary(spec.run, config.norm, targets[0].here)} if spec.run else {}
+        soft = any(not one.bounded for one in trained.values())
+        for eps in config.eps[:1] if soft else config.eps:
             table: dict[str, dict[str, float]] = {}
-            for label, target, clean, own in zip(labels, targets, cleans, limits, strict=True):
-                trained = {spec.run: open_adversary(spec.run, config.norm, target.here)} if spec.run else {}
-                adv, _ = Bench(target, truth, clean, own, config, trained, count).run(spec, eps)
-                seen = [outcome(other, adv, truth) for other in targets]
-                table[label] = {
-                    other: scores(one, truth, limit)[main]
-                    for other, one, limit in zip(labels, seen, limits, strict=True)
-                }
-            clean_scores = {
-                label: scores(clean, truth, limit)[main]
-                for label, clean, limit in zip(labels, cleans, limits, strict=True)
-            }
-            found.append(
-                TransferResult(folder, main, len(truth.ids), spec.name, eps, tuple(labels), clean_scores, table)
+            for label, bench in zip(labels, benches, strict=True):
+                adv, kept[label][spec.name, eps] = replace(bench, trained=trained).run(spec, eps)
+                table[spec.name if spec.kind in BLIND else label] = tested(adv)
+                if spec.kind in BLIND:
+                    break
+            found.append((spec, SOFT if soft else eps, table))
+    looking = [spec for spec in specs if spec.kind not in BLIND]
+    sanity = {label: sanity_checks(bench, kept[label], looking) for label, bench in zip(labels, benches, strict=True)}
+    members = [str(target.runs[0].path) for target in targets]
+    about = {"members": members, "checkpoint": checkpoint, "config": asdict(config)}
+    place = f"transfer-{_place(data_name, split_name, config)}-{len(names)}-runs"
+    folder = _own_folder(targets[0].runs[0].path / "attacks" / place, "transfer.json", about)
+    results = [
+        TransferResult(folder, main, len(truth.ids), spec.name, eps, tuple(labels), clean_scores, table, sanity)
+        for spec, eps, table in found
+    ]
+    _write_transfer(folder, results, about)
+    return results
+
+
+def _refuse_strangers(targets: Sequence[Target]) -> None:
+    """Raises DataError where one run would be attacked on photos that it was trained on, because another validated there."""
+    first, *others = [run for target in targets for run in target.runs]
+    for run in others:
+        if run.split_ids("val") != first.split_ids("val"):
+            raise DataError(
+                f"{run.path} and {first.path} were validated on different photos: name --data and --split of some that "
+                "none was trained on"
             )
-    _write_transfer(folder, found)
-    return found
 
 
 def _ascending(config: AttackConfig) -> AttackConfig:
     """Budgets from the smallest to the largest: tables, lines and the kept pictures go by that order."""
     by_size = {parse_epsilon(eps): eps for eps in reversed(config.eps)}  # 8px and 8/255 are one
     return replace(config, eps=tuple(by_size[size] for size in sorted(by_size)))
+
+
+def _own_folder(wanted: Path, file: str, about: dict[str, Any]) -> Path:
+    """wanted, or with a number behind it: the first that is free, or whose file tells of the same evaluation."""
+    folder, number = wanted, 1
+    while folder.exists():
+        try:
+            held = read_json(folder / file)
+        except (OSError, ValueError):
+            break  # broken: of no use to anyone
+        if json.loads(json.dumps(plain(about))) == {key: held.get(key) for key in about}:
+            break
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
 
 
 def _place(data: str, split: str, config: AttackConfig) -> str:
@@ -206,22 +280,12 @@ def _counter(
 
 def _row(name: str, eps: str, clean: Outcome, seen: Outcome, adv: Images, bench: Bench) -> AttackRow:
     truth, limits = bench.truth, bench.limits
-    shown = {} if seen is clean else visibility(truth.photos, adv)
-    turned = {} if seen is clean else fooling(clean, seen, truth, limits, bench.config.goal)
-    return AttackRow(name, eps, scores(seen, truth, limits), turned, shown)
-
-
-def _save(folder: Path, adv: Images, spec: AttackSpec, eps: str, bench: Bench, split: str) -> None:
-    truth = bench.truth
-    write_devkit(
-        folder, split, truth.ids, adv,
-        masks=truth.masks, targets=None if bench.target.segments else truth.targets,
-    )  # fmt: skip
-    manifest = {
-        "attack": spec.name, "norm": bench.config.norm, "eps": eps, "goal": bench.config.goal,
-        "crafted on": [str(run.path) for run in bench.target.runs], "photos": list(truth.ids),
-    }  # fmt: skip
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    goal = bench.config.goal
+    if seen is clean:  # how often a target is met without an attack
+        turned = goal_match(clean, clean, truth, limits, goal) if goal.startswith("target") else {}
+        return AttackRow(name, eps, scores(seen, truth, limits), turned, {})
+    turned = fooling(clean, seen, truth, limits, goal)
+    return AttackRow(name, eps, scores(seen, truth, limits), turned, visibility(truth.photos, adv))
 
 
 def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> None:
@@ -248,10 +312,10 @@ def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: Pict
     write_text(part / "table.csv", table.getvalue())
 
 
-def _write_transfer(folder: Path, results: Sequence[TransferResult]) -> None:
+def _write_transfer(folder: Path, results: Sequence[TransferResult], about: dict[str, Any]) -> None:
     part = fresh_part(folder)
     if is_first():
         matrices = [as_json(result) for result in results]
-        write_text(part / "transfer.json", json.dumps({"matrices": matrices}, indent=1) + "\n")
+        write_text(part / "transfer.json", json.dumps({"matrices": matrices} | plain(about), indent=1) + "\n")
         draw_grids(SeenTransfer(folder, matrices), lambda stem: part / f"{stem}.png")
     put_in_place(part, folder)

@@ -19,9 +19,8 @@ from vocctl.seeding import derived_generator
 from vocctl.tasks.attacked import Outcome, Truth, outcome, worst_of
 from vocctl.tasks.evaluation import scored_part
 from vocctl.tasks.targets import Target
-from vocctl.tasks.train_adv import Trained
+from vocctl.tasks.train_adv import UNBOUNDED, Trained
 
-UNBOUNDED = 1e4  # a norm that no change of pixels in [0, 1] reaches
 Images = list[np.ndarray]  # (H, W, 3) uint8
 
 

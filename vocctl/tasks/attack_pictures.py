@@ -13,6 +13,7 @@ from vocctl.data.photos import write_mask
 from vocctl.labels import CLASSES
 from vocctl.plots.adversarial import AttackedCase, attacked_title, draw_attacked
 from vocctl.tasks.attacked import AttackRow, Outcome, Truth, visibility
+from vocctl.tasks.seen_attacks import file_name
 from vocctl.tasks.targets import Target
 
 CASES = 4
@@ -44,9 +45,16 @@ class Pictures:
             draw_attacked(cases, folder / f"{file_name(name)}.png", title=title)
 
     def keep(self, folder: Path, rows: Sequence[AttackRow]) -> dict[str, Any]:
-        """Write the photos of the attack that left least, as SeenAttack reads them; returns what is said of them."""
+        """Write the photos of the strongest attack, as SeenAttack reads them; returns what is said of them.
+
+        The strongest left least of the score or, with a goal, reached it most often.
+        """
         score = next(iter(rows[0].scores))
-        left = {row.attack: row.scores[score] for row in rows if row.attack in self.cases}
+        left = {
+            row.attack: -row.fooling["match"] if "match" in row.fooling else row.scores[score]
+            for row in rows
+            if row.attack in self.cases
+        }
         strongest = min(left, key=lambda name: left[name])
         eps, cases = self.cases[strongest]
         for case in cases:
@@ -62,13 +70,6 @@ class Pictures:
 def _said(case: AttackedCase) -> dict[str, Any]:
     before, after = ({} if isinstance(one, np.ndarray) else one for one in (case.before, case.after))
     return {"id": case.image_id, "about": case.about, "before": before, "after": after}
-
-
-def file_name(attack: str) -> str:
-    """pgd-20, adv-first: a trained adversary by its folder's name."""
-    kind, _, run = attack.partition(":")
-    text = f"{kind}-{Path(run).resolve().name}" if run else kind
-    return "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in text)
 
 
 def _output(seen: Outcome, place: int) -> np.ndarray | dict[str, float]:

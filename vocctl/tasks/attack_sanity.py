@@ -1,4 +1,7 @@
-"""The sanity checks of one attack's table, on its first photos."""
+"""The sanity checks of one table of attacks, on its first photos.
+
+Whatever the table's goal, they are of untargeted attacks: they ask whether the gradients lead anywhere.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,13 +31,18 @@ SANITY_PHOTOS = 16
 
 
 def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Sequence[AttackSpec]) -> list[Check]:
-    """On the first photos, with PGD at the largest budget; the table's own attacks with and without gradients beside it."""
-    quiet = replace(bench, count=lambda more: None)
+    """On the first photos, with PGD at the largest budget, and of the table's own attacks those of specs beside it.
+
+    kept: by attack and budget, what the table's attacks did.
+    """
+    untargeted = replace(bench.config, goal="untargeted")
+    own = specs if bench.config.goal == "untargeted" else []  # what they did with a goal is another kind of damage
+    quiet = replace(bench, config=untargeted, count=lambda more: None)
     eps = bench.config.eps[-1]
     few = min(SANITY_PHOTOS, len(bench.truth.ids))
     part = Truth(bench.truth.ids[:few], bench.truth.photos[:few], bench.truth.masks[:few], bench.truth.targets[:few])
     batch = equal_shapes([photo.shape[:2] for photo in part.photos], bench.target.config.train.batch)[0]
-    gradient, _, _ = input_gradient(bench.target.forward, bench.pixels(batch), objective("ce", bench.aim(batch)), 0.0)
+    gradient, _, _ = input_gradient(bench.target.forward, bench.pixels(batch), objective("ce", quiet.aim(batch)), 0.0)
     threat = Threat(bench.config.norm, parse_epsilon(eps))
 
     def seen(name: str, held: Threat) -> Outcome:
@@ -53,12 +61,12 @@ def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Seq
         checks.append(large_budget(scores(broken, part, limits)[main], scores(before, part, limits)[main]))
     elif levels_a_channel < 1:
         checks.append(budget_is_left(visibility(part.photos, long)["l2_mean"], threat.epsilon))
-    strongest = max([twenty.damage.mean().item(), five.damage.mean().item()])
-    checks.append(noise_is_weaker(seen("noise", threat).damage.mean().item(), strongest))
-    white, black = (
-        [kept[spec.name, eps].damage[:few].mean().item() for spec in specs if spec.kind in kinds]
-        for kinds in (WHITE_BOX, ("square",))
-    )
-    if black:
-        checks.append(black_box_is_weaker(max(black), max([strongest, *white])))
+    damage = {spec.name: kept[spec.name, eps].damage[:few].mean().item() for spec in own if (spec.name, eps) in kept}
+    kinds = {spec.name: spec.kind for spec in own}
+    looking = {"pgd-20": twenty.damage.mean().item()}
+    looking |= {name: value for name, value in damage.items() if kinds[name] in (*WHITE_BOX, "adv")}
+    checks.append(noise_is_weaker(seen("noise", threat).damage.mean().item(), looking))
+    if black := [value for name, value in damage.items() if kinds[name] == "square"]:
+        white = [value for name, value in damage.items() if kinds[name] in WHITE_BOX]
+        checks.append(black_box_is_weaker(max(black), max([five.damage.mean().item(), looking["pgd-20"], *white])))
     return checks

@@ -68,8 +68,9 @@ def outcome(target: Target, photos: Sequence[np.ndarray], truth: Truth, on_photo
     held = merged(mine)
     maps, each = zip(*(held[index] for index in range(len(photos))), strict=True)
     counts = np.stack(each)
-    right = np.trace(counts, axis1=1, axis2=2) / np.maximum(counts.sum((1, 2)), 1)
-    return Outcome(1 - right, counts=counts, maps=maps)
+    labelled = counts.sum((1, 2))
+    wrong = labelled - np.trace(counts, axis1=1, axis2=2)  # 0 of a photo without a labelled pixel
+    return Outcome(wrong / np.maximum(labelled, 1), counts=counts, maps=maps)
 
 
 def thresholds(target: Target, checkpoint: str) -> np.ndarray:
@@ -97,7 +98,7 @@ def scores(seen: Outcome, truth: Truth, limits: np.ndarray | None) -> dict[str, 
 
 def fooling(clean: Outcome, seen: Outcome, truth: Truth, limits: np.ndarray | None, goal: str) -> dict[str, float]:
     """changed: against the clean prediction; fooled: of what was right; flip:CLASS of a classifier; match: of the goal."""
-    kind, _, name = goal.partition(":")
+    match = goal_match(clean, seen, truth, limits, goal)
     if seen.counts is None:
         assert seen.probs is not None
         assert clean.probs is not None
@@ -106,14 +107,14 @@ def fooling(clean: Outcome, seen: Outcome, truth: Truth, limits: np.ndarray | No
         flips = label_flips(before, after, truth.targets)
         shares = {"changed": flips.changed, "fooled": flips.fooled, "flipped": flips.flipped}
         shares |= {f"flip:{name}": float(share) for name, share in zip(CLASSES, flips.by_class, strict=True)}
-        return shares | _label_match(before, after, truth, kind, name)
+        return shares | match
     each = [pixel_flips(*maps) for maps in zip(clean.maps, seen.maps, truth.masks, strict=True)]
     labelled, right = sum(one.labelled for one in each), sum(one.right for one in each)
     shares = {
         "changed": sum(one.changed for one in each) / max(labelled, 1),
         "fooled": sum(one.fooled for one in each) / right if right else float("nan"),
     }
-    return shares | _pixel_match(clean, seen, truth, kind, name)
+    return shares | match
 
 
 def _label_match(before: np.ndarray, after: np.ndarray, truth: Truth, kind: str, name: str) -> dict[str, float]:
@@ -129,29 +130,44 @@ def _label_match(before: np.ndarray, after: np.ndarray, truth: Truth, kind: str,
 
 
 def _pixel_match(clean: Outcome, seen: Outcome, truth: Truth, kind: str, name: str) -> dict[str, float]:
-    """target: pixels predicted as the class. hide: of its pixels that were found, those no longer predicted as it."""
+    """target: labelled pixels predicted as the class. hide: of its pixels that were found, those now something else."""
     if kind == "untargeted":
         return {}
     place = SEG_CLASSES.index(name)
     if kind == "target":
-        hits, total = sum(int((one == place).sum()) for one in seen.maps), sum(one.size for one in seen.maps)
-        return {"match": hits / total}
+        hits = sum(
+            int(((one == place) & (mask != IGNORE)).sum()) for one, mask in zip(seen.maps, truth.masks, strict=True)
+        )
+        return {"match": hits / max(sum(int((mask != IGNORE).sum()) for mask in truth.masks), 1)}
     found = [(one == place) & (mask == place) for one, mask in zip(clean.maps, truth.masks, strict=True)]
     total = sum(int(one.sum()) for one in found)
     gone = sum(int((one & (after != place)).sum()) for one, after in zip(found, seen.maps, strict=True))
     return {"match": gone / total if total else float("nan")}
 
 
+def goal_match(clean: Outcome, seen: Outcome, truth: Truth, limits: np.ndarray | None, goal: str) -> dict[str, float]:
+    """match, and match_alone of a classifier's target; empty where the goal is none."""
+    kind, _, name = goal.partition(":")
+    if seen.probs is None:
+        return _pixel_match(clean, seen, truth, kind, name)
+    assert clean.probs is not None
+    assert limits is not None
+    return _label_match(decide(clean.probs, limits), decide(seen.probs, limits), truth, kind, name)
+
+
 def visibility(photos: Sequence[np.ndarray], adv: Sequence[np.ndarray]) -> dict[str, float]:
+    """PSNR is inf of a photo that did not change: its mean is over those that did, inf where none did."""
     values = []
     for photo, changed in zip(photos, adv, strict=True):
         one, other = (torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255 for image in (photo, changed))
         measures = (imperceptibility.linf, imperceptibility.l2, imperceptibility.psnr, imperceptibility.ssim)
         values.append([measure(one, other).item() for measure in measures])
     linf, l2, psnr, ssim = np.array(values).T
+    seen = psnr[np.isfinite(psnr)]
+    mean_psnr = float(seen.mean()) if seen.size else float("inf")
     return {
         "linf_max": float(linf.max()), "l2_mean": float(l2.mean()), "l2_max": float(l2.max()),
-        "psnr_mean": float(psnr.mean()), "psnr_min": float(psnr.min()), "ssim_mean": float(ssim.mean()),
+        "psnr_mean": mean_psnr, "psnr_min": float(psnr.min()), "ssim_mean": float(ssim.mean()),
     }  # fmt: skip
 
 

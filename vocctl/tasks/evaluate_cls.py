@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from vocctl.config import THRESHOLDS, TrainClsConfig
+from vocctl.data.devkit import MANIFEST
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.decisions import cross_decided, decide
 from vocctl.labels import CLASSES, IGNORE
@@ -156,7 +157,7 @@ def _evaluated(
         if run.split_ids("val") != runs[0].split_ids("val"):
             raise DataError(f"{run.path} and {runs[0].path} were validated on different photos: one would flatter")
         probs += _probs(run, data, split, checkpoint, tta, device, on_photo) / len(runs)
-    chosen, decided = _decided(runs, checkpoint, kind, ids, probs, targets)
+    chosen, decided = _decided(runs, checkpoint, kind, ids, probs, targets, attacked=(source.root / MANIFEST).is_file())
     predicted = _Predicted(ids, probs, targets, chosen)
     folder = runs[0].path / "eval" / f"{source.name}-{scored}{'-ensemble' if len(runs) > 1 else ''}"
     about = {
@@ -190,12 +191,16 @@ def _probs(
 
 
 def _decided(
-    runs: Sequence[RunFolder], checkpoint: str, kind: str, ids: tuple[str, ...], probs: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, str]:
-    """Each photo's decided labels (N, 20) bool, and where the thresholds come from."""
+    runs: Sequence[RunFolder], checkpoint: str, kind: str, ids: tuple[str, ...], probs: np.ndarray, targets: np.ndarray,
+    *, attacked: bool,
+) -> tuple[np.ndarray, str]:  # fmt: skip
+    """Each photo's decided labels (N, 20) bool, and where the thresholds come from.
+
+    attacked: the photos are adversarial images, which are decided as the attack's own table decides them.
+    """
     if kind == "0.5":
         return decide(probs, np.full(len(CLASSES), 0.5)), "thresholds of 0.5"
-    if set(ids) & set(runs[0].split_ids("val")):
+    if set(ids) & set(runs[0].split_ids("val")) and not attacked:
         how = "cross-fitted: each photo by thresholds that the other four fifths gave"
         return cross_decided(probs, targets, kind), how
     kept = [run.thresholds(checkpoint, kind) for run in runs]

@@ -90,23 +90,24 @@ def evaluate(
     for index, labels in predict_labels(probs, cached.own_sizes, on_photo):
         image_id = cached.ids[index]
         truth = source.mask(image_id)
-        counts, void = confusion_and_void(_tensor(labels), _tensor(truth))
+        counts, void = confusion_and_void(torch.from_numpy(labels), torch.from_numpy(truth.copy()))
         mine[image_id] = _OnePhoto(counts, dice_of_counts(counts, void), labels if world() > 1 else None)
         if world() == 1:
             _write_label_map(label_maps / f"{image_id}.png", labels)
     held = merged(mine)
     photos = {image_id: held[image_id] for image_id in cached.ids}
-    confusion = torch.stack([one.counts for one in photos.values()]).sum(0)
+    confusions = torch.stack([one.counts for one in photos.values()])
+    confusion = confusions.sum(0)
     result = SegEvalResult(
         run=run.path, folder=folder, data=source.name, split=split, checkpoint=checkpoint, tta=tta, photos=len(cached),
         scores=seg_scores(confusion), competition_dice=float(np.mean([one.dice for one in photos.values()])),
-        photo_iou={image_id: image_mean_iou(one.counts) for image_id, one in photos.items()},
+        photo_iou=dict(zip(photos, image_mean_iou(confusions).tolist(), strict=True)),
     )  # fmt: skip
     for image_id, one in photos.items():
         if one.labels is not None and is_first():
             _write_label_map(label_maps / f"{image_id}.png", one.labels)
     _write(part, result, confusion, source, cached)
-    _write_photos(part / "photos.csv", {image_id: one.counts for image_id, one in photos.items()})
+    _write_photos(part / "photos.csv", list(photos), confusions)
     put_in_place(part, folder)
     return result
 
@@ -115,10 +116,6 @@ def as_json(result: SegEvalResult) -> dict[str, Any]:
     """The result as plain values; an undefined score is null."""
     values: dict[str, Any] = plain(asdict(result))
     return values
-
-
-def _tensor(labels: np.ndarray) -> Tensor:
-    return torch.from_numpy(labels.copy())
 
 
 def _write_label_map(path: Path, labels: np.ndarray) -> None:
@@ -136,11 +133,15 @@ def _write(part: Path, result: SegEvalResult, confusion: Tensor, source: Source,
     _write_csv(part / "confusion.csv", rows)
 
 
-def _write_photos(path: Path, of_photo: dict[str, Tensor]) -> None:
+def _write_photos(path: Path, ids: list[str], confusions: Tensor) -> None:
+    """confusions: (N, 21, 21), of the photos in their order."""
+    held = confusions.nonzero()
+    pixels = confusions[tuple(held.T)].tolist()
     rows: list[list[Any]] = [["id", "truth", "predicted", "pixels"]]
-    for image_id, counts in of_photo.items():
-        for truth, row in zip(SEG_CLASSES, counts.tolist(), strict=True):
-            rows += [[image_id, truth, name, pixels] for name, pixels in zip(SEG_CLASSES, row, strict=True) if pixels]
+    rows += [
+        [ids[photo], SEG_CLASSES[truth], SEG_CLASSES[predicted], count]
+        for (photo, truth, predicted), count in zip(held.tolist(), pixels, strict=True)
+    ]
     _write_csv(path, rows)
 
 

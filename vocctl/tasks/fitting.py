@@ -16,7 +16,7 @@ from vocctl.config import DataConfig, OptimConfig, TrainConfig
 from vocctl.data.datasets import TrainingPhotos
 from vocctl.data.device_photos import DeviceBatches
 from vocctl.data.loaders import EpochBatches, training_loader
-from vocctl.devices import device_name, keep_freed_memory, pick_device, pick_precision
+from vocctl.devices import device_name, keep_freed_memory, memory_of, pick_device, pick_precision
 from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError, is_out_of_memory
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.ranks import join, largest, local_world, rank, world
@@ -27,7 +27,7 @@ from vocctl.training.interrupt import Heed, StopRequest, listening
 from vocctl.training.loop import Job, Progress, fit, make_accelerator, progress_at
 from vocctl.training.optim import build_optimizer
 from vocctl.training.schedule import crop_side
-from vocctl.training.state import Position, has_state, latest_state, load_state
+from vocctl.training.state import Position, has_state, load_latest
 
 Layers = list[tuple[list[nn.Parameter], float]]
 Loss = Callable[[Tensor, Tensor], Tensor]  # pixels, targets (both on the device) to a scalar
@@ -174,7 +174,7 @@ def _train_until(
     if recipe.train.compile:  # model, which is validated and saved, stays as it is
         network = torch.compile(network)
     if resume:
-        position = load_state(latest_state(folder.state), model, average.model, optimizer)
+        position = load_latest(folder.state, model, average.model, optimizer)
         if position.finished:
             raise ConfigError(f"{folder.path} has finished: `vocctl eval {folder.path}` scores it")
         if accelerator.scaler is not None and position.scaler:
@@ -228,8 +228,8 @@ def _workers_named(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
+        if not any(words in str(error) for words in ("killed by signal", "exited unexpectedly")):
+            raise  # an error inside a worker, which torch hands on under its own name
         raise RunError(
             f"a worker that loads photos was killed, perhaps for want of memory: go on with --resume {folder.path}, and "
             "start runs with fewer --workers (--workers 0: none)"
@@ -269,14 +269,15 @@ def workers_for(data: DataConfig, device: torch.device) -> int:
 
 
 @contextmanager
-def memory_named(train: TrainConfig, size: int) -> Iterator[None]:
+def memory_named(train: TrainConfig, data: DataConfig) -> Iterator[None]:
     """Turn an out-of-memory of the device or the host into one line with the numbers."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
+        photos = "; with --augment-on gpu all photos lie there too, with --augment-on cpu they don't"
         raise MemoryExceeded(
-            f"out of memory with batches of {train.batch} at {size} px: halve --batch and set --accumulate 2, or lower "
-            "--size"
+            f"out of memory with batches of {train.batch} at {data.size} px on {memory_of(train.device)}: halve --batch and "
+            f"set --accumulate 2, or lower --size{photos if data.augment_on == 'gpu' else ''}"
         ) from error

@@ -11,7 +11,15 @@ from vocctl.plots.robustness import Line, draw_robust_runs, draw_robustness, dra
 from vocctl.tasks.differences import groups
 from vocctl.tasks.evaluated import SeenRun
 from vocctl.tasks.pictures import NothingToDraw, Wish, by_task
-from vocctl.tasks.seen_attacks import SCORES, UNITS, SeenAttack, SeenTransfer, seen_attacks, seen_transfers
+from vocctl.tasks.seen_attacks import (
+    SCORES,
+    UNITS,
+    SeenAttack,
+    SeenTransfer,
+    file_name,
+    seen_attacks,
+    seen_transfers,
+)
 
 
 def adversarial(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
@@ -54,11 +62,13 @@ def draw_grids(seen: SeenTransfer, place: Callable[[str], Path]) -> list[Path]:
     drawn = []
     for matrix in seen.matrices:
         names = matrix["runs"]
-        rows = [matrix["clean"], *(matrix["scores"][name] for name in names)]
+        rows = [matrix["clean"], *matrix["scores"].values()]
         values = np.array([[row[name] for name in names] for row in rows], dtype=float)
-        path = place(f"{seen.folder.name}-{matrix['attack']}-{matrix['eps'].replace('/', '-')}")
+        path = place(f"{seen.folder.name}-{file_name(matrix['attack'])}-{matrix['eps'].replace('/', '-')}")
         title = f"{matrix['attack']}, eps {matrix['eps']}, {matrix['photos']} photos"
-        drawn.append(draw_transfer(names, values, path, score=SCORES[matrix["score"]], title=title))
+        drawn.append(
+            draw_transfer(list(matrix["scores"]), names, values, path, score=SCORES[matrix["score"]], title=title)
+        )
     return drawn
 
 

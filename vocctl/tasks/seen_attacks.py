@@ -104,6 +104,13 @@ def _json(path: Path) -> dict[str, Any]:
         return about
 
 
+def file_name(attack: str) -> str:
+    """pgd-20, adv-first: a trained adversary by its folder's name."""
+    kind, _, run = attack.partition(":")
+    text = f"{kind}-{Path(run).resolve().name}" if run else kind
+    return "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in text)
+
+
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
     try:

@@ -5,7 +5,7 @@ targets stay as they are: evaluation mode, no gradient for their weights.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from vocctl.attacks.threat import LEVELS, Threat
 from vocctl.config import TrainAdvConfig, parse_epsilon
 from vocctl.data.datasets import TrainingPhotos
 from vocctl.errors import ConfigError
-from vocctl.labels import IGNORE, NUM_SEG_CLASSES
+from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.total import average
 from vocctl.metrics.imperceptibility import psnr
 from vocctl.models.adversary import Adversary
 from vocctl.runs import RunFolder, create_run, find_run, place_of
 from vocctl.seeding import seed_everything
-from vocctl.tasks.attacked import Truth, outcome, scores
+from vocctl.tasks.attacked import Outcome, Truth, goal_match, outcome, scores, thresholds
 from vocctl.tasks.fitting import (
     Hardware,
     Loss,
@@ -57,7 +57,9 @@ class Trained:
 
 KINDS = {"ce": "ce", "cosine": "cospgd"}  # of config.FOOLING, in losses/adversarial.py
 CHECKPOINT = "best"  # of the targets
+UNBOUNDED = 1e4  # a norm that no change of pixels in [0, 1] reaches
 VALIDATED = 100  # photos at most, the first ones
+STRIDE = 2  # pixels from one whose loss counts to the next, in training
 
 
 def run(
@@ -73,7 +75,7 @@ def run(
     config = replace(config, fool=replace(config.fool, target=found))
     splits = open_splits(config.data, _data_task(targets), watch.on_count)
     seed_everything(config.train.seed)
-    with memory_named(config.train, config.data.size):
+    with memory_named(config.train, config.data):
         model = _adversary(config)
         bound = (
             config.threat.penalty if _soft(config) else f"{config.threat.norm}-{config.threat.eps.replace('/', '-')}"
@@ -94,7 +96,7 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     splits = open_splits(config.data, _data_task(targets), watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
-    with memory_named(config.train, config.data.size):
+    with memory_named(config.train, config.data):
         return _train(folder, config, splits, targets, _adversary(config), watch, resume=goes_on(folder, watch))
 
 
@@ -158,13 +160,20 @@ def _train(
 def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConfig) -> Loss:
     """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty."""
     kind = KINDS[config.fool.fool]
+    limits = [
+        None if limit is None else torch.from_numpy(limit).float().to(target.here.device)
+        for target, limit in zip(targets, _limits(targets, config), strict=True)
+    ]
 
     def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
         adv = network(pixels)
         total = torch.zeros((), device=pixels.device)
-        for target in targets:
-            known = _predicted(target, pixels) if config.fool.against == "prediction" else _known(target, labels)
-            total = total - objective(kind, aim(config.fool.goal, known))(target.forward(adv), 0.0).mean()
+        for target, limit in zip(targets, limits, strict=True):
+            known = _predicted(target, pixels, limit) if config.fool.against == "prediction" else _known(target, labels)
+            logits = target.forward(adv)
+            if target.segments:  # a loss at every pixel takes as long as the target
+                logits, known = (one[..., STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE] for one in (logits, known))
+            total = total - objective(kind, aim(config.fool.goal, known))(logits, 0.0).mean()
             if config.fool.feature_weight:
                 total = total - config.fool.feature_weight * feature_distance(target, pixels, adv)
         total = total / len(targets)
@@ -173,6 +182,15 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
         return average(total)
 
     return of_batch
+
+
+def _limits(targets: list[Target], config: TrainAdvConfig) -> list[np.ndarray | None]:
+    """(20,) of each classifier: its thresholds where its decisions matter here, else one half. None of a segmenter."""
+    matter = config.fool.goal != "untargeted" or config.fool.against == "prediction"
+    return [
+        None if target.segments else thresholds(target, CHECKPOINT) if matter else np.full(len(CLASSES), 0.5)
+        for target in targets
+    ]
 
 
 def change_in_levels(delta: Tensor, norm: str) -> Tensor:
@@ -203,9 +221,17 @@ def classes_in(masks: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _predicted(target: Target, pixels: Tensor) -> Tensor:
+def _predicted(target: Target, pixels: Tensor, limit: Tensor | None) -> Tensor:
+    """What the target says of the clean photos: label maps, or label sets (B, 20) of 1 and 0."""
     logits = target.forward(pixels)
-    return logits.argmax(1) if target.segments else (logits > 0).long()
+    return logits.argmax(1) if limit is None else decided(logits, limit)
+
+
+def decided(logits: Tensor, limits: Tensor) -> Tensor:
+    """(B, K) of 1 and 0, as inference/decisions.py decides: no photo without a label. limits: (K,) of probabilities."""
+    chosen = logits.sigmoid() >= limits
+    most = F.one_hot(logits.argmax(1), logits.shape[1]).bool()
+    return (chosen | (most & ~chosen.any(1, keepdim=True))).long()
 
 
 def _validation(
@@ -213,43 +239,55 @@ def _validation(
 ) -> Callable[[nn.Module, Hardware, Heed], Scores]:
     """Scores on the first validation photos, at their own size and after rounding to 8 bits.
 
-    drop: 1 - attacked / clean, mean over the targets. val_loss: the attacked share itself, lower is better.
+    drop: 1 - attacked / clean. match: how much of a goal was reached; left out where these photos don't show it. val_loss,
+    lower is better: 1 - match where there is one, else 1 - drop; and the penalty where there is one. All are means over the
+    targets.
     """
     ids = splits.val.photos.ids[:VALIDATED]
     photos = [splits.source.image(image_id) for image_id in ids]
     masks = [splits.source.mask(image_id) for image_id in ids] if splits.val.targets is None else []
     labels = splits.val.targets[:VALIDATED] if splits.val.targets is not None else _classes_of(masks)
     truth = Truth(tuple(ids), photos, masks, labels)
-    clean: list[float] = []
+    limits = _limits(targets, config)
+    threat = Threat(config.threat.norm, UNBOUNDED if _soft(config) else parse_epsilon(config.threat.eps))
+    clean: list[Outcome] = []
 
-    def score(target: Target, shown: list[np.ndarray], heed: Heed) -> float:
-        main = "mean_iou" if target.segments else "map_sklearn"
-        seen = outcome(target, shown, truth, lambda done, total: heed())
-        return scores(seen, truth, None if target.segments else np.full(20, 0.5))[main]
+    def seen(target: Target, shown: list[np.ndarray], heed: Heed) -> Outcome:
+        return outcome(target, shown, truth, lambda done, total: heed())
+
+    def perturbed(scored: nn.Module, here: Hardware, heed: Heed) -> Iterator[tuple[Tensor, Tensor]]:
+        for photo in photos:
+            heed()
+            pixels = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].to(here.device) / 255
+            with torch.inference_mode():
+                adv = threat.quantized(scored(pixels), pixels)
+            threat.check(adv, pixels)
+            yield pixels.cpu(), adv.cpu()
 
     def validate(scored: nn.Module, here: Hardware, heed: Heed) -> Scores:
         if not clean:
-            clean.extend(score(target, photos, heed) for target in targets)
-        adv, ratios = [], []
-        with torch.inference_mode():
-            for photo in photos:
-                heed()
-                pixels = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].to(here.device) / 255
-                adv.append((scored(pixels) * 255).round().clamp(0, 255) / 255)
-        noise = torch.cat(
-            [
-                psnr(torch.from_numpy(p.copy()).permute(2, 0, 1)[None] / 255, a.cpu())
-                for p, a in zip(photos, adv, strict=True)
-            ]
-        )
-        shown = [(one[0] * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy() for one in adv]
-        found: Scores = {}
-        for target, before in zip(targets, clean, strict=True):
-            after = score(target, shown, heed)
-            ratios.append(after / before if before > 0 else math.nan)
-            found["mean_iou" if target.segments else "map_sklearn"] = after
-        drop = 1 - float(np.mean(ratios))
-        return {"val_loss": 1 - drop, "drop": drop, **found, "psnr": noise.clamp(max=99).mean().item()}
+            clean.extend(seen(target, photos, heed) for target in targets)
+        pairs = list(perturbed(scored, here, heed))
+        shown = [(adv[0] * LEVELS).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy() for _, adv in pairs]
+        held: dict[str, list[float]] = {}
+        ratios, matches = [], []
+        for target, before, limit in zip(targets, clean, limits, strict=True):
+            after = seen(target, shown, heed)
+            name = "mean_iou" if target.segments else "map_sklearn"
+            was, left = (scores(one, truth, limit)[name] for one in (before, after))
+            ratios.append(left / was if was > 0 else math.nan)
+            matches.append(goal_match(before, after, truth, limit, config.fool.goal).get("match", math.nan))
+            held.setdefault(name, []).append(left)
+        drop, match = 1 - float(np.mean(ratios)), float(np.mean(matches))
+        found = {name: float(np.mean(values)) for name, values in held.items()}
+        if not math.isnan(match):
+            found["match"] = match
+        loss = 1 - found.get("match", drop)
+        if _soft(config):
+            changes = torch.stack([change_in_levels(adv - pixels, config.threat.penalty) for pixels, adv in pairs])
+            loss += config.threat.lam * changes.mean().item()
+        noise = torch.cat([psnr(pixels, adv) for pixels, adv in pairs]).clamp(max=99)
+        return {"val_loss": loss, "drop": drop, **found, "psnr": noise.mean().item()}
 
     return validate
 

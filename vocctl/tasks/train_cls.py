@@ -59,7 +59,7 @@ def run(
     splits = open_splits(config.data, TASK, watch.on_count)
     _look_at_classes(splits, watch)
     seed_everything(config.train.seed)
-    with memory_named(config.train, config.data.size):
+    with memory_named(config.train, config.data):
         model = Classifier(config.model, config.data.size)
         plain = f"{splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
         folder = create_run(place_of(out, name, "cls", plain), TASK, config)
@@ -78,7 +78,7 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
     begun = goes_on(folder, watch)
-    with memory_named(config.train, config.data.size):
+    with memory_named(config.train, config.data):
         model = Classifier(replace(config.model, weights="none") if begun else config.model, config.data.size)
         return _train(folder, config, splits, model, watch, resume=begun)
 

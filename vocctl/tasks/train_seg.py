@@ -54,7 +54,7 @@ def run(
     hardware_to_train(config.train)  # refused before any work is done
     splits = open_splits(config.data, TASK, watch.on_count)
     seed_everything(config.train.seed)
-    with memory_named(config.train, config.data.size):
+    with memory_named(config.train, config.data):
         model = Segmenter(config.model)
         skip = "" if config.model.skip else "-no-skip"
         plain = f"{config.model.encoder}-{config.model.decoder}{skip}-{config.loss.loss}"
@@ -76,7 +76,7 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
     begun = goes_on(folder, watch)
-    with memory_named(config.train, config.data.size):
+    with memory_named(config.train, config.data):
         model = Segmenter(replace(config.model, weights="none") if begun else config.model)
         return _train(folder, config, splits, model, watch, resume=begun)
 
@@ -128,16 +128,16 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
         pin=device.type == "cuda",
         shared=True,
     )
-    losses: list[float] = []
+    losses: list[Tensor] = []  # on the device until the end
 
     def watched() -> Iterator[tuple[Tensor, Tensor]]:
         for indices, probs in predict_probs(model, loader, device=device, precision=here.precision):
             heed()
             for index, one in zip(indices.tolist(), probs, strict=True):
                 mask = torch.from_numpy(cached.mask(index).copy()).to(device).long()
-                nll = torch.nn.functional.nll_loss(one.clamp(min=1e-8).log()[None], mask[None], ignore_index=IGNORE)
-                if nll.isfinite():
-                    losses.append(nll.item())
+                losses.append(
+                    torch.nn.functional.nll_loss(one.clamp(min=1e-8).log()[None], mask[None], ignore_index=IGNORE)
+                )
             yield indices, probs
 
     confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
@@ -145,7 +145,8 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
         truth = splits.source.mask(cached.ids[index])
         confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(truth.copy()))
     scores = seg_scores(summed(confusion))
-    all_losses = [loss for held in gathered(losses) for loss in held]
+    mine = torch.stack(losses).tolist() if losses else []
+    all_losses = [loss for held in gathered(mine) for loss in held if math.isfinite(loss)]  # nan: a mask all void
     return {
         "val_loss": math.fsum(all_losses) / max(len(all_losses), 1),
         "mean_iou": scores.mean_iou,

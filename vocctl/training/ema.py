@@ -16,20 +16,17 @@ class MovingAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False) if decay else model
+        self._pairs: list[tuple[Tensor, Tensor]] = []  # averaged, current; gathered at the first update
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after this step (the first is 1)."""
+        """Take in the weights after this step (the first is 1); model is the same at each, and stays where it lies."""
         if not self.decay:
             return
         keep = min(self.decay, (1 + step) / (10 + step))
-        averaged, current = list(_tensors(self.model)), list(_tensors(model))
-        floating = [place for place, tensor in enumerate(averaged) if tensor.is_floating_point()]
-        torch._foreach_lerp_([averaged[i] for i in floating], [current[i] for i in floating], 1 - keep)
-        for place, tensor in enumerate(averaged):
-            if not tensor.is_floating_point():
-                tensor.copy_(current[place])
-
-
-def _tensors(model: nn.Module) -> list[Tensor]:
-    return list(model.state_dict().values())
+        if not self._pairs:
+            self._pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        floating = [pair for pair in self._pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([averaged for averaged, _ in floating], [current for _, current in floating], 1 - keep)
+        if counts := [pair for pair in self._pairs if not pair[0].is_floating_point()]:
+            torch._foreach_copy_([averaged for averaged, _ in counts], [current for _, current in counts])

@@ -91,14 +91,13 @@ def fit(job: Job, position: Position) -> Position:
 
     Raises RunError: a loss not finite, no space left. Interrupted: a signal came; the state is saved.
     """
-    while position.batch or not _over(job, position):  # a state may lie between an epoch's last step and its scores
+    while position.batch or not _over(job, position):  # a state lies between an epoch's last step and its scores
         trained = _train_epoch(job, position)
+        _save(job, position)
         last_epoch = _over(job, position, epochs_done=position.epoch + 1)
         if (position.epoch + 1) % job.train.eval_every == 0 or last_epoch:
-            _save(job, position)
             _validate(job, position, trained)
         position.epoch, position.batch, position.loss_sum = position.epoch + 1, 0, 0.0
-        _save(job, position)
     job.run.save_weights("final", job.average.model, checkpoint_about(position.step, position.epoch))
     ranks.wait()
     job.conclude(lambda: _heed(job))
@@ -173,6 +172,7 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
             break
     _refuse_bad(first_bad)
     position.loss_sum = loss_sum.item()
+    (position.seconds,) = ranks.largest([before + pace.seconds])  # a device that lay behind has caught up
     return {
         "train_loss": position.loss_sum / max(position.batch, 1),
         "lr": position.lr,

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from vocctl.errors import DataError
 from vocctl.ranks import is_first
-from vocctl.reading import parse_json
+from vocctl.reading import is_number, parse_json
 from vocctl.runs import write_tensors
 
 KEPT = 2
@@ -70,42 +70,52 @@ def has_state(folder: Path) -> bool:
     return any(folder.glob("step-*.safetensors"))
 
 
-def latest_state(folder: Path) -> Path:
-    """The newest state that can be read. Raises DataError where there is none."""
+def load_latest(folder: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Position:
+    """Put the newest state back in place, or the one before where that is damaged. Raises DataError: none that fits."""
+    refused: DataError | None = None
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
-            with safe_open(path, "pt") as held:
-                if held.metadata() and "position" in held.metadata():
-                    return path
-        except (SafetensorError, OSError):
-            continue
-    raise DataError(f"{folder} holds no state to go on from: start the run anew under another --name")
+            return load_state(path, model, average, optimizer)
+        except DataError as error:
+            refused = refused or error
+    raise refused or DataError(f"{folder} holds no state to go on from: start the run anew under another --name")
 
 
 def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Position:
-    """Put everything back in place. Raises DataError where the file fits another model."""
+    """Put everything back in place. Raises DataError where the file is damaged or fits another model."""
     try:
         with safe_open(path, "pt") as held:
-            position = Position(**parse_json(held.metadata()["position"]))
+            position = _checked(Position(**parse_json(held.metadata()["position"])))
             tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
         model.load_state_dict(_under(tensors, "model."))
         if average is not model:
             average.load_state_dict(_under(tensors, "average."))
-    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} does not fit this run: {str(error).splitlines()[0]}; start anew under another --name"
-        ) from error
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    slots: dict[int, dict[str, Any]] = {}
-    for name, tensor in _under(tensors, "optimizer.").items():
-        number, slot = name.split(".", 1)
-        slots.setdefault(int(number), {})[slot] = _laid_out_as(parameters[int(number)], tensor)
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    torch.set_rng_state(tensors["generator.cpu"])
-    for name, tensor in _under(tensors, "generator.cuda.").items():
-        if int(name) < torch.cuda.device_count():
-            torch.cuda.set_rng_state(tensor, int(name))
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        slots: dict[int, dict[str, Any]] = {}
+        for name, tensor in _under(tensors, "optimizer.").items():
+            number, slot = name.split(".", 1)
+            slots.setdefault(int(number), {})[slot] = _laid_out_as(parameters[int(number)], tensor)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        for name, tensor in _under(tensors, "generator.cuda.").items():
+            if int(name) < torch.cuda.device_count():
+                torch.cuda.set_rng_state(tensor, int(name))
+        torch.set_rng_state(tensors["generator.cpu"])
+    except (SafetensorError, OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        said = " ".join(str(error).split())[:120]
+        raise DataError(f"{path} does not fit this run: {said}; start anew under another --name") from error
+    return position
+
+
+def _checked(position: Position) -> Position:
+    """Raises TypeError, ValueError: values that no run writes."""
+    for name in ("step", "epoch", "batch", "metrics_bytes", "stale"):
+        if not isinstance(getattr(position, name), int) or getattr(position, name) < 0:
+            raise ValueError(f"{name} is a number of things")
+    numbers = [position.seconds, position.prepared, position.loss_sum, position.lr, position.best_epoch]
+    numbers += [*position.scores.values(), *position.scaler.values()] + [position.best] * (position.best is not None)
+    if not all(map(is_number, numbers)) or not isinstance(position.finished, bool):
+        raise TypeError("its place in the run is no set of numbers")
     return position
 
 

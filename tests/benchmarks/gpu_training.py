@@ -1,0 +1,59 @@
+"""Training on a GPU with the photos on it: from a cold start to the end, against a bare loop of the same step.
+
+    python tests/benchmarks/gpu_training.py DATA [ENCODER] [EPOCHS]
+
+Real training photos of DATA, repeated to 749, at 256 px; a U-Net over ENCODER (resnet50) without pretrained weights, bf16,
+`--augment-on gpu`, EPOCHS (40) epochs with one validation at their end. The cache is warm; the time is counted from the
+start of a process that trains; beside it what the training loop alone took, the loop's share of the bare step's speed, and
+the device's peak memory. On a CPU it runs too, and measures little.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from memory import linked
+from throughput import bare  # before torch's other users: it mends torchvision's import
+
+from vocctl.config import TrainSegConfig, given
+from vocctl.data.source import open_dataset
+from vocctl.devices import device_name, pick_device
+from vocctl.tasks import train_seg
+
+PHOTOS, SIZE, BARE_SECONDS = 749, 256, 10.0
+
+
+def main() -> None:
+    source = open_dataset(Path(sys.argv[1])).root
+    encoder, epochs = (sys.argv[2:] + ["resnet50", "40"][len(sys.argv) - 2 :])[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        data = linked(source, Path(folder) / "data", PHOTOS)
+        flags = {
+            "path": str(data), "encoder": encoder, "weights": "none", "size": SIZE, "size_from": 0, "precision": "bf16",
+            "augment_on": "gpu", "epochs": int(epochs), "eval_every": int(epochs),
+        }  # fmt: skip
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if name != "path"]
+        command = [sys.executable, "-m", "vocctl", "train-seg", "--data", str(data), *words, "--quiet", "--out"]
+        config = given(TrainSegConfig(), **flags)
+        device = pick_device(config.train.device)
+        train_seg.run(given(config, epochs=1), Path(folder) / "warm")  # fills the cache; its peak is that of any epoch
+        peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else float("nan")
+        began = time.perf_counter()
+        subprocess.run([*command, str(Path(folder) / "run")], check=True)
+        whole = time.perf_counter() - began
+        last = json.loads((Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+        batch = config.train.batch
+        speed = last["step"] * batch / last["train_seconds"]
+        alone = bare(config, BARE_SECONDS)
+    print(f"{device_name(device)}: {PHOTOS} photos of {SIZE} px, {encoder}, {epochs} epochs in batches of {batch}")
+    print(f"{whole:.1f} s from the start of the process, {last['train_seconds']:.1f} s of it training, "
+          f"{last['val_seconds']:.1f} s validation; {speed:.0f} images/s, {speed / alone:.2f} of the bare step's "
+          f"{alone:.0f}; peak memory {peak:.1f} GiB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
