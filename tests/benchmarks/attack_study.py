@@ -18,18 +18,19 @@ from typing import Any
 
 SWEEP = "--eps 1/255,2/255,4/255,8/255 --images 100"
 ROBUST = "--eps 2/255 --images 100"
+HARD = "--adv pgd-3 --adv-eps 2/255"
 # step -> its command; a step that trains makes the run of its name, which the steps below it find
 PARTS: dict[str, dict[str, str]] = {
     "targets": {
-        "seg": "train-seg --minutes 5",
-        "cls": "train-cls --minutes 5",
-        "seg-scratch": "train-seg --encoder scratch --minutes 5",
-        "seg-no-skip": "train-seg --no-skip --minutes 5",
+        "seg": "train-seg --minutes 4",
+        "cls": "train-cls --minutes 4",
+        "seg-scratch": "train-seg --encoder scratch --minutes 4",
+        "seg-no-skip": "train-seg --no-skip --minutes 4",
     },
     "adversaries": {
-        "adv-seg": "train-adv --target seg --minutes 10",
+        "adv-seg": "train-adv --target seg --minutes 8",
         "adv-seg, val": "eval seg --attack adv:adv-seg --eps 4/255,8/255",
-        "adv-cls": "train-adv --target cls --minutes 10",
+        "adv-cls": "train-adv --target cls --minutes 8",
         "adv-cls, val": "eval cls --attack adv:adv-cls --eps 4/255,8/255",
         "adv-both": "train-adv --target seg --target cls --minutes 10",
         "adv-both, seg val": "eval seg --attack adv:adv-both --eps 8/255",
@@ -55,24 +56,20 @@ PARTS: dict[str, dict[str, str]] = {
         "adv-universal, val": "eval seg --attack adv:adv-universal,noise --eps 8/255",
     },
     "transfer": {
-        "transfer": "eval seg seg-no-skip seg-scratch --transfer --attack cospgd-20 --eps 8/255 --images 100",
-        "transfer, adversary": "eval seg seg-no-skip seg-scratch --attack adv:adv-seg --eps 8/255 --images 100 --transfer",
+        "transfer": "eval seg seg-no-skip seg-scratch --transfer --attack cospgd-20,adv:adv-seg --eps 8/255 --images 100",
     },
     "hardened": {
-        f"{kind}-{name}": f"train-{kind} --minutes 5 {flags}{' --encoder-lr 0.3' if kind == 'cls' else ''}"
-        for kind in ("seg", "cls")
-        for name, flags in (
-            ("hard-half", "--adv pgd-3 --adv-eps 2/255 --adv-share 0.5"),
-            ("hard-all", "--adv pgd-3 --adv-eps 2/255 --adv-share 1"),
-        )
+        "seg-hard-half": f"train-seg --minutes 4 {HARD} --adv-share 0.5",
+        "seg-hard-all": f"train-seg --minutes 4 {HARD} --adv-share 1",
+        "cls-fast": "train-cls --minutes 4 --encoder-lr 0.3",  # what is trained on attacks has to move, and this one tells
+        "cls-hard-all": f"train-cls --minutes 4 --encoder-lr 0.3 {HARD} --adv-share 1",  # that from the attacks
     }
     | {
-        f"{kind}{name}, attacked": f"eval {kind}{name} --attack {attack} {ROBUST}"
-        for kind, attack in (("seg", "cospgd-20"), ("cls", "pgd-20"))
-        for name in ("", "-hard-half", "-hard-all")
+        f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {ROBUST}"
+        for run in ("seg", "seg-hard-half", "seg-hard-all", "cls", "cls-fast", "cls-hard-all")
     },
     "strategies": {
-        f"{kind}-{name}": f"train-{kind} --minutes 5 {flags}"
+        f"{kind}-{name}": f"train-{kind} --minutes 4 {flags}"
         for kind, name, flags in (
             ("seg", "unaugmented", "--augment none"),
             ("seg", "strong", "--augment strong"),

@@ -113,7 +113,9 @@ def _checked(position: Position) -> Position:
         if not isinstance(getattr(position, name), int) or getattr(position, name) < 0:
             raise ValueError(f"{name} is a number of things")
     numbers = [position.seconds, position.prepared, position.loss_sum, position.lr, position.best_epoch]
-    numbers += [*position.scores.values(), *position.scaler.values()] + [position.best] * (position.best is not None)
+    numbers += [*position.scores.values(), *position.scaler.values()]
+    if position.best is not None:
+        numbers.append(position.best)
     if not all(map(is_number, numbers)) or not isinstance(position.finished, bool):
         raise TypeError("its place in the run is no set of numbers")
     return position
