@@ -42,7 +42,7 @@ PARTS: dict[str, dict[str, str]] = {
     },
     "sweep": {
         "seg sweep": f"eval seg --attack noise,fgsm,pgd-20,apgd-20,segpgd-20,cospgd-20 {SWEEP}",
-        "seg SEA": "eval seg --attack sea-50,sea-js-50,sea-masked-50,sea-balanced-50 --eps 2/255 --images 100",
+        "seg SEA": "eval seg --attack sea-50,sea-js-50,sea-masked-50,sea-balanced-50 --eps 1/255 --images 100",
         "seg CosPGD, val": "eval seg --attack cospgd-20 --eps 8/255",
         "cls sweep": f"eval cls --attack noise,fgsm,pgd-20,apgd-20 {SWEEP}",
         "cls Square": "eval cls --attack square-200,pgd-20 --eps 8/255 --images 100",
@@ -85,19 +85,19 @@ PARTS: dict[str, dict[str, str]] = {
         )
     },
 }  # fmt: skip
-COLUMNS = (
-    "mean_iou",
-    "map_sklearn",
-    "pixel_accuracy",
-    "photo_accuracy",
-    "sample_f1",
-    "fooled",
-    "match",
-    "linf_max",
-    "l2_mean",
-    "psnr_mean",
-    "ssim_mean",
-)
+COLUMNS = {  # of a table: what it is called, what it is multiplied by, its decimals
+    "mean_iou": ("mean IoU", 100, 1),
+    "map_sklearn": ("mAP", 100, 1),
+    "pixel_accuracy": ("pixel acc.", 100, 1),
+    "photo_accuracy": ("acc. per photo", 100, 2),
+    "sample_f1": ("F1", 100, 1),
+    "fooled": ("fooled", 100, 1),
+    "match": ("match", 100, 1),
+    "linf_max": ("linf, px", 255, 0),
+    "l2_mean": ("L2", 1, 1),
+    "psnr_mean": ("PSNR, dB", 1, 2),
+    "ssim_mean": ("SSIM", 1, 3),
+}
 
 
 def ran(step: str, words: str, out: Path, data: Path) -> dict[str, Any]:
@@ -137,30 +137,58 @@ def run(out: Path, data: Path, parts: list[str]) -> None:
 def show(out: Path, parts: list[str]) -> None:
     held = read(out)
     for part in parts:
-        for step in PARTS[part]:
-            if step not in held:
-                continue
+        for step in [step for step in PARTS[part] if step in held]:
             print(f"\n### {step}: vocctl {held[step]['command']}")
             if "metrics" in held[step]:
-                print({key: value for key, value in held[step]["metrics"].items() if not key.startswith("val")})
+                print(held[step]["metrics"])
             for result in held[step].get("results", []):
                 if "rows" in result:
-                    _table(result)
+                    _attacked(result)
                 else:
-                    print("clean", result["clean"], result["attack"], result["eps"])
-                    for crafted, tested in result["scores"].items():
-                        print(f"| {crafted} | " + " | ".join(f"{100 * value:.1f}" for value in tested.values()) + " |")
+                    _transferred(result)
+        if part in ("hardened", "strategies"):
+            _defences(held, [step.removesuffix(", attacked") for step in PARTS[part] if step.endswith(", attacked")])
 
 
-def _table(result: dict[str, Any]) -> None:
+def _attacked(result: dict[str, Any]) -> None:
     rows = [(row, row["scores"] | row["fooling"] | row["visibility"]) for row in result["rows"]]
-    columns = [name for name in COLUMNS if any(name in held for _, held in rows)]
-    print("| attack | eps | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 2))
-    for row, held in rows:
-        cells = [f"{held[name]:.4g}" if held.get(name) is not None else "" for name in columns]
-        print(f"| {row['attack']} | {row['eps']} | " + " | ".join(cells) + " |")
+    columns = [name for name in COLUMNS if any(name in seen for _, seen in rows)]
+    _table(
+        ["attack", "eps", *(COLUMNS[name][0] for name in columns)],
+        [[row["attack"], row["eps"], *(_cell(name, seen.get(name)) for name in columns)] for row, seen in rows],
+    )
     for check in result["sanity"]:
-        print("sanity:", check)
+        print("sanity:", check["name"], "passed" if check["passed"] else "FAILED", check["measured"])
+
+
+def _transferred(result: dict[str, Any]) -> None:
+    rows = {"clean": result["clean"]} | result["scores"]
+    _table(
+        [f"{result['attack']}, {result['eps']}", *result["runs"]],
+        [[name, *(_cell(result["score"], seen[run]) for run in result["runs"])] for name, seen in rows.items()],
+    )
+
+
+def _defences(held: dict[str, dict[str, Any]], runs: list[str]) -> None:
+    """Of each run its training, and its scores before and under the attack."""
+    for kind, main in (("seg", "mean_iou"), ("cls", "map_sklearn")):
+        rows = []
+        for run in [run for run in runs if run.startswith(kind) and f"{run}, attacked" in held]:
+            trained = held[run]["metrics"]
+            clean, attacked, *_ = held[f"{run}, attacked"]["results"][0]["rows"]
+            scores = [_cell(main, row["scores"][main]) for row in (clean, attacked)]
+            rows.append([held[run]["command"], f"{trained['images_per_second']:.0f}", str(trained["epoch"]), *scores])
+        _table(["run", "images/s", "epochs", f"{COLUMNS[main][0]}, clean", "attacked"], rows)
+
+
+def _cell(name: str, value: float | None) -> str:
+    _, times, decimals = COLUMNS[name]
+    return "" if value is None else f"{times * value:.{decimals}f}"
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> None:
+    for row in [heads, ["---"] * len(heads), *rows]:
+        print("| " + " | ".join(row) + " |")
 
 
 def main() -> None:

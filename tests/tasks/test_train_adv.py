@@ -16,7 +16,7 @@ from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
 from vocctl.tasks.attacked import outcome
 from vocctl.tasks.fitting import Watch
-from vocctl.tasks.train_adv import change_in_levels, classes_in, decided, resume, run
+from vocctl.tasks.train_adv import change_in_levels, classes_in, decided, of_one_length, resume, run
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
 
@@ -124,6 +124,32 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
     assert main(["train-adv", "--target", str(runs["seg"]), "--eps", "8/0"]) == 2
     assert "8/255, 8px or 0.03" in capsys.readouterr().err
     assert not (tmp_path / "adv").exists()
+
+
+def test_gradients_of_several_targets_are_brought_to_one_length():
+    strong, weak = torch.zeros(2, 3, 1, 1), torch.zeros(2, 3, 1, 1)
+    strong[0, 0], strong[1, 0], weak[0, 1] = 3.0, 4.0, 1.0  # lengths 5 and 1, mean 3
+    together = of_one_length([strong, weak])
+    assert together[0, :, 0, 0].tolist() == pytest.approx([3 / 5 * 3 / 2, 3 / 2, 0])
+    assert together[1, :, 0, 0].tolist() == pytest.approx([3 / 5 * 4 / 2, 0, 0])
+    assert torch.equal(of_one_length([strong]), strong)
+    assert of_one_length([strong, torch.zeros_like(weak)]).isfinite().all()
+
+
+def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -> None:
+    """And the loss is what is shown, though its gradient is put together from the targets'."""
+    wanted = config(runs, "seg", fool="ce")
+    (target,) = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
+    network = train_adv._adversary(wanted).eval()
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, 21, (2, 32, 32), generator=torch.Generator().manual_seed(1))
+    loss = train_adv.fooling_loss(network, [target], wanted)(pixels, labels)
+    weight = network.body.last.weight
+    (ours,) = torch.autograd.grad(loss, weight)
+    logits = target.forward(network(pixels))[..., 1::2, 1::2]
+    plain = -torch.nn.functional.cross_entropy(logits, labels[:, 1::2, 1::2])
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+    assert torch.allclose(ours, torch.autograd.grad(plain, weight)[0], rtol=1e-3, atol=1e-7)
 
 
 def test_classes_in_masks():

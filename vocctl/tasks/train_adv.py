@@ -24,6 +24,7 @@ from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.total import average
 from vocctl.metrics.imperceptibility import psnr
 from vocctl.models.adversary import Adversary
+from vocctl.ranks import summed
 from vocctl.runs import RunFolder, create_run, find_run, place_of
 from vocctl.seeding import seed_everything
 from vocctl.tasks.attacked import Outcome, Truth, goal_match, outcome, scores, thresholds
@@ -158,8 +159,11 @@ def _train(
 
 
 def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConfig) -> Loss:
-    """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty."""
-    kind = KINDS[config.fool.fool]
+    """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty.
+
+    Several targets pull alike: their gradients on the images are brought to one length, or the easier one would be all that
+    is learned.
+    """
     limits = [
         None if limit is None else torch.from_numpy(limit).float().to(target.here.device)
         for target, limit in zip(targets, _limits(targets, config), strict=True)
@@ -167,21 +171,42 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
 
     def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
         adv = network(pixels)
-        total = torch.zeros((), device=pixels.device)
+        seen = adv.detach().requires_grad_()
+        losses, gradients = [], []
         for target, limit in zip(targets, limits, strict=True):
             known = _predicted(target, pixels, limit) if config.fool.against == "prediction" else _known(target, labels)
-            logits = target.forward(adv)
-            if target.segments:  # a loss at every pixel takes as long as the target
-                logits, known = (one[..., STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE] for one in (logits, known))
-            total = total - objective(kind, aim(config.fool.goal, known))(logits, 0.0).mean()
+            one = -_reached(target, seen, known, config)
             if config.fool.feature_weight:
-                total = total - config.fool.feature_weight * feature_distance(target, pixels, adv)
-        total = total / len(targets)
+                one = one - config.fool.feature_weight * feature_distance(target, pixels, seen)
+            gradients += torch.autograd.grad(one, seen)
+            losses.append(one.detach())
+        pull = (adv * of_one_length(gradients)).sum()
+        total = torch.stack(losses).mean() + pull - pull.detach()
         if config.threat.penalty != "none":
             total = total + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty)
         return average(total)
 
     return of_batch
+
+
+def of_one_length(gradients: list[Tensor]) -> Tensor:
+    """The mean of the gradients (B, 3, H, W), each scaled to their mean length over the whole batch."""
+    lengths = summed(torch.stack([gradient.square().sum() for gradient in gradients])).sqrt().clamp(min=1e-12)
+    return sum(share * one for share, one in zip(lengths.mean() / lengths, gradients, strict=True)) / len(gradients)
+
+
+def _reached(target: Target, adv: Tensor, known: Tensor, config: TrainAdvConfig) -> Tensor:
+    """What the target's objective reaches, mean over the images: of a segmenter at every other pixel.
+
+    The labels that a photo shows weigh as much together as those that it doesn't, of which there are many more.
+    """
+    kind, goal, logits = KINDS[config.fool.fool], config.fool.goal, target.forward(adv)
+    if target.segments:  # a loss at every pixel takes as long as the target
+        logits, known = (one[..., STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE] for one in (logits, known))
+    parts = (
+        [known] if target.segments or goal != "untargeted" else [known.where(known == one, IGNORE) for one in (1, 0)]
+    )
+    return torch.stack([objective(kind, aim(goal, part))(logits, 0.0).mean() for part in parts]).mean()
 
 
 def _limits(targets: list[Target], config: TrainAdvConfig) -> list[np.ndarray | None]:
