@@ -34,10 +34,14 @@ def classifier(name: str, size: int = 64, weights: str = "none") -> Classifier:
     ],
 )
 def test_any_model_takes_photos_of_any_shape(name, shape):
+    model, images = classifier(name).eval(), torch.rand(2, 3, *shape)
     with torch.inference_mode():
-        logits = classifier(name).eval()(torch.rand(2, 3, *shape))
+        logits = model(images)
+        again, features = model.with_features(images)
     assert logits.shape == (2, 20)
     assert logits.dtype == torch.float32
+    assert torch.equal(again, logits)
+    assert len(features) == 2
     assert logits.isfinite().all()
 
 

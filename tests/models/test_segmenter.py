@@ -74,6 +74,16 @@ def test_dpt_over_a_plain_vit():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("how", [{}, {"encoder": VIT, "decoder": "dpt"}])
+def test_logits_and_features_in_one_pass(how):
+    model, images = build(**how).eval(), pixels(64, 96)
+    logits, features = model.with_features(images)
+    assert torch.equal(logits, model(images))
+    assert torch.equal(features, model.features(images))
+    assert not model.encoder._forward_hooks
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("encoder", ["vit_small_patch8_224", "vit_small_patch32_224"])
 def test_dpt_over_patches_of_another_size(encoder):
     assert build(encoder=encoder, decoder="dpt")(pixels(72, 40)).shape == (1, 21, 72, 40)

@@ -48,6 +48,11 @@ class Classifier(nn.Module):
         deepest: Tensor = self.body.forward_features(self._seen(images))  # type: ignore[operator]
         return deepest
 
+    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What forward gives, and features, in one pass."""
+        deepest = self.features(images)
+        return self.body.forward_head(deepest).float(), deepest  # type: ignore[operator]
+
     def _seen(self, images: Tensor) -> Tensor:
         x = self.normalize(images)
         fitted = [self.side or -(-side // self.patch) * self.patch for side in images.shape[-2:]]

@@ -45,12 +45,9 @@ class Resized(nn.Module):
         self.size, self.precision = size, precision
 
     def forward(self, images: Tensor) -> Tensor:
-        seen = self.seen(images)
         with autocast(images.device, self.precision):
-            logits = self.model(seen).float()
-        if logits.ndim == 4 and logits.shape[-2:] != images.shape[-2:]:
-            return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
-        return logits
+            logits = self.model(self.seen(images))
+        return _sized(logits.float(), images)
 
     def seen(self, images: Tensor) -> Tensor:
         return resized(images, self.size).contiguous(memory_format=torch.channels_last)
@@ -61,6 +58,18 @@ class Resized(nn.Module):
             deepest: Tensor = self.model.features(self.seen(images))  # type: ignore[operator]
         return deepest.float()
 
+    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What forward gives, and features, in one pass."""
+        with autocast(images.device, self.precision):
+            logits, deepest = self.model.with_features(self.seen(images))  # type: ignore[operator]
+        return _sized(logits.float(), images), deepest.float()
+
+
+def _sized(logits: Tensor, images: Tensor) -> Tensor:
+    if logits.ndim == 4 and logits.shape[-2:] != images.shape[-2:]:
+        return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    return logits
+
 
 class Together(nn.Module):
     """Several models of one task as one: logits whose probabilities are the mean of theirs."""
@@ -70,12 +79,20 @@ class Together(nn.Module):
         self.models = nn.ModuleList(models)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits = torch.stack([model(images) for model in self.models])
-        if len(logits) == 1:
-            return logits[0]
-        if logits.ndim == 3:  # labels that don't exclude each other: the log odds of the mean probability
-            return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
-        return logits.log_softmax(2).logsumexp(0)
+        return _mean_probs(torch.stack([model(images) for model in self.models]))
 
     def features(self, images: Tensor) -> Tensor:
         return torch.cat([model.features(images).flatten(1) for model in self.models], 1)  # type: ignore[operator]
+
+    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        each = [model.with_features(images) for model in self.models]  # type: ignore[operator]
+        return _mean_probs(torch.stack([one for one, _ in each])), torch.cat([one.flatten(1) for _, one in each], 1)
+
+
+def _mean_probs(logits: Tensor) -> Tensor:
+    """Logits of the mean probabilities of several models' logits, (M, B, K) or (M, B, K, H, W)."""
+    if len(logits) == 1:
+        return logits[0]
+    if logits.ndim == 3:  # labels that don't exclude each other: the log odds of the mean probability
+        return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
+    return logits.log_softmax(2).logsumexp(0)

@@ -50,7 +50,10 @@ class ScratchClassifier(nn.Module):
         self.fc = nn.Linear(self.encoder.channels[-1], classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.fc(self.dropout(self.forward_features(images).mean(dim=(2, 3))))
+        return self.forward_head(self.forward_features(images))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.fc(self.dropout(features.mean(dim=(2, 3))))
 
     def forward_features(self, images: Tensor) -> Tensor:
         return self.encoder(images)[-1]

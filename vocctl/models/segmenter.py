@@ -4,6 +4,7 @@ Our U-Net, or a decoder of segmentation-models-pytorch by name, over a timm enco
 """
 
 from dataclasses import replace
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
@@ -74,10 +75,16 @@ class Segmenter(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The encoder's deepest features, (B, D, h, w). images: as forward takes them, of sides that 32 divides."""
-        found = self.encoder(self.normalize(images))
-        maps = found[0] if isinstance(found, tuple) else found  # a ViT's class tokens come beside them
-        deepest: Tensor = maps[-1]
-        return deepest
+        return _deepest(self.encoder(self.normalize(images)))
+
+    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What forward gives, and features, in one pass."""
+        held: list[Tensor] = []
+        listening = self.encoder.register_forward_hook(lambda module, inputs, found: held.append(_deepest(found)))
+        try:
+            return self(images), held.pop()
+        finally:
+            listening.remove()
 
     @property
     def encoder(self) -> nn.Module:
@@ -85,6 +92,13 @@ class Segmenter(nn.Module):
         encoder = self.body.encoder
         assert isinstance(encoder, nn.Module)
         return encoder
+
+
+def _deepest(found: Any) -> Tensor:
+    """Of what an encoder gives: maps, or of a ViT maps and class tokens."""
+    maps = found[0] if isinstance(found, tuple) else found
+    deepest: Tensor = maps[-1]
+    return deepest
 
 
 def _from_library(config: ModelConfig) -> nn.Module:

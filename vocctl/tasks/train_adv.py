@@ -175,9 +175,12 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
         losses, gradients = [], []
         for target, limit in zip(targets, limits, strict=True):
             known = _predicted(target, pixels, limit) if config.fool.against == "prediction" else _known(target, labels)
-            one = -_reached(target, seen, known, config)
             if config.fool.feature_weight:
-                one = one - config.fool.feature_weight * feature_distance(target, pixels, seen)
+                logits, features = target.forward.with_features(seen)
+                one = -config.fool.feature_weight * feature_distance(target, pixels, features)
+            else:
+                logits, one = target.forward(seen), torch.zeros((), device=pixels.device)
+            one = one - _reached(target, logits, known, config)
             gradients += torch.autograd.grad(one, seen)
             losses.append(one.detach())
         pull = (adv * of_one_length(gradients)).sum()
@@ -195,12 +198,12 @@ def of_one_length(gradients: list[Tensor]) -> Tensor:
     return sum(share * one for share, one in zip(lengths.mean() / lengths, gradients, strict=True)) / len(gradients)
 
 
-def _reached(target: Target, adv: Tensor, known: Tensor, config: TrainAdvConfig) -> Tensor:
+def _reached(target: Target, logits: Tensor, known: Tensor, config: TrainAdvConfig) -> Tensor:
     """What the target's objective reaches, mean over the images: of a segmenter at every other pixel.
 
     The labels that a photo shows weigh as much together as those that it doesn't, of which there are many more.
     """
-    kind, goal, logits = KINDS[config.fool.fool], config.fool.goal, target.forward(adv)
+    kind, goal = KINDS[config.fool.fool], config.fool.goal
     if target.segments:  # a loss at every pixel takes as long as the target
         logits, known = (one[..., STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE] for one in (logits, known))
     parts = (
@@ -224,11 +227,11 @@ def change_in_levels(delta: Tensor, norm: str) -> Tensor:
     return (flat.abs().amax(1) if norm == "linf" else (flat.square().mean(1) + 1e-12).sqrt()).mean()
 
 
-def feature_distance(target: Target, pixels: Tensor, adv: Tensor) -> Tensor:
-    """1 - cosine of the deepest features before and after, mean over the batch; in [0, 2]."""
+def feature_distance(target: Target, pixels: Tensor, features: Tensor) -> Tensor:
+    """1 - cosine of the deepest features of pixels and of the adversarial images, mean over the batch; in [0, 2]."""
     with torch.no_grad():
         clean = target.forward.features(pixels).flatten(1)
-    return (1 - F.cosine_similarity(target.forward.features(adv).flatten(1), clean)).mean()
+    return (1 - F.cosine_similarity(features.flatten(1), clean)).mean()
 
 
 def _known(target: Target, labels: Tensor) -> Tensor:
