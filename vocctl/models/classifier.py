@@ -45,13 +45,13 @@ class Classifier(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The body's last features before pooling: (B, D, h, w), or (B, N, D) of a transformer."""
-        deepest: Tensor = self.body.forward_features(self._seen(images))  # type: ignore[operator]
-        return deepest
+        return self.with_features(images)[1]
 
     def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What forward gives, and features, in one pass."""
-        deepest = self.features(images)
-        return self.body.forward_head(deepest).float(), deepest  # type: ignore[operator]
+        found = self.body.forward_features(self._seen(images))  # type: ignore[operator]
+        deepest: Tensor = found[-1] if isinstance(found, list) else found  # of efficientvim a map comes last
+        return self.body.forward_head(found).float(), deepest  # type: ignore[operator]
 
     def _seen(self, images: Tensor) -> Tensor:
         x = self.normalize(images)
