@@ -119,8 +119,6 @@ def fooling(clean: Outcome, seen: Outcome, truth: Truth, limits: np.ndarray | No
 
 def _label_match(before: np.ndarray, after: np.ndarray, truth: Truth, kind: str, name: str) -> dict[str, float]:
     """target: photos where the class is found, and where it alone is. hide: of those where it was found rightly, now not."""
-    if kind == "untargeted":
-        return {}
     place = CLASSES.index(name)
     if kind == "target":
         alone = after[:, place] & (after.sum(1) == 1)
@@ -131,8 +129,6 @@ def _label_match(before: np.ndarray, after: np.ndarray, truth: Truth, kind: str,
 
 def _pixel_match(clean: Outcome, seen: Outcome, truth: Truth, kind: str, name: str) -> dict[str, float]:
     """target: labelled pixels predicted as the class. hide: of its pixels that were found, those now something else."""
-    if kind == "untargeted":
-        return {}
     place = SEG_CLASSES.index(name)
     if kind == "target":
         hits = sum(
@@ -147,6 +143,8 @@ def _pixel_match(clean: Outcome, seen: Outcome, truth: Truth, kind: str, name: s
 
 def goal_match(clean: Outcome, seen: Outcome, truth: Truth, limits: np.ndarray | None, goal: str) -> dict[str, float]:
     """match, and match_alone of a classifier's target; empty where the goal is none."""
+    if goal == "untargeted":
+        return {}
     kind, _, name = goal.partition(":")
     if seen.probs is None:
         return _pixel_match(clean, seen, truth, kind, name)
