@@ -1,11 +1,12 @@
 """Training on a GPU with the photos on it: from a cold start to the end, against a bare loop of the same step.
 
-    python tests/benchmarks/gpu_training.py DATA [ENCODER] [EPOCHS]
+    python tests/benchmarks/gpu_training.py DATA [ENCODER] [EPOCHS] [BATCH]
 
 Real training photos of DATA, repeated to 749, at 256 px; a U-Net over ENCODER (resnet50) without pretrained weights, bf16,
-`--augment-on gpu`, EPOCHS (40) epochs with one validation at their end. The cache is warm; the time is counted from the
-start of a process that trains; beside it what the training loop alone took, the loop's share of the bare step's speed, and
-the device's peak memory. On a CPU it runs too, and measures little.
+`--augment-on gpu`, batches of BATCH (64), EPOCHS (40) epochs with one validation at their end. The cache is warm; the time
+is counted from the start of a process that trains; beside it what the training loop alone took, the speed of the whole and
+of the last epoch as shares of the bare step's, which leaves out its first three steps, and the device's peak memory. On a
+CPU it runs too, and measures little.
 """
 
 import json
@@ -29,12 +30,12 @@ PHOTOS, SIZE, BARE_SECONDS = 749, 256, 10.0
 
 def main() -> None:
     source = open_dataset(Path(sys.argv[1])).root
-    encoder, epochs = (sys.argv[2:] + ["resnet50", "40"][len(sys.argv) - 2 :])[:2]
+    encoder, epochs, batch = (sys.argv[2:] + ["resnet50", "40", "64"][len(sys.argv) - 2 :])[:3]
     with tempfile.TemporaryDirectory() as folder:
         data = linked(source, Path(folder) / "data", PHOTOS)
         flags = {
             "path": str(data), "encoder": encoder, "weights": "none", "size": SIZE, "size_from": 0, "precision": "bf16",
-            "augment_on": "gpu", "epochs": int(epochs), "eval_every": int(epochs),
+            "augment_on": "gpu", "batch": int(batch), "epochs": int(epochs), "eval_every": int(epochs),
         }  # fmt: skip
         words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if name != "path"]
         command = [sys.executable, "-m", "vocctl", "train-seg", "--data", str(data), *words, "--quiet", "--out"]
@@ -46,13 +47,13 @@ def main() -> None:
         subprocess.run([*command, str(Path(folder) / "run")], check=True)
         whole = time.perf_counter() - began
         last = json.loads((Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()[-1])
-        batch = config.train.batch
-        speed = last["step"] * batch / last["train_seconds"]
+        speeds = [last["step"] * int(batch) / last["train_seconds"], last["images_per_second"]]
         alone = bare(config, BARE_SECONDS)
     print(f"{device_name(device)}: {PHOTOS} photos of {SIZE} px, {encoder}, {epochs} epochs in batches of {batch}")
-    print(f"{whole:.1f} s from the start of the process, {last['train_seconds']:.1f} s of it training, "
-          f"{last['val_seconds']:.1f} s validation; {speed:.0f} images/s, {speed / alone:.2f} of the bare step's "
-          f"{alone:.0f}; peak memory {peak:.1f} GiB")  # fmt: skip
+    print(f"{whole:.1f} s from the start of the process: {last['train_seconds']:.1f} s training, "
+          f"{last['val_seconds']:.1f} s validation; peak memory {peak:.1f} GiB")  # fmt: skip
+    for name, speed in zip(("whole", "last epoch"), speeds, strict=True):
+        print(f"{name}: {speed:.0f} images/s, {speed / alone:.2f} of the bare step's {alone:.0f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 
 from vocctl.labels import IGNORE
-from vocctl.losses.adversarial import KINDS, attack_values
+from vocctl.losses.adversarial import FAR, KINDS, attack_values, margins
 
 P = (0.7, 0.2, 0.1)  # probabilities of three classes at every pixel
 
@@ -42,6 +42,21 @@ def test_toward_a_label_what_has_it_counts_less():
     assert value([0, 1], "masked", toward=True) == pytest.approx(wrong / 2)
     expected = ((1 - 0.7 / LENGTH) * right + (1 - 0.2 / LENGTH) * wrong) / 2
     assert value([0, 1], "cospgd", toward=True) == pytest.approx(expected)
+
+
+def test_margins_by_hand():
+    logits = torch.tensor([[2.0, -1.0, 0.5], [30.0, 0.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    labels = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, IGNORE, IGNORE]])
+    found = margins(logits, labels)
+    assert found[0].item() == pytest.approx((-1 - 2 + -1 - 0.5) / 2)
+    assert found[1].item() == FAR
+    assert found[2].item() == 0
+    found.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert logits.grad[0].tolist() == pytest.approx([-0.5, 1.0, -0.5])  # as the margin rises
+    assert logits.grad[1:3].abs().sum() == 0
+    assert logits.grad[3].tolist() == [-1.0, 0.0, 0.0]  # what is ignored is not absent
 
 
 def test_jensen_shannon_is_that_of_the_two_distributions():

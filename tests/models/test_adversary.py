@@ -16,7 +16,13 @@ def photos(height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [(64, 64), (37, 50)])
 @pytest.mark.parametrize(
-    "kind", [{"generator": "unet", "depth": 2}, {"generator": "resnet", "depth": 2}, {"universal": True}]
+    "kind",
+    [
+        {"generator": "pretrained", "weights": "none"},
+        {"generator": "unet", "depth": 2},
+        {"generator": "resnet", "depth": 2},
+        {"universal": True},
+    ],
 )
 def test_the_budget_holds_by_construction(kind: dict, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
@@ -30,6 +36,21 @@ def test_the_budget_holds_by_construction(kind: dict, size: tuple[int, int]) -> 
     assert adv.max() <= 1
     l2 = Adversary(GeneratorConfig(width=4, **kind), "l2", 1.0, 32).eval()
     assert (l2.perturbation(images, 1.0)).flatten(1).norm(dim=1).max() <= 1 + 1e-5
+
+
+def test_a_pretrained_encoder_stays_as_it_was():
+    """Its weights and its batch norms' statistics, while the rest of the generator learns."""
+    torch.manual_seed(0)
+    model = Adversary(GeneratorConfig(width=4, generator="pretrained"), "linf", 8 / 255, 32).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    model(photos(64, 64)).square().sum().backward()
+    optimizer.step()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert not any(name.startswith("body.encoder") for name in changed)
+    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert {name for name in learning if name in changed} == set(learning)
 
 
 def test_a_universal_perturbation_is_the_same_for_every_photo():

@@ -77,7 +77,8 @@ def test_classifiers_and_adversaries_are_compiled_too(
     assert len(graphs) == 1 + 2
     torch._dynamo.reset()
     train_adv(
-        given(TrainAdvConfig(), target=(str(runs["seg"]),), width=8, depth=1, epochs=1, **small), tmp_path / "adv"
+        given(TrainAdvConfig(), target=(str(runs["seg"]),), generator="unet", width=8, depth=1, epochs=1, **small),
+        tmp_path / "adv",
     )
     assert len(graphs) == 1 + 2 + 1 + 1
 

@@ -23,7 +23,8 @@ from vocctl.tasks.train_seg import run as train_seg
 
 def config(runs: dict[str, Path], *names: str, **flags: object) -> TrainAdvConfig:
     small = {
-        "size": 32, "batch": 4, "epochs": 30, "eval_every": 30, "precision": "fp32", "width": 8, "depth": 1, "lr": 0.01,
+        "size": 32, "batch": 4, "epochs": 30, "eval_every": 30, "precision": "fp32", "generator": "unet", "width": 8,
+        "depth": 1, "lr": 0.01,
         "ema": 0.5, "eps": "48/255", "augment": "none",
     }  # fmt: skip
     targets = tuple(str(runs[name]) for name in names)
@@ -39,6 +40,7 @@ def digest(folder: Path) -> str:
     [
         ({}, 0.7),
         ({"generator": "resnet"}, 0.7),
+        ({"generator": "pretrained"}, 0.7),
         ({"fool": "ce", "feature_weight": 0.5}, 0.7),
         ({"universal": True}, 0.97),
     ],
@@ -121,6 +123,12 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
         run(config(runs), tmp_path / "adv")
     with pytest.raises(DataError, match="no run nobody"):
         run(given(config(runs), target=("nobody",)), tmp_path / "adv")
+    with pytest.raises(ConfigError, match="2 targets can't share a batch of 1 photos a process: raise --batch"):
+        run(config(runs, "seg", "cls", batch=1), tmp_path / "adv")
+    with pytest.raises(ConfigError, match="margin is against classifiers"):
+        run(config(runs, "seg", "cls", fool="margin"), tmp_path / "adv")
+    with pytest.raises(ConfigError, match="margin has no goal"):
+        config(runs, "cls", fool="margin", goal="hide:person")
     assert main(["train-adv", "--target", str(runs["seg"]), "--eps", "8/0"]) == 2
     assert "8/255, 8px or 0.03" in capsys.readouterr().err
     assert not (tmp_path / "adv").exists()
@@ -129,11 +137,11 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
 def test_gradients_of_several_targets_are_brought_to_one_length():
     strong, weak = torch.zeros(2, 3, 1, 1), torch.zeros(2, 3, 1, 1)
     strong[0, 0], strong[1, 0], weak[0, 1] = 3.0, 4.0, 1.0  # lengths 5 and 1, mean 3
-    together = of_one_length([strong, weak])
-    assert together[0, :, 0, 0].tolist() == pytest.approx([3 / 5 * 3 / 2, 3 / 2, 0])
-    assert together[1, :, 0, 0].tolist() == pytest.approx([3 / 5 * 4 / 2, 0, 0])
-    assert torch.equal(of_one_length([strong]), strong)
-    assert of_one_length([strong, torch.zeros_like(weak)]).isfinite().all()
+    first, second = of_one_length([strong, weak])
+    assert first[:, 0, 0, 0].tolist() == pytest.approx([3 * 3 / 5, 3 * 4 / 5])
+    assert second[0, :, 0, 0].tolist() == pytest.approx([0, 3, 0])
+    assert torch.equal(of_one_length([strong])[0], strong)
+    assert all(one.isfinite().all() for one in of_one_length([strong, torch.zeros_like(weak)]))
 
 
 def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -> None:
@@ -150,6 +158,33 @@ def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -
     plain = -torch.nn.functional.cross_entropy(logits, labels[:, 1::2, 1::2])
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
     assert torch.allclose(ours, torch.autograd.grad(plain, weight)[0], rtol=1e-3, atol=1e-7)
+
+
+def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
+    """The first photos pull by what the first target says of them alone, the rest by the second, and as hard."""
+    wanted = config(runs, "seg", "cls")
+    targets = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
+    pixels = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    masks = torch.randint(0, 21, (3, 32, 32), generator=torch.Generator().manual_seed(1))
+    given_on: list[torch.Tensor] = []
+
+    class Shown(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            given_on.append(images.clone().requires_grad_())
+            return given_on[-1]
+
+    def gradient(names: tuple[str, ...], photos: slice) -> torch.Tensor:
+        chosen = [target for target, name in zip(targets, ("seg", "cls"), strict=True) if name in names]
+        train_adv.fooling_loss(Shown(), chosen, wanted)(pixels[photos], masks[photos]).backward()
+        grad = given_on.pop().grad
+        assert grad is not None
+        return grad
+
+    both = gradient(("seg", "cls"), slice(0, 3))
+    for name, photos in (("seg", slice(0, 2)), ("cls", slice(2, 3))):
+        alone = gradient((name,), photos)
+        assert torch.allclose(both[photos] / both[photos].norm(), alone / alone.norm(), atol=1e-5)
+    assert both[:2].norm().item() == pytest.approx(both[2:].norm().item(), rel=1e-4)
 
 
 def test_classes_in_masks():

@@ -5,16 +5,18 @@ from dataclasses import dataclass, field
 from vocctl.config.checks import NORMS, choose, demand, refuse_budget, refuse_goal
 from vocctl.config.training import DataConfig, OptimConfig, TrainConfig
 
-GENERATORS = ("unet", "resnet")
+GENERATORS = ("pretrained", "unet", "resnet")
 PENALTIES = ("none", "l2", "linf")
-FOOLING = ("ce", "cosine")
+FOOLING = ("auto", "ce", "cosine", "margin")
 AGAINST = ("truth", "prediction")
 ADV_MONITORS = ("drop", "val_loss")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    generator: str = "unet"
+    generator: str = "pretrained"  # a decoder over a pretrained encoder that stays as it is; unet, resnet: from nothing
+    encoder: str = "tf_efficientnet_lite0"  # of a pretrained one: any timm model with features
+    weights: str = "auto"  # of that encoder: ImageNet's, none, or a file
     width: int = 48  # channels at a quarter of the photo's sides
     depth: int = 3  # unet: levels, each of half the sides; resnet: residual blocks
     universal: bool = False  # one perturbation for every photo, in place of a network
@@ -45,7 +47,10 @@ class ThreatConfig:
 @dataclass(frozen=True, kw_only=True)
 class FoolConfig:
     target: tuple[str, ...] = ()  # runs of train-cls and train-seg that are to fail, all on one image
-    fool: str = "cosine"  # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right
+    fool: str = (
+        "auto"  # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right; margin: what an
+    )
+    # absent label has over the present ones; auto: margin against classifiers without a goal, else cosine
     feature_weight: float = (
         0.0  # of the distance between the deepest features of the photo and of its adversarial image
     )
@@ -56,6 +61,9 @@ class FoolConfig:
         choose("fool", self.fool, FOOLING)
         choose("against", self.against, AGAINST)
         refuse_goal(self.goal)
+        demand(
+            self.fool != "margin" or self.goal == "untargeted", "fool margin has no goal: take ce or cosine with --goal"
+        )
         demand(self.feature_weight >= 0, f"feature_weight is 0 or more, got {self.feature_weight}")
 
 
@@ -65,7 +73,7 @@ class TrainAdvConfig:
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     threat: ThreatConfig = field(default_factory=ThreatConfig)
     fool: FoolConfig = field(default_factory=FoolConfig)
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=2e-3, ema=0.98))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=4e-3, ema=0.98))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, monitor="val_loss"))
 
     def __post_init__(self) -> None:

@@ -114,7 +114,7 @@ class TrainConfig:
     minutes: float = 0.0  # training time that the schedule spans, validation left out; 0: epochs count
     batch: int = 8
     eval_every: int = 1  # epochs between validations
-    save_every: float = 10.0  # minutes between states inside an epoch; one is saved after each epoch anyway
+    save_every: float = 10.0  # minutes between states inside an epoch; one is saved after an epoch anyway
     patience: int = 0  # validations without a better monitor before the run stops early; 0: never
     monitor: str = "mean_iou"  # what makes a checkpoint the best: SEG_MONITORS, CLS_MONITORS
     precision: str = "auto"  # auto: bf16 where that is faster, else fp32

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.data.datasets import Place, TrainingPhotos
@@ -44,7 +45,9 @@ class DeviceBatches:
         side, indices = places[0][2], torch.tensor([index for _, index, _ in places])
         sizes, there = self.sizes[indices], self._sent(indices)
         ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, [place[:2] for place in places])
-        images, at, inside = self._sampled(placing(draw, sizes, side, ranges), sizes, self.starts[there], side)
+        laid = self._laid_out(sizes, self.starts[there])
+        grid, inside = self._aimed(placing(draw, sizes, side, ranges), sizes, side)
+        images = sampled(self.pixels[laid].permute(0, 3, 1, 2), grid, "bilinear") * inside[:, None]
         if ranges.jitter:
             images = recoloured(images, self._sent(colours(draw, ranges).float())) * inside[:, None]
         if ranges.blur:
@@ -53,34 +56,38 @@ class DeviceBatches:
         images = images.round_().to(torch.uint8)
         if self.photos.targets is not None:
             return images, self.targets[there]
-        return images, self.targets[at].masked_fill(~inside, IGNORE)
+        masks = sampled(self.targets[laid][:, None], grid, "nearest")[:, 0].to(torch.uint8)
+        return images, masks.masked_fill(~inside, IGNORE)
 
     def _sent(self, numbers: Tensor) -> Tensor:
         return moved(numbers, self.device)
 
-    def _sampled(self, matrix: Tensor, sizes: Tensor, starts: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, S, S) in [0, 255], bilinear, 0 outside of the photo; (B, S, S) the nearest pixel, and whether inside."""
-        matrix, sides = self._sent(matrix.float()), self._sent(sizes.flip(1).float())
+    def _laid_out(self, sizes: Tensor, starts: Tensor) -> Tensor:
+        """(B, H, W) int64: where in pixels each pixel of these photos lies, their last rows and columns again and again."""
+        height, width = (int(side) for side in sizes.amax(0))
+        rows, columns = (torch.arange(side, device=self.device) for side in (height, width))
+        lasts = self._sent(sizes.long()) - 1
+        rows, columns = rows.minimum(lasts[:, :1]), columns.minimum(lasts[:, 1:])
+        lines = starts[:, None] + rows * (lasts[:, 1:] + 1)
+        return lines[:, :, None] + columns[:, None]
+
+    def _aimed(self, matrix: Tensor, sizes: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """(B, S, S, 2) what grid_sample reads for each point of the squares, and (B, S, S) whether that is in the photo."""
+        matrix, last = self._sent(matrix.float()), self._sent(sizes.flip(1).float())[:, None] - 1
+        whole = self._sent(sizes.amax(0).flip(0).float()) - 1
         centres = torch.arange(side, device=self.device) + 0.5
         grid = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)], -1)  # x, y
-        points = grid.view(1, -1, 2) @ matrix[:, :, :2].mT + matrix[:, None, :, 2] - 0.5  # (B, S * S, 2)
-        last = sides[:, None] - 1
+        points = torch.baddbmm(
+            matrix[:, None, :, 2] - 0.5, grid.view(1, -1, 2).expand(len(matrix), -1, 2), matrix[:, :, :2].mT
+        )
         inside = ((points >= -0.5) & (points <= last + 0.5)).all(-1)
+        points = points.clamp_(min=0).minimum(last).mul_(2 / whole).sub_(1)
+        return points.view(-1, side, side, 2), inside.view(-1, side, side)
 
-        def flat(corner: Tensor) -> Tensor:
-            corner = corner.clamp(min=0).minimum(last).long()
-            return starts[:, None] + corner[..., 1] * sides[:, None, 0].long() + corner[..., 0]
 
-        points = points.clamp(min=0).minimum(last)
-        low = points.floor()
-        right, down = (points - low).unbind(-1)
-        images = torch.zeros((), device=self.device)
-        for x, y in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            weight = (right if x else 1 - right) * (down if y else 1 - down) * inside
-            corner = torch.stack([low[..., 0] + x, low[..., 1] + y], -1)
-            images = images + weight[..., None] * self.pixels[flat(corner)]
-        square = (len(matrix), side, side)
-        return images.mT.reshape(square[0], 3, side, side), flat(points.round()).view(square), inside.view(square)
+def sampled(values: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """values (B, C, H, W) at the points of grid (B, S, S, 2), float32; -1 and 1 are the middles of the outer pixels."""
+    return F.grid_sample(values.float(), grid, mode=mode, align_corners=True)
 
 
 def smoothed(images: Tensor) -> Tensor:
@@ -93,8 +100,7 @@ def smoothed(images: Tensor) -> Tensor:
 
 def recoloured(images: Tensor, changes: Tensor) -> Tensor:
     """images (B, 3, S, S) in [0, 255]; changes as device_augment's colours: brightness, contrast, then the matrix."""
-    images = (images * changes[:, :, 3, None, None]).clamp(0, 255)
-    luma = moved(TO_YIQ[0].to(images.dtype), images.device)
-    mean = torch.einsum("bchw,c->bhw", images, luma).mean((1, 2))[:, None, None, None]
-    images = (mean + (images - mean) * changes[:, :, 4, None, None]).clamp(0, 255)
-    return torch.einsum("bij,bjhw->bihw", changes[:, :, :3], images).clamp(0, 255)
+    images = (images * changes[:, :, 3, None, None]).clamp_(0, 255)
+    mean = (images.mean((2, 3)) @ moved(TO_YIQ[0].to(images.dtype), images.device))[:, None, None, None]
+    images = torch.lerp(mean, images, changes[:, :, 4, None, None]).clamp_(0, 255)
+    return torch.bmm(changes[:, :, :3], images.flatten(2)).view_as(images).clamp_(0, 255)

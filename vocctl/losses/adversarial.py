@@ -27,6 +27,8 @@ from torch import Tensor
 from vocctl.labels import IGNORE
 
 LOG_2 = math.log(2)
+FAR = 10.0  # logits
+LEAST = -1e4  # of a label, where none is absent
 
 
 class Elements:
@@ -111,6 +113,18 @@ def attack_values(logits: Tensor, labels: Tensor, kind: str, *, done: float, tow
         return (seen.nll * share).where(seen.keep, 0).sum(1)
     weights = (TOWARD if toward else AWAY)[kind](seen, done)
     return (seen.nll * weights).where(seen.keep, 0).sum(1) / count
+
+
+def margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B,) what the strongest absent label has over a present one, mean over the present ones; 0 where there is none.
+
+    The strongest smoothly, by log-sum-exp; above FAR counts no more. logits: (B, K) of a classifier; labels: (B, K) of 1 and
+    0. A difference of logits, as of Carlini and Wagner, arXiv 1608.04644: it does not flatten where the model is sure.
+    """
+    present = labels == 1
+    strongest = logits.float().masked_fill(labels != 0, -math.inf).logsumexp(1, keepdim=True).clamp(min=LEAST)
+    above = (strongest - logits.float()).clamp(max=FAR)
+    return above.where(present, 0).sum(1) / present.sum(1).clamp(min=1)
 
 
 def _jensen_shannon(nll: Tensor) -> Tensor:

@@ -2,7 +2,10 @@
 
 Source: Poursaeed et al., arXiv 1712.02328 (GAP), U-Net and ResNet generators scaled to the norm ball. Here the photo is
 first folded, 4 x 4 pixels to 48 channels, and the perturbation unfolded the same way: convolutions run at a quarter of the
-sides and each pixel still has a value of its own. A universal adversary is one perturbation for every photo.
+sides and each pixel still has a value of its own. The default decodes the features of a pretrained encoder, which say from
+the first step on what is where. A universal adversary is one perturbation for every photo.
+
+Generators map photos (B, 3, H, W) in [0, 1], whose sides their `multiple` divides, to raw perturbations of that shape.
 """
 
 from itertools import pairwise
@@ -12,17 +15,67 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.config import GeneratorConfig
+from vocctl.models.encoder import TimmEncoder
+from vocctl.models.pixels import Normalize
 from vocctl.models.scratch import conv_block
+from vocctl.models.weights import pixel_statistics
 
 FOLD = 4  # pixels of a side that become channels
 CHANNELS = 3 * FOLD * FOLD
 
 
+def folded(images: Tensor) -> Tensor:
+    """(B, 48, H / 4, W / 4), of about one unit's spread."""
+    return F.pixel_unshuffle((images - 0.5) / 0.25, FOLD).contiguous(memory_format=torch.channels_last)
+
+
+def unfolded(x: Tensor) -> Tensor:
+    return F.pixel_shuffle(x, FOLD)
+
+
+def enlarged(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="nearest")
+
+
+class PretrainedGenerator(nn.Module):
+    """A decoder over an encoder that stays as it was pretrained, and over the folded photo. Twice the width each level."""
+
+    def __init__(self, encoder: str, weights: str, width: int) -> None:
+        super().__init__()
+        self.normalize = Normalize(*pixel_statistics(encoder))
+        self.encoder = TimmEncoder(encoder, weights).requires_grad_(False)
+        self.multiple = max(FOLD, *self.encoder.strides)
+        *beside, deepest = self.encoder.channels
+        widths = [width * 2**level for level in range(len(beside))]
+        below = [*widths[1:], deepest]
+        self.up = nn.ModuleList(
+            conv_block(deep + fine, wide)
+            for deep, fine, wide in reversed(list(zip(below, beside, widths, strict=True)))
+        )
+        self.first = conv_block(CHANNELS, width)
+        self.mix = nn.Sequential(conv_block(2 * width, width), conv_block(width, width))
+        self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
+
+    def train(self, mode: bool = True) -> "PretrainedGenerator":
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            *finer, x = self.encoder(self.normalize(images).contiguous(memory_format=torch.channels_last))
+        for up, fine in zip(self.up, reversed(finer), strict=True):
+            x = up(torch.cat([enlarged(x, fine), fine], dim=1))
+        own = self.first(folded(images))
+        return unfolded(self.last(self.mix(torch.cat([enlarged(x, own), own], dim=1))))
+
+
 class UNetGenerator(nn.Module):
-    """Folded photos (B, 48, h, w) to folded raw perturbations. Each of `depth` levels: half the sides, double the width."""
+    """Over the folded photo. Each of `depth` levels: half the sides, double the width."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
+        self.multiple = FOLD * 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, width))
         self.down = nn.ModuleList(
@@ -31,15 +84,15 @@ class UNetGenerator(nn.Module):
         self.up = nn.ModuleList(conv_block(deep + fine, fine) for fine, deep in reversed(list(pairwise(widths))))
         self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        levels = [self.first(x)]
+    def forward(self, images: Tensor) -> Tensor:
+        levels = [self.first(folded(images))]
         for down in self.down:
             levels.append(down(levels[-1]))
         x = levels.pop()
         for up in self.up:
             fine = levels.pop()
-            x = up(torch.cat([F.interpolate(x, size=fine.shape[-2:], mode="nearest"), fine], dim=1))
-        return self.last(x)
+            x = up(torch.cat([enlarged(x, fine), fine], dim=1))
+        return unfolded(self.last(x))
 
 
 class _Residual(nn.Module):
@@ -54,22 +107,25 @@ class _Residual(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Folded photos (B, 48, h, w) to folded raw perturbations: `depth` residual blocks at half the folded sides."""
+    """Over the folded photo: `depth` residual blocks at half its sides."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
+        self.multiple = 2 * FOLD
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, 2 * width, stride=2))
         self.blocks = nn.Sequential(*(_Residual(2 * width) for _ in range(depth)))
         self.last = nn.Sequential(conv_block(3 * width, width), nn.Conv2d(width, CHANNELS, 3, padding=1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        fine = self.first[0](x)
+    def forward(self, images: Tensor) -> Tensor:
+        fine = self.first[0](folded(images))
         deep = self.blocks(self.first[1](fine))
-        return self.last(torch.cat([F.interpolate(deep, size=fine.shape[-2:], mode="nearest"), fine], dim=1))
+        return unfolded(self.last(torch.cat([enlarged(deep, fine), fine], dim=1)))
 
 
 class UniversalPerturbation(nn.Module):
     """One raw perturbation, (1, 3, S, S), stretched to each photo's size."""
+
+    multiple = 1
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -89,11 +145,7 @@ class Adversary(nn.Module):
     def __init__(self, config: GeneratorConfig, budget: str, epsilon: float, size: int) -> None:
         super().__init__()
         self.budget, self.epsilon = budget, epsilon
-        kinds = {"unet": UNetGenerator, "resnet": ResNetGenerator}
-        self.body = (
-            UniversalPerturbation(size) if config.universal else kinds[config.generator](config.width, config.depth)
-        )
-        self.multiple = FOLD * (2**config.depth if config.generator == "unet" else 2)
+        self.body = UniversalPerturbation(size) if config.universal else _generator(config)
 
     def forward(self, images: Tensor, epsilon: float | None = None) -> Tensor:
         """epsilon: in place of the one that it was made for."""
@@ -110,10 +162,15 @@ class Adversary(nn.Module):
         return raw * (epsilon / length).clamp(max=1).view(-1, 1, 1, 1)
 
     def _raw(self, images: Tensor) -> Tensor:
-        if isinstance(self.body, UniversalPerturbation):
-            return self.body(images)
         height, width = images.shape[-2:]
-        right, bottom = -width % self.multiple, -height % self.multiple
+        right, bottom = -width % self.body.multiple, -height % self.body.multiple
         padded = F.pad(images, (0, right, 0, bottom), mode="replicate") if right or bottom else images
-        folded = F.pixel_unshuffle((padded - 0.5) / 0.25, FOLD).contiguous(memory_format=torch.channels_last)
-        return F.pixel_shuffle(self.body(folded), FOLD)[:, :, :height, :width]
+        raw: Tensor = self.body(padded)
+        return raw[:, :, :height, :width]
+
+
+def _generator(config: GeneratorConfig) -> PretrainedGenerator | UNetGenerator | ResNetGenerator:
+    if config.generator == "pretrained":
+        return PretrainedGenerator(config.encoder, config.weights, config.width)
+    kind = UNetGenerator if config.generator == "unet" else ResNetGenerator
+    return kind(config.width, config.depth)

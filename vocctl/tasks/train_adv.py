@@ -1,7 +1,7 @@
 """Train the CNN adversary against frozen targets: a config in, a run folder out.
 
-Each step perturbs a batch, shows it to every target, and follows the white-box gradient back into the generator. The
-targets stay as they are: evaluation mode, no gradient for their weights.
+Each step perturbs a batch, shows it to the targets, each of several its share, and follows the white-box gradient back into
+the generator. The targets stay as they are: evaluation mode, no gradient for their weights.
 """
 
 import math
@@ -21,10 +21,11 @@ from vocctl.config import TrainAdvConfig, parse_epsilon
 from vocctl.data.datasets import TrainingPhotos
 from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
+from vocctl.losses.adversarial import margins
 from vocctl.losses.total import average
 from vocctl.metrics.imperceptibility import psnr
 from vocctl.models.adversary import Adversary
-from vocctl.ranks import summed
+from vocctl.ranks import summed, world
 from vocctl.runs import RunFolder, create_run, find_run, place_of
 from vocctl.seeding import seed_everything
 from vocctl.tasks.attacked import Outcome, Truth, goal_match, outcome, scores, thresholds
@@ -75,6 +76,7 @@ def run(
     found = tuple(str(target.runs[0].path) for target in targets)  # a name may mean several runs later
     config = replace(config, fool=replace(config.fool, target=found))
     splits = open_splits(config.data, _data_task(targets), watch.on_count)
+    _refuse_small_batches(config, len(splits.train.photos), targets)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data):
         model = _adversary(config)
@@ -132,7 +134,16 @@ def _adversary(config: TrainAdvConfig) -> Adversary:
 def _targets(config: TrainAdvConfig, here: Hardware) -> list[Target]:
     if not config.fool.target:
         raise ConfigError("name what is to fail: --target RUN, once for each run of train-cls or train-seg")
-    return [open_target([name], CHECKPOINT, str(here.device)) for name in config.fool.target]
+    targets = [open_target([name], CHECKPOINT, str(here.device)) for name in config.fool.target]
+    if config.fool.fool == "margin" and any(target.segments for target in targets):
+        raise ConfigError("fool margin is against classifiers: take auto, ce or cosine against a segmenter")
+    return targets
+
+
+def _refuse_small_batches(config: TrainAdvConfig, photos: int, targets: list[Target]) -> None:
+    """Each target sees its share of each batch. Raises ConfigError: there are more targets than photos."""
+    if (mine := min(config.train.batch, photos) // world()) < len(targets):
+        raise ConfigError(f"{len(targets)} targets can't share a batch of {mine} photos a process: raise --batch")
 
 
 def _data_task(targets: list[Target]) -> str:
@@ -161,8 +172,8 @@ def _train(
 def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConfig) -> Loss:
     """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty.
 
-    Several targets pull alike: their gradients on the images are brought to one length, or the easier one would be all that
-    is learned.
+    Several targets share each batch, so that a step costs what one costs with a single target. They pull alike: their
+    gradients on the images are brought to one length, or the easier one would be all that is learned.
     """
     limits = [
         None if limit is None else torch.from_numpy(limit).float().to(target.here.device)
@@ -171,19 +182,20 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
 
     def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
         adv = network(pixels)
-        seen = adv.detach().requires_grad_()
         losses, gradients = [], []
-        for target, limit in zip(targets, limits, strict=True):
-            known = _predicted(target, pixels, limit) if config.fool.against == "prediction" else _known(target, labels)
+        shares = zip(*(batch.tensor_split(len(targets)) for batch in (adv.detach(), pixels, labels)), strict=True)
+        for target, limit, (seen, clean, label) in zip(targets, limits, shares, strict=True):
+            seen = seen.clone().requires_grad_()
+            known = _predicted(target, clean, limit) if config.fool.against == "prediction" else _known(target, label)
             if config.fool.feature_weight:
                 logits, features = target.forward.with_features(seen)
-                one = -config.fool.feature_weight * feature_distance(target, pixels, features)
+                one = -config.fool.feature_weight * feature_distance(target, clean, features)
             else:
                 logits, one = target.forward(seen), torch.zeros((), device=pixels.device)
             one = one - _reached(target, logits, known, config)
             gradients += torch.autograd.grad(one, seen)
             losses.append(one.detach())
-        pull = (adv * of_one_length(gradients)).sum()
+        pull = (adv * torch.cat(of_one_length(gradients))).sum() / len(targets)
         total = torch.stack(losses).mean() + pull - pull.detach()
         if config.threat.penalty != "none":
             total = total + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty)
@@ -192,18 +204,23 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
     return of_batch
 
 
-def of_one_length(gradients: list[Tensor]) -> Tensor:
-    """The mean of the gradients (B, 3, H, W), each scaled to their mean length over the whole batch."""
+def of_one_length(gradients: list[Tensor]) -> list[Tensor]:
+    """The gradients (B, 3, H, W), each scaled to their mean length over all ranks' photos."""
     lengths = summed(torch.stack([gradient.square().sum() for gradient in gradients])).sqrt().clamp(min=1e-12)
-    return sum(share * one for share, one in zip(lengths.mean() / lengths, gradients, strict=True)) / len(gradients)
+    return [share * one for share, one in zip(lengths.mean() / lengths, gradients, strict=True)]
 
 
 def _reached(target: Target, logits: Tensor, known: Tensor, config: TrainAdvConfig) -> Tensor:
     """What the target's objective reaches, mean over the images: of a segmenter at every other pixel.
 
-    The labels that a photo shows weigh as much together as those that it doesn't, of which there are many more.
+    But for the margin, the labels that a photo shows weigh as much together as those that it doesn't, which are many more.
     """
-    kind, goal = KINDS[config.fool.fool], config.fool.goal
+    fool, goal = config.fool.fool, config.fool.goal
+    if fool == "auto":
+        fool = "cosine" if target.segments or goal != "untargeted" else "margin"
+    if fool == "margin":
+        return margins(logits, known).mean()
+    kind = KINDS[fool]
     if target.segments:  # a loss at every pixel takes as long as the target
         logits, known = (one[..., STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE] for one in (logits, known))
     parts = (

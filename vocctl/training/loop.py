@@ -30,6 +30,8 @@ from vocctl.training.schedule import lr_factor
 from vocctl.training.state import Position, save_state
 
 SHOWN_EVERY = 0.5  # seconds between two looks at the loss
+QUICK = 0.2  # seconds in which a state is written whose cost does not matter
+SHARE = 0.1  # of the time at most goes into states that take longer, but for the first and the last
 LOWER_IS_BETTER = ("val_loss",)
 
 
@@ -47,6 +49,19 @@ class Progress:
     images_per_second: float
     data_wait: float  # share of the time, in [0, 1]
     seconds_left: float  # of training, validations left out
+
+
+@dataclass
+class _Looks:
+    """Where a running fit was last looked at and saved, the same on every rank but for shown."""
+
+    first_bad: Tensor  # the first step whose loss was not finite, -1 where none was
+    saved: float  # position.seconds at the last state
+    saving: float = 0.0  # seconds that it took; 0 where it was quick
+    shown: float = 0.0  # on the clock
+
+    def save_is_due(self, position: Position) -> bool:
+        return position.seconds - self.saved >= self.saving / SHARE
 
 
 @dataclass(frozen=True)
@@ -91,16 +106,22 @@ def fit(job: Job, position: Position) -> Position:
 
     Raises RunError: a loss not finite, no space left. Interrupted: a signal came; the state is saved.
     """
+    looks = _Looks(torch.tensor(-1, device=job.accelerator.device), position.seconds)
     while position.batch or not _over(job, position):  # a state lies between an epoch's last step and its scores
-        trained = _train_epoch(job, position)
-        _save(job, position)
+        settled = _train_epoch(job, position, looks)
         last_epoch = _over(job, position, epochs_done=position.epoch + 1)
-        if (position.epoch + 1) % job.train.eval_every == 0 or last_epoch:
+        scored = (position.epoch + 1) % job.train.eval_every == 0 or last_epoch
+        saved = last_epoch or looks.save_is_due(position)
+        if scored or saved:  # else the device goes on into the next epoch
+            trained = settled()
+        if saved:
+            _save(job, position, looks)
+        if scored:
             _validate(job, position, trained)
         position.epoch, position.batch, position.loss_sum = position.epoch + 1, 0, 0.0
     job.run.save_weights("final", job.average.model, checkpoint_about(position.step, position.epoch))
     ranks.wait()
-    job.conclude(lambda: _heed(job))
+    job.conclude(lambda: _heed(job, position))
     position.finished = True
     _save(job, position)
     ranks.wait()
@@ -127,16 +148,14 @@ def _done(job: Job, position: Position) -> float:
     return progress_at(position, position.epoch, position.batch, job.batches, job.train)
 
 
-def _train_epoch(job: Job, position: Position) -> dict[str, float]:
+def _train_epoch(job: Job, position: Position, looks: _Looks) -> Callable[[], dict[str, float]]:
     """The rest of the epoch under way, none of it where the minutes are used up; moves position.
 
-    Returns the epoch's mean loss, last rate and speed.
+    Returns what waits for the device, then tells the epoch's mean loss, last rate and speed.
     """
     device, parameters = job.accelerator.device, list(job.model.parameters())
     loss_sum = torch.tensor(position.loss_sum, device=device)
-    first_bad = torch.tensor(-1, device=device)
-    shown, before, saved = 0.0, position.seconds, time.perf_counter()
-    pace = Pace()
+    before, pace = position.seconds, Pace()
     job.model.train()
     rest = () if _over(job, position) else job.batches_from(position.epoch, position.batch)
     for images, targets in pace.over(rest):
@@ -146,7 +165,8 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
         loss = job.loss_fn(pixels, labels)
         job.accelerator.backward(loss / _batches_to_step(job, position))
         position.batch += 1
-        first_bad = torch.where((first_bad < 0) & ~loss.detach().isfinite(), position.step, first_bad)
+        bad = (looks.first_bad < 0) & ~loss.detach().isfinite()
+        looks.first_bad = torch.where(bad, position.step, looks.first_bad)
         loss_sum += loss.detach()
         whole = position.batch % job.optim.accumulate == 0 or position.batch == job.batches
         if whole:
@@ -155,14 +175,14 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
             job.average.update(job.model, position.step)
         now = time.perf_counter()
         position.seconds, asked = ranks.largest([before + now - pace.started, float(job.stop.asked or 0)])
-        if now - shown >= SHOWN_EVERY:
-            shown = now
-            _refuse_bad(first_bad)
+        if now - looks.shown >= SHOWN_EVERY:
+            looks.shown = now
+            _refuse_bad(looks)
             job.on_progress(_progress(job, position, loss_sum.item(), pace))
-        if whole and (asked or now - saved >= 60 * job.train.save_every):
-            _refuse_bad(first_bad)
-            position.loss_sum, saved = loss_sum.item(), now
-            _save(job, position)
+        if whole and (asked or position.seconds - looks.saved >= 60 * job.train.save_every):
+            _refuse_bad(looks)
+            position.loss_sum = loss_sum.item()
+            _save(job, position, looks)
             if asked:
                 job.stop.asked = Signals(int(asked))  # of several ranks any may have been told
                 raise job.stop.error(
@@ -170,15 +190,19 @@ def _train_epoch(job: Job, position: Position) -> dict[str, float]:
                 )
         if whole and job.train.minutes and position.seconds >= 60 * job.train.minutes:
             break
-    _refuse_bad(first_bad)
-    position.loss_sum = loss_sum.item()
-    (position.seconds,) = ranks.largest([before + pace.seconds])  # a device that lay behind has caught up
-    return {
-        "train_loss": position.loss_sum / max(position.batch, 1),
-        "lr": position.lr,
-        "images_per_second": pace.images_per_second,
-        "data_wait": pace.data_wait,
-    }
+
+    def settled() -> dict[str, float]:
+        _refuse_bad(looks)
+        position.loss_sum = loss_sum.item()
+        (position.seconds,) = ranks.largest([before + pace.seconds])  # a device that lay behind has caught up
+        return {
+            "train_loss": position.loss_sum / max(position.batch, 1),
+            "lr": position.lr,
+            "images_per_second": pace.images_per_second,
+            "data_wait": pace.data_wait,
+        }
+
+    return settled
 
 
 def _batches_to_step(job: Job, position: Position) -> int:
@@ -203,8 +227,8 @@ def _progress(job: Job, position: Position, loss_sum: float, pace: Pace) -> Prog
     )
 
 
-def _refuse_bad(first_bad: Tensor) -> None:
-    if (step := int(first_bad.item())) >= 0:
+def _refuse_bad(looks: _Looks) -> None:
+    if (step := int(looks.first_bad.item())) >= 0:
         raise RunError(
             f"the loss is not finite at step {step}: lower --lr, or take --precision fp32; the states before it stand"
         )
@@ -215,7 +239,7 @@ def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:
     job.model.eval()
     ranks.copy_first(job.average.model.buffers())  # batch norm's statistics are the first rank's
     began = time.perf_counter()
-    position.scores = scores = ranks.first_says(job.validate(job.average.model, lambda: _heed(job)))
+    position.scores = scores = ranks.first_says(job.validate(job.average.model, lambda: _heed(job, position)))
     record = {"epoch": position.epoch + 1, "step": position.step, **trained, **scores}
     record |= {"train_seconds": position.seconds, "val_seconds": time.perf_counter() - began}
     value = scores[job.train.monitor]
@@ -230,11 +254,17 @@ def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:
     job.on_epoch(record)
 
 
-def _heed(job: Job) -> None:
+def _heed(job: Job, position: Position) -> None:
+    if job.stop.asked:
+        _save(job, position)
     job.stop.heed(f"stopped while photos are scored, all is saved: go on with --resume {job.run.path}")
 
 
-def _save(job: Job, position: Position) -> None:
+def _save(job: Job, position: Position, looks: _Looks | None = None) -> None:
+    began = time.perf_counter()
     scaler = job.accelerator.scaler
     position.scaler = scaler.state_dict() if scaler is not None and scaler.is_enabled() else {}
     save_state(job.run.state, position, job.model, job.average.model, job.optimizer)
+    if looks is not None:
+        (took,) = ranks.largest([time.perf_counter() - began])
+        looks.saved, looks.saving = position.seconds, took if took > QUICK else 0.0
