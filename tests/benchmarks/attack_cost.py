@@ -18,7 +18,7 @@ from vocctl.attacks.gradient import pgd
 from vocctl.attacks.objectives import Aim, objective
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat
-from vocctl.config import GeneratorConfig, TrainClsConfig, TrainSegConfig
+from vocctl.config import GENERATORS, GeneratorConfig, TrainClsConfig, TrainSegConfig
 from vocctl.models.adversary import Adversary
 from vocctl.models.classifier import Classifier
 from vocctl.models.resized import Resized, Together
@@ -81,7 +81,7 @@ def main() -> None:
         print(
             f"PGD on the {name}: {share:.3f} of a forward and backward pass a step, {took / STEPS * 1e3 / batch:.1f} ms"
         )
-    for kind in ("unet", "resnet"):
+    for kind in GENERATORS:
         share, took = generator_cost(GeneratorConfig(generator=kind), images)
         print(f"generator {kind}: {share:.3f} of its bare forward pass, {took * 1e3 / batch:.1f} ms a photo")
 
