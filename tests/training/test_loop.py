@@ -1,5 +1,8 @@
 """The loop on a model of three weights: what a step is divided by, whose scores count, what comes before the end."""
 
+import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +11,11 @@ import torch
 from torch import nn
 
 from vocctl.config import OptimConfig, TrainConfig
+from vocctl.errors import Terminated
 from vocctl.runs import RunFolder
 from vocctl.training import loop
 from vocctl.training.ema import MovingAverage
-from vocctl.training.interrupt import StopRequest
+from vocctl.training.interrupt import Heed, StopRequest
 from vocctl.training.loop import Job, fit, make_accelerator
 from vocctl.training.state import Position
 
@@ -29,12 +33,13 @@ def job_of(folder: Path, *, batches: int, **changes: Any) -> Job:
         "validate": lambda model, heed: {"mean_iou": 0.5},
         "conclude": lambda heed: None,
         "stop": StopRequest(),
+        "train": TrainConfig(epochs=1),
     }
     return Job(
         accelerator=make_accelerator(torch.device("cpu"), "fp32"), model=model, average=MovingAverage(model, 0.0),
         optimizer=optimizer, loss_fn=lambda pixels, targets: model(pixels).mean(),
         batches_from=lambda epoch, batch: [white] * (batches - batch), batches=batches, optim=optim,
-        train=TrainConfig(epochs=1), run=RunFolder(folder),
+        run=RunFolder(folder),
         on_progress=lambda look: None, on_epoch=lambda record: None, **(given | changes),
     )  # fmt: skip
 
@@ -66,3 +71,41 @@ def test_a_run_has_finished_once_it_is_concluded(tmp_path: Path) -> None:
         fit(job_of(tmp_path, batches=1, conclude=conclude), Position())
     assert seen == [["best.safetensors", "final.safetensors"]]
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["step-0000001-0000-000001.safetensors"]
+
+
+@pytest.mark.parametrize(("seconds", "saved"), [(0.0, [0, 1, 2, 3, 4, 5]), (0.3, [0, 4, 5])])
+def test_states_that_take_long_are_not_written_after_every_short_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, saved: list[int]
+) -> None:
+    """The first and the last always are, the last before it is scored and when all is done."""
+    found = slow_states(monkeypatch, seconds)
+    fit(job_of(tmp_path, batches=2, train=TrainConfig(epochs=5)), Position())
+    assert [position.epoch for position in found] == saved
+
+
+def test_a_signal_while_photos_are_scored_saves_what_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, stop = slow_states(monkeypatch, 0.3), StopRequest()
+
+    def validate(model: nn.Module, heed: Heed) -> dict[str, float]:
+        stop.asked = signal.SIGTERM if len(metrics.read_text().splitlines()) == 2 else None
+        heed()
+        return {"mean_iou": 0.5}
+
+    metrics = tmp_path / "metrics.jsonl"
+    job = job_of(tmp_path, batches=2, train=TrainConfig(epochs=5), validate=validate, stop=stop)
+    metrics.touch()
+    with pytest.raises(Terminated, match="all is saved"):
+        fit(job, Position())
+    assert [(position.epoch, position.batch) for position in found] == [(0, 2), (2, 2)]
+
+
+def slow_states(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[Position]:
+    """Where the run was at each state, which takes so long to write."""
+    found: list[Position] = []
+
+    def save(folder: Path, position: Position, *rest: object) -> None:
+        found.append(replace(position))
+        time.sleep(seconds)
+
+    monkeypatch.setattr(loop, "save_state", save)
+    return found

@@ -47,10 +47,9 @@ class ThreatConfig:
 @dataclass(frozen=True, kw_only=True)
 class FoolConfig:
     target: tuple[str, ...] = ()  # runs of train-cls and train-seg that are to fail, all on one image
-    fool: str = (
-        "auto"  # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right; margin: what an
-    )
-    # absent label has over the present ones; auto: margin against classifiers without a goal, else cosine
+    # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right; margin: what an absent label has
+    # over the present ones; auto: margin against classifiers without a goal, else cosine
+    fool: str = "auto"
     feature_weight: float = (
         0.0  # of the distance between the deepest features of the photo and of its adversarial image
     )
