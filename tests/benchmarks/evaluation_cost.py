@@ -2,49 +2,42 @@
 
     python tests/benchmarks/evaluation_cost.py RUN DATA
 
-RUN: of train-seg; DATA: its val photos are scored as `vocctl eval` does, at their own size, from a warm cache. Timed inside
-that very call: loading the run, the forward passes with softmax, the resize to the photo's size, the arg-max. What is left
-of the whole time is ours: reading, counting, writing label maps and tables. Beside it: the arg-max against plain
-`argmax(1)`; and both confusion matrices over the same label maps, which have to agree.
+RUN: of train-seg; DATA: its val photos are scored as `vocctl eval` does, at their own size, from a warm cache, each time in
+a copy of the run (ext4 is slow to make files when others were removed within half a minute). In turns with it the same
+predictions are made and thrown away, and timed: the forward passes with softmax, the resize to the photo's size, the
+arg-max. Their sum is what can't be left out. All that scoring takes beyond it is ours: hashing the photos, reading,
+counting, writing label maps and tables; and, said apart, loading the run. Beside it: the arg-max against plain `argmax(1)`;
+and both confusion matrices over the same label maps, which have to agree.
 """
 
+import shutil
 import sys
+import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
+from operator import truediv
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pytest
 import torch
 
+from vocctl.data.datasets import ScoredPhotos
+from vocctl.data.loaders import scoring_loader
 from vocctl.data.photos import read_mask
 from vocctl.data.source import open_dataset
 from vocctl.inference import predict
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.metrics.confusion import confusion_matrix
-from vocctl.tasks import evaluate_seg
+from vocctl.runs import find_run
 from vocctl.tasks.evaluate_seg import evaluate
+from vocctl.tasks.evaluation import scored_part
+from vocctl.tasks.trained import load_segmenter
 
-ROUNDS = 5
-spent = {"loading": 0.0, "forward": 0.0, "resize": 0.0, "arg-max": 0.0}
-
-
-def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **keywords: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            return work(*args, **keywords)
-        finally:
-            spent[name] += time.perf_counter() - begun
-
-    return run
-
-
-def whole(run: str, data: Path) -> float:
-    spent.update(dict.fromkeys(spent, 0.0))
-    begun = time.perf_counter()
-    evaluate(run, data=data)
-    return time.perf_counter() - begun
+ROUNDS = 9
+STEPS = {"forward": "averaged_probs", "resize": "resized_probs", "arg-max": "largest"}  # of vocctl.inference.predict
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -53,28 +46,54 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def main() -> None:
-    run, data = sys.argv[1], Path(sys.argv[2])
-    evaluate(run, data=data)  # decodes
-    evaluate_seg.load_segmenter = timed("loading", evaluate_seg.load_segmenter)
-    predict.averaged_probs = timed("forward", predict.averaged_probs)
-    predict.resized_probs = timed("resize", predict.resized_probs)
-    predict.largest = timed("arg-max", predict.largest)
-    total, parts = min(((whole(run, data), dict(spent)) for _ in range(3)), key=lambda one: one[0])
-    for name, taken in parts.items():
-        print(f"{name:10}{taken:6.2f} s, {100 * taken / total:4.1f} % of {total:.2f} s")
-    ours = total - sum(parts.values())
-    print(f"{'ours':10}{ours:6.2f} s, {100 * ours / total:4.1f} %")
+def needed(run: Path, data: Path) -> dict[str, float]:
+    """Seconds of each of STEPS in the predictions that evaluate scores, with nothing done beside them; and of loading."""
+    spent = dict.fromkeys([*STEPS, "loading"], 0.0)
 
+    def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **keywords: Any) -> Any:
+            begun = time.perf_counter()
+            done = work(*args, **keywords)
+            spent[name] += time.perf_counter() - begun
+            return done
+
+        return run
+
+    found = find_run(str(run), "train-seg")
+    model, config, here = timed("loading", load_segmenter)(found, "best", None)
+    photos = scored_part(found, config.data, data, "val")[2].photos
+    loader = scoring_loader(ScoredPhotos(photos), config.train.batch, workers=0, pin=False)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, function in STEPS.items():
+            patch.setattr(predict, function, timed(name, getattr(predict, function)))
+        probs = predict.predict_probs(model, loader, device=here.device, precision=here.precision)
+        deque(predict.predict_labels(probs, photos.own_sizes), maxlen=0)
+    return spent
+
+
+def print_own_cost(copies: list[Path], data: Path) -> None:
+    """copies: of the run, one for each turn."""
+    turns = [(seconds(lambda copy=copy: evaluate(str(copy), data=data)), needed(copy, data)) for copy in copies]
+    total = [one for one, _ in turns]
+    for name in ("loading", *STEPS):
+        taken = [parts[name] for _, parts in turns]
+        print(f"{name:10}{median(taken):6.2f} s, {100 * median(map(truediv, taken, total)):4.1f} %")
+    own = [one - sum(parts.values()) for one, parts in turns]
+    print(f"{'ours':10}{median(own):6.2f} s, {100 * median(map(truediv, own, total)):4.1f} % of {median(total):.2f} s")
+
+
+def print_arg_max() -> None:
     probs = torch.rand(NUM_SEG_CLASSES, 375, 500)
     pairs = [(seconds(lambda: predict.largest(probs)), seconds(lambda: probs[None].argmax(1))) for _ in range(20)]
     own, plain = (1000 * median(times) for times in zip(*pairs, strict=True))
     print(f"arg-max of one photo: {own:.1f} ms; plain argmax(1): {plain:.1f} ms")
 
+
+def print_confusion(run: Path, data: Path) -> None:
     from torchmetrics.functional.classification import multiclass_confusion_matrix  # vocctl goes before torchvision
 
     source = open_dataset(data)
-    folder = Path(run) / "eval" / f"{source.name}-val" / "labels"
+    folder = run / "eval" / f"{source.name}-val" / "labels"
     shown = [
         (torch.from_numpy(read_mask(folder / f"{one}.png").copy()), torch.from_numpy(source.mask(one).copy()))
         for one in source.ids("val")
@@ -94,6 +113,18 @@ def main() -> None:
     pairs = [(seconds(own), seconds(theirs)) for _ in range(ROUNDS)]
     print(f"confusion matrix of {len(shown)} photos: {median(o for o, _ in pairs):.2f} s, torchmetrics "
           f"{median(t for _, t in pairs):.2f} s: {median(t / o for o, t in pairs):.1f} times as fast")  # fmt: skip
+
+
+def main() -> None:
+    run, data = Path(sys.argv[1]), Path(sys.argv[2])
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [Path(folder) / str(number) for number in range(1 + ROUNDS)]
+        for copy in copies:
+            shutil.copytree(run, copy, ignore=shutil.ignore_patterns("eval", "state*"))
+        evaluate(str(copies[0]), data=data)  # decodes
+        print_own_cost(copies[1:], data)
+        print_arg_max()
+        print_confusion(copies[0], data)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def test_photos_and_masks_at_the_size_that_was_asked_for(tiny, folder):
         image = cv2.resize(source.image(image_id), (64, 64), interpolation=cv2.INTER_LINEAR)
         assert np.array_equal(split.image(index), image)
         assert np.array_equal(split.mask(index), source.mask(image_id).repeat(2, 0).repeat(2, 1))  # 32 to 64, nearest
+        assert np.array_equal(split.own_mask(index), source.mask(image_id))
     assert set(split.sizes) == {(64, 64)}
     assert set(split.own_sizes) == {(32, 32)}
 
@@ -130,7 +131,7 @@ def test_the_fingerprint_is_of_bytes_and_order(tiny, tmp_path):
     assert of(open_dataset(moved), ids) == before
 
 
-@pytest.mark.parametrize("name", ["images.bin", "masks.bin", "index.json"])
+@pytest.mark.parametrize("name", ["images.bin", "masks.bin", "own_masks.bin", "index.json"])
 def test_a_cache_cut_short_is_built_again(tiny, folder, name):
     source = open_dataset(tiny)
     split = cached_split(source, "train", 32, folder)
@@ -140,7 +141,7 @@ def test_a_cache_cut_short_is_built_again(tiny, folder, name):
     assert again.folder == split.folder
     assert np.array_equal(again.pixels, whole)
     assert again.has_masks
-    assert files(folder) == ["images.bin", "index.json", "masks.bin"]
+    assert files(folder) == ["images.bin", "index.json", "masks.bin", "own_masks.bin"]
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"sizes": [[32]], "own_sizes": []}', '{"sizes": 3, "own_sizes": 3}'])
@@ -158,13 +159,31 @@ def test_a_file_that_is_gone_is_built_again(tiny, folder):
     assert cached_split(source, "train", 32, folder).has_masks
 
 
+def test_a_mask_damaged_after_the_cache_was_opened(tiny, folder):
+    split = cached_split(open_dataset(tiny), "train", 32, folder)
+    path = split.folder / "own_masks.bin"
+    path.chmod(0o600)
+    with path.open("r+b") as stream:  # as long as before; the map shows it
+        stream.write(bytes(len(split.deflated)))
+    with pytest.raises(RunError, match="was damaged: remove it"):
+        split.own_mask(0)
+
+
+def test_a_part_has_the_masks_of_its_photos(tiny, folder):
+    source = open_dataset(tiny)
+    part = cached_split(source, "train", 64, folder).part([5, 2])
+    assert part.own_sizes == ((32, 32), (32, 32))
+    for index, image_id in enumerate(part.ids):
+        assert np.array_equal(part.own_mask(index), source.mask(image_id))
+
+
 def test_two_processes_at_once_leave_one_cache(tiny, folder):
     command = [sys.executable, "-c", BUILD, str(tiny), str(folder), "live"]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate(timeout=100) for process in running]
     assert [process.returncode for process in running] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
-    assert files(folder) == ["images.bin", "index.json", "masks.bin"]
+    assert files(folder) == ["images.bin", "index.json", "masks.bin", "own_masks.bin"]
     assert len(list(folder.iterdir())) == 1
 
 

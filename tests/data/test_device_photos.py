@@ -29,7 +29,10 @@ def split() -> CachedSplit:
     labels = np.concatenate([mask.ravel() for mask in masks])
     starts = np.cumsum([0, *(mask.size for mask in masks)])[:-1]
     pixels = np.repeat(10 * labels[:, None], 3, axis=1).ravel()
-    return CachedSplit(Path(), tuple("abcd"), tuple(SHAPES), tuple(SHAPES), pixels, labels, starts, (b"",) * 4)
+    shapes, none = tuple(SHAPES), np.empty(0, np.uint8)  # no masks at their own size
+    return CachedSplit(
+        Path(), tuple("abcd"), shapes, shapes, pixels, labels, starts, none, np.empty((0, 2)), (b"",) * 4
+    )
 
 
 def batches(augment: str, *, seed: int = 0, targets: np.ndarray | None = None, side: int = 64) -> DeviceBatches:

@@ -23,8 +23,9 @@ def split_of(sizes: list[tuple[int, int]]) -> CachedSplit:
     starts = np.concatenate([[0], np.cumsum(areas)])
     pixels = np.arange(3 * starts[-1]).astype(np.uint8)
     ids = tuple(str(number) for number in range(len(sizes)))
+    none = np.empty(0, np.uint8)
     return CachedSplit(
-        Path(), ids, tuple(sizes), tuple(sizes), pixels, np.empty(0, np.uint8), starts[:-1], (b"",) * len(ids)
+        Path(), ids, tuple(sizes), tuple(sizes), pixels, none, starts[:-1], none, np.empty((0, 2)), (b"",) * len(ids)
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vocctl.inference import predict
 from vocctl.inference.predict import predict_labels, predict_probs
 
 CPU = torch.device("cpu")
@@ -92,3 +93,11 @@ def test_each_photo_is_told_of():
         )
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_label_maps_come_in_runs_of_so_many_pixels(monkeypatch):
+    monkeypatch.setattr(predict, "HELD_PIXELS", 5)
+    batches = [(torch.tensor([place]), photo([[0, 1]])) for place in (2, 0, 1)]
+    runs = list(predict.predict_label_runs(probs_of(batches), [(1, 2), (2, 2), (1, 4)]))
+    assert [[index for index, _ in run] for run in runs] == [[2, 0], [1]]
+    assert [labels.shape for _, labels in runs[0]] == [(1, 4), (1, 2)]

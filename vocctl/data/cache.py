@@ -1,9 +1,10 @@
-"""Photos and masks of one split, decoded and resized once into two memory-mapped uint8 files.
+"""Photos and masks of one split, decoded and resized once into memory-mapped uint8 files.
 
 A photo keeps its shape: its shorter side becomes `size` pixels and both sides are rounded to multiples of 32, which is
-what the encoders halve five times. The cache's folder is named by a hash of the files' bytes, the size and this file's
-VERSION; so another photo, or a mended mask, makes another cache. It is written into a folder of its own and renamed when
-whole: two processes that build it at once do the work twice and keep one. A cache cut short is built again.
+what the encoders halve five times. Masks are held at their own size too, deflated: scores are counted there. The cache's
+folder is named by a hash of the files' bytes, the size and this file's VERSION; so another photo, or a mended mask, makes
+another cache. It is written into a folder of its own and renamed when whole: two processes that build it at once do the
+work twice and keep one. A cache cut short is built again.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,12 +30,12 @@ from vocctl.errors import DataError, RunError
 from vocctl.reading import read_json, refuse_endless
 from vocctl.resizing import fitted_size
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
 class CachedSplit:
-    """ids[i] is photo i; images(i) and masks(i) are views of the mapped files, own_sizes[i] its (H, W) on disk."""
+    """ids[i] is photo i; image(i) and mask(i) are views of the mapped files, own_sizes[i] its (H, W) on disk."""
 
     folder: Path
     ids: tuple[str, ...]
@@ -42,6 +44,8 @@ class CachedSplit:
     pixels: np.ndarray  # (sum of H * W * 3,) uint8
     labels: np.ndarray  # (sum of H * W,) uint8; empty where the split has no masks
     starts: np.ndarray  # (N,) first pixel of each photo
+    deflated: np.ndarray  # bytes of the masks at their own size; empty where the split has none
+    bounds: np.ndarray  # (N, 2) first byte and the one after the last, of each
     digests: tuple[bytes, ...]  # of each photo, as `digests` makes them
 
     def __len__(self) -> int:
@@ -63,6 +67,16 @@ class CachedSplit:
         first = self.starts[index]
         return self.labels[first : first + height * width].reshape(height, width)
 
+    def own_mask(self, index: int) -> np.ndarray:
+        """(H, W) uint8 labels at the photo's own size. Raises RunError: the cache was damaged since."""
+        height, width = self.own_sizes[index]
+        first, end = self.bounds[index]
+        try:
+            labels = zlib.decompressobj().decompress(self.deflated[first:end].tobytes(), height * width)
+            return np.frombuffer(labels, np.uint8).reshape(height, width).copy()
+        except (zlib.error, ValueError) as error:
+            raise RunError(f"{self.folder} was damaged: remove it and run again") from error
+
     @property
     def fingerprint(self) -> str:
         """Hex hash of the bytes of every photo and mask, and of their order."""
@@ -70,7 +84,7 @@ class CachedSplit:
 
     def let_go(self) -> None:
         """Give the mapped pages back to the system, which keeps them while it has room; views stay good."""
-        for array in (self.pixels, self.labels):
+        for array in (self.pixels, self.labels, self.deflated):
             if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 array.base.madvise(mmap.MADV_DONTNEED)
 
@@ -82,6 +96,7 @@ class CachedSplit:
             sizes=tuple(self.sizes[i] for i in indices),
             own_sizes=tuple(self.own_sizes[i] for i in indices),
             starts=self.starts[np.array(indices, np.int64)],
+            bounds=self.bounds[np.array(indices, np.int64)] if self.has_masks else self.bounds,
             digests=tuple(self.digests[i] for i in indices),
         )
 
@@ -180,8 +195,12 @@ def _put_in_place(part: Path, folder: Path) -> None:
 
 
 def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Callable[[int, int], None] | None) -> None:
-    sizes, own_sizes = [], []
-    with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
+    sizes, own_sizes, lengths = [], [], []
+    with (
+        (part / "images.bin").open("wb") as images,
+        (part / "masks.bin").open("wb") as masks,
+        (part / "own_masks.bin").open("wb") as own_masks,
+    ):
         for done, image_id in enumerate(ids, start=1):
             image = source.image(image_id)
             seen = fitted_photo(image, size)
@@ -197,9 +216,10 @@ def _decode(source: Source, ids: list[str], size: int, part: Path, on_image: Cal
                         f"{image.shape[1]} x {image.shape[0]}: a mask has its photo's size, replace it"
                     )
                 masks.write(cv2.resize(mask, fitted[::-1], interpolation=cv2.INTER_NEAREST_EXACT).tobytes())
+                lengths.append(own_masks.write(zlib.compress(mask.tobytes(), level=1)))
             if on_image:
                 on_image(done, len(ids))
-    about = {"ids": ids, "sizes": sizes, "own_sizes": own_sizes}
+    about = {"ids": ids, "sizes": sizes, "own_sizes": own_sizes, "own_masks": lengths}
     (part / "index.json").write_text(json.dumps(about), encoding="utf-8")
 
 
@@ -210,13 +230,20 @@ def _opened(folder: Path, of_photos: tuple[bytes, ...] = ()) -> CachedSplit | No
         sizes = tuple((int(height), int(width)) for height, width in about["sizes"])
         own_sizes = tuple((int(height), int(width)) for height, width in about["own_sizes"])
         ends = np.cumsum([height * width for height, width in sizes])
-        pixels = np.memmap(folder / "images.bin", np.uint8, "r")
-        has_masks = (folder / "masks.bin").stat().st_size > 0
-        labels = np.memmap(folder / "masks.bin", np.uint8, "r") if has_masks else np.empty(0, np.uint8)
+        lengths = np.array(about["own_masks"], np.int64)
+        pixels, labels, deflated = (_mapped(folder / name) for name in ("images.bin", "masks.bin", "own_masks.bin"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if len(pixels) != 3 * ends[-1] or len(labels) not in (0, ends[-1]):
         return None
+    if len(deflated) != lengths.sum() or len(lengths) != (len(sizes) if len(labels) else 0):
+        return None
+    bounds = np.stack([np.cumsum(lengths) - lengths, np.cumsum(lengths)], axis=1)
+    starts = np.append(0, ends[:-1])
     return CachedSplit(
-        folder, tuple(about["ids"]), sizes, own_sizes, pixels, labels, np.append(0, ends[:-1]), of_photos
+        folder, tuple(about["ids"]), sizes, own_sizes, pixels, labels, starts, deflated, bounds, of_photos
     )
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)

@@ -4,6 +4,7 @@ And what a classifier's head is given of each photo.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from vocctl.devices import autocast, to_pixels
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
 from vocctl.ranks import gathered
 
-HELD_PIXELS = 8_000_000  # of label maps, a byte each
+HELD_PIXELS = 32_000_000  # of label maps, a byte each
 
 
 @torch.inference_mode()
@@ -116,16 +117,25 @@ def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callab
     return forward
 
 
-@torch.inference_mode()
 def predict_labels(
     probs: Iterable[tuple[Tensor, Tensor]],
     own_sizes: Sequence[tuple[int, int]],
     on_photo: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, label map (H, W) uint8) at each photo's own size: probabilities upsampled bilinearly, then the largest.
+    """(index, label map (H, W) uint8) at each photo's own size: probabilities upsampled bilinearly, then the largest."""
+    return chain.from_iterable(predict_label_runs(probs, own_sizes, on_photo))
 
-    They come in runs of some dozen: what is done with each alternates less often with the model's work, whose threads take
-    a while to rest; on two cores it takes half the time.
+
+@torch.inference_mode()
+def predict_label_runs(
+    probs: Iterable[tuple[Tensor, Tensor]],
+    own_sizes: Sequence[tuple[int, int]],
+    on_photo: Callable[[int, int], None] | None = None,
+) -> Iterator[list[tuple[int, np.ndarray]]]:
+    """As predict_labels, some dozen at once.
+
+    What is done with them alternates less often with the model's work, whose threads take a while to rest, and can be done
+    by several threads while the model's rest.
     """
     done = 0
     held: list[tuple[int, Tensor]] = []
@@ -139,13 +149,13 @@ def predict_labels(
             held.append((index, largest(resized_probs(one, size))))  # on the device still: nothing waits for it
             pixels += size[0] * size[1]
         if pixels > HELD_PIXELS:
-            yield from _on_the_cpu(held)
+            yield _on_the_cpu(held)
             held, pixels = [], 0
-    yield from _on_the_cpu(held)
+    yield _on_the_cpu(held)
 
 
-def _on_the_cpu(held: list[tuple[int, Tensor]]) -> Iterator[tuple[int, np.ndarray]]:
-    return ((index, labels.cpu().numpy()) for index, labels in held)
+def _on_the_cpu(held: list[tuple[int, Tensor]]) -> list[tuple[int, np.ndarray]]:
+    return [(index, labels.cpu().numpy()) for index, labels in held]
 
 
 def resized_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,7 +8,9 @@ plot, report and submit start from there.
 import csv
 import io
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from vocctl.data.loaders import scoring_loader
 from vocctl.data.photos import mask_png
 from vocctl.data.source import Source
 from vocctl.errors import RunError
-from vocctl.inference.predict import predict_labels, predict_probs
+from vocctl.inference.predict import predict_label_runs, predict_probs
 from vocctl.labels import SEG_CLASSES
 from vocctl.metrics.confusion import SegScores, confusion_and_void, image_mean_iou, seg_scores
 from vocctl.metrics.dice import dice_of_counts
@@ -37,6 +39,8 @@ from vocctl.tasks.evaluation import (
     scored_part,
 )
 from vocctl.tasks.trained import load_segmenter
+
+SCORERS = min(os.cpu_count() or 1, 4)  # threads
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,22 @@ def evaluate(
     folder = run.path / "eval" / f"{source.name}-{split}"
     part = fresh_part(folder, "labels")
     label_maps = part / "labels"
+
+    def score(found: list[tuple[int, np.ndarray]]) -> dict[str, _OnePhoto]:
+        done = {}
+        for index, labels in found:
+            image_id = cached.ids[index]
+            counts, void = confusion_and_void(torch.from_numpy(labels), torch.from_numpy(cached.own_mask(index)))
+            done[image_id] = _OnePhoto(counts, dice_of_counts(counts, void), labels if world() > 1 else None)
+            if world() == 1:
+                _write_label_map(label_maps / f"{image_id}.png", labels)
+        return done
+
     mine: dict[str, _OnePhoto] = {}
-    for index, labels in predict_labels(probs, cached.own_sizes, on_photo):
-        image_id = cached.ids[index]
-        truth = source.mask(image_id)
-        counts, void = confusion_and_void(torch.from_numpy(labels), torch.from_numpy(truth.copy()))
-        mine[image_id] = _OnePhoto(counts, dice_of_counts(counts, void), labels if world() > 1 else None)
-        if world() == 1:
-            _write_label_map(label_maps / f"{image_id}.png", labels)
+    with ThreadPoolExecutor(SCORERS) as pool:  # inflating, counting and deflating let other threads run
+        for found in predict_label_runs(probs, cached.own_sizes, on_photo):
+            for done in pool.map(score, [found[first::SCORERS] for first in range(SCORERS)]):
+                mine |= done
     held = merged(mine)
     photos = {image_id: held[image_id] for image_id in cached.ids}
     confusions = torch.stack([one.counts for one in photos.values()])

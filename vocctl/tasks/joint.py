@@ -196,7 +196,7 @@ def _masks_on_held_out(
     photos = parts[0].photos
     painted, shares = np.zeros((len(photos), len(values))), np.zeros((len(photos), len(CLASSES)))
     for index, probs in mean_mask_probs(runs, [part.photos for part in parts], steps("segmenting", "photos")):
-        truth = source.mask(photos.ids[index])
+        truth = photos.own_mask(index)
         plain = label_map(probs)
         shares[index] = class_shares(plain)
         painted[index] = competition_dice(plain, truth)

@@ -142,8 +142,7 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
 
     confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
     for index, labels in predict_labels(watched(), cached.own_sizes):
-        truth = splits.source.mask(cached.ids[index])
-        confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(truth.copy()))
+        confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(cached.own_mask(index)))
     scores = seg_scores(summed(confusion))
     mine = torch.stack(losses).tolist() if losses else []
     all_losses = [loss for held in gathered(mine) for loss in held if math.isfinite(loss)]  # nan: a mask all void
