@@ -4,7 +4,7 @@
 
 TASK: seg or cls, at its default size. Same model, weights, batch, augmentation; a classifier begins with a random head, as a
 probe is no training step. They take turns, three times so many seconds each, and the medians of images per second are
-printed with their ratios:
+printed with their ratios, and which share of our time went into waiting for data in the last epoch:
 
 ours        `vocctl train-seg` or `train-cls`: photos from the cache, augmented, averaged, clipped; all crops of full size
 default     the same with crops that grow to that size, where they do by default
@@ -56,6 +56,7 @@ from vocctl.training.loop import make_accelerator
 from vocctl.training.optim import build_optimizer, clip_and_step
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
+waits: dict[bool, list[float]] = {False: [], True: []}  # by growing
 
 
 def config_of(task: str, data: Path, seconds: float, *, growing: bool = False) -> Any:
@@ -69,6 +70,7 @@ def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> flo
         out = Path(folder) / "run"
         (train_seg if task == "seg" else train_cls).run(config_of(task, data, seconds, growing=growing), out)
         last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+    waits[growing].append(last["data_wait"])
     batch = config_of(task, data, seconds).train.batch
     return last["step"] * batch / last["train_seconds"]
 
@@ -223,6 +225,7 @@ def main() -> None:
         print(
             f"{name:11}{median(speeds):7.1f} images/s ({shown}); ours is {ratios[0]:.2f} of it, default {ratios[1]:.2f}"
         )
+    print(f"waiting for data: ours {median(waits[False]):.1%} of the time, default {median(waits[True]):.1%}")
 
 
 if __name__ == "__main__":

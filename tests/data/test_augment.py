@@ -107,6 +107,18 @@ def test_the_seed_alone_decides_the_draw(name):
     assert not np.array_equal(draws[0], draws[2])
 
 
+def test_what_one_operation_draws_says_nothing_of_another():
+    transform = preset("light", 64)
+    photo, mask = np.full((80, 80, 3), 90, np.uint8), np.zeros((80, 80), np.uint8)
+    mask[:, :40] = 1
+    drawn = []
+    for seed in range(200):
+        image, labels = augmented(transform, photo, mask, seed)
+        drawn.append((labels[:, :32].mean() < labels[:, 32:].mean(), (image != 90).any()))
+    counts = [drawn.count((flipped, coloured)) for flipped in (True, False) for coloured in (True, False)]
+    assert min(counts) > 30, counts  # a half of a half each
+
+
 def test_none_draws_nothing():
     photo = pair(80, 50)
     first, second = (augmented(preset("none", 64), *photo, seed)[0] for seed in (1, 2))

@@ -135,6 +135,17 @@ def test_workers_change_nothing(photos):
     assert equal(read(photos, epoch=1), read(photos, epoch=1, workers=2))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_stay_channels_last(photos, workers):
+    for loader in (
+        training_loader(photos, EpochBatches(len(photos), 4, 0, lambda epoch, batch: 32), workers=workers, pin=False),
+        scoring_loader(ScoredPhotos(photos.split), 4, workers=workers, pin=False),
+    ):
+        images = next(image for one in loader for image in one if image.dim() == 4)
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert not images.is_contiguous()
+
+
 class Groups(ScoredPhotos):
     """The process group in which a photo is read, in place of the photo."""
 

@@ -5,6 +5,7 @@ index for its newest version when imported; the variable below, set before, swit
 """
 
 import os
+import random
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
@@ -58,7 +59,8 @@ def augmented(
     transform: A.Compose, image: np.ndarray, mask: np.ndarray | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One draw of the preset, which seed alone decides. image (H, W, 3), mask (H, W) where there is one, both uint8."""
-    transform.set_random_seed(seed % 2**32)
+    # one stream for all: set_random_seed starts each operation at the same draw, and a flipped photo is always a turned one
+    transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
     if mask is None:
         return transform(image=image)["image"], None
     out = transform(image=image, mask=mask)

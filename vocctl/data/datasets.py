@@ -57,5 +57,5 @@ class ScoredPhotos(Dataset):
 
 
 def _to_tensor(image: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W): copied out of the map; channels last already."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    """(H, W, 3) uint8 to (3, H, W), channels last already; copied where it is a view of the map."""
+    return torch.from_numpy(image if image.flags.writeable else np.array(image)).permute(2, 0, 1)

@@ -3,9 +3,11 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import Place, ScoredPhotos, TrainingPhotos
@@ -81,8 +83,19 @@ def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool, *, stay:
     own = torch.Generator().manual_seed(0)
     return DataLoader(
         photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own, worker_init_fn=_apart,
-        persistent_workers=stay and workers > 0,
+        persistent_workers=stay and workers > 0, collate_fn=collated,
     )  # fmt: skip
+
+
+def collated(samples: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """As default_collate, but photos stay channels last, which is how they come and how models take them."""
+    return tuple(_stacked(column) for column in zip(*samples, strict=True))
+
+
+def _stacked(column: tuple[Any, ...]) -> Any:
+    if isinstance(column[0], Tensor) and column[0].dim() == 3:  # (3, H, W)
+        return torch.stack([photo.permute(1, 2, 0) for photo in column]).permute(0, 3, 1, 2)
+    return default_collate(list(column))
 
 
 def _apart(worker: int) -> None:
