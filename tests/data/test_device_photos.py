@@ -10,7 +10,7 @@ from vocctl.config import PRESETS
 from vocctl.data.augment import augmented, preset
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import TrainingPhotos
-from vocctl.data.device_augment import RANGES, TO_YIQ, colours, drawn
+from vocctl.data.device_augment import GREY, RANGES, colours, drawn
 from vocctl.data.device_photos import DeviceBatches, recoloured
 from vocctl.data.loaders import EpochBatches
 from vocctl.labels import IGNORE
@@ -147,10 +147,9 @@ def test_saturation_is_a_blend_with_grey() -> None:
     draw |= {
         "jitter": torch.zeros(1),
         "saturation": torch.zeros(1),
-        "hue": torch.full((1,), 0.5),
         "grey": torch.ones(1),
     }
     matrix = colours(draw, RANGES["strong"])[0, :, :3]
     colour = torch.tensor([200.0, 100.0, 40.0], dtype=torch.float64)
-    grey = TO_YIQ[0] @ colour
+    grey = GREY @ colour
     assert (matrix @ colour).tolist() == pytest.approx((grey + 0.6 * (colour - grey)).tolist())  # 1 - strength

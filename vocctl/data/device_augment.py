@@ -1,9 +1,9 @@
 """The presets of augment.py as numbers for a whole batch: where each pixel of a crop lies in its photo, and its colours.
 
 Same operations, chances and ranges, but for the blur, which is of one strength (5 pixels, sigma 1); the colour ones in one
-order (brightness, contrast, then saturation, hue and grey as one matrix in YIQ). torchvision's transforms v2 change a batch
-in one way, or one photo after the other; here each photo has its own draw and all are computed at once. Everything is
-float64 on the CPU, a few numbers a photo.
+order (brightness, contrast, then saturation and grey as one matrix). torchvision's transforms v2 change a batch in one way,
+or one photo after the other; here each photo has its own draw and all are computed at once. Everything is float64 on the
+CPU, a few numbers a photo.
 """
 
 import math
@@ -17,10 +17,10 @@ from vocctl.seeding import derived_seed
 
 NAMES = (
     "area", "ratio", "left", "top", "angle", "wide", "high", "slant", "lean", "turn", "flip", "jitter", "brightness",
-    "contrast", "saturation", "hue", "grey", "blur",
+    "contrast", "saturation", "grey", "blur",
 )  # fmt: skip
 RATIO, DEGREES, SHEAR = (3 / 4, 4 / 3), 15.0, 5.0
-TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], dtype=torch.float64)
+GREY = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # ITU-R BT.601
 
 Draw = dict[str, Tensor]  # (B,) in [0, 1) under each of NAMES
 
@@ -36,7 +36,6 @@ class Ranges:
     shift: float = 0.0  # of the photo's sides, either way, where no crop is drawn
     jitter: float = 0.0  # chance of other colours
     strength: float = 0.0  # brightness, contrast, saturation: times 1 - strength .. 1 + strength
-    hue: float = 0.0  # turns of the colour circle, either way
     grey: float = 0.0  # chance
     blur: float = 0.0  # chance
     flip: float = 0.5  # chance
@@ -44,11 +43,9 @@ class Ranges:
 
 RANGES = {
     "none": Ranges(flip=0.0),
-    "light": Ranges(crop=0.5, jitter=0.5, strength=0.2, hue=0.02),
-    "strong": Ranges(crop=0.25, turn=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, hue=0.05, grey=0.05, blur=0.1),
-    "affine": Ranges(
-        covers=True, turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, hue=0.05, grey=0.05
-    ),
+    "light": Ranges(crop=0.5, jitter=0.5, strength=0.2),
+    "strong": Ranges(crop=0.25, turn=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, grey=0.05, blur=0.1),
+    "affine": Ranges(covers=True, turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, grey=0.05),
 }
 
 
@@ -97,21 +94,16 @@ def _turned(draw: Draw, scale: tuple[float, float]) -> Tensor:
 
 
 def colours(draw: Draw, ranges: Ranges) -> Tensor:
-    """(B, 3, 5): a matrix for saturation, hue and grey, and in the last two columns brightness and contrast."""
+    """(B, 3, 5): a matrix for saturation and grey, and in the last two columns brightness and contrast."""
     changed = draw["jitter"] < ranges.jitter
 
     def factor(name: str) -> Tensor:
         return torch.where(changed, _between(draw[name], 1 - ranges.strength, 1 + ranges.strength), 1.0)
 
-    angle = torch.where(changed, 2 * math.pi * ranges.hue * _between(draw["hue"], -1, 1), 0.0)
-    saturation = torch.where(draw["grey"] < ranges.grey, 0.0, factor("saturation"))
-    turn = torch.zeros(len(angle), 3, 3, dtype=torch.float64)
-    turn[:, 0, 0] = 1.0
-    turn[:, 1, 1] = turn[:, 2, 2] = saturation * angle.cos()
-    turn[:, 2, 1] = saturation * angle.sin()
-    turn[:, 1, 2] = -turn[:, 2, 1]
+    saturation = torch.where(draw["grey"] < ranges.grey, 0.0, factor("saturation"))[:, None, None]
+    blend = saturation * torch.eye(3, dtype=torch.float64) + (1 - saturation) * GREY
     factors = torch.stack([factor("brightness"), factor("contrast")], 1)
-    return torch.cat([torch.linalg.inv(TO_YIQ) @ turn @ TO_YIQ, factors[:, None].expand(-1, 3, -1)], 2)
+    return torch.cat([blend, factors[:, None].expand(-1, 3, -1)], 2)
 
 
 def _between(numbers: Tensor, low: float, high: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.data.datasets import Place, TrainingPhotos
-from vocctl.data.device_augment import RANGES, TO_YIQ, colours, drawn, placing
+from vocctl.data.device_augment import GREY, RANGES, colours, drawn, placing
 from vocctl.data.loaders import EpochBatches
 from vocctl.devices import moved
 from vocctl.labels import IGNORE
@@ -101,6 +101,6 @@ def smoothed(images: Tensor) -> Tensor:
 def recoloured(images: Tensor, changes: Tensor) -> Tensor:
     """images (B, 3, S, S) in [0, 255]; changes as device_augment's colours: brightness, contrast, then the matrix."""
     images = (images * changes[:, :, 3, None, None]).clamp_(0, 255)
-    mean = (images.mean((2, 3)) @ moved(TO_YIQ[0].to(images.dtype), images.device))[:, None, None, None]
+    mean = (images.mean((2, 3)) @ moved(GREY.to(images.dtype), images.device))[:, None, None, None]
     images = torch.lerp(mean, images, changes[:, :, 4, None, None]).clamp_(0, 255)
     return torch.bmm(changes[:, :, :3], images.flatten(2)).view_as(images).clamp_(0, 255)
