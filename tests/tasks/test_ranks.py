@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -111,17 +112,21 @@ def test_an_error_of_one_rank_ends_all_with_one_message(tiny_set: Path, tmp_path
     script = tmp_path / "fails.py"
     script.write_text(
         "import os, sys\n"
+        "from pathlib import Path\n"
         "from vocctl.cli.app import main\n"
         "from vocctl.errors import RunError\n"
         "from vocctl.tasks import train_seg\n"
         "if os.environ['RANK'] == '1':\n"
         "    def broken(*args):\n"
+        "        Path('failed').touch()\n"
         "        raise RunError('the disk of this rank is full: free space')\n"
         "    train_seg._validation = broken\n"
         "sys.exit(main(['train-seg', '--data', sys.argv[1], '--encoder', 'scratch', '--size', '32', '--size-from', '0',\n"
         "               '--batch', '4', '--epochs', '2', '--out', sys.argv[2]]))\n"
     )
     done = ran(str(script), str(tiny_set), str(tmp_path / "run"), ranks=2, cwd=tmp_path)
+    taken = time.time() - (tmp_path / "failed").stat().st_mtime
+    assert taken < 30, f"the other rank lived on for {taken:.0f} s"
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert said == ["error: rank 1 of 2: the disk of this rank is full: free space"]
