@@ -234,8 +234,8 @@ def place_of(out: Path | None, name: str | None, kind: str, made_up: str) -> Pat
         return out
     if name is None:
         return free_name(RUNS / kind, made_up)
-    if Path(name).name != name or name in (".", ".."):
-        raise ConfigError(f"--name {name} is no folder's name: leave out the slashes, or use --out")
+    if Path(name).name != name or name in (".", "..") or "\0" in name:
+        raise ConfigError(f"--name {name} is no folder's name: leave out what no name may hold, or use --out")
     return RUNS / kind / name
 
 

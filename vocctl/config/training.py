@@ -23,6 +23,9 @@ def _refuse_weights_for_scratch(field_name: str, name: str, weights: str) -> Non
     )
 
 
+MOST_WORKERS = 256  # processes: each starts with a copy of this one, and thousands end the machine
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     path: str = "data/voc2009"  # a VOC devkit tree of any year, or the competition's .npy layout
@@ -48,11 +51,12 @@ class DataConfig:
             self.size_from >= 0 and self.size_from % 32 == 0,
             f"size_from is 0 (off) or a multiple of 32 pixels, got {self.size_from}",
         )
-        demand(self.workers >= -1, f"workers is -1 (auto), 0 or more, got {self.workers}")
+        demand(-1 <= self.workers <= MOST_WORKERS, f"workers is -1 (auto) or 0..{MOST_WORKERS}, got {self.workers}")
         demand(0 <= self.val < 1, f"val is a share of the training split in [0, 1), got {self.val}")
         demand(self.folds == 0 or self.folds >= 2, f"folds is 0 (off), 2 or more, got {self.folds}")
         demand(0 <= self.fold < max(self.folds, 1), f"fold is in 0..folds-1, got {self.fold} of {self.folds}")
         demand(not (self.val and self.folds), "val and folds each hold photos out: set one of them")
+        demand("\0" not in self.cache_dir, f"cache_dir is a folder, got {self.cache_dir!r}")
 
     @property
     def holds_out(self) -> bool:
