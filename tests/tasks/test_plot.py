@@ -151,6 +151,8 @@ def test_what_is_missing_is_named(trained) -> None:
         plot([run], evaluation="tiny-vla")
     with pytest.raises(ConfigError, match="'curvs', did you mean curves"):
         plot([run], what=["curvs"])
+    with pytest.raises(ConfigError, match=r"--what takes .*got ''"):
+        plot([str(trained.seg)], what=[""])
     with pytest.raises(ConfigError, match="--format is one of png, svg, pdf"):
         plot([run], wish=Wish(format="jpg"))
     with pytest.raises(DataError, match="has no photo 'tiny_099', did you mean"):

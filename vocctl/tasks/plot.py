@@ -36,8 +36,9 @@ def plot(
     Raises ConfigError: no such kind or format. DataError: no such run or evaluation, no epoch yet, data or label maps gone,
     or a kind that was asked for and for which there is nothing. RunError: a place that can't be written.
     """
-    if strange := next((kind for kind in what if kind not in KINDS), None):
-        raise ConfigError(f"--what takes {', '.join(KINDS)}; got {strange!r}{closest(strange, KINDS)}")
+    for kind in what:
+        if kind not in KINDS:
+            raise ConfigError(f"--what takes {', '.join(KINDS)}; got {kind!r}{closest(kind, KINDS)}")
     if wish.format not in FORMATS:
         raise ConfigError(f"--format is one of {', '.join(FORMATS)}, got {wish.format!r}")
     runs = see_runs(names, evaluation)
