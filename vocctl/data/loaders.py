@@ -3,7 +3,6 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -83,8 +82,8 @@ def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool, *, stay:
     """
     own = torch.Generator().manual_seed(0)
     return DataLoader(
-        photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own,
-        worker_init_fn=partial(_apart, os.getpid()), persistent_workers=stay and workers > 0, collate_fn=collated,
+        photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own, worker_init_fn=_apart,
+        persistent_workers=stay and workers > 0, collate_fn=collated,
     )  # fmt: skip
 
 
@@ -99,13 +98,10 @@ def _stacked(column: tuple[Any, ...]) -> Any:
     return default_collate(list(column))
 
 
-def _apart(parent: int, worker: int) -> None:
+def _apart(worker: int) -> None:
     """Leave the main process's group: a signal to the whole group, as torchrun sends it, is the main process's to heed.
 
-    A worker that died of it would end the run before its state is saved. Workers end with the main process, however it ends:
-    torch sees to that, but for one whose parent was gone before it looked.
+    A worker that died of it would end the run before its state is saved. Workers end with the main process, however it ends.
     """
-    if os.getppid() != parent:
-        os._exit(0)
     if hasattr(os, "setpgid"):  # not on Windows
         os.setpgid(0, 0)
