@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vocctl.config import TrainClsConfig, TrainSegConfig
-from vocctl.data.source import Source
 from vocctl.inference.agreement import (
     PROOF,
     RULE_OUT,
@@ -100,12 +99,12 @@ def halves_on_held_out(kind: str, runs: Runs, steps: Steps) -> dict[str, float]:
     is_kept = len(group) == 1 and runs.tta == "none"
     if is_kept and (known := _known_halves(group[0])) is not None:
         return known
-    source, parts = held_out_parts(group)
+    _, parts = held_out_parts(group)
     halves = {}
     for checkpoint in CHECKPOINTS:
         tried = _with_checkpoint(runs, kind, checkpoint)
         if kind == "seg":
-            halves[checkpoint] = float(_masks_on_held_out(tried, parts, source, None, steps)[0].mean())
+            halves[checkpoint] = float(_masks_on_held_out(tried, parts, None, steps)[0].mean())
         else:
             halves[checkpoint] = float(_label_dice(*_decided(tried, parts, steps)[1:]).mean())
     if is_kept:
@@ -151,7 +150,7 @@ def measure_on_held_out(runs: Runs, steps: Steps) -> tuple[Expected, Decisions]:
     by_id = {image_id: place for place, image_id in enumerate(cls_ids)}
     order = [by_id[image_id] for image_id in seg_ids] if both else None
     painted, shares = _masks_on_held_out(
-        runs, seg_parts, seg_source, None if order is None else (probs[order], chosen[order]), steps
+        runs, seg_parts, None if order is None else (probs[order], chosen[order]), steps
     )
     rules: tuple[Measured, ...] = ()
     cls_dice, seg_dice = _label_dice(chosen, targets), painted[:, 0]
@@ -186,7 +185,7 @@ def predict_unseen(
 
 
 def _masks_on_held_out(
-    runs: Runs, parts: Sequence[Part], source: Source, known: tuple[np.ndarray, np.ndarray] | None, steps: Steps
+    runs: Runs, parts: Sequence[Part], known: tuple[np.ndarray, np.ndarray] | None, steps: Steps
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, rules) Dice of each photo under each value of rule-out, off first; (N, 20) its classes' shares without it.
 
