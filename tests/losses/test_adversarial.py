@@ -45,17 +45,18 @@ def test_toward_a_label_what_has_it_counts_less():
 
 
 def test_margins_by_hand():
-    logits = torch.tensor([[2.0, -1.0, 0.5], [30.0, 0.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    logits = torch.tensor([[2.0, -1.0, 0.5], [30.0, -30.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
     labels = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, IGNORE, IGNORE]])
     found = margins(logits, labels)
-    assert found[0].item() == pytest.approx((-1 - 2 + -1 - 0.5) / 2)
-    assert found[1].item() == FAR
-    assert found[2].item() == 0
+    assert found[0].item() == pytest.approx(-1 - (2 + 0.5) / 2)
+    assert found[1].item() == pytest.approx((FAR + 1) / 2 + FAR)
+    assert found[2].item() == 2  # none present: the absent ones' mean
+    assert found[3].item() == -1  # none absent
     found.sum().backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
     assert logits.grad[0].tolist() == pytest.approx([-0.5, 1.0, -0.5])  # as the margin rises
-    assert logits.grad[1:3].abs().sum() == 0
+    assert logits.grad[1].tolist() == [0.0, 0.0, 0.5]  # what is far enough pulls no more
     assert logits.grad[3].tolist() == [-1.0, 0.0, 0.0]  # what is ignored is not absent
 
 

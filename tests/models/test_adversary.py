@@ -6,7 +6,7 @@ import torch
 
 from vocctl.config import GeneratorConfig
 from vocctl.data.cache import fitted_photo
-from vocctl.models.adversary import Adversary
+from vocctl.models.adversary import UNIVERSAL_RATE, Adversary
 from vocctl.models.resized import resized
 
 
@@ -43,14 +43,41 @@ def test_a_pretrained_encoder_stays_as_it_was():
     torch.manual_seed(0)
     model = Adversary(GeneratorConfig(width=4, generator="pretrained"), "linf", 8 / 255, 32).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
-    model(photos(64, 64)).square().sum().backward()
-    optimizer.step()
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    for _ in range(2):  # the last layer begins at 0: those below it learn from the second step on
+        model(photos(64, 64)).square().sum().backward()
+        optimizer.step()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert not any(name.startswith("body.encoder") for name in changed)
     learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert {name for name in learning if name in changed} == set(learning)
+
+
+@pytest.mark.parametrize("size", [(100, 120), (375, 500)])
+def test_what_a_model_sees_of_a_photo_of_any_size_is_what_was_trained(size: tuple[int, int]) -> None:
+    """The perturbation of a photo, fitted as its target fits it, is that of the fitted photo, but for some blur."""
+    torch.manual_seed(0)
+    model = Adversary(GeneratorConfig(generator="unet", width=4, depth=1), "linf", 0.1, 64).eval()
+    torch.nn.init.normal_(model.body.last.weight, std=0.5)
+    coarse = torch.nn.functional.interpolate(torch.randn(1, 3, 16, 16), size=(64, 64), mode="bilinear")
+    model.universal.raw.data.copy_(coarse)
+    own = photos(*size)
+    as_seen, trained = resized(model.perturbation(own, 0.1), 64), model.perturbation(resized(own, 64), 0.1)
+    assert as_seen.shape == trained.shape
+    assert (as_seen - trained).abs().mean() < 0.3 * trained.abs().mean()
+
+
+@pytest.mark.parametrize("generator", ["pretrained", "unet", "resnet"])
+def test_a_network_begins_with_what_all_photos_share(generator: str) -> None:
+    model = Adversary(GeneratorConfig(generator=generator, width=4, weights="none"), "linf", 0.1, 32).eval()
+    change = model.perturbation(photos(32, 32), 0.1)
+    assert torch.equal(change[0], change[1])
+    assert change[0].std() > 0
+    rates = [share for _, share in model.layers()]
+    assert rates == [UNIVERSAL_RATE, 1.0]
+    held = [parameter for parameters, _ in model.layers() for parameter in parameters]
+    assert {id(parameter) for parameter in held} == {id(parameter) for parameter in model.parameters()}
 
 
 def test_a_universal_perturbation_is_the_same_for_every_photo():

@@ -126,7 +126,7 @@ def test_another_evaluation_stands_beside_and_the_same_one_again_in_its_place(ru
     for other in (AttackConfig(attack=("noise",), eps=("8/255",), images=5), replace(one, against="prediction")):
         folder = attack([str(runs["seg"])], other).folder
         assert folder != first
-        assert folder.name.startswith(f"{first.name}-")
+        assert folder.name.startswith("tiny-val-linf-5-")
     assert attack([str(runs["seg"])], one).folder == first
     assert (first / "attack.json").read_text() == before
 

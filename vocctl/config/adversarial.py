@@ -47,8 +47,8 @@ class ThreatConfig:
 @dataclass(frozen=True, kw_only=True)
 class FoolConfig:
     target: tuple[str, ...] = ()  # runs of train-cls and train-seg that are to fail, all on one image
-    # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right; margin: what an absent label has
-    # over the present ones; auto: margin against classifiers without a goal, else cosine
+    # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right; margin: what absent labels have
+    # over present ones; auto: margin against classifiers without a goal, else cosine
     fool: str = "auto"
     feature_weight: float = (
         0.0  # of the distance between the deepest features of the photo and of its adversarial image
@@ -72,7 +72,7 @@ class TrainAdvConfig:
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     threat: ThreatConfig = field(default_factory=ThreatConfig)
     fool: FoolConfig = field(default_factory=FoolConfig)
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=4e-3, ema=0.98))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=4e-4, ema=0.98))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10, monitor="val_loss"))
 
     def __post_init__(self) -> None:

@@ -28,7 +28,6 @@ from vocctl.labels import IGNORE
 
 LOG_2 = math.log(2)
 FAR = 10.0  # logits
-LEAST = -1e4  # of a label, where none is absent
 
 
 class Elements:
@@ -116,15 +115,15 @@ def attack_values(logits: Tensor, labels: Tensor, kind: str, *, done: float, tow
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B,) what the strongest absent label has over a present one, mean over the present ones; 0 where there is none.
+    """(B,) mean logit of the absent labels less that of the present ones, each cut where it is FAR on its way.
 
-    The strongest smoothly, by log-sum-exp; above FAR counts no more. logits: (B, K) of a classifier; labels: (B, K) of 1 and
-    0. A difference of logits, as of Carlini and Wagner, arXiv 1608.04644: it does not flatten where the model is sure.
+    logits: (B, K) of a classifier; labels: (B, K) of 1 and 0, those with IGNORE are neither. A difference of logits, as of
+    Carlini and Wagner, arXiv 1608.04644: it does not flatten where the model is sure. Not of the strongest absent label
+    alone: an average precision falls where the present labels sink below other photos' absent ones.
     """
-    present = labels == 1
-    strongest = logits.float().masked_fill(labels != 0, -math.inf).logsumexp(1, keepdim=True).clamp(min=LEAST)
-    above = (strongest - logits.float()).clamp(max=FAR)
-    return above.where(present, 0).sum(1) / present.sum(1).clamp(min=1)
+    absent, present = (labels == one for one in (0, 1))
+    raised = logits.float().clamp(max=FAR).where(absent, 0).sum(1) / absent.sum(1).clamp(min=1)
+    return raised - logits.float().clamp(min=-FAR).where(present, 0).sum(1) / present.sum(1).clamp(min=1)
 
 
 def _jensen_shannon(nll: Tensor) -> Tensor:

@@ -1,9 +1,14 @@
 """The CNN adversary: an encoder-decoder that maps a photo to its adversarial image in one forward pass.
 
+A photo is fitted to the size of the training's, as a model's input is (resizing.py), and what is said of it enlarged to its
+own: a pattern that was learned at one scale would be averaged away where a target sees a larger photo made small.
+
 Source: Poursaeed et al., arXiv 1712.02328 (GAP), U-Net and ResNet generators scaled to the norm ball. Here the photo is
 first folded, 4 x 4 pixels to 48 channels, and the perturbation unfolded the same way: convolutions run at a quarter of the
 sides and each pixel still has a value of its own. The default decodes the features of a pretrained encoder, which say from
-the first step on what is where. A universal adversary is one perturbation for every photo.
+the first step on what is where. To what it says one perturbation is added that all photos share (a universal one: arXiv
+1610.08401), which learns within seconds what a network takes minutes for; the network, which begins at 0, refines it. A
+universal adversary is that perturbation alone.
 
 Generators map photos (B, 3, H, W) in [0, 1], whose sides their `multiple` divides, to raw perturbations of that shape.
 """
@@ -17,11 +22,13 @@ from torch import Tensor, nn
 from vocctl.config import GeneratorConfig
 from vocctl.models.encoder import TimmEncoder
 from vocctl.models.pixels import Normalize
+from vocctl.models.resized import resized
 from vocctl.models.scratch import conv_block
 from vocctl.models.weights import pixel_statistics
 
 FOLD = 4  # pixels of a side that become channels
 CHANNELS = 3 * FOLD * FOLD
+UNIVERSAL_RATE = 250.0  # of what all photos share, in learning rates: its values are pixels, not weights
 
 
 def folded(images: Tensor) -> Tensor:
@@ -114,25 +121,26 @@ class ResNetGenerator(nn.Module):
         self.multiple = 2 * FOLD
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, 2 * width, stride=2))
         self.blocks = nn.Sequential(*(_Residual(2 * width) for _ in range(depth)))
-        self.last = nn.Sequential(conv_block(3 * width, width), nn.Conv2d(width, CHANNELS, 3, padding=1))
+        self.mix = conv_block(3 * width, width)
+        self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
         fine = self.first[0](folded(images))
         deep = self.blocks(self.first[1](fine))
-        return unfolded(self.last(torch.cat([enlarged(deep, fine), fine], dim=1)))
+        return unfolded(self.last(self.mix(torch.cat([enlarged(deep, fine), fine], dim=1))))
 
 
 class UniversalPerturbation(nn.Module):
-    """One raw perturbation, (1, 3, S, S), stretched to each photo's size."""
-
-    multiple = 1
+    """One raw perturbation, (1, 3, S, S), repeated to the right and below where a photo is larger."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
         self.raw = nn.Parameter(torch.randn(1, 3, side, side) * 0.1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return F.interpolate(self.raw, size=images.shape[-2:], mode="bilinear", align_corners=False).expand_as(images)
+    def forward(self, height: int, width: int) -> Tensor:
+        """(1, 3, H, W)"""
+        side = self.raw.shape[-1]
+        return self.raw.tile(-(-height // side), -(-width // side))[..., :height, :width]
 
 
 class Adversary(nn.Module):
@@ -144,8 +152,14 @@ class Adversary(nn.Module):
 
     def __init__(self, config: GeneratorConfig, budget: str, epsilon: float, size: int) -> None:
         super().__init__()
-        self.budget, self.epsilon = budget, epsilon
-        self.body = UniversalPerturbation(size) if config.universal else _generator(config)
+        self.budget, self.epsilon, self.size = budget, epsilon, size
+        self.universal = UniversalPerturbation(size)
+        self.body = None if config.universal else _generator(config)
+
+    def layers(self) -> list[tuple[list[nn.Parameter], float]]:
+        """All parameters, each list with its share of the learning rate."""
+        shared = (list(self.universal.parameters()), UNIVERSAL_RATE)
+        return [shared] if self.body is None else [shared, (list(self.body.parameters()), 1.0)]
 
     def forward(self, images: Tensor, epsilon: float | None = None) -> Tensor:
         """epsilon: in place of the one that it was made for."""
@@ -162,15 +176,24 @@ class Adversary(nn.Module):
         return raw * (epsilon / length).clamp(max=1).view(-1, 1, 1, 1)
 
     def _raw(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
-        right, bottom = -width % self.body.multiple, -height % self.body.multiple
-        padded = F.pad(images, (0, right, 0, bottom), mode="replicate") if right or bottom else images
-        raw: Tensor = self.body(padded)
-        return raw[:, :, :height, :width]
+        seen = resized(images, self.size)
+        height, width = seen.shape[-2:]
+        raw = self.universal(height, width)
+        if self.body is not None:
+            right, bottom = -width % self.body.multiple, -height % self.body.multiple
+            padded = F.pad(seen, (0, right, 0, bottom), mode="replicate") if right or bottom else seen
+            raw = raw + self.body(padded)[:, :, :height, :width].float()
+        if seen.shape != images.shape:
+            raw = F.interpolate(raw, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return raw.expand_as(images)
 
 
 def _generator(config: GeneratorConfig) -> PretrainedGenerator | UNetGenerator | ResNetGenerator:
+    generator: PretrainedGenerator | UNetGenerator | ResNetGenerator
     if config.generator == "pretrained":
-        return PretrainedGenerator(config.encoder, config.weights, config.width)
-    kind = UNetGenerator if config.generator == "unet" else ResNetGenerator
-    return kind(config.width, config.depth)
+        generator = PretrainedGenerator(config.encoder, config.weights, config.width)
+    else:
+        generator = (UNetGenerator if config.generator == "unet" else ResNetGenerator)(config.width, config.depth)
+    for begins_at_zero in generator.last.parameters():
+        nn.init.zeros_(begins_at_zero)
+    return generator

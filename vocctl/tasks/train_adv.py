@@ -62,6 +62,7 @@ CHECKPOINT = "best"  # of the targets
 UNBOUNDED = 1e4  # a norm that no change of pixels in [0, 1] reaches
 VALIDATED = 100  # photos at most, the first ones
 STRIDE = 2  # pixels from one whose loss counts to the next, in training
+PULL = 2.0  # of a classifier, where a segmenter's is 1: with equal ones it kept five times as much of its score
 
 
 def run(
@@ -162,7 +163,7 @@ def _train(
         photos=TrainingPhotos(
             splits.train.photos, augment=config.data.augment, seed=config.train.seed, targets=splits.train.targets
         ),
-        layers=lambda: [(list(model.parameters()), 1.0)],
+        layers=model.layers,
         loss=lambda network, device: fooling_loss(network, targets, config),
         validate=_validation(splits, targets, config),
     )  # fmt: skip
@@ -172,8 +173,8 @@ def _train(
 def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConfig) -> Loss:
     """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty.
 
-    Several targets share each batch, so that a step costs what one costs with a single target. They pull alike: their
-    gradients on the images are brought to one length, or the easier one would be all that is learned.
+    Several targets share each batch, so that a step costs what one costs with a single target. How hard each pulls is set:
+    their gradients on the images are brought to given lengths, or the easier one would be all that is learned.
     """
     limits = [
         None if limit is None else torch.from_numpy(limit).float().to(target.here.device)
@@ -195,7 +196,8 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
             one = one - _reached(target, logits, known, config)
             gradients += torch.autograd.grad(one, seen)
             losses.append(one.detach())
-        pull = (adv * torch.cat(of_one_length(gradients))).sum() / len(targets)
+        pulls = [1.0 if target.segments else PULL for target in targets]
+        pull = (adv * torch.cat(balanced(gradients, pulls))).sum() / len(targets)
         total = torch.stack(losses).mean() + pull - pull.detach()
         if config.threat.penalty != "none":
             total = total + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty)
@@ -204,10 +206,11 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
     return of_batch
 
 
-def of_one_length(gradients: list[Tensor]) -> list[Tensor]:
-    """The gradients (B, 3, H, W), each scaled to their mean length over all ranks' photos."""
+def balanced(gradients: list[Tensor], pulls: list[float]) -> list[Tensor]:
+    """The gradients (B, 3, H, W), their lengths over all ranks' photos in the proportion of pulls, their mean kept."""
     lengths = summed(torch.stack([gradient.square().sum() for gradient in gradients])).sqrt().clamp(min=1e-12)
-    return [share * one for share, one in zip(lengths.mean() / lengths, gradients, strict=True)]
+    wanted = lengths.mean() * len(pulls) / sum(pulls)
+    return [wanted / length * pull * one for length, pull, one in zip(lengths, pulls, gradients, strict=True)]
 
 
 def _reached(target: Target, logits: Tensor, known: Tensor, config: TrainAdvConfig) -> Tensor:
