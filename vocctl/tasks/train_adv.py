@@ -180,6 +180,7 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
         None if limit is None else torch.from_numpy(limit).float().to(target.here.device)
         for target, limit in zip(targets, _limits(targets, config), strict=True)
     ]
+    pulls = [1.0 if target.segments else PULL for target in targets]
 
     def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
         adv = network(pixels)
@@ -196,7 +197,6 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
             one = one - _reached(target, logits, known, config)
             gradients += torch.autograd.grad(one, seen)
             losses.append(one.detach())
-        pulls = [1.0 if target.segments else PULL for target in targets]
         pull = (adv * torch.cat(balanced(gradients, pulls))).sum() / len(targets)
         total = torch.stack(losses).mean() + pull - pull.detach()
         if config.threat.penalty != "none":
