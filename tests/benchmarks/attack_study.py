@@ -22,22 +22,22 @@ HARD = "--adv pgd-3 --adv-eps 2/255"
 # step -> its command; a step that trains makes the run of its name, which the steps below it find
 PARTS: dict[str, dict[str, str]] = {
     "targets": {
-        "seg": "train-seg --minutes 4",
-        "cls": "train-cls --minutes 4",
-        "seg-scratch": "train-seg --encoder scratch --minutes 4",
-        "seg-no-skip": "train-seg --no-skip --minutes 4",
+        "seg": "train-seg --minutes 3",
+        "cls": "train-cls --minutes 3",
+        "seg-scratch": "train-seg --encoder scratch --minutes 3",
+        "seg-no-skip": "train-seg --no-skip --minutes 3",
     },
     "adversaries": {
-        "adv-seg": "train-adv --target seg --minutes 8",
+        "adv-seg": "train-adv --target seg --minutes 5",
         "adv-seg, val": "eval seg --attack adv:adv-seg --eps 4/255,8/255",
-        "adv-cls": "train-adv --target cls --minutes 8",
+        "adv-cls": "train-adv --target cls --minutes 5",
         "adv-cls, val": "eval cls --attack adv:adv-cls --eps 4/255,8/255",
-        "adv-both": "train-adv --target seg --target cls --minutes 10",
+        "adv-both": "train-adv --target seg --target cls --minutes 9.8",
         "adv-both, seg val": "eval seg --attack adv:adv-both --eps 8/255",
         "adv-both, cls val": "eval cls --attack adv:adv-both --eps 8/255",
-        "adv-l2": "train-adv --target seg --norm l2 --eps 6 --minutes 3",
+        "adv-l2": "train-adv --target seg --norm l2 --eps 6 --minutes 2",
         "adv-l2, val": "eval seg --attack adv:adv-l2,noise --norm l2 --eps 3,6",
-        "adv-soft": "train-adv --target seg --penalty l2 --minutes 3",
+        "adv-soft": "train-adv --target seg --penalty l2 --minutes 2",
         "adv-soft, val": "eval seg --attack adv:adv-soft --eps 8/255",
     },
     "sweep": {
@@ -48,28 +48,28 @@ PARTS: dict[str, dict[str, str]] = {
         "cls Square": "eval cls --attack square-200,pgd-20 --eps 8/255 --images 100",
     },
     "goals": {
-        "adv-person": "train-adv --target seg --goal target:person --minutes 3",
+        "adv-person": "train-adv --target seg --goal target:person --minutes 2",
         "adv-person, val": "eval seg --attack adv:adv-person,pgd-20 --goal target:person --eps 8/255 --images 100",
-        "adv-hide": "train-adv --target seg --goal hide:person --minutes 3",
+        "adv-hide": "train-adv --target seg --goal hide:person --minutes 2",
         "adv-hide, val": "eval seg --attack adv:adv-hide,pgd-20 --goal hide:person --eps 8/255 --images 100",
-        "adv-universal": "train-adv --target seg --universal --minutes 3",
+        "adv-universal": "train-adv --target seg --universal --minutes 2",
         "adv-universal, val": "eval seg --attack adv:adv-universal,noise --eps 8/255",
     },
     "transfer": {
         "transfer": "eval seg seg-no-skip seg-scratch --transfer --attack cospgd-20,adv:adv-seg --eps 8/255 --images 100",
     },
     "hardened": {
-        "seg-hard-half": f"train-seg --minutes 4 {HARD} --adv-share 0.5",
-        "seg-hard-all": f"train-seg --minutes 4 {HARD} --adv-share 1",
-        "cls-fast": "train-cls --minutes 4 --encoder-lr 0.3",  # what is trained on attacks has to move, and this one tells
-        "cls-hard-all": f"train-cls --minutes 4 --encoder-lr 0.3 {HARD} --adv-share 1",  # that from the attacks
+        "seg-hard-half": f"train-seg --minutes 3 {HARD} --adv-share 0.5",
+        "seg-hard-all": f"train-seg --minutes 3 {HARD} --adv-share 1",
+        "cls-fast": "train-cls --minutes 3 --encoder-lr 0.3",  # what is trained on attacks has to move, and this one tells
+        "cls-hard-all": f"train-cls --minutes 3 --encoder-lr 0.3 {HARD} --adv-share 1",  # that from the attacks
     }
     | {
         f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {ROBUST}"
         for run in ("seg", "seg-hard-half", "seg-hard-all", "cls", "cls-fast", "cls-hard-all")
     },
     "strategies": {
-        f"{kind}-{name}": f"train-{kind} --minutes 4 {flags}"
+        f"{kind}-{name}": f"train-{kind} --minutes 3 {flags}"
         for kind, name, flags in (
             ("seg", "unaugmented", "--augment none"),
             ("seg", "strong", "--augment strong"),

@@ -6,7 +6,7 @@ import torch
 
 from vocctl.config import GeneratorConfig
 from vocctl.data.cache import fitted_photo
-from vocctl.models.adversary import UNIVERSAL_RATE, Adversary
+from vocctl.models.adversary import STEEPNESS, UNIVERSAL_RATE, Adversary
 from vocctl.models.resized import resized
 
 
@@ -78,6 +78,14 @@ def test_a_network_begins_with_what_all_photos_share(generator: str) -> None:
     assert rates == [UNIVERSAL_RATE, 1.0]
     held = [parameter for parameters, _ in model.layers() for parameter in parameters]
     assert {id(parameter) for parameter in held} == {id(parameter) for parameter in model.parameters()}
+
+
+def test_an_attack_uses_more_of_its_budget_than_training():
+    model = Adversary(GeneratorConfig(universal=True), "linf", 0.1, 16)
+    trained, used = model.perturbation(photos(16, 16), 0.1), model.eval().perturbation(photos(16, 16), 0.1)
+    assert (used.abs() >= trained.abs()).all()
+    assert used.abs().max() <= 0.1
+    assert torch.allclose((used / 0.1).atanh(), STEEPNESS * (trained / 0.1).atanh(), rtol=1e-3)
 
 
 def test_a_universal_perturbation_is_the_same_for_every_photo():

@@ -16,7 +16,7 @@ from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
 from vocctl.tasks.attacked import outcome
 from vocctl.tasks.fitting import Watch
-from vocctl.tasks.train_adv import PULL, balanced, change_in_levels, classes_in, decided, resume, run
+from vocctl.tasks.train_adv import PULL, balanced, change_in_levels, classes_in, decided, resume, run, shared_out
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
 
@@ -163,11 +163,11 @@ def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -
 
 
 def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
-    """The first photos pull by what the first target says of them alone, the rest by the second, a classifier harder."""
+    """The first photo pulls by what the segmenter says of it alone, the rest by the classifier, which pulls harder."""
     wanted = config(runs, "seg", "cls")
     targets = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
-    pixels = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    masks = torch.randint(0, 21, (3, 32, 32), generator=torch.Generator().manual_seed(1))
+    pixels = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    masks = torch.randint(0, 21, (6, 32, 32), generator=torch.Generator().manual_seed(1))
     given_on: list[torch.Tensor] = []
 
     class Shown(torch.nn.Module):
@@ -182,11 +182,27 @@ def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
         assert grad is not None
         return grad
 
-    both = gradient(("seg", "cls"), slice(0, 3))
-    for name, photos in (("seg", slice(0, 2)), ("cls", slice(2, 3))):
+    both = gradient(("seg", "cls"), slice(0, 6))
+    for name, photos in (("seg", slice(0, 1)), ("cls", slice(1, 6))):
         alone = gradient((name,), photos)
         assert torch.allclose(both[photos] / both[photos].norm(), alone / alone.norm(), atol=1e-5)
-    assert PULL * both[:2].norm().item() == pytest.approx(both[2:].norm().item(), rel=1e-4)
+    assert PULL * both[:1].norm().item() == pytest.approx(both[1:].norm().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("photos", "weights", "sizes"),
+    [
+        (8, [1], [8]),
+        (8, [1, 7], [1, 7]),
+        (8, [7, 1], [7, 1]),
+        (16, [1, 7], [2, 14]),
+        (9, [7, 7], [5, 4]),
+        (2, [1, 7], [1, 1]),
+        (12, [1, 1, 7], [2, 2, 8]),
+    ],
+)
+def test_a_batch_is_shared_out(photos: int, weights: list[int], sizes: list[int]) -> None:
+    assert shared_out(photos, weights) == sizes
 
 
 def test_classes_in_masks():

@@ -29,6 +29,7 @@ from vocctl.models.weights import pixel_statistics
 FOLD = 4  # pixels of a side that become channels
 CHANNELS = 3 * FOLD * FOLD
 UNIVERSAL_RATE = 250.0  # of what all photos share, in learning rates: its values are pixels, not weights
+STEEPNESS = 2.0  # of an attack's tanh; in training 1, where a steeper one would be flat too soon
 
 
 def folded(images: Tensor) -> Tensor:
@@ -146,8 +147,9 @@ class UniversalPerturbation(nn.Module):
 class Adversary(nn.Module):
     """images (B, 3, H, W) in [0, 1], any size, to adversarial images in [0, 1].
 
-    budget linf: epsilon * tanh of what the network says. l2: scaled by min(1, epsilon / norm), photo by photo, of changes
-    that are at most 1. soft: changes of at most 1 that only the training's penalty keeps small; epsilon is not looked at.
+    budget linf: epsilon * tanh of what the network says, steeper in use than in training, so that more of it is used. l2:
+    scaled by min(1, epsilon / norm), photo by photo, of changes that are at most 1. soft: changes of at most 1 that only the
+    training's penalty keeps small; epsilon is not looked at.
     """
 
     def __init__(self, config: GeneratorConfig, budget: str, epsilon: float, size: int) -> None:
@@ -167,9 +169,10 @@ class Adversary(nn.Module):
 
     def perturbation(self, images: Tensor, epsilon: float) -> Tensor:
         """(B, 3, H, W), inside the budget; not yet cut to [0, 1]."""
-        raw = torch.tanh(self._raw(images).float())
+        raw = self._raw(images).float()
         if self.budget == "linf":
-            return epsilon * raw
+            return epsilon * torch.tanh(raw if self.training else STEEPNESS * raw)
+        raw = torch.tanh(raw)
         if self.budget == "soft":
             return raw
         length = torch.linalg.vector_norm(raw.flatten(1), dim=1).clamp(min=1e-12)

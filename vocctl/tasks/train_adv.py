@@ -62,7 +62,9 @@ CHECKPOINT = "best"  # of the targets
 UNBOUNDED = 1e4  # a norm that no change of pixels in [0, 1] reaches
 VALIDATED = 100  # photos at most, the first ones
 STRIDE = 2  # pixels from one whose loss counts to the next, in training
-PULL = 2.0  # of a classifier, where a segmenter's is 1: with equal ones it kept five times as much of its score
+# Of a classifier, where a segmenter's is 1: how many photos of each batch it sees, and how hard it pulls. A segmenter says
+# something at every pixel, so that one photo tells what the next ones would.
+SHARE, PULL = 7, 1.5
 
 
 def run(
@@ -181,11 +183,13 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
         for target, limit in zip(targets, _limits(targets, config), strict=True)
     ]
     pulls = [1.0 if target.segments else PULL for target in targets]
+    weights = [1 if target.segments else SHARE for target in targets]
 
     def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
         adv = network(pixels)
         losses, gradients = [], []
-        shares = zip(*(batch.tensor_split(len(targets)) for batch in (adv.detach(), pixels, labels)), strict=True)
+        sizes = shared_out(len(pixels), weights)
+        shares = zip(*(batch.split(sizes) for batch in (adv.detach(), pixels, labels)), strict=True)
         for target, limit, (seen, clean, label) in zip(targets, limits, shares, strict=True):
             seen = seen.clone().requires_grad_()
             known = _predicted(target, clean, limit) if config.fool.against == "prediction" else _known(target, label)
@@ -204,6 +208,14 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
         return average(total)
 
     return of_batch
+
+
+def shared_out(photos: int, weights: list[int]) -> list[int]:
+    """One photo for each weight, and the others in proportion; what that leaves over goes to the first of the heaviest."""
+    others = photos - len(weights)
+    sizes = [1 + others * weight // sum(weights) for weight in weights]
+    sizes[weights.index(max(weights))] += photos - sum(sizes)
+    return sizes
 
 
 def balanced(gradients: list[Tensor], pulls: list[float]) -> list[Tensor]:
