@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -170,9 +171,9 @@ class RunFolder:
         try:
             model.load_state_dict(load_file(path))
         except (SafetensorError, OSError, RuntimeError) as error:
-            raise DataError(
-                f"{path} does not fit the run's model: {str(error).splitlines()[0]}; train it again"
-            ) from error
+            said = str(error).splitlines()[:2] or [type(error).__name__]  # load_state_dict's first names the class
+            reason = shorten(said[-1], 150, placeholder=" ...")
+            raise DataError(f"{path} does not fit the run's model: {reason}; train it again") from error
 
 
 def write_tensors(path: Path, tensors: "dict[str, Tensor]", about: dict[str, str], *, run: Path) -> None:

@@ -16,7 +16,7 @@ from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
 from vocctl.tasks.attacked import outcome
 from vocctl.tasks.fitting import Watch
-from vocctl.tasks.train_adv import PULL, balanced, change_in_levels, classes_in, decided, resume, run, shared_out
+from vocctl.tasks.train_adv import balanced, change_in_levels, classes_in, decided, resume, run, shared_out
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
 
@@ -134,15 +134,14 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "adv").exists()
 
 
-def test_gradients_of_several_targets_are_brought_to_lengths_in_proportion():
+def test_gradients_of_several_targets_are_brought_to_one_length():
     strong, weak = torch.zeros(2, 3, 1, 1), torch.zeros(2, 3, 1, 1)
     strong[0, 0], strong[1, 0], weak[0, 1] = 3.0, 4.0, 1.0  # lengths 5 and 1, mean 3
-    first, second = balanced([strong, weak], [1, 1])
+    first, second = balanced([strong, weak])
     assert first[:, 0, 0, 0].tolist() == pytest.approx([3 * 3 / 5, 3 * 4 / 5])
     assert second[0, :, 0, 0].tolist() == pytest.approx([0, 3, 0])
-    assert [one.norm().item() for one in balanced([strong, weak], [1, 2])] == pytest.approx([2, 4])
-    assert torch.equal(balanced([strong], [2])[0], strong)
-    assert all(one.isfinite().all() for one in balanced([strong, torch.zeros_like(weak)], [1, 1]))
+    assert torch.equal(balanced([strong])[0], strong)
+    assert all(one.isfinite().all() for one in balanced([strong, torch.zeros_like(weak)]))
 
 
 def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -> None:
@@ -163,7 +162,7 @@ def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -
 
 
 def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
-    """The first photo pulls by what the segmenter says of it alone, the rest by the classifier, which pulls harder."""
+    """The first photos pull by what the segmenter says of them alone, the rest by the classifier, and both as hard."""
     wanted = config(runs, "seg", "cls")
     targets = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
     pixels = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -183,10 +182,10 @@ def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
         return grad
 
     both = gradient(("seg", "cls"), slice(0, 6))
-    for name, photos in (("seg", slice(0, 1)), ("cls", slice(1, 6))):
+    for name, photos in (("seg", slice(0, 2)), ("cls", slice(2, 6))):
         alone = gradient((name,), photos)
         assert torch.allclose(both[photos] / both[photos].norm(), alone / alone.norm(), atol=1e-5)
-    assert PULL * both[:1].norm().item() == pytest.approx(both[1:].norm().item(), rel=1e-4)
+    assert both[:2].norm().item() == pytest.approx(both[2:].norm().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(

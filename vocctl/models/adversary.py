@@ -7,10 +7,12 @@ Source: Poursaeed et al., arXiv 1712.02328 (GAP), U-Net and ResNet generators sc
 first folded, 4 x 4 pixels to 48 channels, and the perturbation unfolded the same way: convolutions run at a quarter of the
 sides and each pixel still has a value of its own. The default decodes the features of a pretrained encoder, which say from
 the first step on what is where. To what it says one perturbation is added that all photos share (a universal one: arXiv
-1610.08401), which learns within seconds what a network takes minutes for; the network, which begins at 0, refines it. A
-universal adversary is that perturbation alone.
+1610.08401), which learns within seconds what a network takes minutes for; the network, whose decoder begins at 0, refines
+it. A universal adversary is that perturbation alone. Between the two lies a mixture: a few more of the shared kind, of which
+each place takes what the network's deepest features say of it.
 
-Generators map photos (B, 3, H, W) in [0, 1], whose sides their `multiple` divides, to raw perturbations of that shape.
+Generators map photos (B, 3, H, W) in [0, 1], whose sides their `multiple` divides, to raw perturbations of that shape; side
+is that of the crops they are trained with.
 """
 
 from itertools import pairwise
@@ -28,7 +30,9 @@ from vocctl.models.weights import pixel_statistics
 
 FOLD = 4  # pixels of a side that become channels
 CHANNELS = 3 * FOLD * FOLD
-UNIVERSAL_RATE = 250.0  # of what all photos share, in learning rates: its values are pixels, not weights
+UNIVERSAL_RATE = 250.0  # of what photos share, in learning rates: its values are pixels, not weights
+MIXED = 16  # perturbations of a mixture
+GATE_RATE, GATE_SPREAD = 5.0, 2.0  # learning rates; of the gate's logits at first, in standard deviations
 STEEPNESS = 2.0  # of an attack's tanh; in training 1, where a steeper one would be flat too soon
 
 
@@ -45,10 +49,41 @@ def enlarged(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="nearest")
 
 
+class Shared(nn.Module):
+    """Raw perturbations (N, 3, S, S) that belong to no photo, repeated to the right and below where one is larger."""
+
+    def __init__(self, count: int, side: int) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.randn(count, 3, side, side) * 0.1)
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """(N, 3, H, W)"""
+        side = self.raw.shape[-1]
+        return self.raw.tile(-(-height // side), -(-width // side))[..., :height, :width]
+
+
+class Mixture(nn.Module):
+    """What is at a place, by the features there, decides how much of each of its perturbations the place takes."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.shared = Shared(MIXED, side)
+        self.centre = nn.BatchNorm2d(channels, affine=False)
+        self.gate = nn.Conv2d(channels, MIXED, 1)
+        nn.init.normal_(self.gate.weight, std=GATE_SPREAD / channels**0.5)
+
+    def forward(self, features: Tensor, images: Tensor) -> Tensor:
+        """(B, 3, H, W) for features (B, C, H / s, W / s) of images (B, 3, H, W): one mixture for each s x s pixels."""
+        shares = self.gate(self.centre(features)).softmax(1)
+        down, across = shares.shape[-2:]
+        cells = self.shared(*images.shape[-2:]).unflatten(3, (across, -1)).unflatten(2, (down, -1))
+        return torch.einsum("bnhw,nchpwq->bchpwq", shares, cells.to(shares.dtype)).flatten(4).flatten(2, 3)
+
+
 class PretrainedGenerator(nn.Module):
     """A decoder over an encoder that stays as it was pretrained, and over the folded photo. Twice the width each level."""
 
-    def __init__(self, encoder: str, weights: str, width: int) -> None:
+    def __init__(self, encoder: str, weights: str, width: int, side: int) -> None:
         super().__init__()
         self.normalize = Normalize(*pixel_statistics(encoder))
         self.encoder = TimmEncoder(encoder, weights).requires_grad_(False)
@@ -63,6 +98,7 @@ class PretrainedGenerator(nn.Module):
         self.first = conv_block(CHANNELS, width)
         self.mix = nn.Sequential(conv_block(2 * width, width), conv_block(width, width))
         self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
+        self.mixture = Mixture(deepest, side)
 
     def train(self, mode: bool = True) -> "PretrainedGenerator":
         super().train(mode)
@@ -71,17 +107,18 @@ class PretrainedGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            *finer, x = self.encoder(self.normalize(images).contiguous(memory_format=torch.channels_last))
+            *finer, deep = self.encoder(self.normalize(images).contiguous(memory_format=torch.channels_last))
+        x = deep
         for up, fine in zip(self.up, reversed(finer), strict=True):
             x = up(torch.cat([enlarged(x, fine), fine], dim=1))
         own = self.first(folded(images))
-        return unfolded(self.last(self.mix(torch.cat([enlarged(x, own), own], dim=1))))
+        return unfolded(self.last(self.mix(torch.cat([enlarged(x, own), own], dim=1)))) + self.mixture(deep, images)
 
 
 class UNetGenerator(nn.Module):
     """Over the folded photo. Each of `depth` levels: half the sides, double the width."""
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
         self.multiple = FOLD * 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
@@ -91,16 +128,17 @@ class UNetGenerator(nn.Module):
         )
         self.up = nn.ModuleList(conv_block(deep + fine, fine) for fine, deep in reversed(list(pairwise(widths))))
         self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
+        self.mixture = Mixture(widths[-1], side)
 
     def forward(self, images: Tensor) -> Tensor:
         levels = [self.first(folded(images))]
         for down in self.down:
             levels.append(down(levels[-1]))
-        x = levels.pop()
+        x = deep = levels.pop()
         for up in self.up:
             fine = levels.pop()
             x = up(torch.cat([enlarged(x, fine), fine], dim=1))
-        return unfolded(self.last(x))
+        return unfolded(self.last(x)) + self.mixture(deep, images)
 
 
 class _Residual(nn.Module):
@@ -117,31 +155,21 @@ class _Residual(nn.Module):
 class ResNetGenerator(nn.Module):
     """Over the folded photo: `depth` residual blocks at half its sides."""
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
         self.multiple = 2 * FOLD
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, 2 * width, stride=2))
         self.blocks = nn.Sequential(*(_Residual(2 * width) for _ in range(depth)))
         self.mix = conv_block(3 * width, width)
         self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
+        self.mixture = Mixture(2 * width, side)
 
     def forward(self, images: Tensor) -> Tensor:
         fine = self.first[0](folded(images))
         deep = self.blocks(self.first[1](fine))
-        return unfolded(self.last(self.mix(torch.cat([enlarged(deep, fine), fine], dim=1))))
-
-
-class UniversalPerturbation(nn.Module):
-    """One raw perturbation, (1, 3, S, S), repeated to the right and below where a photo is larger."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.raw = nn.Parameter(torch.randn(1, 3, side, side) * 0.1)
-
-    def forward(self, height: int, width: int) -> Tensor:
-        """(1, 3, H, W)"""
-        side = self.raw.shape[-1]
-        return self.raw.tile(-(-height // side), -(-width // side))[..., :height, :width]
+        return unfolded(self.last(self.mix(torch.cat([enlarged(deep, fine), fine], dim=1)))) + self.mixture(
+            deep, images
+        )
 
 
 class Adversary(nn.Module):
@@ -155,13 +183,18 @@ class Adversary(nn.Module):
     def __init__(self, config: GeneratorConfig, budget: str, epsilon: float, size: int) -> None:
         super().__init__()
         self.budget, self.epsilon, self.size = budget, epsilon, size
-        self.universal = UniversalPerturbation(size)
-        self.body = None if config.universal else _generator(config)
+        self.universal = Shared(1, size)
+        self.body = None if config.universal else _generator(config, size)
 
     def layers(self) -> list[tuple[list[nn.Parameter], float]]:
         """All parameters, each list with its share of the learning rate."""
-        shared = (list(self.universal.parameters()), UNIVERSAL_RATE)
-        return [shared] if self.body is None else [shared, (list(self.body.parameters()), 1.0)]
+        if self.body is None:
+            return [(list(self.universal.parameters()), UNIVERSAL_RATE)]
+        pixels = [self.universal.raw, self.body.mixture.shared.raw]
+        gate = list(self.body.mixture.gate.parameters())
+        apart = {id(parameter) for parameter in [*pixels, *gate]}
+        rest = [parameter for parameter in self.body.parameters() if id(parameter) not in apart]
+        return [(pixels, UNIVERSAL_RATE), (gate, GATE_RATE), (rest, 1.0)]
 
     def forward(self, images: Tensor, epsilon: float | None = None) -> Tensor:
         """epsilon: in place of the one that it was made for."""
@@ -191,12 +224,13 @@ class Adversary(nn.Module):
         return raw.expand_as(images)
 
 
-def _generator(config: GeneratorConfig) -> PretrainedGenerator | UNetGenerator | ResNetGenerator:
+def _generator(config: GeneratorConfig, side: int) -> PretrainedGenerator | UNetGenerator | ResNetGenerator:
     generator: PretrainedGenerator | UNetGenerator | ResNetGenerator
     if config.generator == "pretrained":
-        generator = PretrainedGenerator(config.encoder, config.weights, config.width)
+        generator = PretrainedGenerator(config.encoder, config.weights, config.width, side)
     else:
-        generator = (UNetGenerator if config.generator == "unet" else ResNetGenerator)(config.width, config.depth)
+        plain = UNetGenerator if config.generator == "unet" else ResNetGenerator
+        generator = plain(config.width, config.depth, side)
     for begins_at_zero in generator.last.parameters():
         nn.init.zeros_(begins_at_zero)
     return generator

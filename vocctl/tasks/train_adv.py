@@ -62,9 +62,7 @@ CHECKPOINT = "best"  # of the targets
 UNBOUNDED = 1e4  # a norm that no change of pixels in [0, 1] reaches
 VALIDATED = 100  # photos at most, the first ones
 STRIDE = 2  # pixels from one whose loss counts to the next, in training
-# Of a classifier, where a segmenter's is 1: how many photos of each batch it sees, and how hard it pulls. A segmenter says
-# something at every pixel, so that one photo tells what the next ones would.
-SHARE, PULL = 7, 1.5
+SHARE = 3  # photos of each batch that a classifier sees for one of a segmenter's, which says something at every pixel
 
 
 def run(
@@ -175,14 +173,13 @@ def _train(
 def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConfig) -> Loss:
     """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty.
 
-    Several targets share each batch, so that a step costs what one costs with a single target. How hard each pulls is set:
-    their gradients on the images are brought to given lengths, or the easier one would be all that is learned.
+    Several targets share each batch, so that a step costs what one costs with a single target. All pull as hard: their
+    gradients on the images are brought to one length, or the easier one would be all that is learned.
     """
     limits = [
         None if limit is None else torch.from_numpy(limit).float().to(target.here.device)
         for target, limit in zip(targets, _limits(targets, config), strict=True)
     ]
-    pulls = [1.0 if target.segments else PULL for target in targets]
     weights = [1 if target.segments else SHARE for target in targets]
 
     def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
@@ -201,7 +198,7 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
             one = one - _reached(target, logits, known, config)
             gradients += torch.autograd.grad(one, seen)
             losses.append(one.detach())
-        pull = (adv * torch.cat(balanced(gradients, pulls))).sum() / len(targets)
+        pull = (adv * torch.cat(balanced(gradients))).sum() / len(targets)
         total = torch.stack(losses).mean() + pull - pull.detach()
         if config.threat.penalty != "none":
             total = total + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty)
@@ -218,11 +215,10 @@ def shared_out(photos: int, weights: list[int]) -> list[int]:
     return sizes
 
 
-def balanced(gradients: list[Tensor], pulls: list[float]) -> list[Tensor]:
-    """The gradients (B, 3, H, W), their lengths over all ranks' photos in the proportion of pulls, their mean kept."""
+def balanced(gradients: list[Tensor]) -> list[Tensor]:
+    """The gradients (B, 3, H, W), their lengths over all ranks' photos made equal, to what is their mean."""
     lengths = summed(torch.stack([gradient.square().sum() for gradient in gradients])).sqrt().clamp(min=1e-12)
-    wanted = lengths.mean() * len(pulls) / sum(pulls)
-    return [wanted / length * pull * one for length, pull, one in zip(lengths, pulls, gradients, strict=True)]
+    return [lengths.mean() / length * gradient for length, gradient in zip(lengths, gradients, strict=True)]
 
 
 def _reached(target: Target, logits: Tensor, known: Tensor, config: TrainAdvConfig) -> Tensor:
