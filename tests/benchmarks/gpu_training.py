@@ -3,10 +3,10 @@
     python tests/benchmarks/gpu_training.py DATA [ENCODER] [EPOCHS] [BATCH]
 
 Real training photos of DATA, repeated to 749, at 256 px; a U-Net over ENCODER (resnet50) without pretrained weights, bf16,
-`--augment-on gpu`, batches of BATCH (64), EPOCHS (40) epochs with one validation at their end. The cache is warm; the time
-is counted from the start of a process that trains; beside it what the training loop alone took, the speed of the whole and
-of the last epoch as shares of the bare step's, which leaves out its first three steps, and the device's peak memory. On a
-CPU it runs too, and measures little.
+`--augment-on gpu`, batches of BATCH (64), EPOCHS (40) epochs with a validation at their half and one at their end. The
+cache is warm; the time is counted from the start of a process that trains; beside it what the training loop alone took, the
+speed of the whole and of its second half as shares of the bare step's, which leaves out its first three steps and is taken
+before and after, and the device's peak memory. On a CPU it runs too, and measures little.
 """
 
 import json
@@ -25,7 +25,7 @@ from vocctl.data.source import open_dataset
 from vocctl.devices import device_name, pick_device
 from vocctl.tasks import train_seg
 
-PHOTOS, SIZE, BARE_SECONDS = 749, 256, 10.0
+PHOTOS, SIZE, BARE_SECONDS = 749, 256, 5.0
 
 
 def main() -> None:
@@ -35,7 +35,8 @@ def main() -> None:
         data = linked(source, Path(folder) / "data", PHOTOS)
         flags = {
             "path": str(data), "encoder": encoder, "weights": "none", "size": SIZE, "size_from": 0, "precision": "bf16",
-            "augment_on": "gpu", "batch": int(batch), "epochs": int(epochs), "eval_every": int(epochs),
+            "augment_on": "gpu", "batch": int(batch), "epochs": int(epochs),
+            "eval_every": -(-int(epochs) // 2),
         }  # fmt: skip
         words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if name != "path"]
         command = [sys.executable, "-m", "vocctl", "train-seg", "--data", str(data), *words, "--quiet", "--out"]
@@ -43,17 +44,21 @@ def main() -> None:
         device = pick_device(config.train.device)
         train_seg.run(given(config, epochs=1), Path(folder) / "warm")  # fills the cache; its peak is that of any epoch
         peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else float("nan")
+        alone = [bare(config, BARE_SECONDS)]
         began = time.perf_counter()
         subprocess.run([*command, str(Path(folder) / "run")], check=True)
         whole = time.perf_counter() - began
-        last = json.loads((Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()[-1])
-        speeds = [last["step"] * int(batch) / last["train_seconds"], last["images_per_second"]]
-        alone = bare(config, BARE_SECONDS)
+        half, last = map(json.loads, (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines())
+        alone.append(bare(config, BARE_SECONDS))
+    seconds, steps = last["train_seconds"], last["step"]
+    speeds = {"whole": steps / seconds, "second half": (steps - half["step"]) / (seconds - half["train_seconds"])}
     print(f"{device_name(device)}: {PHOTOS} photos of {SIZE} px, {encoder}, {epochs} epochs in batches of {batch}")
     print(f"{whole:.1f} s from the start of the process: {last['train_seconds']:.1f} s training, "
           f"{last['val_seconds']:.1f} s validation; peak memory {peak:.1f} GiB")  # fmt: skip
-    for name, speed in zip(("whole", "last epoch"), speeds, strict=True):
-        print(f"{name}: {speed:.0f} images/s, {speed / alone:.2f} of the bare step's {alone:.0f}")
+    print(f"the bare step: {alone[0]:.0f} images/s before, {alone[1]:.0f} after")
+    for name, speed in speeds.items():
+        of_bare = int(batch) * speed / (sum(alone) / 2)
+        print(f"{name}: {int(batch) * speed:.0f} images/s, {of_bare:.3f} of the bare step's mean")
 
 
 if __name__ == "__main__":

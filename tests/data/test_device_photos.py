@@ -10,7 +10,7 @@ from vocctl.config import PRESETS
 from vocctl.data.augment import augmented, preset
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import TrainingPhotos
-from vocctl.data.device_augment import GREY, RANGES, colours, drawn
+from vocctl.data.device_augment import GREY, NAMES, RANGES, Ranges, colours, drawn
 from vocctl.data.device_photos import DeviceBatches, recoloured
 from vocctl.data.loaders import EpochBatches
 from vocctl.labels import IGNORE
@@ -40,6 +40,13 @@ def batches(augment: str, *, seed: int = 0, targets: np.ndarray | None = None, s
     return DeviceBatches(photos, EpochBatches(4, 2, seed, lambda epoch, batch: side), torch.device("cpu"))
 
 
+def hold_one(made: DeviceBatches, photo: np.ndarray) -> None:
+    """photo: (H, W, 4) uint8, of colours and labels; in place of all four."""
+    made.pixels = torch.from_numpy(np.ascontiguousarray(photo).view(np.int32).ravel())
+    made.sizes = torch.tensor([photo.shape[:2]] * 4)
+    made.starts, made.lasts = torch.zeros(4, dtype=torch.long), made.sizes - 1
+
+
 def places(epoch: int, side: int = 64) -> list[tuple[int, int, int]]:
     return [(epoch, index, side) for index in range(4)]
 
@@ -65,7 +72,7 @@ def test_without_augmentation_it_is_what_the_loader_gives() -> None:
 
 @pytest.mark.parametrize("augment", ["light", "strong", "affine"])
 def test_masks_stay_on_their_photos_and_no_label_is_invented(augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vocctl.data.device_photos.recoloured", lambda images, changes: images)
+    monkeypatch.setattr("vocctl.data.device_photos.recoloured", lambda images, *changes: images)
     monkeypatch.setattr("vocctl.data.device_photos.smoothed", lambda images: images)
     made, seen = batches(augment), set()
     for epoch in range(40):
@@ -81,8 +88,7 @@ def test_affine_turns_scales_and_shifts_as_the_loader_does() -> None:
     mask = np.zeros((64, 160), np.uint8)
     mask[24:40, 64:96] = 9
     made = batches("affine")
-    made.sizes, made.starts = torch.tensor([[64.0, 160.0]] * 4, dtype=torch.float64), torch.zeros(4, dtype=torch.long)
-    made.targets, made.pixels = torch.from_numpy(mask.ravel()), torch.zeros(mask.size, 3, dtype=torch.uint8)
+    hold_one(made, np.dstack([np.zeros((64, 160, 3), np.uint8), mask]))
     there = [label.numpy() for epoch in range(100) for label in made.batch(places(epoch))[1]]
     transform, image = preset("affine", 64), np.zeros((64, 160, 3), np.uint8)
     here = [augmented(transform, image, mask, seed)[1] for seed in range(400)]
@@ -98,8 +104,7 @@ def test_affine_turns_scales_and_shifts_as_the_loader_does() -> None:
 
 def test_photos_are_mirrored_half_of_the_time_and_cropped() -> None:
     made = batches("light", targets=np.arange(4, dtype=np.uint8))
-    made.pixels = (torch.arange(96).repeat(64)[:, None] * torch.ones(1, 3)).to(torch.uint8)  # brighter to the right
-    made.sizes, made.starts = torch.tensor([[64.0, 96.0]] * 4, dtype=torch.float64), torch.zeros(4, dtype=torch.long)
+    hold_one(made, np.broadcast_to(np.arange(96, dtype=np.uint8)[:, None], (64, 96, 4)))  # brighter to the right
     slopes, shown = [], []
     for epoch in range(60):
         images, targets = made.batch(places(epoch))
@@ -128,28 +133,43 @@ def test_an_epoch_goes_on_from_the_batch_it_is_asked_for() -> None:
     assert torch.equal(rest[0], whole[1][0])
 
 
+ANY = Ranges(jitter=1.0, strength=1.0, grey=0.5)  # factors from 0 to 2
+
+
+def recoloured_by(images: torch.Tensor, *, grey: bool = False, inside: float = 1.0, **factors: float) -> torch.Tensor:
+    """factors: of brightness, contrast and saturation, 1 where left out."""
+    draw = {name: torch.full((len(images),), factors.get(name, 1.0) / 2) for name in NAMES}
+    draw |= {"jitter": torch.zeros(len(images)), "grey": torch.full((len(images),), 0.0 if grey else 1.0)}
+    shown = torch.full((len(images), 1, *images.shape[2:]), inside)
+    return recoloured(images, colours(draw, ANY).float(), GREY.float(), shown)
+
+
 def test_colours_by_hand() -> None:
-    """Half the brightness, then no contrast, then grey; and a matrix that leaves grey as it is."""
-    image = torch.tensor([200.0, 100.0, 40.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    same = torch.eye(3)
-    half = recoloured(image, torch.cat([same, torch.tensor([[0.5, 1.0]]).expand(3, 2)], 1)[None])
-    assert half[0, :, 0, 0].tolist() == pytest.approx([100, 50, 20])
-    flat = recoloured(image, torch.cat([same, torch.tensor([[1.0, 0.0]]).expand(3, 2)], 1)[None])
-    assert flat[0, :, 0, 0].tolist() == pytest.approx([123.06] * 3, abs=0.01)  # 0.299 R + 0.587 G + 0.114 B
-    changes = colours(drawn(0, [(0, index) for index in range(50)]), RANGES["strong"]).float()
-    grey = torch.full((50, 3, 1, 1), 90.0)
-    changes[:, :, 3:] = 1.0
-    assert recoloured(grey, changes).flatten().tolist() == pytest.approx([90.0] * 150, abs=0.5)
+    """Two pixels, whose greys are 123.06 and 50: 0.299 R + 0.587 G + 0.114 B."""
+    image = torch.tensor([[200.0, 50.0], [100.0, 50.0], [40.0, 50.0]]).view(1, 3, 1, 2)
+    mean = (123.06 + 50) / 2
+    for factors, wanted in (
+        ({}, [200, 100, 40]),
+        ({"brightness": 0.5}, [100, 50, 20]),
+        ({"brightness": 2.0}, [255, 200, 80]),
+        ({"contrast": 0.0}, [mean] * 3),
+        ({"contrast": 0.5}, [(200 + mean) / 2, (100 + mean) / 2, (40 + mean) / 2]),
+        ({"saturation": 0.0}, [123.06] * 3),
+        ({"saturation": 0.5}, [(200 + 123.06) / 2, (100 + 123.06) / 2, (40 + 123.06) / 2]),
+        ({"brightness": 0.5, "contrast": 0.5, "saturation": 0.0}, [0.25 * 123.06 + 0.25 * mean] * 3),
+        ({"grey": True, "brightness": 0.5}, [61.53] * 3),
+    ):
+        assert recoloured_by(image, **factors)[0, :, 0, 0].tolist() == pytest.approx(wanted, abs=0.01), factors
 
 
-def test_saturation_is_a_blend_with_grey() -> None:
-    draw = drawn(0, [(0, 0)])
-    draw |= {
-        "jitter": torch.zeros(1),
-        "saturation": torch.zeros(1),
-        "grey": torch.ones(1),
-    }
-    matrix = colours(draw, RANGES["strong"])[0, :, :3]
-    colour = torch.tensor([200.0, 100.0, 40.0], dtype=torch.float64)
-    grey = GREY @ colour
-    assert (matrix @ colour).tolist() == pytest.approx((grey + 0.6 * (colour - grey)).tolist())  # 1 - strength
+def test_what_lies_outside_of_the_photo_stays_black() -> None:
+    assert recoloured_by(torch.zeros(1, 3, 2, 2), inside=0.0, contrast=0.5).tolist() == [[[[0.0] * 2] * 2] * 3]
+
+
+def test_factors_keep_to_the_preset() -> None:
+    """Own colour, grey and mean together are the brightness; an untouched photo has all of its own."""
+    found = colours(drawn(0, 0, 1000), RANGES["light"])
+    untouched = (found == torch.tensor([1.0, 0.0, 0.0])).all(1)
+    assert 0.45 < untouched.double().mean() < 0.55
+    assert 0.8 <= found.sum(1).amin() < 0.82
+    assert 1.18 < found.sum(1).amax() <= 1.2

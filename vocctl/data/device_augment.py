@@ -1,9 +1,9 @@
-"""The presets of augment.py as numbers for a whole batch: where each pixel of a crop lies in its photo, and its colours.
+"""The presets of augment.py as numbers for a whole epoch: where each pixel of a crop lies in its photo, and its colours.
 
 Same operations, chances and ranges, but for the blur, which is of one strength (5 pixels, sigma 1); the colour ones in one
-order (brightness, contrast, then saturation and grey as one matrix). torchvision's transforms v2 change a batch in one way,
-or one photo after the other; here each photo has its own draw and all are computed at once. Everything is float64 on the
-CPU, a few numbers a photo.
+order (brightness, contrast, saturation and grey), cut off at their end alone: so they are one sum. torchvision's transforms
+v2 change a batch in one way, or one photo after the other; here each photo has its own draw, and an epoch's are computed at
+once. Everything is float64 on the CPU, a few numbers a photo.
 """
 
 import math
@@ -49,17 +49,17 @@ RANGES = {
 }
 
 
-def drawn(seed: int, places: list[tuple[int, int]]) -> Draw:
-    """What (seed, epoch, index) decides, for each (epoch, index)."""
-    numbers = [
-        np.random.Generator(np.random.PCG64(derived_seed("augment", seed, *place))).random(len(NAMES))
-        for place in places
-    ]
-    return dict(zip(NAMES, torch.from_numpy(np.stack(numbers, axis=1)), strict=True))
+def drawn(seed: int, epoch: int, photos: int) -> Draw:
+    """What (seed, epoch, index) decides, for each index below photos."""
+    numbers = np.random.Generator(np.random.PCG64(derived_seed("augment", seed, epoch))).random((photos, len(NAMES)))
+    return dict(zip(NAMES, torch.from_numpy(numbers).unbind(1), strict=True))
 
 
-def placing(draw: Draw, sizes: Tensor, side: int, ranges: Ranges) -> Tensor:
-    """(B, 2, 3): from a point (x, y) of the square, in pixels from its corner, to the photo's. sizes: (B, 2), H and W."""
+def placing(draw: Draw, sizes: Tensor, ranges: Ranges) -> Tensor:
+    """(B, 2, 3): from a point (x, y) of the square, both in [0, 1], to the photo's, in pixels from its corner.
+
+    sizes: (B, 2), H and W.
+    """
     height, width = sizes.unbind(1)
     middle, place = sizes.flip(1) / 2, torch.stack([draw["left"], draw["top"]], 1)
     changed = draw["turn"] < ranges.turn
@@ -75,7 +75,7 @@ def placing(draw: Draw, sizes: Tensor, side: int, ranges: Ranges) -> Tensor:
     upright = torch.eye(2, dtype=torch.float64)
     turned = torch.where(changed[:, None, None], _turned(draw, ranges.scale), upright)
     moved = (turned @ (origin - middle)[..., None]) + middle[..., None]
-    matrix = torch.cat([turned * (crop / side)[:, None], moved], 2)
+    matrix = torch.cat([turned * crop[:, None], moved], 2)
     mirrored = draw["flip"] < ranges.flip
     matrix[mirrored, 0] *= -1
     matrix[mirrored, 0, 2] += width[mirrored]
@@ -94,16 +94,16 @@ def _turned(draw: Draw, scale: tuple[float, float]) -> Tensor:
 
 
 def colours(draw: Draw, ranges: Ranges) -> Tensor:
-    """(B, 3, 5): a matrix for saturation and grey, and in the last two columns brightness and contrast."""
+    """(B, 3): how much of a pixel's own colour, of its grey and of the photo's mean grey is summed up to its new colour."""
     changed = draw["jitter"] < ranges.jitter
 
     def factor(name: str) -> Tensor:
         return torch.where(changed, _between(draw[name], 1 - ranges.strength, 1 + ranges.strength), 1.0)
 
-    saturation = torch.where(draw["grey"] < ranges.grey, 0.0, factor("saturation"))[:, None, None]
-    blend = saturation * torch.eye(3, dtype=torch.float64) + (1 - saturation) * GREY
-    factors = torch.stack([factor("brightness"), factor("contrast")], 1)
-    return torch.cat([blend, factors[:, None].expand(-1, 3, -1)], 2)
+    brightness, contrast = factor("brightness"), factor("contrast")
+    saturation = torch.where(draw["grey"] < ranges.grey, 0.0, factor("saturation"))
+    kept = brightness * contrast
+    return torch.stack([kept * saturation, kept * (1 - saturation), brightness - kept], 1)
 
 
 def _between(numbers: Tensor, low: float, high: float) -> Tensor:

@@ -1,6 +1,7 @@
 """A training set that lies on the device, its batches augmented there: what `--augment-on gpu` reads."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,10 +18,21 @@ from vocctl.torchvision_ops import declare_missing_ops
 BLUR, SIGMA = 5, 1.0  # pixels
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is done to each photo in one epoch, on the device."""
+
+    epoch: int
+    matrix: Tensor  # (N, 2, 3) of placing
+    colours: Tensor  # (N, 3)
+    blurred: Tensor  # (N,) bool
+
+
 class DeviceBatches:
     """Iterates as training_loader does: (images (B, 3, S, S), targets), both uint8, from batches.start_at on.
 
-    What little a batch needs from the CPU is sent without waiting for the device.
+    An epoch's draws are sent at its start, a batch's numbers without waiting for the device: a step costs few launches, of
+    which a GPU's speed hangs on small batches.
 
     Raises torch.OutOfMemoryError where the photos don't fit.
     """
@@ -28,66 +40,80 @@ class DeviceBatches:
     def __init__(self, photos: TrainingPhotos, batches: EpochBatches, device: torch.device) -> None:
         split = photos.split
         self.photos, self.batches, self.device = photos, batches, device
-        held = [split.image(index).reshape(-1, 3) for index in range(len(split))]
-        self.pixels = torch.from_numpy(np.concatenate(held)).to(device)  # (P, 3), photo after photo
-        self.starts = torch.tensor(np.cumsum([0, *map(len, held)])[:-1], device=device)
-        self.sizes = torch.tensor(split.sizes, dtype=torch.float64)  # (N, 2)
-        by_pixel = photos.targets is None
-        targets = np.concatenate([split.mask(i).ravel() for i in range(len(split))]) if by_pixel else photos.targets
-        self.targets = torch.from_numpy(np.asarray(targets)).to(device)  # (P,) masks, or (N, ...)
+        self.sizes = torch.tensor(split.sizes)  # (N, 2)
+        ends = self.sizes.prod(1).cumsum(0)
+        pixels = np.zeros((int(ends[-1]), 4), np.uint8)  # photo after photo: red, green, blue and the mask
+        for index, end in enumerate(ends.tolist()):
+            image = split.image(index).reshape(-1, 3)
+            pixels[end - len(image) : end, :3] = image
+            if photos.targets is None:
+                pixels[end - len(image) : end, 3] = split.mask(index).ravel()
+        self.pixels = torch.from_numpy(pixels.view(np.int32)[:, 0]).to(device)  # (P,)
+        self.starts, self.lasts = (ends - self.sizes.prod(1)).to(device), (self.sizes - 1).to(device)
+        self.targets = None if photos.targets is None else torch.from_numpy(np.asarray(photos.targets)).to(device)
+        self.numbers = torch.arange(max(map(max, split.sizes)), device=device)
+        self.grey = GREY.float().to(device)
+        self.plan: _Plan | None = None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for places in self.batches:
             yield self.batch(places)
 
     def batch(self, places: list[Place]) -> tuple[Tensor, Tensor]:
-        """places have one side in common."""
-        side, indices = places[0][2], torch.tensor([index for _, index, _ in places])
-        sizes, there = self.sizes[indices], self._sent(indices)
-        ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, [place[:2] for place in places])
-        laid = self._laid_out(sizes, self.starts[there])
-        grid, inside = self._aimed(placing(draw, sizes, side, ranges), sizes, side)
-        images = sampled(self.pixels[laid].permute(0, 3, 1, 2), grid, "bilinear") * inside[:, None]
+        """places have one epoch and one side in common."""
+        epoch, _, side = places[0]
+        if self.plan is None or self.plan.epoch != epoch:
+            self.plan = self._planned(epoch)
+        indices = torch.tensor([index for _, index, _ in places])
+        height, width = self.sizes[indices].amax(0).tolist()
+        there = moved(indices.pin_memory() if self.device.type == "cuda" else indices, self.device)
+        matrix, lasts = self.plan.matrix[there], self.lasts[there]
+        held = self._laid_out(self.starts[there], lasts, height, width)
+        grid, inside = _aimed(matrix, lasts.flip(1), side)
+        images = sampled(held[:, :3], grid, "bilinear") * inside
+        ranges = RANGES[self.photos.augment]
         if ranges.jitter:
-            images = recoloured(images, self._sent(colours(draw, ranges).float())) * inside[:, None]
+            images = recoloured(images, self.plan.colours[there], self.grey, inside)
         if ranges.blur:
-            blurred = self._sent(draw["blur"] < ranges.blur)
-            images = torch.where(blurred[:, None, None, None], smoothed(images), images)
+            images = torch.where(self.plan.blurred[there][:, None, None, None], smoothed(images), images)
         images = images.round_().to(torch.uint8)
-        if self.photos.targets is not None:
+        if self.targets is not None:
             return images, self.targets[there]
-        masks = sampled(self.targets[laid][:, None], grid, "nearest")[:, 0].to(torch.uint8)
-        return images, masks.masked_fill(~inside, IGNORE)
+        masks = sampled(held[:, 3:], grid, "nearest").to(torch.uint8)
+        return images, masks.masked_fill_(~inside, IGNORE)[:, 0]
 
-    def _sent(self, numbers: Tensor) -> Tensor:
-        return moved(numbers, self.device)
+    def _planned(self, epoch: int) -> _Plan:
+        ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, epoch, len(self.sizes))
+        matrix, changes = placing(draw, self.sizes.double(), ranges), colours(draw, ranges)
+        blurred = draw["blur"] < ranges.blur
+        return _Plan(epoch, matrix.float().to(self.device), changes.float().to(self.device), blurred.to(self.device))
 
-    def _laid_out(self, sizes: Tensor, starts: Tensor) -> Tensor:
-        """(B, H, W) int64: where in pixels each pixel of these photos lies, their last rows and columns again and again."""
-        height, width = (int(side) for side in sizes.amax(0))
-        rows, columns = (torch.arange(side, device=self.device) for side in (height, width))
-        lasts = self._sent(sizes.long()) - 1
-        rows, columns = rows.minimum(lasts[:, :1]), columns.minimum(lasts[:, 1:])
-        lines = starts[:, None] + rows * (lasts[:, 1:] + 1)
-        return lines[:, :, None] + columns[:, None]
+    def _laid_out(self, starts: Tensor, lasts: Tensor, height: int, width: int) -> Tensor:
+        """(B, 4, H, W) float32: these photos and their masks, their last rows and columns again and again to one size."""
+        rows, columns = self.numbers[:height].minimum(lasts[:, :1]), self.numbers[:width].minimum(lasts[:, 1:])
+        lines = torch.addcmul(starts[:, None], rows, lasts[:, 1:] + 1)
+        laid = self.pixels[lines[:, :, None] + columns[:, None]]  # (B, H, W)
+        return laid.view(torch.uint8).view(*laid.shape, 4).permute(0, 3, 1, 2).float()
 
-    def _aimed(self, matrix: Tensor, sizes: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        """(B, S, S, 2) what grid_sample reads for each point of the squares, and (B, S, S) whether that is in the photo."""
-        matrix, last = self._sent(matrix.float()), self._sent(sizes.flip(1).float())[:, None] - 1
-        whole = self._sent(sizes.amax(0).flip(0).float()) - 1
-        centres = torch.arange(side, device=self.device) + 0.5
-        grid = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)], -1)  # x, y
-        points = torch.baddbmm(
-            matrix[:, None, :, 2] - 0.5, grid.view(1, -1, 2).expand(len(matrix), -1, 2), matrix[:, :, :2].mT
-        )
-        inside = ((points >= -0.5) & (points <= last + 0.5)).all(-1)
-        points = points.clamp_(min=0).minimum(last).mul_(2 / whole).sub_(1)
-        return points.view(-1, side, side, 2), inside.view(-1, side, side)
+
+def _aimed(matrix: Tensor, lasts: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """(B, S, S, 2) what grid_sample reads for each point of the squares, and (B, 1, S, S) whether that is in the photo.
+
+    matrix: (B, 2, 3) of placing. lasts: (B, 2), a photo's last column and row; the largest are those of all, laid out.
+    """
+    along = (torch.arange(side, device=matrix.device) + 0.5) / side
+    scale = 2 / lasts.amax(0).clamp(min=1)  # of grid_sample's units, from -1 to 1
+    matrix = matrix * scale[:, None]
+    columns, rows = matrix[:, None, :, 0] * along[:, None], matrix[:, None, :, 1] * along[:, None]  # (B, S, 2)
+    points = columns[:, None] + (rows + (matrix[:, None, :, 2] - 0.5 * scale - 1))[:, :, None]  # (B, S, S, 2), x and y
+    first, last = -1 - 0.5 * scale, (lasts + 0.5) * scale - 1  # their outer edges
+    inside = (points >= first) & (points <= last[:, None, None])
+    return points, (inside[..., 0] & inside[..., 1])[:, None]
 
 
 def sampled(values: Tensor, grid: Tensor, mode: str) -> Tensor:
     """values (B, C, H, W) at the points of grid (B, S, S, 2), float32; -1 and 1 are the middles of the outer pixels."""
-    return F.grid_sample(values.float(), grid, mode=mode, align_corners=True)
+    return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
 def smoothed(images: Tensor) -> Tensor:
@@ -98,9 +124,9 @@ def smoothed(images: Tensor) -> Tensor:
     return gaussian_blur(images, [BLUR, BLUR], [SIGMA, SIGMA])
 
 
-def recoloured(images: Tensor, changes: Tensor) -> Tensor:
-    """images (B, 3, S, S) in [0, 255]; changes as device_augment's colours: brightness, contrast, then the matrix."""
-    images = (images * changes[:, :, 3, None, None]).clamp_(0, 255)
-    mean = (images.mean((2, 3)) @ moved(GREY.to(images.dtype), images.device))[:, None, None, None]
-    images = torch.lerp(mean, images, changes[:, :, 4, None, None]).clamp_(0, 255)
-    return torch.bmm(changes[:, :, :3], images.flatten(2)).view_as(images).clamp_(0, 255)
+def recoloured(images: Tensor, changes: Tensor, shares: Tensor, inside: Tensor) -> Tensor:
+    """images (B, 3, S, S) in [0, 255], black where they are not inside, (B, 1, S, S); changes: colours' (B, 3)."""
+    own, grey, mean = changes[:, :, None, None, None].unbind(1)
+    greys = (images * shares[:, None, None]).sum(1, keepdim=True)
+    shared = torch.addcmul(greys.mean((2, 3), keepdim=True) * mean, greys, grey) * inside
+    return torch.addcmul(shared, images, own).clamp_(0, 255)

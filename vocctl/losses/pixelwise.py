@@ -39,13 +39,10 @@ def dice_loss(logits: Tensor, targets: Tensor, *, smooth: float = 1.0) -> Tensor
 
 
 def _dice(probs: Tensor, targets: Tensor, smooth: float) -> Tensor:
-    keep = targets != IGNORE  # (B, H, W)
-    labels = targets.where(keep, 0)
-    true_probs = probs.gather(1, labels[:, None])[:, 0] * keep
-    zeros = torch.zeros(probs.shape[1], device=probs.device)
-    shared = total(zeros.index_add(0, labels.flatten(), true_probs.flatten()))  # (K,)
-    truth = total(zeros.index_add(0, labels.flatten(), keep.flatten().float()))
-    predicted = total(torch.einsum("bkhw,bhw->k", probs, keep.float()))
+    classes = torch.arange(probs.shape[1], device=probs.device)[:, None, None]
+    true = (targets[:, None] == classes).float()  # (B, K, H, W), void in none of them
+    keep = (targets != IGNORE).float()[:, None]
+    shared, truth, predicted = (total(held.sum((2, 3)).sum(0)) for held in (probs * true, true, probs * keep))  # (K,)
     present = truth > 0
     lost = 1 - (2 * shared + smooth) / (truth + predicted + smooth)  # (K,)
     return (lost * present).sum() / present.sum().clamp(min=1)
