@@ -34,8 +34,7 @@ default, task, flags = {
     "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
     "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4], "lr": 3e-4}),
     "probe": (TrainClsConfig(), train_cls, {"loss": sys.argv[4]}),
-    "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "fool": sys.argv[4], "lr": 4e-3,
-            "batch": 8, "epochs": 22}),  # of 8 photos and of 4 the targets' shares are the same
+    "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "fool": sys.argv[4], "lr": 4e-3}),
 }[kind]
 config = given(default, path=data, size=32, size_from=0, precision="fp32", augment="none", workers=0,
                eval_every=100, **{"batch": 4, "epochs": 11, "lr": 1e-3} | flags)

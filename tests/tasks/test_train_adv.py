@@ -16,7 +16,7 @@ from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
 from vocctl.tasks.attacked import outcome
 from vocctl.tasks.fitting import Watch
-from vocctl.tasks.train_adv import balanced, change_in_levels, classes_in, decided, resume, run, shared_out
+from vocctl.tasks.train_adv import balanced, change_in_levels, classes_in, decided, own_part, resume, run, shared_out
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
 
@@ -123,7 +123,7 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
         run(config(runs), tmp_path / "adv")
     with pytest.raises(DataError, match="no run nobody"):
         run(given(config(runs), target=("nobody",)), tmp_path / "adv")
-    with pytest.raises(ConfigError, match="2 targets can't share a batch of 1 photos a process: raise --batch"):
+    with pytest.raises(ConfigError, match="2 targets can't share a batch of 1 photos: raise --batch"):
         run(config(runs, "seg", "cls", batch=1), tmp_path / "adv")
     with pytest.raises(ConfigError, match="margin is against classifiers"):
         run(config(runs, "seg", "cls", fool="margin"), tmp_path / "adv")
@@ -202,6 +202,19 @@ def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
 )
 def test_a_batch_is_shared_out(photos: int, weights: list[int], sizes: list[int]) -> None:
     assert shared_out(photos, weights) == sizes
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_ranks_have_their_photos_of_each_share(monkeypatch: pytest.MonkeyPatch, world: int) -> None:
+    wholes, found = [3, 1, 26], []
+    owners = [share for share, photos in enumerate(wholes) for _ in range(photos)]
+    for rank in range(world):
+        monkeypatch.setenv("WORLD_SIZE", str(world))
+        monkeypatch.setenv("RANK", str(rank))
+        found.append(own_part(wholes))
+        mine = owners[rank::world]  # as EpochBatches deals a batch out
+        assert found[-1] == [mine.count(share) for share in range(3)]
+    assert [sum(parts) for parts in zip(*found, strict=True)] == wholes
 
 
 def test_classes_in_masks():

@@ -17,11 +17,6 @@ def total(value: Tensor) -> Tensor:
     return value if world() == 1 else _Total.apply(value)
 
 
-def average(value: Tensor) -> Tensor:
-    """The mean over the ranks, whose shares of a batch are equal; alone, the value itself. Backward: as total."""
-    return total(value) / world()
-
-
 class _Total(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:

@@ -22,10 +22,10 @@ from vocctl.data.datasets import TrainingPhotos
 from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.adversarial import margins
-from vocctl.losses.total import average
+from vocctl.losses.total import total
 from vocctl.metrics.imperceptibility import psnr
 from vocctl.models.adversary import Adversary
-from vocctl.ranks import summed, world
+from vocctl.ranks import rank, summed, world
 from vocctl.runs import RunFolder, create_run, find_run, place_of
 from vocctl.seeding import seed_everything
 from vocctl.tasks.attacked import Outcome, Truth, goal_match, outcome, scores, thresholds
@@ -143,8 +143,8 @@ def _targets(config: TrainAdvConfig, here: Hardware) -> list[Target]:
 
 def _refuse_small_batches(config: TrainAdvConfig, photos: int, targets: list[Target]) -> None:
     """Each target sees its share of each batch. Raises ConfigError: there are more targets than photos."""
-    if (mine := min(config.train.batch, photos) // world()) < len(targets):
-        raise ConfigError(f"{len(targets)} targets can't share a batch of {mine} photos a process: raise --batch")
+    if (whole := min(config.train.batch, photos)) < len(targets):
+        raise ConfigError(f"{len(targets)} targets can't share a batch of {whole} photos: raise --batch")
 
 
 def _data_task(targets: list[Target]) -> str:
@@ -174,7 +174,8 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
     """Minus what the targets' objectives reach on the adversarial images, mean over the targets, and the penalty.
 
     Several targets share each batch, so that a step costs what one costs with a single target. All pull as hard: their
-    gradients on the images are brought to one length, or the easier one would be all that is learned.
+    gradients on the images are brought to one length, or the easier one would be all that is learned. Of several ranks each
+    has its photos of every share, and may have none.
     """
     limits = [
         None if limit is None else torch.from_numpy(limit).float().to(target.here.device)
@@ -185,9 +186,13 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
     def of_batch(pixels: Tensor, labels: Tensor) -> Tensor:
         adv = network(pixels)
         losses, gradients = [], []
-        sizes = shared_out(len(pixels), weights)
-        shares = zip(*(batch.split(sizes) for batch in (adv.detach(), pixels, labels)), strict=True)
-        for target, limit, (seen, clean, label) in zip(targets, limits, shares, strict=True):
+        wholes = shared_out(len(pixels) * world(), weights)
+        shares = zip(*(batch.split(own_part(wholes)) for batch in (adv.detach(), pixels, labels)), strict=True)
+        for target, limit, whole, (seen, clean, label) in zip(targets, limits, wholes, shares, strict=True):
+            if len(seen) == 0:
+                gradients.append(seen)
+                losses.append(seen.sum())
+                continue
             seen = seen.clone().requires_grad_()
             known = _predicted(target, clean, limit) if config.fool.against == "prediction" else _known(target, label)
             if config.fool.feature_weight:
@@ -195,14 +200,14 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
                 one = -config.fool.feature_weight * feature_distance(target, clean, features)
             else:
                 logits, one = target.forward(seen), torch.zeros((), device=pixels.device)
-            one = one - _reached(target, logits, known, config)
+            one = (one - _reached(target, logits, known, config)) * (len(seen) / whole)
             gradients += torch.autograd.grad(one, seen)
             losses.append(one.detach())
         pull = (adv * torch.cat(balanced(gradients))).sum() / len(targets)
-        total = torch.stack(losses).mean() + pull - pull.detach()
+        loss = torch.stack(losses).mean() + pull - pull.detach()
         if config.threat.penalty != "none":
-            total = total + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty)
-        return average(total)
+            loss = loss + config.threat.lam * change_in_levels(adv - pixels, config.threat.penalty) / world()
+        return total(loss)
 
     return of_batch
 
@@ -213,6 +218,12 @@ def shared_out(photos: int, weights: list[int]) -> list[int]:
     sizes = [1 + others * weight // sum(weights) for weight in weights]
     sizes[weights.index(max(weights))] += photos - sum(sizes)
     return sizes
+
+
+def own_part(wholes: list[int]) -> list[int]:
+    """How many photos of each share are this rank's, which has every so-manieth of the batch, as EpochBatches deals them."""
+    ends = [max(0, -(-(sum(wholes[: number + 1]) - rank()) // world())) for number in range(len(wholes))]
+    return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def balanced(gradients: list[Tensor]) -> list[Tensor]:
