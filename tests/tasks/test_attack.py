@@ -49,6 +49,23 @@ def test_a_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None
     assert manifest["eps"] == "64/255"
 
 
+def test_what_an_ensemble_shares_is_made_once_and_is_the_same(runs: dict[str, Path]) -> None:
+    members, looks = ("sea-js-3", "sea-masked-3", "sea-balanced-3"), []
+    flags = {"eps": ("4/255", "16/255"), "images": 4}
+    apart = {
+        name: attack([str(runs["seg"])], AttackConfig(attack=(name,), **flags)).rows for name in ("sea-3", *members)
+    }
+    together = attack(
+        [str(runs["seg"])],
+        AttackConfig(attack=(members[0], "sea-3", *members[1:]), **flags),
+        on_work=lambda *look: looks.append(look),
+    )
+    for name, rows in apart.items():
+        assert [row for row in together.rows if row.attack == name] == rows[1:]
+    assert looks[-1] == (24, 24)  # three members, two budgets, four photos
+    assert len({done for done, _ in looks}) == len(looks)  # none beyond the end
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_a_classifier_under_attack(runs: dict[str, Path], tmp_path: Path, norm: str) -> None:
     eps = {"linf": ("0.3",), "l2": ("8",)}[norm]

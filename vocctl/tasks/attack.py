@@ -8,6 +8,7 @@ takes its folder's place, another one stands beside it under a number.
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.ranks import is_first
 from vocctl.reading import read_json
 from vocctl.runs import distinct_names, write_text
-from vocctl.tasks.attack_bench import Bench, Images, read_truth
+from vocctl.tasks.attack_bench import Bench, Images, Made, read_truth
 from vocctl.tasks.attack_pictures import Pictures
 from vocctl.tasks.attack_sanity import sanity_checks
 from vocctl.tasks.attacked import (
@@ -108,7 +109,9 @@ def attack(
     truth, data_name, split_name = read_truth(target, config, data, split)
     limits = None if target.segments else thresholds(target, checkpoint)
     clean = outcome(target, truth.photos, truth)
-    bench = Bench(target, truth, clean, limits, config, trained, _counter(specs, config, len(truth.ids), on_work))
+    members = Counter(member.name for spec in specs for member in spec.members)
+    count = _counter(len(members) * len(config.eps) * len(truth.ids), on_work)
+    bench = Bench(target, truth, clean, limits, config, trained, count)
     soft = {spec.name for spec in specs if spec.run in trained and not trained[spec.run].bounded}
     if save is not None:
         refuse_others(save, specs, config.eps, soft, bench)
@@ -117,11 +120,13 @@ def attack(
     kept: dict[tuple[str, str], Outcome] = {}
     pictures = Pictures(target, truth, clean, config)
     for eps in config.eps:
+        made: dict[str, Made] = {}
         for spec in specs:
             if spec.name in soft and eps != config.eps[0]:
                 kept[spec.name, eps] = kept[spec.name, config.eps[0]]
                 continue
-            adv, seen = bench.run(spec, eps)
+            adv, seen = bench.run(spec, eps, made)
+            made = {name: held for name, held in made.items() if members[name] > 1}  # an ensemble's
             kept[spec.name, eps] = replace(seen, maps=())  # of a whole split, under every attack, they fill the memory
             named = SOFT if spec.name in soft else eps
             pictures.add(spec, named, adv, seen)
@@ -136,13 +141,13 @@ def attack(
             rows.append(AttackRow("worst case", eps, scores(seen, truth, limits), {}, {}))
             worst_by[eps] = {name: float((chosen == place).mean()) for place, name in enumerate(names_here)}
     several = "-ensemble" if len(names) > 1 else ""
-    members = tuple(str(run.path) for run in target.runs)
+    runs = tuple(str(run.path) for run in target.runs)
     folder = _own_folder(
         target.runs[0].path / "attacks" / f"{_place(data_name, split_name, config)}{several}", "attack.json",
-        {"members": members, "checkpoint": checkpoint, "config": asdict(config)},
+        {"members": runs, "checkpoint": checkpoint, "config": asdict(config)},
     )  # fmt: skip
     result = AttackResult(
-        run=target.runs[0].path, members=members, folder=folder, task=target.task,
+        run=target.runs[0].path, members=runs, folder=folder, task=target.task,
         data=data_name, split=split_name, photos=len(truth.ids), checkpoint=checkpoint, norm=config.norm,
         goal=config.goal, against=config.against, rows=rows, worst_by=worst_by, sanity=sanity_checks(bench, kept, bound),
     )  # fmt: skip
@@ -176,12 +181,8 @@ def transfer(
     limits = [None if target.segments else thresholds(target, checkpoint) for target in targets]
     labels = distinct_names([target.runs[0].path for target in targets])
     cleans = [outcome(target, truth.photos, truth) for target in targets]
-    count = _counter(
-        [spec for spec in specs for _ in (targets[:1] if spec.kind in BLIND else targets)],
-        config,
-        len(truth.ids),
-        on_work,
-    )
+    crafts = sum(len(spec.members) * (1 if spec.kind in BLIND else len(targets)) for spec in specs)
+    count = _counter(crafts * len(config.eps) * len(truth.ids), on_work)
     benches = [
         Bench(target, truth, clean, limit, config, {}, count)
         for target, clean, limit in zip(targets, cleans, limits, strict=True)
@@ -263,10 +264,7 @@ def as_json(result: AttackResult | TransferResult) -> dict[str, Any]:
     return values
 
 
-def _counter(
-    specs: Sequence[AttackSpec], config: AttackConfig, photos: int, on_work: OnWork | None
-) -> Callable[[int], None]:
-    total = sum(len(spec.members) for spec in specs) * len(config.eps) * photos
+def _counter(total: int, on_work: OnWork | None) -> Callable[[int], None]:
     done = 0
 
     def count(more: int) -> None:

@@ -22,6 +22,7 @@ from vocctl.tasks.targets import Target
 from vocctl.tasks.train_adv import UNBOUNDED, Trained
 
 Images = list[np.ndarray]  # (H, W, 3) uint8
+Made = tuple[Images, Outcome]
 
 
 def read_truth(target: Target, config: AttackConfig, data: Path | None, split: str | None) -> tuple[Truth, str, str]:
@@ -49,11 +50,17 @@ class Bench:
     trained: dict[str, Trained]
     count: Callable[[int], None]
 
-    def run(self, spec: AttackSpec, eps: str) -> tuple[Images, Outcome]:
-        """Adversarial images and what the target says of them; of an ensemble of attacks the worst of each photo."""
-        threat = Threat(self.config.norm, parse_epsilon(eps))
-        crafted = [self.crafted(member, threat) for member in spec.members]
-        seen = [outcome(self.target, images, self.truth) for images in crafted]
+    def run(self, spec: AttackSpec, eps: str, made: dict[str, Made] | None = None) -> Made:
+        """Adversarial images and what the target says of them; of an ensemble of attacks the worst of each photo.
+
+        made: by name, what was made at this budget before, which is not made again; what is made now is put there.
+        """
+        threat, made = Threat(self.config.norm, parse_epsilon(eps)), {} if made is None else made
+        for member in spec.members:
+            if member.name not in made:
+                images = self.crafted(member, threat)
+                made[member.name] = images, outcome(self.target, images, self.truth)
+        crafted, seen = zip(*(made[member.name] for member in spec.members), strict=True)
         if len(crafted) == 1:
             return crafted[0], seen[0]
         whole, chosen = worst_of(seen)
