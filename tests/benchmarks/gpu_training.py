@@ -31,12 +31,13 @@ PHOTOS, SIZE, BARE_SECONDS = 749, 256, 5.0
 def main() -> None:
     source = open_dataset(Path(sys.argv[1])).root
     encoder, epochs, batch = (sys.argv[2:] + ["resnet50", "40", "64"][len(sys.argv) - 2 :])[:3]
+    if int(epochs) < 2:
+        raise SystemExit("EPOCHS is 2 or more: the second half is timed by itself")
     with tempfile.TemporaryDirectory() as folder:
         data = linked(source, Path(folder) / "data", PHOTOS)
         flags = {
             "path": str(data), "encoder": encoder, "weights": "none", "size": SIZE, "size_from": 0, "precision": "bf16",
-            "augment_on": "gpu", "batch": int(batch), "epochs": int(epochs),
-            "eval_every": -(-int(epochs) // 2),
+            "augment_on": "gpu", "batch": int(batch), "epochs": int(epochs), "eval_every": -(-int(epochs) // 2),
         }  # fmt: skip
         words = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if name != "path"]
         command = [sys.executable, "-m", "vocctl", "train-seg", "--data", str(data), *words, "--quiet", "--out"]

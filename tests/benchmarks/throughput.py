@@ -115,6 +115,8 @@ def speed_of(step: Callable[[int], None], seconds: float, device: torch.device) 
     """Steps a second, the first three left out."""
     for number in range(1, 4):
         step(number)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     began, number = time.perf_counter(), 3
     while time.perf_counter() - began < seconds:
         number += 1

@@ -217,6 +217,16 @@ def test_ranks_have_their_photos_of_each_share(monkeypatch: pytest.MonkeyPatch, 
     assert [sum(parts) for parts in zip(*found, strict=True)] == wholes
 
 
+def test_a_batch_of_all_photos_falls_into_equal_parts(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = config(runs, "seg", batch=6)
+    targets = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    train_adv._refuse_small_batches(wanted, 100, targets)
+    train_adv._refuse_small_batches(wanted, 3, targets)
+    with pytest.raises(ConfigError, match="all 5 photos make one batch, which 3 processes can't split: take a --batch"):
+        train_adv._refuse_small_batches(wanted, 5, targets)
+
+
 def test_classes_in_masks():
     masks = torch.tensor([[[0, 255], [3, 3]], [[20, 1], [0, 0]]])
     held = classes_in(masks)

@@ -31,8 +31,8 @@ class _Plan:
 class DeviceBatches:
     """Iterates as training_loader does: (images (B, 3, S, S), targets), both uint8, from batches.start_at on.
 
-    An epoch's draws are sent at its start, a batch's numbers without waiting for the device: a step costs few launches, of
-    which a GPU's speed hangs on small batches.
+    An epoch's draws are sent at its start, and nothing waits for the device: a step costs few launches, on which a GPU's
+    speed hangs with small batches.
 
     Raises torch.OutOfMemoryError where the photos don't fit.
     """
@@ -66,7 +66,7 @@ class DeviceBatches:
             self.plan = self._planned(epoch)
         indices = torch.tensor([index for _, index, _ in places])
         height, width = self.sizes[indices].amax(0).tolist()
-        there = moved(indices.pin_memory() if self.device.type == "cuda" else indices, self.device)
+        there = self._sent(indices)
         matrix, lasts = self.plan.matrix[there], self.lasts[there]
         held = self._laid_out(self.starts[there], lasts, height, width)
         grid, inside = _aimed(matrix, lasts.flip(1), side)
@@ -86,7 +86,10 @@ class DeviceBatches:
         ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, epoch, len(self.sizes))
         matrix, changes = placing(draw, self.sizes.double(), ranges), colours(draw, ranges)
         blurred = draw["blur"] < ranges.blur
-        return _Plan(epoch, matrix.float().to(self.device), changes.float().to(self.device), blurred.to(self.device))
+        return _Plan(epoch, self._sent(matrix.float()), self._sent(changes.float()), self._sent(blurred))
+
+    def _sent(self, numbers: Tensor) -> Tensor:
+        return moved(numbers.pin_memory() if self.device.type == "cuda" else numbers, self.device)
 
     def _laid_out(self, starts: Tensor, lasts: Tensor, height: int, width: int) -> Tensor:
         """(B, 4, H, W) float32: these photos and their masks, their last rows and columns again and again to one size."""

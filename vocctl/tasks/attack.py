@@ -110,9 +110,10 @@ def attack(
     limits = None if target.segments else thresholds(target, checkpoint)
     clean = outcome(target, truth.photos, truth)
     members = Counter(member.name for spec in specs for member in spec.members)
-    count = _counter(len(members) * len(config.eps) * len(truth.ids), on_work)
-    bench = Bench(target, truth, clean, limits, config, trained, count)
     soft = {spec.name for spec in specs if spec.run in trained and not trained[spec.run].bounded}
+    crafts = sum(1 if name in soft else len(config.eps) for name in members)
+    count = _counter(crafts * len(truth.ids), on_work)
+    bench = Bench(target, truth, clean, limits, config, trained, count)
     if save is not None:
         refuse_others(save, specs, config.eps, soft, bench)
     rows = [_row("clean", "0", clean, clean, truth.photos, bench)]
@@ -121,12 +122,14 @@ def attack(
     pictures = Pictures(target, truth, clean, config)
     for eps in config.eps:
         made: dict[str, Made] = {}
+        left = members.copy()
         for spec in specs:
             if spec.name in soft and eps != config.eps[0]:
                 kept[spec.name, eps] = kept[spec.name, config.eps[0]]
                 continue
             adv, seen = bench.run(spec, eps, made)
-            made = {name: held for name, held in made.items() if members[name] > 1}  # an ensemble's
+            left.subtract(member.name for member in spec.members)
+            made = {name: held for name, held in made.items() if left[name]}  # what is asked for again
             kept[spec.name, eps] = replace(seen, maps=())  # of a whole split, under every attack, they fill the memory
             named = SOFT if spec.name in soft else eps
             pictures.add(spec, named, adv, seen)

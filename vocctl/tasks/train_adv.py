@@ -142,9 +142,16 @@ def _targets(config: TrainAdvConfig, here: Hardware) -> list[Target]:
 
 
 def _refuse_small_batches(config: TrainAdvConfig, photos: int, targets: list[Target]) -> None:
-    """Each target sees its share of each batch. Raises ConfigError: there are more targets than photos."""
+    """Each target sees its share of each batch. Raises ConfigError: there are more targets than photos.
+
+    Or, of several ranks: a batch of all photos would not fall into equal parts.
+    """
     if (whole := min(config.train.batch, photos)) < len(targets):
         raise ConfigError(f"{len(targets)} targets can't share a batch of {whole} photos: raise --batch")
+    if whole % world():
+        raise ConfigError(
+            f"all {whole} photos make one batch, which {world()} processes can't split: take a --batch below that"
+        )
 
 
 def _data_task(targets: list[Target]) -> str:
