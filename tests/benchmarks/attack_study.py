@@ -62,11 +62,11 @@ PARTS: dict[str, dict[str, str]] = {
         "seg-hard-half": f"train-seg --minutes 3 {HARD} --adv-share 0.5",
         "seg-hard-all": f"train-seg --minutes 3 {HARD} --adv-share 1",
         "cls-fast": "train-cls --minutes 3 --encoder-lr 0.3",  # what is trained on attacks has to move, and this one tells
-        "cls-hard-all": f"train-cls --minutes 3 --encoder-lr 0.3 {HARD} --adv-share 1",  # that from the attacks
+        "cls-hard-half": f"train-cls --minutes 3 --encoder-lr 0.3 {HARD} --adv-share 0.5",  # that from the attacks
     }
     | {
         f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {ROBUST}"
-        for run in ("seg", "seg-hard-half", "seg-hard-all", "cls", "cls-fast", "cls-hard-all")
+        for run in ("seg", "seg-hard-half", "seg-hard-all", "cls", "cls-fast", "cls-hard-half")
     },
     "strategies": {
         f"{kind}-{name}": f"train-{kind} --minutes 3 {flags}"
