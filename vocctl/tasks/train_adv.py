@@ -194,7 +194,8 @@ def fooling_loss(network: nn.Module, targets: list[Target], config: TrainAdvConf
         adv = network(pixels)
         losses, gradients = [], []
         wholes = shared_out(len(pixels) * world(), weights)
-        shares = zip(*(batch.split(own_part(wholes)) for batch in (adv.detach(), pixels, labels)), strict=True)
+        mine = own_part(wholes)
+        shares = zip(*(batch.split(mine) for batch in (adv.detach(), pixels, labels)), strict=True)
         for target, limit, whole, (seen, clean, label) in zip(targets, limits, wholes, shares, strict=True):
             if len(seen) == 0:
                 gradients.append(seen)
@@ -229,8 +230,9 @@ def shared_out(photos: int, weights: list[int]) -> list[int]:
 
 def own_part(wholes: list[int]) -> list[int]:
     """How many photos of each share are this rank's, which has every so-manieth of the batch, as EpochBatches deals them."""
-    ends = [max(0, -(-(sum(wholes[: number + 1]) - rank()) // world())) for number in range(len(wholes))]
-    return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    owners = [share for share, photos in enumerate(wholes) for _ in range(photos)]
+    mine = owners[rank() :: world()]
+    return [mine.count(share) for share in range(len(wholes))]
 
 
 def balanced(gradients: list[Tensor]) -> list[Tensor]:
