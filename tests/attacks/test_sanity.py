@@ -17,9 +17,11 @@ from vocctl.attacks.sanity import (
 @pytest.mark.parametrize(
     ("sound", "weak"),
     [
-        (zero_gradients(torch.ones(2, 3, 4, 4)), zero_gradients(torch.zeros(2, 3, 4, 4))),
+        (zero_gradients([torch.ones(2, 3, 4, 4)]), zero_gradients([torch.zeros(2, 3, 4, 4)])),
         (more_steps(0.4, 0.6, (5, 20)), more_steps(0.6, 0.4, (5, 20))),
+        (zero_gradients([torch.zeros(1, 3, 4, 4), torch.ones(2, 3, 4, 4)]), zero_gradients([torch.zeros(1, 3, 1, 1)])),
         (large_budget(0.01, 0.5), large_budget(0.3, 0.5)),
+        (large_budget(0.0, 0.0), large_budget(0.1, 0.0)),
         (budget_is_left(0.9, 1.0), budget_is_left(0.2, 1.0)),
         (noise_is_weaker(0.1, {"fgsm": 0.6}), noise_is_weaker(0.4, {"pgd-20": 0.6, "adv:one": 0.1})),
         (black_box_is_weaker(0.3, 0.6), black_box_is_weaker(0.6, 0.3)),

@@ -20,6 +20,7 @@ def test_the_factor_fills_the_grey_scale_without_leaving_it():
     assert amplification([case(8, labels), case(2, labels)]) == 8  # 8 * 8 = 64, 8 * 16 = 128 is over 127
     assert amplification([case(1, labels)]) == 64
     assert amplification([case(0, labels)]) == 1
+    assert amplification([case(150, labels)]) == 1  # cut where it leaves the scale, never wiped out
 
 
 def test_grey_where_nothing_changed():

@@ -115,10 +115,10 @@ def test_in_l2_a_check_says_what_rounding_left_of_the_budget(runs: dict[str, Pat
 def test_against_prediction_a_classifier_decides_by_its_thresholds(runs: dict[str, Path]) -> None:
     config = AttackConfig(attack=("fgsm",), against="prediction")
     target = open_target([str(runs["cls"])], "best", None)
-    truth, _, _ = read_truth(target, config, None, None)
+    truth, source, _ = read_truth(target, config, None, None)
     unsure = Outcome(np.zeros(len(truth.ids)), probs=np.full((len(truth.ids), 20), 0.4))
     for limit, decided in ((0.3, 1), (0.5, 0)):
-        bench = Bench(target, truth, unsure, np.full(20, limit), config, {}, lambda more: None)
+        bench = Bench(target, source.root, truth, unsure, np.full(20, limit), config, {}, lambda more: None)
         away = bench.aim([0]).away
         assert away is not None
         assert (away == decided).sum() >= 19  # where none is reached the most probable is decided
@@ -136,7 +136,9 @@ def test_goals_are_reached(runs: dict[str, Path]) -> None:
         assert kept["attack"] == "pgd-30"
 
 
-def test_another_evaluation_stands_beside_and_the_same_one_again_in_its_place(runs: dict[str, Path]) -> None:
+def test_another_evaluation_stands_beside_and_the_same_one_again_in_its_place(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
     one = AttackConfig(attack=("fgsm",), eps=("8/255",), images=5)
     first = attack([str(runs["seg"])], one).folder
     before = (first / "attack.json").read_text()
@@ -146,6 +148,12 @@ def test_another_evaluation_stands_beside_and_the_same_one_again_in_its_place(ru
         assert folder.name.startswith("tiny-val-linf-5-")
     assert attack([str(runs["seg"])], one).folder == first
     assert (first / "attack.json").read_text() == before
+    shutil.copytree(runs["data"], tmp_path / "tiny")  # other photos, for all that is known, under the same name
+    assert attack([str(runs["seg"])], one, data=tmp_path / "tiny").folder not in (first, folder)
+    assert (
+        attack([str(runs["seg"])], replace(one, attack=("fgsm", "fgsm"))).rows[1:]
+        == attack([str(runs["seg"])], one).rows[1:]
+    )
 
 
 def test_saved_images_of_others_are_left_alone(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -157,6 +165,8 @@ def test_saved_images_of_others_are_left_alone(runs: dict[str, Path], tmp_path: 
         attack([str(runs["cls"])], config, save=tmp_path / "saved")
     with pytest.raises(ConfigError, match="holds other images"):
         attack([str(runs["seg"])], replace(config, images=3), save=tmp_path / "saved")
+    with pytest.raises(ConfigError, match="holds other images"):
+        attack([str(runs["seg"])], config, save=tmp_path / "saved", checkpoint="final")
     (tmp_path / "own" / "fgsm-8-255").mkdir(parents=True)
     with pytest.raises(ConfigError, match="holds other images"):
         attack([str(runs["seg"])], config, save=tmp_path / "own")

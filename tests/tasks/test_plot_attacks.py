@@ -1,6 +1,7 @@
 """Pictures of attacks: drawn from what an attack left, by hand and by a real one; runs beside each other."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,28 @@ def test_two_runs_are_drawn_beside_each_other(trained, attacked, tmp_path: Path)
     (other / "config.toml").write_text(text.replace('loss = "ce+dice"', 'loss = "dice"'))
     drawn = plot([str(trained.seg), str(other)], what=["robustness"])
     assert drawn[-1].name == "robustness-pgd-2-seg-runs.png"
+    path = other / "attacks" / "pgd" / "attack.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps(about | {"checkpoint": "final"}))  # of other weights: not to be compared
+    assert [path.name for path in plot([str(trained.seg), str(other)], what=["robustness"])] == [
+        "robustness-pgd.png"
+    ] * 2
+    more = other / "attacks" / "pgd-2"  # by whatever name, what was attacked alike is compared
+    shutil.copytree(path.parent, more)
+    (more / "attack.json").write_text(json.dumps(about))
+    assert plot([str(trained.seg), str(other)], what=["robustness"])[-1].name == "robustness-pgd-2-seg-runs.png"
+
+
+def test_an_undefined_score_is_drawn_as_such(trained, attacked) -> None:
+    attacked(trained.seg)
+    path = trained.seg / "attacks" / "pgd" / "attack.json"
+    about = json.loads(path.read_text())
+    for row in about["rows"]:
+        row["scores"]["mean_iou"] = None
+    path.write_text(json.dumps(about))
+    (seen,) = seen_attacks(trained.seg)
+    assert math.isnan(seen.clean)
+    assert [path.name for path in plot([str(trained.seg)], what=["robustness"])] == ["robustness-pgd.png"]
 
 
 def test_what_was_not_attacked_or_is_broken_is_said(trained, attacked) -> None:

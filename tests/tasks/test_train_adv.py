@@ -6,8 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
+import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
@@ -88,6 +89,23 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(runs: dict[str, Path], tmp_
     resume(str(tmp_path / "stopped"))
     one, other = (load_file(tmp_path / name / "final.safetensors") for name in ("alone", "stopped"))
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_run_folder_is_enough_without_the_weights_that_its_encoder_began_with(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    weights = tmp_path / "resnet18.safetensors"
+    save_file(timm.create_model("resnet18").state_dict(), weights)
+    wanted = config(
+        runs, "seg", generator="pretrained", encoder="resnet18", weights=str(weights), epochs=2, eval_every=1
+    )
+    stop = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Exception, match="go on with"):
+        run(wanted, tmp_path / "adv", watch=stop)
+    weights.unlink()
+    resume(str(tmp_path / "adv"))
+    found = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), images=2))
+    assert found.rows[1].visibility["linf_max"] > 0
 
 
 def test_a_signal_while_photos_are_scored_is_heeded(
@@ -269,5 +287,8 @@ def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path
     train_cls(few, tmp_path / "two")
     one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[key], two[key]) for key in one)
-    with pytest.raises(ConfigError, match="training attack"):
-        train_cls(given(few, adv="square-9"), tmp_path / "three")
+    for train, start in ((train_cls, few), (train_seg, given(TrainSegConfig(), path=str(tiny_set)))):
+        for adv, said in (("square-9", "training attack"), ("pdg-3", "did you mean pgd")):
+            with pytest.raises(ConfigError, match=said):
+                train(given(start, adv=adv), tmp_path / "three")
+    assert not (tmp_path / "three").exists()  # its name is still free

@@ -4,6 +4,7 @@ Source: Carlini et al., arXiv 1902.06705, section 5 (iterations, unbounded attac
 attack is scored by, higher is worse for the model: 1 - pixel accuracy, or binary cross-entropy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,9 +21,9 @@ class Check:
     means: str  # what a failure says
 
 
-def zero_gradients(gradient: Tensor) -> Check:
-    """gradient: (B, 3, H, W) of the objective on clean photos."""
-    share = (gradient == 0).flatten(1).float().mean().item()
+def zero_gradients(gradients: Sequence[Tensor]) -> Check:
+    """gradients: (B, 3, H, W) each, of the objective on clean photos."""
+    share = sum(int((one == 0).sum()) for one in gradients) / sum(one.numel() for one in gradients)
     return Check(
         "zero gradients", share < 0.5, f"{100 * share:.1f} % of the channels have a gradient of 0",
         "gradients vanish: the loss is saturated or the model hides them, and these attacks measure little",
@@ -38,7 +39,7 @@ def more_steps(few: float, many: float, steps: tuple[int, int]) -> Check:
 
 def large_budget(score: float, clean: float) -> Check:
     return Check(
-        "large budget", score < 0.15 * clean, f"score {100 * score:.1f} at 64/255, {100 * clean:.1f} clean",
+        "large budget", score <= 0.15 * clean, f"score {100 * score:.1f} at 64/255, {100 * clean:.1f} clean",
         "a budget at which a person fails too does not break the model: gradients are masked, or the loss is wrong",
     )  # fmt: skip
 

@@ -33,9 +33,8 @@ class ThreatConfig:
     norm: str = "linf"
     eps: str = "8/255"  # linf: the largest change of a channel; l2: the norm of a photo's whole change
     penalty: str = "none"  # l2, linf: no bound by construction, this norm of the change is added to the loss instead
-    lam: float = (
-        0.05  # weight of the penalty, per level (1 / 255) of the change's root mean square (l2) or maximum (linf)
-    )
+    # weight of the penalty, per level (1 / 255) of the change's root mean square (l2) or maximum (linf)
+    lam: float = 0.05
 
     def __post_init__(self) -> None:
         choose("norm", self.norm, NORMS)
@@ -50,9 +49,8 @@ class FoolConfig:
     # ce: cross-entropy of pixels and labels; cosine: weighed by how much is still right; margin: what absent labels have
     # over present ones; auto: margin against classifiers without a goal, else cosine
     fool: str = "auto"
-    feature_weight: float = (
-        0.0  # of the distance between the deepest features of the photo and of its adversarial image
-    )
+    # of the distance between the deepest features of the photo and of its adversarial image
+    feature_weight: float = 0.0
     against: str = "truth"  # away from the labels, or from what the target says of the clean photo
     goal: str = "untargeted"
 

@@ -37,9 +37,7 @@ class DataConfig:
     size: int = 160  # pixels: side of a training crop, and the shorter side of a photo that is scored
     size_from: int = 96  # pixels: crops grow from this side to size while the run goes on; 0, size or more: they don't
     augment: str = "light"
-    augment_on: str = (
-        "cpu"  # cpu: in the loader; gpu: the photos lie on the device that trains, and are augmented there
-    )
+    augment_on: str = "cpu"  # cpu: in the loader; gpu: on the device that trains, where the photos then lie
     workers: int = -1  # processes that augment; -1: none on a CPU (they would take its cores), up to 8 beside a GPU
     cache_dir: str = ""  # decoded photos; empty: the user's cache folder (see data/cache.py)
 

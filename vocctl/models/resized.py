@@ -1,7 +1,8 @@
 """A model as an attack sees it: photos at their own size in, logits out, with the resize between differentiable.
 
-What the cache does with whole numbers (data/cache.py) is done here in float: the gradient is that of the resize without its
-rounding. Adversarial images are scored through the cache's own resize, so the two never need to agree to the last bit.
+What the cache does with whole numbers (data/cache.py) is done here in the run's precision: the gradient is that of the
+resize without its rounding; in bf16 a pixel is off by a fifth of a level on average. Adversarial images are scored through
+the cache's own resize, so the two never need to agree to the last bit.
 """
 
 from collections.abc import Sequence

@@ -27,9 +27,9 @@ class AttackedCase:
 
 
 def amplification(cases: list[AttackedCase]) -> int:
-    """By how much the largest change of the cases may be multiplied to fill the grey scale; a power of two."""
+    """By how much the largest change of the cases may be multiplied to fill the grey scale; a power of two, at least 1."""
     largest = max(int(np.abs(case.adv.astype(int) - case.image.astype(int)).max()) for case in cases)
-    return int(2 ** np.floor(np.log2(127 / max(largest, 1)))) if largest else 1
+    return int(2 ** np.floor(np.log2(127 / largest))) if 0 < largest <= 127 else 1
 
 
 def amplified(image: np.ndarray, adv: np.ndarray, factor: int) -> np.ndarray:

@@ -19,7 +19,8 @@ def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: 
     """One run: a line an attack; a point of budget nan (a penalty's strength) becomes a level. budget: the axis' unit."""
     with quiet_style():
         figure, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-        ax.axhline(100 * clean, color="0.35", linestyle="--", linewidth=1, label=f"clean, {100 * clean:.1f}")
+        known = f"{100 * clean:.1f}" if np.isfinite(clean) else "undefined"
+        ax.axhline(100 * clean, color="0.35", linestyle="--", linewidth=1, label=f"clean, {known}")
         shown: set[float] = {0.0}
         for number, (name, (budgets, scores)) in enumerate(lines.items()):
             style: dict[str, Any] = {"color": "0.55", "linestyle": ":"} if name == "noise" else {}

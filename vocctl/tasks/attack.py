@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class AttackResult:
     folder: Path
     task: str
     data: str
+    root: Path  # of the data
     split: str
     photos: int
     checkpoint: str
@@ -99,21 +100,21 @@ def attack(
     """
     refuse_unknown(checkpoint, "none")
     config = _ascending(config)
-    specs = [parse_attack(text) for text in config.attack]
+    specs = [parse_attack(text) for text in dict.fromkeys(config.attack)]
     target = open_target(names, checkpoint, device)
     for spec in specs:
         refuse_for(spec, target.task, config.goal)
     trained = {spec.run: open_adversary(spec.run, config.norm, target.here) for spec in specs if spec.kind == "adv"}
     if data is None and split is None:
         _refuse_strangers([target])
-    truth, data_name, split_name = read_truth(target, config, data, split)
+    truth, source, split_name = read_truth(target, config, data, split)
     limits = None if target.segments else thresholds(target, checkpoint)
     clean = outcome(target, truth.photos, truth)
     members = Counter(member.name for spec in specs for member in spec.members)
     soft = {spec.name for spec in specs if spec.run in trained and not trained[spec.run].bounded}
     crafts = sum(1 if name in soft else len(config.eps) for name in members)
     count = _counter(crafts * len(truth.ids), on_work)
-    bench = Bench(target, truth, clean, limits, config, trained, count)
+    bench = Bench(target, source.root.resolve(), truth, clean, limits, config, trained, count)
     if save is not None:
         refuse_others(save, specs, config.eps, soft, bench)
     rows = [_row("clean", "0", clean, clean, truth.photos, bench)]
@@ -145,14 +146,13 @@ def attack(
             worst_by[eps] = {name: float((chosen == place).mean()) for place, name in enumerate(names_here)}
     several = "-ensemble" if len(names) > 1 else ""
     runs = tuple(str(run.path) for run in target.runs)
-    folder = _own_folder(
-        target.runs[0].path / "attacks" / f"{_place(data_name, split_name, config)}{several}", "attack.json",
-        {"members": runs, "checkpoint": checkpoint, "config": asdict(config)},
-    )  # fmt: skip
+    about = {"members": runs, "root": bench.root, "checkpoint": checkpoint, "config": asdict(config)}
+    place = f"{_place(source.name, split_name, config)}{several}"
     result = AttackResult(
-        run=target.runs[0].path, members=runs, folder=folder, task=target.task,
-        data=data_name, split=split_name, photos=len(truth.ids), checkpoint=checkpoint, norm=config.norm,
-        goal=config.goal, against=config.against, rows=rows, worst_by=worst_by, sanity=sanity_checks(bench, kept, bound),
+        run=target.runs[0].path, members=runs, task=target.task, data=source.name, root=bench.root, split=split_name,
+        folder=_own_folder(target.runs[0].path / "attacks" / place, "attack.json", about),
+        photos=len(truth.ids), checkpoint=checkpoint, norm=config.norm, goal=config.goal, against=config.against,
+        rows=rows, worst_by=worst_by, sanity=sanity_checks(bench, kept, bound),
     )  # fmt: skip
     _write(result, config, pictures)
     return result
@@ -171,7 +171,7 @@ def transfer(
     """Craft on each run, test on all. Raises as attack does; ConfigError: runs of different tasks."""
     refuse_unknown(checkpoint, "none")
     config = _ascending(config)
-    specs = [parse_attack(text) for text in config.attack]
+    specs = [parse_attack(text) for text in dict.fromkeys(config.attack)]
     targets = [open_target([name], checkpoint, device) for name in names]
     if len({target.task for target in targets}) > 1:
         raise ConfigError("a transfer matrix is of one task: name classifiers alone, or segmenters alone")
@@ -179,7 +179,8 @@ def transfer(
         refuse_for(spec, targets[0].task, config.goal)
     if data is None and split is None:
         _refuse_strangers(targets)
-    truth, data_name, split_name = read_truth(targets[0], config, data, split)
+    truth, source, split_name = read_truth(targets[0], config, data, split)
+    root = source.root.resolve()
     main = "mean_iou" if targets[0].segments else "map_sklearn"
     limits = [None if target.segments else thresholds(target, checkpoint) for target in targets]
     labels = distinct_names([target.runs[0].path for target in targets])
@@ -187,15 +188,13 @@ def transfer(
     crafts = sum(len(spec.members) * (1 if spec.kind in BLIND else len(targets)) for spec in specs)
     count = _counter(crafts * len(config.eps) * len(truth.ids), on_work)
     benches = [
-        Bench(target, truth, clean, limit, config, {}, count)
+        Bench(target, root, truth, clean, limit, config, {}, count)
         for target, clean, limit in zip(targets, cleans, limits, strict=True)
     ]
 
-    def tested(adv: Images) -> dict[str, float]:
-        seen = [outcome(target, adv, truth) for target in targets]
+    def scored(seen: Iterable[Outcome]) -> dict[str, float]:
         return {name: scores(one, truth, limit)[main] for name, one, limit in zip(labels, seen, limits, strict=True)}
 
-    clean_scores = tested(truth.photos)
     kept: dict[str, dict[tuple[str, str], Outcome]] = {label: {} for label in labels}
     found: list[tuple[AttackSpec, str, dict[str, dict[str, float]]]] = []
     for spec in specs:
@@ -204,19 +203,22 @@ def transfer(
         for eps in config.eps[:1] if soft else config.eps:
             table: dict[str, dict[str, float]] = {}
             for label, bench in zip(labels, benches, strict=True):
-                adv, kept[label][spec.name, eps] = replace(bench, trained=trained).run(spec, eps)
-                table[spec.name if spec.kind in BLIND else label] = tested(adv)
+                adv, own = replace(bench, trained=trained).run(spec, eps)
+                table[spec.name if spec.kind in BLIND else label] = scored(
+                    own if target is bench.target else outcome(target, adv, truth) for target in targets
+                )
+                kept[label][spec.name, eps] = replace(own, maps=())
                 if spec.kind in BLIND:
                     break
             found.append((spec, SOFT if soft else eps, table))
     looking = [spec for spec in specs if spec.kind not in BLIND]
     sanity = {label: sanity_checks(bench, kept[label], looking) for label, bench in zip(labels, benches, strict=True)}
     members = [str(target.runs[0].path) for target in targets]
-    about = {"members": members, "checkpoint": checkpoint, "config": asdict(config)}
-    place = f"transfer-{_place(data_name, split_name, config)}-{len(names)}-runs"
+    about = {"members": members, "root": root, "checkpoint": checkpoint, "config": asdict(config)}
+    place = f"transfer-{_place(source.name, split_name, config)}-{len(names)}-runs"
     folder = _own_folder(targets[0].runs[0].path / "attacks" / place, "transfer.json", about)
     results = [
-        TransferResult(folder, main, len(truth.ids), spec.name, eps, tuple(labels), clean_scores, table, sanity)
+        TransferResult(folder, main, len(truth.ids), spec.name, eps, tuple(labels), scored(cleans), table, sanity)
         for spec, eps, table in found
     ]
     _write_transfer(folder, results, about)

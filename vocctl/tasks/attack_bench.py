@@ -13,6 +13,7 @@ from vocctl.attacks.specs import AttackSpec, craft
 from vocctl.attacks.threat import Threat
 from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.loaders import equal_shapes
+from vocctl.data.source import Source
 from vocctl.inference.decisions import decide
 from vocctl.ranks import merged, rank, world
 from vocctl.seeding import derived_generator
@@ -25,8 +26,8 @@ Images = list[np.ndarray]  # (H, W, 3) uint8
 Made = tuple[Images, Outcome]
 
 
-def read_truth(target: Target, config: AttackConfig, data: Path | None, split: str | None) -> tuple[Truth, str, str]:
-    """The photos that are attacked: all of the split, or a subset that (images, seed) alone decide."""
+def read_truth(target: Target, config: AttackConfig, data: Path | None, split: str | None) -> tuple[Truth, Source, str]:
+    """The photos that are attacked, all of the split or a subset that (images, seed) alone decide; and where from."""
     source, name, part = scored_part(target.runs[0], target.config.data, data, split)
     places = np.arange(len(part.photos.ids))
     if 0 < config.images < len(places):
@@ -35,7 +36,7 @@ def read_truth(target: Target, config: AttackConfig, data: Path | None, split: s
     ids = tuple(part.photos.ids[place] for place in places)
     masks = [source.mask(image_id) for image_id in ids] if target.segments else []
     targets = np.empty((0, 0), np.uint8) if part.targets is None else part.targets[places]
-    return Truth(ids, [source.image(image_id) for image_id in ids], masks, targets), source.name, name
+    return Truth(ids, [source.image(image_id) for image_id in ids], masks, targets), source, name
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Bench:
     """What stays the same while attacks and budgets change."""
 
     target: Target
+    root: Path  # of the data set that the photos are from
     truth: Truth
     clean: Outcome
     limits: np.ndarray | None  # (20,) thresholds by which a classifier decides

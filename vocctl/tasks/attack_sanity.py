@@ -41,8 +41,11 @@ def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Seq
     eps = bench.config.eps[-1]
     few = min(SANITY_PHOTOS, len(bench.truth.ids))
     part = Truth(bench.truth.ids[:few], bench.truth.photos[:few], bench.truth.masks[:few], bench.truth.targets[:few])
-    batch = equal_shapes([photo.shape[:2] for photo in part.photos], bench.target.config.train.batch)[0]
-    gradient, _, _ = input_gradient(bench.target.forward, bench.pixels(batch), objective("ce", quiet.aim(batch)), 0.0)
+    batches = equal_shapes([photo.shape[:2] for photo in part.photos], bench.target.config.train.batch)
+    gradients = [
+        input_gradient(bench.target.forward, bench.pixels(batch), objective("ce", quiet.aim(batch)), 0.0)[0]
+        for batch in batches
+    ]
     threat = Threat(bench.config.norm, parse_epsilon(eps))
 
     def seen(name: str, held: Threat) -> Outcome:
@@ -52,7 +55,7 @@ def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Seq
     five, twenty = seen("pgd-5", threat), outcome(bench.target, long, part)
     channels = max(photo.size for photo in part.photos)
     levels_a_channel = 255 * threat.epsilon / channels**0.5  # of an l2 change that is spread out
-    checks = [zero_gradients(gradient), more_steps(five.damage.mean().item(), twenty.damage.mean().item(), (5, 20))]
+    checks = [zero_gradients(gradients), more_steps(five.damage.mean().item(), twenty.damage.mean().item(), (5, 20))]
     if bench.config.norm == "linf":
         main = "mean_iou" if bench.target.segments else "sample_f1"
         limits = None if bench.target.segments else np.full(20, 0.5)

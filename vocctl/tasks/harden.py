@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vocctl.attacks.objectives import Forward, aim
-from vocctl.attacks.specs import craft, parse_attack
+from vocctl.attacks.specs import AttackSpec, craft, parse_attack
 from vocctl.attacks.threat import Threat
 from vocctl.config import HardenConfig, parse_epsilon
 from vocctl.errors import ConfigError
@@ -20,13 +20,21 @@ ATTACKS = ("fgsm", "pgd", "segpgd", "cospgd")
 Harden = Callable[[Tensor, Tensor], Tensor]  # pixels (B, 3, H, W), labels, to pixels of which some are attacked
 
 
-def hardening(config: HardenConfig, model: nn.Module, forward: Forward) -> Harden:
-    """forward: pixels to logits that fit the labels. Raises ConfigError: an attack that is not for training."""
+def training_attack(config: HardenConfig) -> AttackSpec | None:
+    """None where training is plain. Raises ConfigError: an attack that is not for training."""
     if config.adv == "none":
-        return lambda pixels, labels: pixels
+        return None
     spec = parse_attack(config.adv)
     if spec.kind not in ATTACKS:
         raise ConfigError(f"--adv {config.adv}: a training attack is one of {', '.join(ATTACKS)}, as pgd-3")
+    return spec
+
+
+def hardening(config: HardenConfig, model: nn.Module, forward: Forward) -> Harden:
+    """forward: pixels to logits that fit the labels. Raises as training_attack does."""
+    spec = training_attack(config)
+    if spec is None:
+        return lambda pixels, labels: pixels
     threat = Threat(config.adv_norm, parse_epsilon(config.adv_eps))
 
     def harden(pixels: Tensor, labels: Tensor) -> Tensor:

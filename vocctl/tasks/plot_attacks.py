@@ -73,42 +73,58 @@ def draw_grids(seen: SeenTransfer, place: Callable[[str], Path]) -> list[Path]:
 
 
 def _compared(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
-    """One picture for each folder that all of them have: clean against robust."""
-    by_run = [{seen.name: seen for seen in seen_attacks(run.folder.path)} for run in runs]
+    """One picture for each protocol that all of them were attacked by: clean against robust."""
+    by_run = [_by_protocol(run) for run in runs]
     drawn = []
-    for name in [name for name in by_run[0] if all(name in found for found in by_run)]:
-        held = {str(run.folder.path): found[name] for run, found in zip(runs, by_run, strict=True)}
+    for protocol, (seen, *_) in by_run[0].items():
+        if not all(protocol in found for found in by_run):
+            continue
+        held = {str(run.folder.path): _lines(found[protocol]) for run, found in zip(runs, by_run, strict=True)}
         if (attack := _strongest_shared(list(held.values()))) is None:
             continue
         lines = {
-            group.label or "mean of the seeds": [_from_clean(held[str(run.folder.path)], attack) for run in group.runs]
+            group.label or "mean of the seeds": [held[str(run.folder.path)][attack] for run in group.runs]
             for group in groups(runs)
         }
-        seen = held[str(runs[0].folder.path)]
         drawn.append(
             draw_robust_runs(
-                lines, wish.shared_place(runs, f"robustness-{name}"), score=SCORES[seen.score],
+                lines, wish.shared_place(runs, f"robustness-{seen.name}"), score=SCORES[seen.score],
                 budget=UNITS[seen.about["norm"]], title=f"{len(runs)} runs under {attack}, {seen.about['photos']} photos",
             )
         )  # fmt: skip
     return drawn
 
 
-def _strongest_shared(seen: Sequence[SeenAttack]) -> str | None:
-    """Of the attacks that all were put to at the same budgets, the one that leaves the first run least."""
-    lines = [one.lines() for one in seen]
+def _by_protocol(run: SeenRun) -> dict[str, list[SeenAttack]]:
+    found: dict[str, list[SeenAttack]] = {}
+    for seen in seen_attacks(run.folder.path):
+        found.setdefault(seen.protocol, []).append(seen)
+    return found
+
+
+def _lines(alike: Sequence[SeenAttack]) -> dict[str, Line]:
+    """By attack, of all evaluations by one protocol: what was left, from the clean score on."""
+    return {
+        attack: ([0.0, *budgets], [seen.clean, *scores])
+        for seen in alike
+        for attack, (budgets, scores) in seen.lines().items()
+    }
+
+
+def _strongest_shared(lines: Sequence[dict[str, Line]]) -> str | None:
+    """Of the attacks that all runs were put to at the same budgets, the one that leaves the first run least.
+
+    The worst of several is one of them where it is the worst of the same ones.
+    """
+    first = lines[0]
+    passed_over = {"noise"} if all(other.keys() == first.keys() for other in lines) else {"noise", "worst case"}
     shared = [
         attack
-        for attack in lines[0]
-        if attack != "noise" and all(attack in other and other[attack][0] == lines[0][attack][0] for other in lines)
-        and not np.isnan(lines[0][attack][0]).any()
+        for attack in first
+        if attack not in passed_over and all(attack in other and other[attack][0] == first[attack][0] for other in lines)
+        and not np.isnan(first[attack][0]).any()
     ]  # fmt: skip
-    return min(shared, key=lambda attack: lines[0][attack][1][-1], default=None)
-
-
-def _from_clean(seen: SeenAttack, attack: str) -> Line:
-    budgets, scores = seen.lines()[attack]
-    return [0.0, *budgets], [seen.clean, *scores]
+    return min(shared, key=lambda attack: first[attack][1][-1], default=None)
 
 
 def _not_attacked(run: SeenRun) -> NothingToDraw:

@@ -37,9 +37,8 @@ class Predicted:
     error: str = ""  # why it was not predicted; all below is empty then
     size: tuple[int, int] = (0, 0)  # width, height
     labels: tuple[str, ...] = ()  # decided, of a classifier; on at least SHOWN of the pixels, of a segmenter
-    shares: dict[str, float] | None = (
-        None  # probabilities of the classes, or the share of the pixels of those that occur
-    )
+    # probabilities of the classes, or the share of the pixels of those that occur
+    shares: dict[str, float] | None = None
     mask: Path | None = None
     overlay: Path | None = None
 

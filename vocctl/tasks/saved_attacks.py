@@ -50,7 +50,8 @@ def manifest(spec: AttackSpec, eps: str, bench: Bench) -> dict[str, Any]:
     config = bench.config
     return {
         "attack": spec.name, "norm": config.norm, "eps": eps, "goal": config.goal, "against": config.against,
-        "seed": config.seed, "crafted on": [str(run.path) for run in bench.target.runs], "photos": list(bench.truth.ids),
+        "seed": config.seed, "crafted on": [str(run.path) for run in bench.target.runs],
+        "checkpoint": bench.target.checkpoint, "data": str(bench.root), "photos": list(bench.truth.ids),
     }  # fmt: skip
 
 

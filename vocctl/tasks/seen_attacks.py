@@ -1,5 +1,6 @@
 """What attacks on a run left in RUN/attacks/, read back for plot and report. Nothing is computed anew."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ class SeenAttack:
         return self.folder.name
 
     @property
+    def protocol(self) -> str:
+        """Two evaluations compare where this is the same: photos, budgets, goal, weights, how many runs as one."""
+        with _readable(self.folder):
+            config = {key: value for key, value in self.about.get("config", {}).items() if key != "attack"}
+            others = {key: self.about.get(key) for key in ("root", "data", "split", "photos", "checkpoint", "norm")}
+            return json.dumps([config, others, len(self.about.get("members", ()))], sort_keys=True)
+
+    @property
     def score(self) -> str:
         """A key of SCORES: what the rows are drawn by."""
         return "mean_iou" if self.about["task"] == "train-seg" else "map_sklearn"
@@ -42,7 +51,7 @@ class SeenAttack:
     @property
     def clean(self) -> float:
         with _readable(self.folder):
-            return float(self.about["rows"][0]["scores"][self.score])
+            return self._scored(self.about["rows"][0])
 
     def lines(self) -> dict[str, Line]:
         """By attack: budgets in the unit of UNITS, nan for a penalty's strength, and the score that each left."""
@@ -52,8 +61,13 @@ class SeenAttack:
             for row in self.about["rows"][1:]:
                 budgets, scores = lines.setdefault(row["attack"], ([], []))
                 budgets.append(float("nan") if row["eps"] == SOFT else parse_epsilon(row["eps"]) * scale)
-                scores.append(float(row["scores"][self.score]))
+                scores.append(self._scored(row))
         return lines
+
+    def _scored(self, row: dict[str, Any]) -> float:
+        """nan where undefined."""
+        score = row["scores"][self.score]
+        return float("nan") if score is None else float(score)
 
     def cases(self) -> list[AttackedCase]:
         with _readable(self.folder):

@@ -29,6 +29,7 @@ class Target:
 
     runs: tuple[RunFolder, ...]
     task: str
+    checkpoint: str
     config: Any  # of the first run
     models: tuple[nn.Module, ...]
     sizes: tuple[int, ...]
@@ -67,11 +68,10 @@ def open_target(names: Sequence[str], checkpoint: str, device: str | None) -> Ta
         raise ConfigError(
             f"segmenters that are attacked as one have one --size, these have {', '.join(map(str, sizes))}"
         )
-    precise = (
-        "fp32" if here.precision == "fp16" else here.precision
-    )  # a mean over pixels has gradients below fp16's least
+    # a mean over pixels has gradients below fp16's least
+    precise = "fp32" if here.precision == "fp16" else here.precision
     together = Together([Resized(model, size, precise) for model, size in zip(models, sizes, strict=True)])
-    return Target(runs, task, loaded[0][1], tuple(models), tuple(sizes), together, here)
+    return Target(runs, task, checkpoint, loaded[0][1], tuple(models), tuple(sizes), together, here)
 
 
 def label_probs(target: Target, photos: Sequence[np.ndarray], on_photo: OnPhoto | None = None) -> np.ndarray:

@@ -100,8 +100,9 @@ def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
     splits = open_splits(config.data, _data_task(targets), watch.on_count)
     refuse_changed_data(folder, splits)
     seed_everything(config.train.seed)
+    begun = goes_on(folder, watch)
     with memory_named(config.train, config.data):
-        return _train(folder, config, splits, targets, _adversary(config), watch, resume=goes_on(folder, watch))
+        return _train(folder, config, splits, targets, _adversary(config, to_fill=begun), watch, resume=begun)
 
 
 def open_adversary(name: str, norm: str, here: Hardware) -> Trained:
@@ -110,7 +111,7 @@ def open_adversary(name: str, norm: str, here: Hardware) -> Trained:
     config = run.config(TrainAdvConfig())
     if not _soft(config) and config.threat.norm != norm:
         raise ConfigError(f"{run.path} was trained for {config.threat.norm}: attack with --norm {config.threat.norm}")
-    model = _adversary(config)
+    model = _adversary(config, to_fill=True)
     run.load_weights("final", model)
     model.to(device=here.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
@@ -127,9 +128,11 @@ def _soft(config: TrainAdvConfig) -> bool:
     return config.threat.penalty != "none"
 
 
-def _adversary(config: TrainAdvConfig) -> Adversary:
+def _adversary(config: TrainAdvConfig, *, to_fill: bool = False) -> Adversary:
+    """to_fill: its weights come from the run, so that those which its encoder began with need not be there."""
     budget = "soft" if _soft(config) else config.threat.norm
-    return Adversary(config.generator, budget, parse_epsilon(config.threat.eps), config.data.size)
+    generator = replace(config.generator, weights="none") if to_fill else config.generator
+    return Adversary(generator, budget, parse_epsilon(config.threat.eps), config.data.size)
 
 
 def _targets(config: TrainAdvConfig, here: Hardware) -> list[Target]:

@@ -38,7 +38,7 @@ from vocctl.tasks.fitting import (
     train_model,
     workers_for,
 )
-from vocctl.tasks.harden import hardening
+from vocctl.tasks.harden import hardening, training_attack
 from vocctl.tasks.splits import Part, Splits, open_splits
 from vocctl.training.interrupt import Heed
 from vocctl.training.probe import linear_probe
@@ -55,7 +55,8 @@ def run(
 
     Raises VocctlError in its kinds: see errors.py.
     """
-    hardware_to_train(config.train)  # refused before any work is done
+    hardware_to_train(config.train)  # what can be refused is, before any work is done
+    training_attack(config.harden)
     splits = open_splits(config.data, TASK, watch.on_count)
     _look_at_classes(splits, watch)
     seed_everything(config.train.seed)

@@ -36,7 +36,7 @@ from vocctl.tasks.fitting import (
     train_model,
     workers_for,
 )
-from vocctl.tasks.harden import hardening
+from vocctl.tasks.harden import hardening, training_attack
 from vocctl.tasks.splits import Splits, open_splits
 from vocctl.training.interrupt import Heed
 from vocctl.training.optim import encoder_and_rest
@@ -51,7 +51,8 @@ def run(
 
     Raises VocctlError in its kinds: see errors.py.
     """
-    hardware_to_train(config.train)  # refused before any work is done
+    hardware_to_train(config.train)  # what can be refused is, before any work is done
+    training_attack(config.harden)
     splits = open_splits(config.data, TASK, watch.on_count)
     seed_everything(config.train.seed)
     with memory_named(config.train, config.data):

@@ -11,7 +11,7 @@ from vocctl.config import TrainClsConfig, TrainConfig, TrainSegConfig
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import ScoredPhotos
 from vocctl.data.loaders import scoring_loader
-from vocctl.devices import keep_freed_memory
+from vocctl.devices import keep_freed_memory, pick_device
 from vocctl.inference.predict import predict_label_probs
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
@@ -22,8 +22,11 @@ Model = TypeVar("Model", bound=torch.nn.Module)
 
 
 def scoring_hardware(train: TrainConfig, device: str | None) -> Hardware:
-    """device: in place of the run's own."""
-    here = hardware(train if device is None else replace(train, device=device))
+    """device: in place of the run's own. A run that was trained in fp16, on a GPU, finds its precision here by itself."""
+    train = train if device is None else replace(train, device=device)
+    if train.precision == "fp16" and pick_device(train.device).type == "cpu":
+        train = replace(train, precision="auto")
+    here = hardware(train)
     if here.device.type == "cpu":
         keep_freed_memory()
     return here
