@@ -23,6 +23,13 @@ def test_the_factor_fills_the_grey_scale_without_leaving_it():
     assert amplification([case(150, labels)]) == 1  # cut where it leaves the scale, never wiped out
 
 
+def test_a_few_large_changes_do_not_hide_the_others():
+    one = case(3, np.zeros((20, 30), np.uint8))
+    one.adv[1:] += 5
+    one.adv[0, :5] = 255  # 15 of 1,800 channels
+    assert amplification([one]) == 16
+
+
 def test_grey_where_nothing_changed():
     one = case(3, None)
     shown = amplified(one.image, one.adv, 8)

@@ -11,9 +11,9 @@ from vocctl.attacks.specs import AttackSpec
 from vocctl.config import AttackConfig
 from vocctl.data.photos import write_mask
 from vocctl.labels import CLASSES
-from vocctl.plots.adversarial import AttackedCase, attacked_title, draw_attacked
+from vocctl.plots.adversarial import AttackedCase, draw_attacked
 from vocctl.tasks.attacked import AttackRow, Outcome, Truth, visibility
-from vocctl.tasks.seen_attacks import file_name
+from vocctl.tasks.seen_attacks import attacked_title, file_name
 from vocctl.tasks.targets import Target
 
 CASES = 4

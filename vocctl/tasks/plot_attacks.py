@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.plots.adversarial import attacked_title, draw_attacked
+from vocctl.plots.adversarial import draw_attacked
 from vocctl.plots.robustness import Line, draw_robust_runs, draw_robustness, draw_transfer
 from vocctl.tasks.differences import groups
 from vocctl.tasks.evaluated import SeenRun
@@ -16,6 +16,7 @@ from vocctl.tasks.seen_attacks import (
     UNITS,
     SeenAttack,
     SeenTransfer,
+    attacked_title,
     file_name,
     seen_attacks,
     seen_transfers,

@@ -118,6 +118,11 @@ def _json(path: Path) -> dict[str, Any]:
         return about
 
 
+def attacked_title(target: str, attack: str, norm: str, eps: str) -> str:
+    """Over a picture of an attack."""
+    return f"{target} under {attack}, {'held back by a penalty alone' if eps == SOFT else f'{norm} eps {eps}'}"
+
+
 def file_name(attack: str) -> str:
     """pgd-20, adv-first: a trained adversary by its folder's name."""
     kind, _, run = attack.partition(":")
