@@ -39,8 +39,6 @@ PARTS: dict[str, dict[str, str]] = {
         "adv-l2, val": "eval seg --attack adv:adv-l2,noise --norm l2 --eps 3,6",
         "adv-soft": "train-adv --target seg --penalty l2 --minutes 2",
         "adv-soft, val": "eval seg --attack adv:adv-soft --eps 8/255",
-        "adv-soft-more": "train-adv --target seg --penalty l2 --lambda 0.1 --minutes 2",
-        "adv-soft-more, val": "eval seg --attack adv:adv-soft-more --eps 8/255",
     },
     "sweep": {
         "seg sweep": f"eval seg --attack noise,fgsm,pgd-20,apgd-20,segpgd-20,cospgd-20 {SWEEP}",
