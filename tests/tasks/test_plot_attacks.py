@@ -13,6 +13,7 @@ from vocctl.errors import DataError
 from vocctl.tasks.attack import attack, transfer
 from vocctl.tasks.pictures import NothingToDraw, Wish
 from vocctl.tasks.plot import plot
+from vocctl.tasks.plot_attacks import _lines
 from vocctl.tasks.seen_attacks import seen_attacks
 
 KINDS = ["adversarial", "robustness"]
@@ -69,6 +70,17 @@ def test_two_runs_are_drawn_beside_each_other(trained, attacked, tmp_path: Path)
     shutil.copytree(path.parent, more)
     (more / "attack.json").write_text(json.dumps(about))
     assert plot([str(trained.seg), str(other)], what=["robustness"])[-1].name == "robustness-pgd-2-seg-runs.png"
+
+
+def test_the_worst_case_of_one_evaluation_is_not_that_of_several(trained, attacked) -> None:
+    attacked(trained.seg)
+    path = trained.seg / "attacks" / "pgd" / "attack.json"
+    about = json.loads(path.read_text())
+    about["rows"].append({"attack": "worst case", "eps": "8/255", "scores": {"mean_iou": 0.1}})
+    path.write_text(json.dumps(about))
+    (one,) = seen_attacks(trained.seg)
+    assert _lines([one]).keys() == {"pgd", "worst case"}
+    assert _lines([one, one]).keys() == {"pgd"}
 
 
 def test_an_undefined_score_is_drawn_as_such(trained, attacked) -> None:

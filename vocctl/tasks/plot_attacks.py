@@ -104,11 +104,15 @@ def _by_protocol(run: SeenRun) -> dict[str, list[SeenAttack]]:
 
 
 def _lines(alike: Sequence[SeenAttack]) -> dict[str, Line]:
-    """By attack, of all evaluations by one protocol: what was left, from the clean score on."""
+    """By attack, of all evaluations by one protocol: what was left, from the clean score on.
+
+    Of several evaluations each has a worst case of its own, which is none of the whole.
+    """
     return {
         attack: ([0.0, *budgets], [seen.clean, *scores])
         for seen in alike
         for attack, (budgets, scores) in seen.lines().items()
+        if attack != "worst case" or len(alike) == 1
     }
 
 

@@ -40,7 +40,7 @@ class SeenAttack:
         """Two evaluations compare where this is the same: photos, budgets, goal, weights, how many runs as one."""
         with _readable(self.folder):
             config = {key: value for key, value in self.about.get("config", {}).items() if key != "attack"}
-            others = {key: self.about.get(key) for key in ("root", "data", "split", "photos", "checkpoint", "norm")}
+            others = {key: self.about.get(key) for key in ("root", "split", "photos", "checkpoint")}
             return json.dumps([config, others, len(self.about.get("members", ()))], sort_keys=True)
 
     @property
