@@ -29,7 +29,7 @@ test: .venv/ready
 	$(BIN)/pytest
 
 test-long: .venv/ready
-	VOCCTL_LONG=1 $(BIN)/pytest tests/tasks/test_kills.py tests/tasks/test_hostile.py tests/tasks/test_ranks.py
+	VOCCTL_LONG=1 $(BIN)/pytest tests/tasks/test_kills.py tests/tasks/test_untrusted_input.py tests/tasks/test_distributed.py
 
 clean:
 	rm -rf .venv $(DEMO)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.data.photos import write_mask
+from vocctl.compat import declare_missing_ops
+from vocctl.data.images import write_mask
 from vocctl.labels import CLASSES
-from vocctl.torchvision_ops import declare_missing_ops
 
 declare_missing_ops()  # torchmetrics and smp bring torchvision along
 
@@ -215,7 +215,7 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKag
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")  # looked at when the client is first imported
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
-    monkeypatch.setattr("vocctl.submission.kaggle.POLL", 0.01)
+    monkeypatch.setattr("vocctl.competition.kaggle.POLL", 0.01)
     server = LocalKaggle()
     http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"kaggle": server}))
     server.url = f"http://127.0.0.1:{http.server_port}"

@@ -7,8 +7,8 @@ import sys
 
 import torch
 
+from vocctl.distributed import local_rank, local_world, world
 from vocctl.errors import ConfigError
-from vocctl.ranks import local_rank, local_world, world
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -21,7 +21,7 @@ from vocctl.attacks.threat import Threat
 from vocctl.config import GENERATORS, GeneratorConfig, TrainClsConfig, TrainSegConfig
 from vocctl.models.adversary import Adversary
 from vocctl.models.classifier import Classifier
-from vocctl.models.resized import Resized, Together
+from vocctl.models.input_resize import Resized, Together
 from vocctl.models.segmenter import Segmenter
 
 STEPS, ROUNDS, LINF = 5, 9, Threat("linf", 8 / 255)

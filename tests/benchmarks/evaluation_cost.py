@@ -25,16 +25,16 @@ import pytest
 import torch
 
 from vocctl.data.datasets import ScoredPhotos
+from vocctl.data.images import read_mask
 from vocctl.data.loaders import scoring_loader
-from vocctl.data.photos import read_mask
 from vocctl.data.source import open_dataset
 from vocctl.inference import predict
+from vocctl.inference.evaluation import scored_part
+from vocctl.inference.load import load_segmenter
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.metrics.confusion import confusion_matrix
-from vocctl.runs import find_run
+from vocctl.runs.folder import find_run
 from vocctl.tasks.evaluate_seg import evaluate
-from vocctl.tasks.evaluation import scored_part
-from vocctl.tasks.trained import load_segmenter
 
 ROUNDS = 9
 STEPS = {"forward": "averaged_probs", "resize": "resized_probs", "arg-max": "largest"}  # of vocctl.inference.predict

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from vocctl.inference.decisions import cross_decided, decide, fit_thresholds
+from vocctl.inference.thresholds import cross_decided, decide, fit_thresholds
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.multilabel import sample_f1
-from vocctl.tasks.evaluated import Evaluation
+from vocctl.runs.evaluations import Evaluation
 
 HALVINGS = 20
 

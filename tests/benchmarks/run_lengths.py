@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vocctl.competition.rle import runs_of_labels
 from vocctl.data.source import open_dataset
-from vocctl.submission.rle import runs_of_labels
 
 MASKS, HEIGHT, WIDTH = 750, 375, 500
 

@@ -28,8 +28,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from vocctl.compat import declare_missing_ops
 from vocctl.data.augment import A, preset
-from vocctl.torchvision_ops import declare_missing_ops
 
 declare_missing_ops()
 
@@ -41,7 +41,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
-from vocctl.data.labelled import labelled, target_matrix
+from vocctl.data.multilabel import labelled, target_matrix
 from vocctl.data.source import open_dataset
 from vocctl.devices import keep_freed_memory, to_pixels
 from vocctl.losses import multilabel, pixelwise
@@ -50,10 +50,10 @@ from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.segmenter import Segmenter
 from vocctl.models.weights import load_classifier, load_encoder
 from vocctl.tasks import train_cls, train_seg
-from vocctl.tasks.fitting import hardware
 from vocctl.training.ema import MovingAverage
 from vocctl.training.loop import make_accelerator
 from vocctl.training.optim import build_optimizer, clip_and_step
+from vocctl.training.trainer import hardware
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # by growing

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from vocctl.compat import declare_missing_ops
 from vocctl.data.augment import A
-from vocctl.torchvision_ops import declare_missing_ops
 
 declare_missing_ops()
 
@@ -22,7 +22,7 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch.utils.data import DataLoader, Dataset
 
-from vocctl.data.labelled import labelled, target_matrix
+from vocctl.data.multilabel import labelled, target_matrix
 from vocctl.data.source import open_dataset
 from vocctl.models.weights import load_classifier, pixel_statistics
 

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from vocctl.compat import declare_missing_ops
 from vocctl.data.augment import A, cv2
-from vocctl.torchvision_ops import declare_missing_ops
 
 declare_missing_ops()
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from vocctl.data.cache import cached_split, default_cache_dir, digests, fingerprint
-from vocctl.data.photos import write_mask
+from vocctl.data.images import write_mask
 from vocctl.data.source import open_dataset
 from vocctl.errors import DataError, RunError
 from vocctl.resizing import fitted_size

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vocctl.data.labelled import labelled, target_matrix
+from vocctl.data.multilabel import labelled, target_matrix
 from vocctl.data.source import open_dataset
 from vocctl.data.stratify import stratified_parts
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vocctl.torchvision_ops import declare_missing_ops
+from vocctl.compat import declare_missing_ops
 
 declare_missing_ops()
 from torchmetrics.classification import MulticlassF1Score, MulticlassJaccardIndex  # noqa: E402

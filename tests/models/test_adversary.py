@@ -7,7 +7,7 @@ import torch
 from vocctl.config import GeneratorConfig
 from vocctl.data.cache import fitted_photo
 from vocctl.models.adversary import GATE_RATE, MIXED, STEEPNESS, UNIVERSAL_RATE, Adversary, Mixture
-from vocctl.models.resized import resized
+from vocctl.models.input_resize import resized
 
 
 def photos(height: int, width: int) -> torch.Tensor:

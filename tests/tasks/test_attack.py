@@ -11,11 +11,11 @@ import pytest
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig
 from vocctl.errors import ConfigError, DataError
+from vocctl.robustness.benchmark import Bench, read_truth
+from vocctl.robustness.outcomes import Outcome
+from vocctl.robustness.victims import open_target
 from vocctl.tasks import evaluate_cls, evaluate_seg
 from vocctl.tasks.attack import attack, transfer
-from vocctl.tasks.attack_bench import Bench, read_truth
-from vocctl.tasks.attacked import Outcome
-from vocctl.tasks.targets import open_target
 
 
 def scored(result, name: str, eps: str) -> dict[str, float]:

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from vocctl.cli.app import main
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import Interrupted
-from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_adv import run as train_adv
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import resume, run
+from vocctl.training.trainer import Watch
 
 COMPILER = os.environ.get("CXX", "g++")
 

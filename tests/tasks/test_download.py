@@ -13,7 +13,7 @@ import pytest
 from vocctl.data import shapes
 from vocctl.data.archive import OnBytes, unpack
 from vocctl.data.audit import audit
-from vocctl.data.years import Release
+from vocctl.data.releases import Release
 from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.tasks import download as task
 from vocctl.tasks.download import Progress, download

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vocctl.cli.app import main
-from vocctl.data.rehearsal import build_competition
+from vocctl.competition.mock_competition import build_competition
 
 SLUG = "test-competition"
 ROOT = Path("data") / SLUG

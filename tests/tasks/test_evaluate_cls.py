@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
 from vocctl.config import TrainClsConfig, given
-from vocctl.data.labelled import labelled, target_matrix
+from vocctl.data.multilabel import labelled, target_matrix
 from vocctl.data.source import open_dataset
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import CLASSES

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from vocctl.config import TrainSegConfig, given
-from vocctl.data.photos import read_mask
+from vocctl.data.images import read_mask
 from vocctl.data.source import open_dataset
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import FLAT_PALETTE, SEG_CLASSES

@@ -94,7 +94,7 @@ def test_a_resize_with_antialias_is_torchs(trained, tmp_path: Path, mode: str) -
 @pytest.mark.parametrize("config", [TrainSegConfig(), TrainClsConfig()], ids=["segmenter", "classifier"])
 def test_the_default_models_agree_on_real_photos(shared: Path, tmp_path: Path, config) -> None:
     """Untrained heads over ImageNet weights: what is compared is the graph, not the skill."""
-    from vocctl.runs import create_run
+    from vocctl.runs.folder import create_run
 
     small = given(config, path=str(shared / "voc-photos"), cache_dir=str(tmp_path / "cache"), size=128)
     folder = create_run(tmp_path / "run", "train-cls" if isinstance(config, TrainClsConfig) else "train-seg", small)

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.tasks.evaluated import see_run
-from vocctl.tasks.pictures import NothingToDraw, Wish
+from vocctl.reporting.options import NothingToDraw, Wish
+from vocctl.reporting.prediction_figures import surest_mistakes
+from vocctl.runs.evaluations import see_run
 from vocctl.tasks.plot import plot
-from vocctl.tasks.plot_predictions import surest_mistakes
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -90,7 +90,7 @@ def test_formats(trained, form: str, starts: bytes) -> None:
 def test_which_photos_are_picked(trained, pick: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(
-        "vocctl.tasks.plot_predictions.draw_cases",
+        "vocctl.reporting.prediction_figures.draw_cases",
         lambda cases, path, title: shown.extend(case.image_id for case in cases) or path,
     )
     plot([str(trained.seg)], what=["masks"], wish=Wish(pick=pick, cases=3))
@@ -109,7 +109,7 @@ def test_which_photos_are_picked(trained, pick: str, monkeypatch: pytest.MonkeyP
 def test_by_default_half_of_the_photos_are_the_worst(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(
-        "vocctl.tasks.plot_predictions.draw_cases",
+        "vocctl.reporting.prediction_figures.draw_cases",
         lambda cases, path, title: shown.extend(case.image_id for case in cases) or path,
     )
     plot([str(trained.seg)], what=["masks"], wish=Wish(cases=4))
@@ -120,7 +120,7 @@ def test_by_default_half_of_the_photos_are_the_worst(trained, monkeypatch: pytes
 
 
 def test_the_surest_mistake_of_each_photo() -> None:
-    from vocctl.tasks.evaluated import Predictions
+    from vocctl.runs.evaluations import Predictions
 
     probs, targets = np.full((4, 20), 0.1), np.zeros((4, 20), np.uint8)
     decided = np.zeros((4, 20), bool)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.data.photos import read_mask, read_photo
+from vocctl.data.images import read_mask, read_photo
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import CLASSES, FLAT_PALETTE, PALETTE
-from vocctl.tasks.evaluated import see_run
+from vocctl.runs.evaluations import see_run
 from vocctl.tasks.predict import as_json, predict
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from vocctl.config import TrainAdvConfig
 from vocctl.errors import ConfigError, DataError
-from vocctl.runs import create_run
+from vocctl.reporting.gallery import chosen_of, errors_in, gallery
+from vocctl.runs.folder import create_run
 from vocctl.tasks.evaluate_cls import evaluate
-from vocctl.tasks.gallery import chosen_of, errors_in, gallery
 from vocctl.tasks.report import report
 
 
@@ -49,7 +49,7 @@ def test_nothing_in_it_leads_outside(trained, tmp_path: Path) -> None:
 
 
 def test_every_picture_of_the_gallery_decodes(trained_once) -> None:
-    from vocctl.tasks.evaluated import see_run
+    from vocctl.runs.evaluations import see_run
 
     cards = gallery(see_run(str(trained_once.seg)), 200)
     assert len(cards) == 8

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from vocctl.cli.app import main
+from vocctl.competition.rle import labels_of_runs, parsed
+from vocctl.competition.table import read_table
 from vocctl.data.competition import CompetitionData
-from vocctl.submission.rle import labels_of_runs, parsed
-from vocctl.submission.table import read_table
 
 CSV = Path("runs/submit/h02a5a-one-one.csv")
 TOKEN = "KGAT_canary_7f3a91"
@@ -171,8 +171,8 @@ def test_a_run_that_began_with_such_a_runs_weights_is_refused_too(world, capsys)
 
 
 def test_weights_from_voc_are_flagged(world):
-    from vocctl.runs import RunFolder
-    from vocctl.tasks.held_out import voc_weights
+    from vocctl.competition.leakage import voc_weights
+    from vocctl.runs.folder import RunFolder
 
     config, text = Path("runs/seg/one/config.toml"), Path("runs/seg/one/config.toml").read_text()
     text = text.replace('encoder = "scratch"', 'encoder = "resnet18"')
@@ -323,10 +323,10 @@ def test_the_masks_are_those_of_the_model_at_the_photos_own_size(world):
     """What the csv says of a photo is what the model says of it, found without submit."""
     import torch
 
+    from vocctl.competition.fusion import label_map
     from vocctl.data.cache import cached_split
-    from vocctl.inference.agreement import label_map
-    from vocctl.runs import RunFolder
-    from vocctl.tasks.trained import load_segmenter
+    from vocctl.inference.load import load_segmenter
+    from vocctl.runs.folder import RunFolder
 
     assert main(["submit", "--checkpoint", "final", "--dry-run", "--quiet"]) == 0
     model, _, _ = load_segmenter(RunFolder(Path("runs/seg/one")), "final", "cpu")

@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import ConfigError, DataError, Terminated
+from vocctl.robustness.outcomes import outcome
 from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
-from vocctl.tasks.attacked import outcome
-from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_adv import balanced, change_in_levels, classes_in, decided, own_part, resume, run, shared_out
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
+from vocctl.training.trainer import Watch
 
 
 def config(runs: dict[str, Path], *names: str, **flags: object) -> TrainAdvConfig:

@@ -13,17 +13,17 @@ from safetensors.torch import load_file
 from vocctl.config import TrainClsConfig, given
 from vocctl.data.datasets import ScoredPhotos
 from vocctl.data.loaders import scoring_loader
+from vocctl.data.splits import open_splits
 from vocctl.errors import DataError, Interrupted, Terminated
 from vocctl.inference.predict import predict_features, predict_label_probs
 from vocctl.models.classifier import Classifier
 from vocctl.tasks import train_cls
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
-from vocctl.tasks.fitting import Watch
-from vocctl.tasks.splits import open_splits
 from vocctl.tasks.train_cls import pos_weight, resume, run
 from vocctl.training.loop import Progress
 from vocctl.training.probe import linear_probe
+from vocctl.training.trainer import Watch
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 

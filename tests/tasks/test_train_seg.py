@@ -17,10 +17,10 @@ from vocctl.errors import ConfigError, DataError, RunError, Terminated
 from vocctl.inference.predict import predict_probs
 from vocctl.tasks import train_seg
 from vocctl.tasks.evaluate_seg import evaluate
-from vocctl.tasks.fitting import Watch
 from vocctl.tasks.train_seg import resume, run
 from vocctl.training import loop
 from vocctl.training.loop import Progress
+from vocctl.training.trainer import Watch
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 

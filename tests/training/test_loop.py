@@ -12,12 +12,12 @@ from torch import nn
 
 from vocctl.config import OptimConfig, TrainConfig
 from vocctl.errors import Terminated
-from vocctl.runs import RunFolder
+from vocctl.runs.folder import RunFolder
 from vocctl.training import loop
+from vocctl.training.checkpoint import Position
 from vocctl.training.ema import MovingAverage
-from vocctl.training.interrupt import Heed, StopRequest
 from vocctl.training.loop import Job, fit, make_accelerator
-from vocctl.training.state import Position
+from vocctl.training.signals import Heed, StopRequest
 
 
 def job_of(folder: Path, *, batches: int, **changes: Any) -> Job:

@@ -25,8 +25,8 @@ from vocctl.cli.runs import runs
 from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.config import closest
+from vocctl.distributed import world
 from vocctl.errors import DataError, MemoryExceeded, VocctlError, is_out_of_memory
-from vocctl.ranks import world
 
 app = typer.Typer(
     help="Train, attack and compare vision models on PASCAL VOC.",

@@ -13,7 +13,7 @@ from vocctl.cli.display import out, share
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vocctl.attacks.sanity import Check
+    from vocctl.robustness.sanity_checks import Check
     from vocctl.tasks.attack import AttackResult, TransferResult
 
 WIDTH = 112  # columns; narrower, the figures would be cut

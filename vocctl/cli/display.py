@@ -29,7 +29,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from vocctl.ranks import is_first, rank, world
+from vocctl.distributed import is_first, rank, world
 
 if TYPE_CHECKING:
     from vocctl.data.audit import Audit
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from vocctl.tasks.evaluate_cls import ClsEvalResult, Compared
     from vocctl.tasks.evaluate_seg import SegEvalResult
     from vocctl.tasks.export import Exported
-    from vocctl.tasks.fitting import TrainResult
     from vocctl.tasks.list_runs import ListedRun
     from vocctl.tasks.predict import Predicted
     from vocctl.training.loop import Progress as Look
+    from vocctl.training.trainer import TrainResult
 
 for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":

@@ -55,7 +55,7 @@ def download(
             )
         return
     assert what is not None
-    from vocctl.submission.editions import slug_of
+    from vocctl.competition.editions import slug_of
     from vocctl.tasks import download as task
 
     root = out or Path("data") / (slug_of(what) if "/" in what else what)

@@ -94,7 +94,7 @@ def evaluate(
     if compare and (ensemble or len(runs) != 2):
         raise ConfigError("--compare takes two runs, without --ensemble")
 
-    from vocctl.runs import task_of
+    from vocctl.runs.folder import task_of
 
     tasks = {task_of(run) for run in runs}
     with display.counting("scoring", "photos", quiet=quiet or as_json) as on_photo:

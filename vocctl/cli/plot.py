@@ -33,9 +33,9 @@ def plot(
     quiet: Quiet = False,
 ) -> None:
     """Draw runs: training curves, confusion, classes, masks, mistakes, attacks; several laid over each other."""
-    from vocctl.runs import task_of
+    from vocctl.reporting.options import Wish
+    from vocctl.runs.folder import task_of
     from vocctl.tasks import plot as task
-    from vocctl.tasks.pictures import Wish
 
     wish = Wish(cases=cases, pick=pick, format=form, out=out)
     with display.counting("drawing", "kinds", quiet=quiet) as on_kind:

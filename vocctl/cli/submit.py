@@ -104,7 +104,7 @@ def submit(
 
         display.line(str(merged(*merge, data=data, out=out)))
     elif score is not None and truth is not None:
-        from vocctl.tasks.score_submission import score_file
+        from vocctl.competition.offline_score import score_file
 
         with display.transfer(quiet=quiet) as steps:
             result = score_file(score, truth=truth, data=data, steps=steps)
@@ -144,7 +144,7 @@ def _check(file: Path, competition: str | None, data: Path | None, quiet: bool) 
 
 
 def _upload(file: Path, competition: str | None, message: str | None, wait: float | None, quiet: bool) -> None:
-    from vocctl.tasks.upload import upload
+    from vocctl.competition.upload import upload
 
     with display.transfer(quiet=quiet) as steps:
         uploaded = upload(
@@ -159,11 +159,11 @@ def _upload(file: Path, competition: str | None, message: str | None, wait: floa
 
 
 def _history(wait: float | None, quiet: bool) -> None:
-    from vocctl.tasks import sent
+    from vocctl.competition import submission_log
 
     if wait is not None:
-        from vocctl.tasks.upload import refresh
+        from vocctl.competition.upload import refresh
 
         with display.transfer(quiet=quiet) as steps:
             refresh(wait, steps("waiting for the score", "s"))
-    display.submissions(sent.history())
+    display.submissions(submission_log.history())

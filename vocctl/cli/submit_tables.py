@@ -11,9 +11,9 @@ from rich.table import Table
 from vocctl.cli.display import line, out, share
 
 if TYPE_CHECKING:
-    from vocctl.tasks.score_submission import Scored
+    from vocctl.competition.offline_score import Scored
+    from vocctl.competition.upload import Uploaded
     from vocctl.tasks.submit import Prepared
-    from vocctl.tasks.upload import Uploaded
 
 
 def prepared(submission: Prepared) -> None:

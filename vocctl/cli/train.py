@@ -73,7 +73,7 @@ def _train(
     chosen = given(read_toml(default, config) if config else default, **flags)
 
     task = importlib.import_module(module)  # torch comes in here
-    from vocctl.tasks.fitting import Watch
+    from vocctl.training.trainer import Watch
 
     with display.training(quiet=quiet) as view:
         watch = Watch(on_note=view.note, on_count=view.count, on_progress=view.progress, on_epoch=view.epoch)

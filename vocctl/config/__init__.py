@@ -18,7 +18,7 @@ from vocctl.config.checks import (
     parse_epsilon,
     refuse_goal,
 )
-from vocctl.config.layering import (
+from vocctl.config.loading import (
     as_tables,
     from_tables,
     given,

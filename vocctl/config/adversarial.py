@@ -79,7 +79,7 @@ class TrainAdvConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AttackConfig:
-    attack: tuple[str, ...]  # as attacks/specs.py reads them
+    attack: tuple[str, ...]  # as attacks/table.py reads them
     eps: tuple[str, ...] = ("1/255", "2/255", "4/255", "8/255")
     norm: str = "linf"
     goal: str = "untargeted"

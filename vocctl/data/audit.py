@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vocctl.data.competition import CompetitionData, read_table
+from vocctl.data.releases import read_ids
 from vocctl.data.source import Source, open_dataset
 from vocctl.data.voc import VocData
-from vocctl.data.years import read_ids
 from vocctl.errors import DataError
+from vocctl.files import read_text
 from vocctl.labels import CLASSES
-from vocctl.reading import read_text
 
 VALUES = {"1", "-1", "0"}  # of a Main list
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from vocctl.data.source import Source
 from vocctl.errors import DataError, RunError
-from vocctl.reading import read_json, refuse_endless
+from vocctl.files import read_json, refuse_endless
 from vocctl.resizing import fitted_size
 
 VERSION = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.photos import checked_labels, read_array
+from vocctl.data.images import checked_labels, read_array
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 

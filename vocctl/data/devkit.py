@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vocctl.data.photos import write_mask
+from vocctl.data.images import write_mask
 from vocctl.errors import RunError
 from vocctl.labels import CLASSES, IGNORE
 

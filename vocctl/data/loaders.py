@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import Place, ScoredPhotos, TrainingPhotos
-from vocctl.ranks import rank, world
+from vocctl.distributed import rank, world
 from vocctl.seeding import derived_generator
 
 

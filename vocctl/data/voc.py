@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.photos import read_mask, read_photo
+from vocctl.data.images import read_mask, read_photo
 from vocctl.errors import DataError
-from vocctl.reading import read_text
+from vocctl.files import read_text
 
 
 def find_devkit(root: Path) -> Path:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.devices import autocast, to_pixels
+from vocctl.distributed import gathered
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
-from vocctl.ranks import gathered
 
 HELD_PIXELS = 32_000_000  # of label maps, a byte each
 

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from vocctl.config import GeneratorConfig
 from vocctl.models.encoder import TimmEncoder
-from vocctl.models.pixels import Normalize
-from vocctl.models.resized import resized
-from vocctl.models.scratch import conv_block
+from vocctl.models.input_resize import resized
+from vocctl.models.normalize import Normalize
+from vocctl.models.plain_cnn import conv_block
 from vocctl.models.weights import pixel_statistics
 
 FOLD = 4  # pixels of a side that become channels

@@ -12,8 +12,8 @@ from vocctl.config import ClsModelConfig
 from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES
 from vocctl.models.encoder import refuse_unknown
-from vocctl.models.pixels import Normalize
-from vocctl.models.scratch import ScratchClassifier
+from vocctl.models.normalize import Normalize
+from vocctl.models.plain_cnn import ScratchClassifier
 from vocctl.models.weights import load_classifier, pixel_statistics
 
 Layer = tuple[list[nn.Parameter], float]  # parameters, and their rate as a share of lr

@@ -15,8 +15,8 @@ from vocctl.config import ModelConfig
 from vocctl.errors import ConfigError
 from vocctl.labels import NUM_SEG_CLASSES
 from vocctl.models.encoder import TimmEncoder, is_plain_vit, refuse_unknown
-from vocctl.models.pixels import Normalize
-from vocctl.models.scratch import ScratchEncoder
+from vocctl.models.normalize import Normalize
+from vocctl.models.plain_cnn import ScratchEncoder
 from vocctl.models.unet import UNetDecoder
 from vocctl.models.weights import load_encoder, pixel_statistics
 

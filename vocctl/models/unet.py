@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.errors import ConfigError
-from vocctl.models.scratch import conv_block
+from vocctl.models.plain_cnn import conv_block
 
 
 class UNetDecoder(nn.Module):

@@ -14,17 +14,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vocctl.attacks.sanity import Check
-from vocctl.attacks.specs import AttackSpec, parse_attack, refuse_for
+from vocctl.attacks.table import AttackSpec, parse_attack, refuse_for
 from vocctl.config import AttackConfig, parse_epsilon
+from vocctl.distributed import is_first
 from vocctl.errors import ConfigError, DataError
-from vocctl.ranks import is_first
-from vocctl.reading import read_json
-from vocctl.runs import distinct_names, write_text
-from vocctl.tasks.attack_bench import Bench, Images, Made, read_truth
-from vocctl.tasks.attack_pictures import Pictures
-from vocctl.tasks.attack_sanity import sanity_checks
-from vocctl.tasks.attacked import (
+from vocctl.files import read_json
+from vocctl.inference.evaluation import HELD_OUT, fresh_part, plain, put_in_place, refuse_unknown
+from vocctl.reporting.attack_figures import draw_grids, draw_scores
+from vocctl.robustness.adversarial_dataset import refuse_others, save_adversarial
+from vocctl.robustness.benchmark import Bench, Images, Made, read_truth
+from vocctl.robustness.examples import Pictures
+from vocctl.robustness.outcomes import (
     AttackRow,
     Outcome,
     fooling,
@@ -35,11 +35,11 @@ from vocctl.tasks.attacked import (
     visibility,
     worst_of,
 )
-from vocctl.tasks.evaluation import HELD_OUT, fresh_part, plain, put_in_place, refuse_unknown
-from vocctl.tasks.plot_attacks import draw_grids, draw_scores
-from vocctl.tasks.saved_attacks import refuse_others, save_adversarial
-from vocctl.tasks.seen_attacks import SOFT, SeenAttack, SeenTransfer
-from vocctl.tasks.targets import Target, open_target
+from vocctl.robustness.sanity import sanity_checks
+from vocctl.robustness.sanity_checks import Check
+from vocctl.robustness.victims import Target, open_target
+from vocctl.runs.attacks import SOFT, SeenAttack, SeenTransfer
+from vocctl.runs.folder import distinct_names, write_text
 from vocctl.tasks.train_adv import open_adversary
 
 OnWork = Callable[[int, int], None]  # photos done, of all

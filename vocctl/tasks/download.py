@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vocctl.competition.editions import ALIAS, EDITIONS, is_competition_name, photos_of, slug_of
+from vocctl.competition.kaggle import Kaggle
+from vocctl.competition.mock_competition import build_competition
 from vocctl.config import closest
 from vocctl.data.archive import OnBytes, check_md5, fetch, on_disk, unpack
 from vocctl.data.audit import audit
 from vocctl.data.competition import CompetitionData, is_competition
-from vocctl.data.rehearsal import build_competition
+from vocctl.data.releases import RELEASES, Release, check_release
 from vocctl.data.source import open_dataset
-from vocctl.data.years import RELEASES, Release, check_release
-from vocctl.data.zipped import unpack_zip
+from vocctl.data.zip_archive import unpack_zip
 from vocctl.errors import ConfigError, DataError
-from vocctl.submission.editions import ALIAS, EDITIONS, is_competition_name, photos_of, slug_of
-from vocctl.submission.kaggle import Kaggle
 
 SHAPES = {"train": 600, "val": 200}  # photos that are drawn
 

@@ -19,20 +19,20 @@ import numpy as np
 from vocctl.config import THRESHOLDS, TrainClsConfig
 from vocctl.data.devkit import MANIFEST
 from vocctl.errors import ConfigError, DataError
-from vocctl.inference.decisions import cross_decided, decide
-from vocctl.labels import CLASSES, IGNORE
-from vocctl.metrics.average_precision import class_aps, mean_defined
-from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
-from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
-from vocctl.runs import RunFolder, find_run, write_text
-from vocctl.tasks.evaluation import (
+from vocctl.inference.evaluation import (
     fresh_part,
     plain,
     put_in_place,
     refuse_unknown,
     scored_part,
 )
-from vocctl.tasks.trained import classifier_probs
+from vocctl.inference.load import classifier_probs
+from vocctl.inference.thresholds import cross_decided, decide
+from vocctl.labels import CLASSES, IGNORE
+from vocctl.metrics.average_precision import class_aps, mean_defined
+from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
+from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
+from vocctl.runs.folder import RunFolder, find_run, write_text
 
 ERRORS_SHOWN = 10  # of each kind and class
 

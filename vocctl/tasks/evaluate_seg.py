@@ -21,24 +21,24 @@ from torch import Tensor
 
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import ScoredPhotos
+from vocctl.data.images import mask_png
 from vocctl.data.loaders import scoring_loader
-from vocctl.data.photos import mask_png
 from vocctl.data.source import Source
+from vocctl.distributed import is_first, merged, world
 from vocctl.errors import RunError
-from vocctl.inference.predict import predict_label_runs, predict_probs
-from vocctl.labels import SEG_CLASSES
-from vocctl.metrics.confusion import SegScores, confusion_and_void, image_mean_iou, seg_scores
-from vocctl.metrics.dice import dice_of_counts
-from vocctl.ranks import is_first, merged, world
-from vocctl.runs import find_run, write_text
-from vocctl.tasks.evaluation import (
+from vocctl.inference.evaluation import (
     fresh_part,
     plain,
     put_in_place,
     refuse_unknown,
     scored_part,
 )
-from vocctl.tasks.trained import load_segmenter
+from vocctl.inference.load import load_segmenter
+from vocctl.inference.predict import predict_label_runs, predict_probs
+from vocctl.labels import SEG_CLASSES
+from vocctl.metrics.confusion import SegScores, confusion_and_void, image_mean_iou, seg_scores
+from vocctl.metrics.dice import dice_of_counts
+from vocctl.runs.folder import find_run, write_text
 
 SCORERS = min(os.cpu_count() or 1, 4)  # threads
 

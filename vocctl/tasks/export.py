@@ -21,11 +21,11 @@ from torch.onnx import symbolic_helper
 from vocctl import __version__
 from vocctl.config import TrainClsConfig, TrainSegConfig, closest
 from vocctl.errors import ConfigError, RunError
+from vocctl.inference.evaluation import CHECKPOINTS, scored_part
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
-from vocctl.runs import RunFolder, open_run
-from vocctl.tasks.evaluation import CHECKPOINTS, scored_part
+from vocctl.runs.folder import RunFolder, open_run
 
 FORMATS = ("onnx",)
 TOLERANCE = 1e-4  # largest difference of a logit, in the unit of the run's largest logit or 1

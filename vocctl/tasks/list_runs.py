@@ -5,10 +5,10 @@ from math import isnan, nan
 from pathlib import Path
 
 from vocctl.errors import DataError, VocctlError
-from vocctl.runs import RUNS
-from vocctl.tasks.class_scores import class_scores_mean
-from vocctl.tasks.differences import from_default
-from vocctl.tasks.evaluated import MAIN_SCORE, SCORE_NAMES, SeenRun, see_run
+from vocctl.reporting.class_scores import class_scores_mean
+from vocctl.reporting.config_diff import from_default
+from vocctl.runs.evaluations import MAIN_SCORE, SCORE_NAMES, SeenRun, see_run
+from vocctl.runs.folder import RUNS
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from vocctl.config import closest
 from vocctl.errors import ConfigError
-from vocctl.tasks.evaluated import see_runs
-from vocctl.tasks.pictures import FORMATS, Kind, NothingToDraw, Wish
-from vocctl.tasks.plot_attacks import adversarial, robustness
-from vocctl.tasks.plot_predictions import classes, confusion, masks, mistakes
-from vocctl.tasks.plot_training import compare, curves
+from vocctl.reporting.attack_figures import adversarial, robustness
+from vocctl.reporting.options import FORMATS, Kind, NothingToDraw, Wish
+from vocctl.reporting.prediction_figures import classes, confusion, masks, mistakes
+from vocctl.reporting.training_figures import compare, curves
+from vocctl.runs.evaluations import see_runs
 
 KINDS: dict[str, Kind] = {
     "curves": curves,

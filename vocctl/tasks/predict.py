@@ -16,16 +16,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vocctl.data.cache import fitted_photo
-from vocctl.data.photos import read_any_photo, write_mask
+from vocctl.data.images import read_any_photo, write_mask
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.inference.decisions import decide
+from vocctl.inference.evaluation import refuse_unknown
+from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
+from vocctl.inference.thresholds import decide
 from vocctl.labels import CLASSES, SEG_CLASSES
-from vocctl.plots.overlays import blended
-from vocctl.runs import RunFolder, open_run
-from vocctl.tasks.evaluation import refuse_unknown
-from vocctl.tasks.fitting import Hardware
-from vocctl.tasks.trained import load_classifier, load_segmenter
+from vocctl.plots.segmentation import blended
+from vocctl.runs.folder import RunFolder, open_run
+from vocctl.training.trainer import Hardware
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 SHOWN = 0.005  # share of the pixels from which on a class is named

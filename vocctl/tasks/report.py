@@ -18,17 +18,17 @@ from typing import Any
 from vocctl import __version__
 from vocctl.config import as_tables
 from vocctl.errors import ConfigError, DataError
+from vocctl.files import is_number, read_text
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.plots.report import Headline, Picture, Report, Section, Table, picture_source, render
-from vocctl.reading import is_number, read_text
-from vocctl.runs import write_text
-from vocctl.tasks.class_scores import amounts, class_scores, class_scores_mean
-from vocctl.tasks.differences import differing, from_default, in_words
-from vocctl.tasks.evaluated import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, SeenRun, see_runs
-from vocctl.tasks.gallery import LEGEND, LIMIT, gallery
-from vocctl.tasks.pictures import NothingToDraw, Wish
+from vocctl.reporting.class_scores import amounts, class_scores, class_scores_mean
+from vocctl.reporting.config_diff import differing, from_default, in_words
+from vocctl.reporting.gallery import LEGEND, LIMIT, gallery
+from vocctl.reporting.options import NothingToDraw, Wish
+from vocctl.runs.attacks import seen_attacks
+from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, SeenRun, see_runs
+from vocctl.runs.folder import write_text
 from vocctl.tasks.plot import KINDS
-from vocctl.tasks.seen_attacks import seen_attacks
 
 ALONE = ("curves", "confusion", "classes", "masks", "mistakes")  # kinds that show one run
 MEANINGS = {

@@ -9,24 +9,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vocctl.data.source import Source
-from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.runs import RUNS, RunFolder, find_run
-from vocctl.submission.editions import ALIAS, slug_of
-from vocctl.submission.rle import runs_of_classes, runs_of_labels
-from vocctl.submission.table import Due, Fault, check, merge, write_table
-from vocctl.tasks import sent, unseen
-from vocctl.tasks.evaluation import plain, refuse_unknown
-from vocctl.tasks.held_out import HeldOutCheck, config_of
-from vocctl.tasks.joint import (
+from vocctl.competition import submission_log, unseen
+from vocctl.competition.editions import ALIAS, slug_of
+from vocctl.competition.ensemble import Runs, Steps
+from vocctl.competition.leakage import HeldOutCheck, config_of
+from vocctl.competition.rle import runs_of_classes, runs_of_labels
+from vocctl.competition.table import Due, Fault, check, merge, write_table
+from vocctl.competition.test_set import KAGGLE_INPUT, Unseen, find_data, names_due, open_unseen
+from vocctl.competition.validation import (
     Expected,
     halves_on_held_out,
     measure_on_held_out,
     predict_unseen,
     with_better_checkpoints,
 )
-from vocctl.tasks.members import Runs, Steps
-from vocctl.tasks.unseen import KAGGLE_INPUT, Unseen, find_data, names_due, open_unseen
+from vocctl.data.source import Source
+from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.inference.evaluation import plain, refuse_unknown
+from vocctl.runs.folder import RUNS, RunFolder, find_run
 
 TASKS = {"cls": "train-cls", "seg": "train-seg"}
 KAGGLE_WORKING = Path("/kaggle/working")
@@ -104,14 +104,14 @@ def prepare(
         file=file, photos=len(photos.numbers), competition=slug, picked=tuple(picked), expected=expected,
         notes=tuple(guard.notes), in_notebook=KAGGLE_INPUT.is_dir(),
     )  # fmt: skip
-    sent.note(_record(prepared, photos, runs))
+    submission_log.note(_record(prepared, photos, runs))
     return prepared
 
 
 def _record(prepared: Prepared, photos: Unseen, runs: Runs) -> dict[str, Any]:
     return {
         "file": str(prepared.file),
-        "sha256": sent.file_hash(prepared.file),
+        "sha256": submission_log.file_hash(prepared.file),
         "competition": prepared.competition,
         "data": str(photos.source.root),
         "cls": [str(run.path) for run in runs.cls],
@@ -133,10 +133,10 @@ def _free_file(source: Source, runs: Runs) -> Path:
         kind: f"+{len(group) - 1}" if len(group) > 1 else "" for kind, group in (("cls", runs.cls), ("seg", runs.seg))
     }
     name = f"{source.name}-{runs.cls[0].path.name}{more['cls']}-{runs.seg[0].path.name}{more['seg']}"
-    number, path = 1, sent.FOLDER / f"{name}.csv"
+    number, path = 1, submission_log.FOLDER / f"{name}.csv"
     while path.exists():
         number += 1
-        path = sent.FOLDER / f"{name}-{number}.csv"
+        path = submission_log.FOLDER / f"{name}-{number}.csv"
     return path
 
 
@@ -198,11 +198,11 @@ def faults_of(file: Path, *, competition: str | None, data: Path | None, steps: 
 def _written_for(file: Path) -> tuple[str, Path | None]:
     """The competition of the csv, and the data that it was written from where they are still there."""
     try:
-        record = sent.known_of(file)
+        record = submission_log.known_of(file)
     except DataError:  # the log can't be read, and a check doesn't need it
         return ALIAS, None
     data = Path(str(record.get("data") or ""))
-    return sent.competition_of(record), data if record.get("data") and data.is_dir() else None
+    return submission_log.competition_of(record), data if record.get("data") and data.is_dir() else None
 
 
 def merged(cls: Path, seg: Path, *, data: Path | None, out: Path | None) -> Path:

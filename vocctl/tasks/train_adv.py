@@ -15,21 +15,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.attacks.objectives import aim, objective
-from vocctl.attacks.specs import Generate
+from vocctl.attacks.table import Generate
 from vocctl.attacks.threat import LEVELS, Threat
 from vocctl.config import TrainAdvConfig, parse_epsilon
 from vocctl.data.datasets import TrainingPhotos
+from vocctl.data.splits import Splits, open_splits
+from vocctl.distributed import rank, summed, world
 from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.adversarial import margins
-from vocctl.losses.total import total
-from vocctl.metrics.imperceptibility import psnr
+from vocctl.losses.distributed import total
+from vocctl.metrics.distortion import psnr
 from vocctl.models.adversary import Adversary
-from vocctl.ranks import rank, summed, world
-from vocctl.runs import RunFolder, create_run, find_run, place_of
+from vocctl.robustness.outcomes import Outcome, Truth, goal_match, outcome, scores, thresholds
+from vocctl.robustness.victims import Target, open_target
+from vocctl.runs.folder import RunFolder, create_run, find_run, place_of
 from vocctl.seeding import seed_everything
-from vocctl.tasks.attacked import Outcome, Truth, goal_match, outcome, scores, thresholds
-from vocctl.tasks.fitting import (
+from vocctl.training.signals import Heed
+from vocctl.training.trainer import (
     Hardware,
     Loss,
     Recipe,
@@ -44,9 +47,6 @@ from vocctl.tasks.fitting import (
     run_to_resume,
     train_model,
 )
-from vocctl.tasks.splits import Splits, open_splits
-from vocctl.tasks.targets import Target, open_target
-from vocctl.training.interrupt import Heed
 
 TASK = "train-adv"
 
@@ -307,7 +307,7 @@ def _predicted(target: Target, pixels: Tensor, limit: Tensor | None) -> Tensor:
 
 
 def decided(logits: Tensor, limits: Tensor) -> Tensor:
-    """(B, K) of 1 and 0, as inference/decisions.py decides: no photo without a label. limits: (K,) of probabilities."""
+    """(B, K) of 1 and 0, as inference/thresholds.py decides: no photo without a label. limits: (K,) of probabilities."""
     chosen = logits.sigmoid() >= limits
     most = F.one_hot(logits.argmax(1), logits.shape[1]).bool()
     return (chosen | (most & ~chosen.any(1, keepdim=True))).long()

@@ -11,17 +11,21 @@ from torch.utils.data import DataLoader
 from vocctl.config import THRESHOLDS, TrainClsConfig
 from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
 from vocctl.data.loaders import scoring_loader
+from vocctl.data.splits import Part, Splits, open_splits
 from vocctl.errors import DataError
-from vocctl.inference.decisions import decide, fit_thresholds
 from vocctl.inference.predict import predict_features, predict_label_probs
+from vocctl.inference.thresholds import decide, fit_thresholds
 from vocctl.labels import CLASSES
-from vocctl.losses.multilabel import bce_loss, loss_function
+from vocctl.losses.classification import bce_loss, loss_function
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.multilabel import decision_scores
 from vocctl.models.classifier import Classifier
-from vocctl.runs import RunFolder, create_run, place_of
+from vocctl.runs.folder import RunFolder, create_run, place_of
 from vocctl.seeding import seed_everything
-from vocctl.tasks.fitting import (
+from vocctl.training.adversarial import hardening, training_attack
+from vocctl.training.probe import linear_probe
+from vocctl.training.signals import Heed
+from vocctl.training.trainer import (
     Hardware,
     Loss,
     Recipe,
@@ -38,10 +42,6 @@ from vocctl.tasks.fitting import (
     train_model,
     workers_for,
 )
-from vocctl.tasks.harden import hardening, training_attack
-from vocctl.tasks.splits import Part, Splits, open_splits
-from vocctl.training.interrupt import Heed
-from vocctl.training.probe import linear_probe
 
 TASK = "train-cls"
 PROBED = 20_000  # photos that the head is fitted to at most, evenly spaced: 100 MB of features

@@ -11,15 +11,19 @@ from torch import Tensor, nn
 from vocctl.config import ModelConfig, TrainSegConfig
 from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
 from vocctl.data.loaders import scoring_loader
+from vocctl.data.splits import Splits, open_splits
+from vocctl.distributed import gathered, summed
 from vocctl.inference.predict import predict_labels, predict_probs
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
-from vocctl.losses.pixelwise import loss_function
+from vocctl.losses.segmentation import loss_function
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
 from vocctl.models.segmenter import Segmenter, count_parameters
-from vocctl.ranks import gathered, summed
-from vocctl.runs import RunFolder, create_run, place_of
+from vocctl.runs.folder import RunFolder, create_run, place_of
 from vocctl.seeding import seed_everything
-from vocctl.tasks.fitting import (
+from vocctl.training.adversarial import hardening, training_attack
+from vocctl.training.optim import encoder_and_rest
+from vocctl.training.signals import Heed
+from vocctl.training.trainer import (
     Hardware,
     Loss,
     Recipe,
@@ -36,10 +40,6 @@ from vocctl.tasks.fitting import (
     train_model,
     workers_for,
 )
-from vocctl.tasks.harden import hardening, training_attack
-from vocctl.tasks.splits import Splits, open_splits
-from vocctl.training.interrupt import Heed
-from vocctl.training.optim import encoder_and_rest
 
 TASK = "train-seg"
 

@@ -17,17 +17,17 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vocctl import ranks
+from vocctl import distributed
 from vocctl.config import OptimConfig, TrainConfig
 from vocctl.devices import moved, to_pixels
 from vocctl.errors import RunError
-from vocctl.runs import RunFolder, checkpoint_about
+from vocctl.runs.folder import RunFolder, checkpoint_about
+from vocctl.training.checkpoint import Position, save_state
 from vocctl.training.ema import MovingAverage
-from vocctl.training.interrupt import Heed, StopRequest
 from vocctl.training.optim import clip_and_step, set_lr
-from vocctl.training.pace import Pace
 from vocctl.training.schedule import lr_factor
-from vocctl.training.state import Position, save_state
+from vocctl.training.signals import Heed, StopRequest
+from vocctl.training.throughput import Pace
 
 SHOWN_EVERY = 0.5  # seconds between two looks at the loss
 QUICK = 0.2  # seconds in which a state is written whose cost does not matter
@@ -120,11 +120,11 @@ def fit(job: Job, position: Position) -> Position:
             _validate(job, position, trained)
         position.epoch, position.batch, position.loss_sum = position.epoch + 1, 0, 0.0
     job.run.save_weights("final", job.average.model, checkpoint_about(position.step, position.epoch))
-    ranks.wait()
+    distributed.wait()
     job.conclude(lambda: _heed(job, position))
     position.finished = True
     _save(job, position)
-    ranks.wait()
+    distributed.wait()
     return position
 
 
@@ -174,7 +174,7 @@ def _train_epoch(job: Job, position: Position, looks: _Looks) -> Callable[[], di
             position.step += 1
             job.average.update(job.model, position.step)
         now = time.perf_counter()
-        position.seconds, asked = ranks.largest([before + now - pace.started, float(job.stop.asked or 0)])
+        position.seconds, asked = distributed.largest([before + now - pace.started, float(job.stop.asked or 0)])
         if now - looks.shown >= SHOWN_EVERY:
             looks.shown = now
             _refuse_bad(looks)
@@ -194,7 +194,7 @@ def _train_epoch(job: Job, position: Position, looks: _Looks) -> Callable[[], di
     def settled() -> dict[str, float]:
         _refuse_bad(looks)
         position.loss_sum = loss_sum.item()
-        (position.seconds,) = ranks.largest([before + pace.seconds])  # a device that lay behind has caught up
+        (position.seconds,) = distributed.largest([before + pace.seconds])  # a device that lay behind has caught up
         return {
             "train_loss": position.loss_sum / max(position.batch, 1),
             "lr": position.lr,
@@ -237,9 +237,9 @@ def _refuse_bad(looks: _Looks) -> None:
 def _validate(job: Job, position: Position, trained: dict[str, float]) -> None:
     """Score the averaged weights, write the line, keep them if they are the best so far."""
     job.model.eval()
-    ranks.copy_first(job.average.model.buffers())  # batch norm's statistics are the first rank's
+    distributed.copy_first(job.average.model.buffers())  # batch norm's statistics are the first rank's
     began = time.perf_counter()
-    position.scores = scores = ranks.first_says(job.validate(job.average.model, lambda: _heed(job, position)))
+    position.scores = scores = distributed.first_says(job.validate(job.average.model, lambda: _heed(job, position)))
     record = {"epoch": position.epoch + 1, "step": position.step, **trained, **scores}
     record |= {"train_seconds": position.seconds, "val_seconds": time.perf_counter() - began}
     value = scores[job.train.monitor]
@@ -266,5 +266,5 @@ def _save(job: Job, position: Position, looks: _Looks | None = None) -> None:
     position.scaler = scaler.state_dict() if scaler is not None and scaler.is_enabled() else {}
     save_state(job.run.state, position, job.model, job.average.model, job.optimizer)
     if looks is not None:
-        (took,) = ranks.largest([time.perf_counter() - began])
+        (took,) = distributed.largest([time.perf_counter() - began])
         looks.saved, looks.saving = position.seconds, took if took > QUICK else 0.0

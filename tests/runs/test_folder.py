@@ -1,0 +1,279 @@
+"""The run folder: made once, found again, its files whole or not there."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
+from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.runs.folder import (
+    RunFolder,
+    checkpoint_about,
+    create_run,
+    distinct_names,
+    find_run,
+    free_name,
+    open_run,
+    write_text,
+)
+
+CONFIG = TrainSegConfig(optim=OptimConfig(lr=0.25))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return create_run(tmp_path / "runs" / "seg" / "first", "train-seg", CONFIG)
+
+
+def linear(seed: int = 0) -> nn.Linear:
+    torch.manual_seed(seed)
+    return nn.Linear(3, 2)
+
+
+def parts(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.part"))
+
+
+def test_a_new_run_says_what_made_it(run):
+    about = run.about()
+    assert about["task"] == "train-seg"
+    assert about["command"].startswith("vocctl")
+    assert about["versions"]["torch"] == torch.__version__
+    assert about["started"].endswith("+00:00")
+    assert run.config(TrainSegConfig()) == CONFIG
+    assert run.state.is_dir()
+    assert parts(run.path) == []
+
+
+def test_a_name_that_is_taken(run):
+    before = (run.path / "config.toml").read_text()
+    with pytest.raises(ConfigError, match=f"{run.path} is taken: choose another --name, or go on with --resume"):
+        create_run(run.path, "train-seg", TrainSegConfig())
+    assert (run.path / "config.toml").read_text() == before
+
+
+def test_a_file_takes_the_name_too(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ConfigError, match="is taken"):
+        create_run(tmp_path / "taken", "train-seg", CONFIG)
+
+
+def test_an_empty_folder_is_free(tmp_path):
+    assert create_run(tmp_path, "train-seg", CONFIG).about()["task"] == "train-seg"
+
+
+def test_a_run_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"can't be made: .*; choose another --out"):
+        create_run(tmp_path / "file" / "run", "train-seg", CONFIG)
+
+
+def test_free_name(tmp_path):
+    assert free_name(tmp_path, "a") == tmp_path / "a"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a-2").mkdir()
+    assert free_name(tmp_path, "a") == tmp_path / "a-3"
+
+
+def test_found_by_path_and_by_name(run, tmp_path):
+    assert find_run(str(run.path), "train-seg").path == run.path
+    assert find_run("first", "train-seg", tmp_path / "runs").path == run.path
+
+
+def test_a_name_of_two_kinds_is_found_by_its_kind_and_ambiguous_without(run, tmp_path):
+    runs = tmp_path / "runs"
+    other = create_run(runs / "cls" / "first", "train-cls", TrainClsConfig())
+    assert find_run("first", "train-seg", runs).path == run.path
+    assert find_run("first", "train-cls", runs).path == other.path
+    with pytest.raises(DataError, match=f"first is the name of {other.path} and of {run.path}: name the run's folder"):
+        open_run("first", runs)
+    assert open_run(str(run.path), runs).path == run.path
+
+
+def test_distinct_names_are_as_short_as_tells_folders_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert distinct_names([Path("seg/a"), Path("seg/b")]) == ["a", "b"]
+    assert distinct_names([Path("seg/a"), Path("cls/a"), Path("cls/b")]) == ["seg/a", "cls/a", "b"]
+    assert distinct_names([Path("x/seg/a"), Path("y/seg/a")]) == ["x/seg/a", "y/seg/a"]
+    assert distinct_names([Path("seg/a"), tmp_path / "cls" / ".." / "seg" / "a"]) == ["a", "a"]  # one folder, twice
+    assert distinct_names([Path("/a"), Path("/x/a")]) == ["/a", "x/a"]
+    assert distinct_names([]) == []
+
+
+def test_no_such_run_names_the_closest(run, tmp_path):
+    with pytest.raises(DataError, match=r"no run fist: did you mean first\?"):
+        find_run("fist", "train-seg", tmp_path / "runs")
+    with pytest.raises(DataError, match=r"no run 0000: .*/ holds 1 runs"):
+        find_run("0000", "train-seg", tmp_path / "runs")
+    with pytest.raises(DataError, match="holds 0 runs"):
+        find_run("first", "train-seg", tmp_path / "none")
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(DataError, match="is no run"):
+        find_run(str(tmp_path), "train-seg")
+
+
+def test_a_run_of_another_task(run):
+    with pytest.raises(DataError, match="is a run of train-seg, not of train-cls"):
+        find_run(str(run.path), "train-cls")
+
+
+def test_a_broken_run_json(run):
+    for content in (b"{", b"\xff\xfe\x00", b'{"task": "train-seg", "data": "shapes"}'):
+        (run.path / "run.json").write_bytes(content)
+        with pytest.raises(DataError, match=r"no run\.json that can be read"):
+            find_run(str(run.path), "train-seg")
+
+
+def test_note_keeps_what_was_there(run):
+    run.note(parameters={"model": 3})
+    assert run.about()["parameters"] == {"model": 3}
+    assert run.about()["task"] == "train-seg"
+
+
+def test_metrics_line_by_line(run):
+    first = run.append_metrics({"epoch": 1, "mean_iou": 0.5})
+    second = run.append_metrics({"epoch": 2, "mean_iou": 0.25})
+    assert (first, second) == (len('{"epoch": 1, "mean_iou": 0.5}\n'), run.metrics.stat().st_size)
+    assert run.read_metrics() == [{"epoch": 1, "mean_iou": 0.5}, {"epoch": 2, "mean_iou": 0.25}]
+
+
+def test_metrics_cut_back_to_the_state(run):
+    length = run.append_metrics({"epoch": 1})
+    run.append_metrics({"epoch": 2})
+    run.cut_metrics(length)
+    assert run.read_metrics() == [{"epoch": 1}]
+    run.append_metrics({"epoch": 2})
+    assert [record["epoch"] for record in run.read_metrics()] == [1, 2]
+
+
+def test_metrics_cut_never_lengthens(run):
+    length = run.append_metrics({"epoch": 1})
+    run.cut_metrics(length + 100)  # a line that never reached the disk
+    assert run.metrics.stat().st_size == length
+
+
+def test_a_line_cut_short_by_a_full_disk_is_left_out(run):
+    run.append_metrics({"epoch": 1})
+    with run.metrics.open("a") as stream:
+        stream.write('{"epoch": 2, "mean')
+    assert run.read_metrics() == [{"epoch": 1}]
+
+
+def test_no_epoch_yet(run):
+    run.cut_metrics(0)  # nothing to cut
+    for make in (lambda: None, run.metrics.touch):
+        make()
+        with pytest.raises(DataError, match=f"holds no epoch yet: train on with --resume {run.path}"):
+            run.read_metrics()
+
+
+@pytest.mark.parametrize("second", [{"epoch": 2}, {"epoch": "two", "lr": 0.1}, {"epoch": 2, "lr": None}])
+def test_metrics_that_training_never_writes(run, second):
+    run.append_metrics({"epoch": 1, "lr": 0.1})
+    run.append_metrics(second)
+    with pytest.raises(DataError, match=r"metrics\.jsonl can't be read"):
+        run.read_metrics()
+
+
+def test_metrics_without_a_folder(tmp_path):
+    with pytest.raises(RunError, match="then go on with --resume"):
+        RunFolder(tmp_path / "gone").append_metrics({"epoch": 1})
+
+
+def test_weights_there_and_back(run):
+    model, other = linear(0), linear(1)
+    run.save_weights("best", model, checkpoint_about(7, 2))
+    run.load_weights("best", other)
+    assert torch.equal(model.weight, other.weight)
+    assert torch.equal(model.bias, other.bias)
+    assert parts(run.path) == []
+    with safe_open(run.path / "best.safetensors", "pt") as held:
+        assert held.metadata()["step"] == "7"
+        assert held.metadata()["epoch"] == "2"
+        assert held.metadata()["torch"] == torch.__version__
+
+
+def test_weights_in_channels_last(run):
+    model = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
+    other = nn.Conv2d(2, 3, 3)
+    run.save_weights("best", model, {})
+    run.load_weights("best", other)
+    assert torch.equal(model.weight, other.weight)
+
+
+def test_weights_of_another_model(run):
+    run.save_weights("best", linear(), {})
+    for other in (nn.Linear(4, 2), nn.Conv2d(3, 2, 1)):
+        with pytest.raises(DataError, match=r"best\.safetensors does not fit the run's model") as caught:
+            run.load_weights("best", other)
+        assert "size mismatch for weight" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_weights_missing_or_cut_short(run):
+    with pytest.raises(DataError, match=r"best\.safetensors is missing"):
+        run.load_weights("best", linear())
+    run.save_weights("best", linear(), {})
+    os.truncate(run.path / "best.safetensors", 40)
+    with pytest.raises(DataError, match="does not fit"):
+        run.load_weights("best", linear())
+
+
+def test_no_space_left_keeps_the_old_weights(run, monkeypatch):
+    run.save_weights("best", linear(0), {})
+    before = (run.path / "best.safetensors").read_bytes()
+
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(RunError, match="No space left on device; free space, then go on with --resume"):
+        run.save_weights("best", linear(1), {})
+    assert (run.path / "best.safetensors").read_bytes() == before
+    assert parts(run.path) == []
+
+
+def test_what_a_kill_in_the_middle_of_writing_left_goes_with_the_next(run):
+    left = run.path / "final.safetensors.part"
+    left.mkdir()
+    (left / ".tmpx7Q").write_bytes(b"half")
+    run.save_weights("best", linear(), {})
+    assert parts(run.path) == []
+    mode = (run.path / "config.toml").stat().st_mode & 0o777
+    assert (
+        run.path / "best.safetensors"
+    ).stat().st_mode & 0o777 == mode  # others may read it where they may read the rest
+
+
+def test_weights_without_a_folder(tmp_path):
+    with pytest.raises(RunError, match="can't be written"):
+        RunFolder(tmp_path / "gone").save_weights("best", linear(), {})
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_no_space_left_keeps_the_old_text(tmp_path):
+    path = tmp_path / "run.json"
+    write_text(path, "old")
+    path.with_name("run.json.part").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"run\.json can't be written: No space left on device"):
+        write_text(path, "new" * 10_000)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_name_that_is_no_utf_8_cannot_be_written_and_leaves_nothing(tmp_path):
+    with pytest.raises(RunError, match=r"run\.json can't be written: .* choose another folder or name"):
+        write_text(tmp_path / "run.json", os.fsdecode(b"\xff.jpg"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_json_is_json_that_others_read(run):
+    assert json.loads((run.path / "run.json").read_text()) == run.about()

@@ -1,0 +1,56 @@
+"""torchvision imports beside a torch that its operators don't fit, and loses nothing beside one that they fit."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from vocctl import torchvision_ops
+from vocctl.compat import declare_missing_ops
+
+looked_up_anew = declare_missing_ops.__wrapped__  # not what was found first
+
+
+def run(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_torchvision_imports_after_it():
+    done = run(
+        "from vocctl.compat import declare_missing_ops; declare_missing_ops(); declare_missing_ops()\n"
+        "import torchvision; print(torchvision.__version__)"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_twice_says_the_same():
+    assert declare_missing_ops() == declare_missing_ops()
+
+
+def test_a_declared_operator_still_raises():
+    import torch
+
+    if not declare_missing_ops():
+        pytest.skip("torchvision's own operators load here")
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+
+
+def test_without_torchvision_nothing_is_declared(monkeypatch):
+    monkeypatch.setattr(torchvision_ops, "_kept", [])
+    monkeypatch.setattr(torchvision_ops.importlib.util, "find_spec", lambda name: None)
+    assert looked_up_anew() is False
+
+
+def test_operators_that_load_are_left_as_they_are(monkeypatch, tmp_path):
+    (tmp_path / "_C.so").write_bytes(b"")
+    loaded = []
+    monkeypatch.setattr(torchvision_ops, "_kept", [])
+    spec = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(torchvision_ops.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(torchvision_ops.torch.ops, "load_library", loaded.append)
+    monkeypatch.setattr(torchvision_ops.torch._C, "_dispatch_find_schema_or_throw", lambda name, overload: object())
+    assert looked_up_anew() is False
+    assert loaded == [str(tmp_path / "_C.so")]

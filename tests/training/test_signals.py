@@ -1,0 +1,79 @@
+"""Signals are noted, acted on later, and handed back to whoever had them."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from vocctl.errors import Interrupted, Terminated
+from vocctl.training.signals import listening
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, Terminated, 143)]
+)
+def test_the_first_signal_is_noted(number, kind, code):
+    with listening() as request:
+        assert request.asked is None
+        os.kill(os.getpid(), number)
+        assert request.asked == number
+        error = request.error("stopped")
+    assert type(error) is kind
+    assert (error.exit_code, str(error)) == (code, "stopped")
+
+
+def test_the_second_ends_it():
+    with listening() as request:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert request.asked == signal.SIGINT
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_sigterm_lets_the_save_end(first):
+    with listening() as request:
+        os.kill(os.getpid(), first)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert request.asked == first
+
+
+def test_heeding_raises_once_a_signal_has_come():
+    with listening() as request:
+        request.heed("stopped")
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Terminated, match="stopped"):
+            request.heed("stopped")
+
+
+def test_handlers_are_put_back_even_after_an_error():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with listening():
+        assert signal.getsignal(signal.SIGINT) is not before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    with pytest.raises(ValueError, match="x"), listening():
+        raise ValueError("x")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_each_run_has_a_request_of_its_own():
+    with listening() as first:
+        os.kill(os.getpid(), signal.SIGTERM)
+    with listening() as second:
+        assert second.asked is None
+    assert first.asked == signal.SIGTERM
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def work() -> None:
+        with listening() as request:
+            seen.append((request.asked, signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(None, before)]

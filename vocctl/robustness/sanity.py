@@ -1,0 +1,75 @@
+"""The sanity checks of one table of attacks, on its first photos.
+
+Whatever the table's goal, they are of untargeted attacks: they ask whether the gradients lead anywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vocctl.attacks.gradient import input_gradient
+from vocctl.attacks.objectives import objective
+from vocctl.attacks.table import WHITE_BOX, AttackSpec, parse_attack
+from vocctl.attacks.threat import Threat
+from vocctl.config import parse_epsilon
+from vocctl.data.loaders import equal_shapes
+from vocctl.robustness.benchmark import Bench
+from vocctl.robustness.outcomes import Outcome, Truth, outcome, scores, visibility
+from vocctl.robustness.sanity_checks import (
+    LARGE_EPS,
+    Check,
+    black_box_is_weaker,
+    budget_is_left,
+    large_budget,
+    more_steps,
+    noise_is_weaker,
+    zero_gradients,
+)
+
+SANITY_PHOTOS = 16
+
+
+def sanity_checks(bench: Bench, kept: dict[tuple[str, str], Outcome], specs: Sequence[AttackSpec]) -> list[Check]:
+    """On the first photos, with PGD at the largest budget, and of the table's own attacks those of specs beside it.
+
+    kept: by attack and budget, what the table's attacks did.
+    """
+    untargeted = replace(bench.config, goal="untargeted")
+    own = specs if bench.config.goal == "untargeted" else []  # what they did with a goal is another kind of damage
+    quiet = replace(bench, config=untargeted, count=lambda more: None)
+    eps = bench.config.eps[-1]
+    few = min(SANITY_PHOTOS, len(bench.truth.ids))
+    part = Truth(bench.truth.ids[:few], bench.truth.photos[:few], bench.truth.masks[:few], bench.truth.targets[:few])
+    batches = equal_shapes([photo.shape[:2] for photo in part.photos], bench.target.config.train.batch)
+    gradients = [
+        input_gradient(bench.target.forward, bench.pixels(batch), objective("ce", quiet.aim(batch)), 0.0)[0]
+        for batch in batches
+    ]
+    threat = Threat(bench.config.norm, parse_epsilon(eps))
+
+    def seen(name: str, held: Threat) -> Outcome:
+        return outcome(bench.target, quiet.crafted(parse_attack(name), held, few), part)
+
+    long = quiet.crafted(parse_attack("pgd-20"), threat, few)
+    five, twenty = seen("pgd-5", threat), outcome(bench.target, long, part)
+    channels = max(photo.size for photo in part.photos)
+    levels_a_channel = 255 * threat.epsilon / channels**0.5  # of an l2 change that is spread out
+    checks = [zero_gradients(gradients), more_steps(five.damage.mean().item(), twenty.damage.mean().item(), (5, 20))]
+    if bench.config.norm == "linf":
+        main = "mean_iou" if bench.target.segments else "sample_f1"
+        limits = None if bench.target.segments else np.full(20, 0.5)
+        broken = seen("pgd-20", replace(threat, epsilon=LARGE_EPS))
+        before = outcome(bench.target, part.photos, part)
+        checks.append(large_budget(scores(broken, part, limits)[main], scores(before, part, limits)[main]))
+    elif levels_a_channel < 1:
+        checks.append(budget_is_left(visibility(part.photos, long)["l2_mean"], threat.epsilon))
+    damage = {spec.name: kept[spec.name, eps].damage[:few].mean().item() for spec in own if (spec.name, eps) in kept}
+    kinds = {spec.name: spec.kind for spec in own}
+    looking = {"pgd-20": twenty.damage.mean().item()}
+    looking |= {name: value for name, value in damage.items() if kinds[name] in (*WHITE_BOX, "adv")}
+    checks.append(noise_is_weaker(seen("noise", threat).damage.mean().item(), looking))
+    if black := [value for name, value in damage.items() if kinds[name] == "square"]:
+        white = [value for name, value in damage.items() if kinds[name] in WHITE_BOX]
+        checks.append(black_box_is_weaker(max(black), max([five.damage.mean().item(), looking["pgd-20"], *white])))
+    return checks
