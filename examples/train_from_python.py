@@ -13,9 +13,9 @@ def main() -> None:
     config = given(TrainSegConfig(), path=data, size=96, epochs=epochs, loss="dice", skip=False)
     trained = run(config)
     scored = evaluate(str(trained.run), checkpoint="final")
-    print(f"{trained.run}: mean IoU {100 * scored.scores.mean_iou:.1f} on {scored.photos} photos of {scored.split}")
-    hardest = min(scored.photo_iou, key=lambda image_id: scored.photo_iou[image_id])
-    print(f"hardest photo: {hardest}, label map {Path(scored.folder) / 'labels' / hardest}.png")
+    print(f"{trained.run}: mean IoU {100 * scored.scores.mean_iou:.1f} on {scored.images} images of {scored.split}")
+    hardest = min(scored.image_iou, key=lambda image_id: scored.image_iou[image_id])
+    print(f"hardest image: {hardest}, label map {Path(scored.folder) / 'labels' / hardest}.png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every test may use: a tiny data set in the devkit's layout, a cache of its own, the shared photos, a local Kaggle."""
+"""What every test may use: a tiny data set in the devkit's layout, a cache of its own, the shared images, a local Kaggle."""
 
 import json
 import os
@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vocctl.cli.app import main
 from vocctl.compat import declare_missing_ops
+from vocctl.config import TrainClsConfig, TrainSegConfig, given
 from vocctl.data.images import write_mask
 from vocctl.labels import CLASSES
 
@@ -31,16 +33,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real photos beside the project."""
+    """The folder of real images beside the project."""
     if not (SHARED / "voc-objects").is_dir():
-        pytest.skip("../shared with its VOC photos is not here")
+        pytest.skip("../shared with its VOC images is not here")
     return SHARED
 
 
 def draw_tiny(root: Path, *, train: int = 8, val: int = 4, side: int = 32) -> Path:
-    """A devkit of side x side photos: a square of class 1 or 2 in its own colour on grey, with a border of 255.
+    """A devkit of side x side images: a square of class 1 or 2 in its own color on gray, with a border of 255.
 
-    Photos of even number hold an aeroplane, the others a bicycle, and the class lists say so.
+    Images of even number hold an aeroplane, the others a bicycle, and the class lists say so.
     """
     devkit = root / "VOCdevkit" / "VOC2009"
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "ImageSets/Main"):
@@ -74,12 +76,12 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same photos, made once: for tests that only read them."""
+    """The same images, made once: for tests that only read them."""
     return draw_tiny(tmp_path_factory.mktemp("tiny") / "tiny")
 
 
 def draw_noisy(root: Path, train: int = 20, val: int = 6) -> Path:
-    """As the tiny devkit, on a ground of coarse noise, so that no two photos look alike."""
+    """As the tiny devkit, on a ground of coarse noise, so that no two images look alike."""
     devkit = root / "VOCdevkit" / "VOC2009"
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (devkit / folder).mkdir(parents=True)
@@ -230,7 +232,7 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKag
 
 @dataclass(frozen=True)
 class Trained:
-    """A segmenter and a classifier that were trained for a moment on a tiny data set and evaluated on its val photos."""
+    """A segmenter and a classifier that were trained for a moment on a tiny data set and evaluated on its val images."""
 
     data: Path
     seg: Path
@@ -239,7 +241,6 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    from vocctl.config import TrainClsConfig, TrainSegConfig, given
     from vocctl.tasks import evaluate_cls, evaluate_seg, train_cls, train_seg
 
     root = tmp_path_factory.mktemp("trained")
@@ -271,23 +272,74 @@ def trained(trained_once: Trained, tmp_path: Path) -> Trained:
 
 @pytest.fixture(scope="session")
 def attacked() -> Callable[[Path], None]:
-    """Gives a run a folder as an attack leaves it, with adversarial images of two photos."""
+    """Gives a run a folder as an attack leaves it, with adversarial images of two images."""
     return _attacked
 
 
 def _attacked(run: Path) -> None:
-    """A folder as an attack leaves it, with adversarial images of two photos."""
+    """A folder as an attack leaves it, with adversarial images of two images."""
     folder = run / "attacks" / "pgd"
     left = {("clean", "0"): 0.75, ("pgd", "2/255"): 0.5, ("pgd", "8/255"): 0.125}
     rows = [{"attack": name, "eps": eps, "scores": {"mean_iou": score}} for (name, eps), score in left.items()]
-    photos = [{"id": name, "about": "linf 8/255", "before": {}, "after": {}} for name in ("tiny_012", "tiny_013")]
-    about = {"task": "train-seg", "norm": "linf", "goal": "untargeted", "photos": 4, "rows": rows}
-    for photo in photos:
+    images = [{"id": name, "about": "linf 8/255", "before": {}, "after": {}} for name in ("tiny_012", "tiny_013")]
+    about = {"task": "train-seg", "norm": "linf", "goal": "untargeted", "images": 4, "rows": rows}
+    for image in images:
         for part, color in (("clean", "red"), ("adversarial", "green")):
             for kind, mode, tone in (("", "RGB", color), ("labels-", "L", 15)):
                 (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
-                Image.new(mode, (32, 32), tone).save(folder / f"{kind}{part}" / f"{photo['id']}.png")
-    kept = {"attack": "pgd", "eps": "8/255", "photos": photos}
+                Image.new(mode, (32, 32), tone).save(folder / f"{kind}{part}" / f"{image['id']}.png")
+    kept = {"attack": "pgd", "eps": "8/255", "images": images}
     (folder / "attack.json").write_text(json.dumps(about | {"kept": kept}))
     (folder / "table.csv").write_text("epsilon,score\n2,0.5\n8,0.125\n")
     Image.new("RGB", (300, 200), "white").save(folder / "robustness.png")
+
+
+SMALL = {
+    "size": 32, "size_from": 0, "precision": "fp32", "batch": 4, "epochs": 30, "lr": 0.003, "encoder_lr": 1.0, "ema": 0.5,
+    "eval_every": 30,
+    "augment": "light",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def runs(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A classifier and a segmenter of the tiny squares, and the squares."""
+    root = tmp_path_factory.mktemp("attacked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOCCTL_CACHE", str(root / "cache"))
+        from vocctl.tasks.train_cls import run as train_cls
+        from vocctl.tasks.train_seg import run as train_seg
+
+        train_cls(given(TrainClsConfig(), path=str(tiny_set), model="scratch", **SMALL), root / "cls")
+        train_seg(given(TrainSegConfig(), path=str(tiny_set), encoder="scratch", **SMALL), root / "seg")
+    return {"cls": root / "cls", "seg": root / "seg", "data": tiny_set}
+
+
+CLS = ["--model", "scratch", "--size", "32", "--size-from", "0", "--batch", "8", "--epochs", "2", "--quiet"]
+SEG = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--size-from", "0", "--batch", "8", "--epochs", "2",
+       "--quiet"]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def _rehearsed(noisy_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    world = tmp_path_factory.mktemp("world")
+    before, cache = Path.cwd(), os.environ.get("VOCCTL_CACHE")
+    os.environ["VOCCTL_CACHE"] = str(world / "cache")
+    os.chdir(world)
+    try:
+        shutil.copytree(noisy_tree, world / "data" / "tree")
+        assert main(["download", "h02a5a", "--from", "data/tree", "--quiet"]) == 0
+        assert main(["train-cls", "--data", "data/h02a5a", "--name", "one", *CLS]) == 0
+        assert main(["train-seg", "--data", "data/h02a5a", "--name", "one", *SEG]) == 0
+    finally:
+        os.chdir(before)
+        os.environ.pop("VOCCTL_CACHE") if cache is None else os.environ.update(VOCCTL_CACHE=cache)
+    return world
+
+
+@pytest.fixture
+def world(_rehearsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of data/tree, data/h02a5a, runs/cls/one and runs/seg/one, as the working folder."""
+    shutil.copytree(_rehearsed, tmp_path / "world")
+    monkeypatch.chdir(tmp_path / "world")
+    return tmp_path / "world"

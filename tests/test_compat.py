@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from vocctl import torchvision_ops
+from vocctl import compat
 from vocctl.compat import declare_missing_ops
 
 looked_up_anew = declare_missing_ops.__wrapped__  # not what was found first
@@ -39,18 +39,18 @@ def test_a_declared_operator_still_raises():
 
 
 def test_without_torchvision_nothing_is_declared(monkeypatch):
-    monkeypatch.setattr(torchvision_ops, "_kept", [])
-    monkeypatch.setattr(torchvision_ops.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(compat, "_kept", [])
+    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: None)
     assert looked_up_anew() is False
 
 
 def test_operators_that_load_are_left_as_they_are(monkeypatch, tmp_path):
     (tmp_path / "_C.so").write_bytes(b"")
     loaded = []
-    monkeypatch.setattr(torchvision_ops, "_kept", [])
+    monkeypatch.setattr(compat, "_kept", [])
     spec = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(torchvision_ops.importlib.util, "find_spec", lambda name: spec)
-    monkeypatch.setattr(torchvision_ops.torch.ops, "load_library", loaded.append)
-    monkeypatch.setattr(torchvision_ops.torch._C, "_dispatch_find_schema_or_throw", lambda name, overload: object())
+    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(compat.torch.ops, "load_library", loaded.append)
+    monkeypatch.setattr(compat.torch._C, "_dispatch_find_schema_or_throw", lambda name, overload: object())
     assert looked_up_anew() is False
     assert loaded == [str(tmp_path / "_C.so")]

@@ -12,7 +12,7 @@ import pytest
 from vocctl.cli.app import main
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "competition.md"
-QUICK = {  # what makes the page's commands quick on tiny photos
+FAST_SAVE = {  # what makes the page's commands quick on tiny images
     "train-cls": "--model scratch --size 32 --size-from 0 --batch 8 --epochs 1 --quiet",
     "train-seg": "--encoder scratch --widths 8,8,8 --size 32 --size-from 0 --batch 8 --epochs 1 --quiet",
 }
@@ -41,7 +41,7 @@ def test_the_page_is_one_page_and_has_every_step():
 
 def test_every_command_on_the_page_works_in_its_order(noisy_tree, kaggle, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vocctl.tasks.download.photos_of", lambda slug: {})  # of the real editions: 749 and 750
+    monkeypatch.setattr("vocctl.tasks.download.images_of", lambda slug: {})  # of the real editions: 749 and 750
     shutil.copytree(noisy_tree, "data/voc2009")
     assert main(["download", "h02a5a", "--from", "data/voc2009", "--out", "made", "--quiet"]) == 0
     kaggle.slug, kaggle.archive = "kul-computer-vision-ga-2-2026", zip_of(Path("made"))
@@ -49,7 +49,7 @@ def test_every_command_on_the_page_works_in_its_order(noisy_tree, kaggle, tmp_pa
         if "cls.csv" in words:
             shutil.copy("runs/submit/h02a5a-cls-a-seg-a.csv", "cls.csv")
             shutil.copy("cls.csv", "seg.csv")
-        assert main([*words, *shlex.split(QUICK.get(words[0], ""))]) == 0, (words, capsys.readouterr().err)
+        assert main([*words, *shlex.split(FAST_SAVE.get(words[0], ""))]) == 0, (words, capsys.readouterr().err)
     said = capsys.readouterr().out
     assert said.count("public score 0.61234") == 3  # with runs, with --file, and the plain one
     assert "12 rows, no fault" in said

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vocctl import devices
-from vocctl.devices import autocast, device_name, keep_freed_memory, pick_device, pick_precision
+from vocctl.devices import autocast, device_name, disable_malloc_trim, pick_device, pick_precision
 from vocctl.errors import ConfigError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -124,10 +124,10 @@ def test_keep_freed_memory_asks_glibc_alone(monkeypatch):
 
     monkeypatch.setattr(devices.ctypes, "CDLL", Libc)
     monkeypatch.setattr(devices.sys, "platform", "darwin")
-    keep_freed_memory()
+    disable_malloc_trim()
     assert asked == []
     monkeypatch.setattr(devices.sys, "platform", "linux")
-    keep_freed_memory()
+    disable_malloc_trim()
     assert asked == [(-4, 0), (-1, 2**31 - 1)]
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: object())  # musl has no mallopt
-    keep_freed_memory()
+    disable_malloc_trim()

@@ -1,4 +1,4 @@
-"""Names, order and colours, against the devkit's own list."""
+"""Names, order and colors, against the devkit's own list."""
 
 import numpy as np
 from PIL import Image
@@ -32,7 +32,7 @@ def test_palette_is_the_devkits():
     assert {label: label_color(label) for label in listed} == listed
 
 
-def test_palette_has_256_colours_that_differ():
+def test_palette_has_256_colors_that_differ():
     assert len(PALETTE) == len(set(PALETTE)) == 256
 
 

@@ -171,7 +171,7 @@ def test_one_file_alone_imports_kaggle_and_inside_functions() -> None:
     for path in FILES:
         names = {name.split(".")[0] for name in _imported(path)} & {"kaggle", "kagglesdk"}
         assert names == ({"kaggle"} if path == PACKAGE / "submission" / "kaggle.py" else set()), path
-    for node in tree(PACKAGE / "submission" / "kaggle.py").body:  # the top level
+    for node in tree(PACKAGE / "submission" / "kaggle.py").backbone:  # the top level
         assert not isinstance(node, ast.Import | ast.ImportFrom) or "kaggle" not in ast.unparse(node), ast.unparse(node)
 
 
@@ -211,7 +211,7 @@ def test_nothing_that_is_read_can_run(path: Path) -> None:
     ],
 )
 def test_the_look_for_unsafe_calls_sees_them(code, bad):
-    assert unsafe(ast.parse(code, mode="eval").body) is bad
+    assert unsafe(ast.parse(code, mode="eval").backbone) is bad
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
@@ -219,7 +219,7 @@ def test_what_imports_torchvision_comes_after_its_mending(path: Path) -> None:
     """vocctl/models/__init__.py declares the operators that may lack; who imports elsewhere does it inside a function."""
     if path.is_relative_to(PACKAGE / "models"):
         return
-    for node in tree(path).body:
+    for node in tree(path).backbone:
         names = (
             [alias.name for alias in node.names]
             if isinstance(node, ast.Import)

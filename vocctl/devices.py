@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from vocctl.distributed import local_rank, local_world, world
+from vocctl.distributed import local_rank, local_world_size, world_size
 from vocctl.errors import ConfigError
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,16 +34,16 @@ def pick_device(name: str) -> torch.device:
 
 def _own_gpu(device: torch.device) -> torch.device:
     """Of several processes on a machine the one with this process's number, which Accelerate goes by too."""
-    if world() == 1:
+    if world_size() == 1:
         return device
     own, there = local_rank(), torch.cuda.device_count()
     if own >= there:
         raise ConfigError(
-            f"{local_world()} processes on a machine with {there} GPUs, and each takes one: lower --nproc-per-node"
+            f"{local_world_size()} processes on a machine with {there} GPUs, and each takes one: lower --nproc-per-node"
         )
     if device.index not in (None, own):
         raise ConfigError(
-            f"device {device} is for one process alone: of {world()} each takes its own with --device cuda"
+            f"device {device} is for one process alone: of {world_size()} each takes its own with --device cuda"
         )
     return torch.device("cuda", own)
 
@@ -72,14 +72,14 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, dtype=DTYPES[precision])
 
 
-def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """On the device; on CUDA without waiting for it. Elsewhere the copy could read memory that is free again."""
     return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def to_pixels(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     """(B, 3, H, W) uint8 to float32 in [0, 1] on the device, channels last."""
-    return moved(images, device).to(torch.float32, memory_format=torch.channels_last).div_(255)
+    return to_device(images, device).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def device_name(device: torch.device) -> str:
@@ -101,7 +101,7 @@ def memory_of(name: str) -> str:
     return f"the {device.type} ({total >> 20:,} MB, {free >> 20:,} free)"
 
 
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Tell glibc to keep what is freed instead of giving it back to the system; elsewhere nothing happens.
 
     A training step on a CPU frees and takes the same large blocks again; each time the system would hand them out zeroed,

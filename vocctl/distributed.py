@@ -18,32 +18,32 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    return int(os.environ.get("RANK", "0")) if world() > 1 else 0
+    return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
 def local_rank() -> int:
-    return int(os.environ.get("LOCAL_RANK", "0")) if world() > 1 else 0
+    return int(os.environ.get("LOCAL_RANK", "0")) if world_size() > 1 else 0
 
 
-def local_world() -> int:
+def local_world_size() -> int:
     """How many of them are on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world() > 1 else 1
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process writes files and speaks."""
     return rank() == 0
 
 
-def join(device: "torch.device") -> None:
+def init_process_group(device: "torch.device") -> None:
     """Meet the other processes: gloo for what lies on a CPU, nccl for GPUs. Once a process; alone, nothing."""
-    if world() == 1:
+    if world_size() == 1:
         return
     import torch
 
@@ -54,18 +54,18 @@ def join(device: "torch.device") -> None:
         atexit.register(torch.distributed.destroy_process_group)  # its threads, left alone, abort a process that ends
 
 
-def summed(value: "Tensor") -> "Tensor":
+def all_reduce_sum(value: "Tensor") -> "Tensor":
     """The sum over the ranks, outside of any gradient."""
-    if world() > 1:
+    if world_size() > 1:
         import torch
 
         torch.distributed.all_reduce(value)
     return value
 
 
-def largest(values: list[float]) -> list[float]:
+def all_reduce_max(values: list[float]) -> list[float]:
     """Each place's largest value over the ranks: what all of them go by."""
-    if world() == 1:
+    if world_size() == 1:
         return values
     import torch
 
@@ -74,9 +74,9 @@ def largest(values: list[float]) -> list[float]:
     return together.tolist()
 
 
-def first_says(value: T) -> T:
+def broadcast_object(value: T) -> T:
     """The first rank's value, on all."""
-    if world() == 1:
+    if world_size() == 1:
         return value
     import torch
 
@@ -85,25 +85,25 @@ def first_says(value: T) -> T:
     return held[0]
 
 
-def gathered(value: T) -> list[T]:
+def all_gather_object(value: T) -> list[T]:
     """Every rank's value, on all."""
-    if world() == 1:
+    if world_size() == 1:
         return [value]
     import torch
 
-    held: list[Any] = [None] * world()
+    held: list[Any] = [None] * world_size()
     torch.distributed.all_gather_object(held, value)
     return held
 
 
-def merged(mine: dict[K, V]) -> dict[K, V]:
+def all_gather_dict(mine: dict[K, V]) -> dict[K, V]:
     """Every rank's share as one, on all."""
-    return {key: value for share in gathered(mine) for key, value in share.items()}
+    return {key: value for share in all_gather_object(mine) for key, value in share.items()}
 
 
-def copy_first(tensors: "Iterable[Tensor]") -> None:
+def broadcast(tensors: "Iterable[Tensor]") -> None:
     """Fill the tensors with the first rank's."""
-    if world() == 1:
+    if world_size() == 1:
         return
     import torch
 
@@ -111,9 +111,9 @@ def copy_first(tensors: "Iterable[Tensor]") -> None:
         torch.distributed.broadcast(tensor, src=0)
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until all ranks are here: what the first one wrote can be read."""
-    if world() > 1:
+    if world_size() > 1:
         import torch
 
         torch.distributed.barrier()

@@ -11,7 +11,7 @@ MAX_BYTES = 1 << 30  # of a file that is read whole; nothing that vocctl writes 
 
 def read_text(path: Path) -> str:
     """The whole file, UTF-8. Raises OSError, for a pipe or a device too, and UnicodeDecodeError (a ValueError)."""
-    refuse_endless(path)
+    check_regular_file(path)
     return path.read_text(encoding="utf-8")
 
 
@@ -31,7 +31,7 @@ def parse_json(text: str) -> dict[str, Any]:
     return held
 
 
-def refuse_endless(path: Path) -> None:
+def check_regular_file(path: Path) -> None:
     """Raises OSError for what a read may never come back from: a pipe, a socket, a device, a file that fills the memory."""
     try:
         found = path.stat()

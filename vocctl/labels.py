@@ -1,4 +1,4 @@
-"""The 21 classes of PASCAL VOC: their names, their order, their colours.
+"""The 21 classes of PASCAL VOC: their names, their order, their colors.
 
 Source: the VOC development kit (class list, and VOClabelcolormap for the palette).
 """
@@ -13,7 +13,7 @@ IGNORE = 255  # border and void pixels: in no loss and in no score
 
 
 def label_color(label: int) -> tuple[int, int, int]:
-    """The devkit's colour of a label: its bits go to R, G, B in turn, from bit 7 down."""
+    """The devkit's color of a label: its bits go to R, G, B in turn, from bit 7 down."""
     red = green = blue = 0
     for shift in range(7, -1, -1):
         red |= (label & 1) << shift

@@ -1,4 +1,4 @@
-"""How a photo of any size is brought to the size that a model sees: the sides, and the weights of averaging down.
+"""How a image of any size is brought to the size that a model sees: the sides, and the weights of averaging down.
 
 The cache resizes pixels with OpenCV; an attack differentiates through the same averaging. Both ask here.
 """
@@ -6,10 +6,10 @@ The cache resizes pixels with OpenCV; an attack differentiates through the same 
 import numpy as np
 
 STRIDE = 32  # what the encoders halve five times
-LONGEST = 4  # times the shorter side; a longer photo is squeezed
+LONGEST = 4  # times the shorter side; a longer image is squeezed
 
 
-def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
+def model_input_size(height: int, width: int, size: int) -> tuple[int, int]:
     """(H, W) a model sees: the shorter side is size, both are multiples of 32, the longer at most four times size."""
     scale = size / min(height, width)
     sides = [min(round(side * scale / STRIDE) * STRIDE, LONGEST * size) for side in (height, width)]

@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocctl.attacks.gradient import apgd, checkpoints, fgsm, pgd, restarted, values_of
+from vocctl.attacks.gradient import apgd, checkpoints, evaluate, fgsm, pgd, with_restarts
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat, norms
 
 CLASSES = 4
 
 
-def photos(count: int = 5) -> Tensor:
+def random_images(count: int = 5) -> Tensor:
     return 0.3 + 0.4 * torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
 
@@ -34,7 +34,7 @@ def raised(logits: Tensor, done: float) -> Tensor:
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_on_a_linear_model_the_answer_is_the_closed_form(attack, norm):
     """w.x is raised most by epsilon sign(w) in linf, by epsilon w / |w| in l2."""
-    threat, images = Threat(norm, 0.05), photos()
+    threat, images = Threat(norm, 0.05), random_images()
     best = weight().sign() if norm == "linf" else weight() / weight().norm()
     if attack == "fgsm":
         adv = fgsm(linear, images, raised, threat)
@@ -52,13 +52,13 @@ def network() -> nn.Module:
 
 
 def truth(model: nn.Module) -> Tensor:
-    return model(photos()).argmax(1)
+    return model(random_images()).argmax(1)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("steps", [1, 7])
 def test_the_images_are_foolboxs_from_the_same_start(norm, steps):
-    model, images = network(), photos()
+    model, images = network(), random_images()
     labels, epsilon, length = truth(model), {"linf": 0.06, "l2": 0.4}[norm], {"linf": 0.02, "l2": 0.15}[norm]
 
     def objective(logits: Tensor, done: float) -> Tensor:
@@ -84,7 +84,7 @@ def test_the_images_are_foolboxs_from_the_same_start(norm, steps):
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_apgd_is_at_least_as_strong_as_pgd_at_the_same_steps(norm):
-    model, images = network(), photos()
+    model, images = network(), random_images()
     labels, threat = truth(model), Threat(norm, {"linf": 0.06, "l2": 0.4}[norm])
 
     def objective(logits: Tensor, done: float) -> Tensor:
@@ -93,12 +93,12 @@ def test_apgd_is_at_least_as_strong_as_pgd_at_the_same_steps(norm):
     plain = pgd(model, images, objective, threat, steps=20, start=images)
     auto = apgd(model, images, objective, threat, steps=20, start=images)
     threat.check(auto, images)
-    assert values_of(model, auto, objective).mean() >= 0.99 * values_of(model, plain, objective).mean()
+    assert evaluate(model, auto, objective).mean() >= 0.99 * evaluate(model, plain, objective).mean()
 
 
 def test_apgd_keeps_what_ranks_best():
     """The rank prefers small changes: of all iterates the first is the best, so the start comes back."""
-    images, threat = photos(), Threat("linf", 0.05)
+    images, threat = random_images(), Threat("linf", 0.05)
 
     def rank(logits: Tensor) -> Tensor:
         return -logits[:, 0]
@@ -108,7 +108,7 @@ def test_apgd_keeps_what_ranks_best():
 
 def test_apgd_goes_on_where_the_objective_falls_and_the_judge_rises():
     """As with a loss of the pixels that are still right: its gradient leads on, its value falls with every step."""
-    images, threat = photos(), Threat("linf", 0.05)
+    images, threat = random_images(), Threat("linf", 0.05)
 
     def falling(logits: Tensor, done: float) -> Tensor:
         return logits[:, 0] - 2 * logits.detach()[:, 0]
@@ -123,10 +123,10 @@ def test_checkpoints_of_100_steps_are_autoattacks():
     assert checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]
 
 
-def test_restarts_keep_the_highest_value_of_each_photo():
-    images, threat = photos(3), Threat("linf", 0.05)
+def test_restarts_keep_the_highest_value_of_each_image():
+    images, threat = random_images(3), Threat("linf", 0.05)
     handed = iter([images, images + 0.01 * weight().sign(), images - 0.01 * weight().sign()])
-    adv = restarted(
+    adv = with_restarts(
         lambda start: next(handed),
         linear,
         images,
@@ -140,7 +140,7 @@ def test_restarts_keep_the_highest_value_of_each_photo():
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_starts_lie_in_the_ball_and_differ_by_generator(norm):
-    images, threat = photos(), Threat(norm, 0.1)
+    images, threat = random_images(), Threat(norm, 0.1)
     one, same, other = (random_start(images, threat, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vocctl.attacks import segmentation
+from vocctl.attacks import sea
 from vocctl.attacks.gradient import apgd
-from vocctl.attacks.objectives import aim, objective
-from vocctl.attacks.sea import sea_member, share_wrong
+from vocctl.attacks.objectives import attack_goal, objective
+from vocctl.attacks.sea import pixel_error_rate, sea_member
 from vocctl.attacks.threat import Threat
 from vocctl.labels import IGNORE
 
@@ -18,29 +18,29 @@ def test_share_wrong_by_hand():
     logits[0, 0, 0, 0] = logits[0, 2, 0, 1] = logits[0, 2, 1, 0] = (
         1  # right, wrong, right; the border counts in nothing
     )
-    assert share_wrong(logits, labels).tolist() == pytest.approx([1 / 3])
+    assert pixel_error_rate(logits, labels).tolist() == pytest.approx([1 / 3])
 
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    body = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Tanh(), nn.Conv2d(16, 21, 3, padding=1))
-    return body.eval().requires_grad_(False)
+    backbone = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Tanh(), nn.Conv2d(16, 21, 3, padding=1))
+    return backbone.eval().requires_grad_(False)
 
 
-def photos() -> Tensor:
+def random_images() -> Tensor:
     return torch.randint(0, 256, (4, 3, 16, 16), generator=torch.Generator().manual_seed(0)) / 255
 
 
 def test_a_loss_that_falls_as_pixels_turn_does_not_judge_its_own_steps(monkeypatch):
-    model, images = network(), photos()
+    model, images = network(), random_images()
     labels, threat = model(images).argmax(1), Threat("linf", 6 / 255)
-    goal = objective("masked", aim("untargeted", labels))
+    goal = objective("masked", attack_goal("untargeted", labels))
 
     def turned() -> Tensor:
         generator = torch.Generator().manual_seed(0)
         adv = sea_member(model, images, labels, goal, threat, steps=50, generator=generator)
-        return share_wrong(model(adv), labels).mean()
+        return pixel_error_rate(model(adv), labels).mean()
 
     judged = turned()
-    monkeypatch.setattr(segmentation, "apgd", lambda *given, judge, **named: apgd(*given, **named))
+    monkeypatch.setattr(sea, "apgd", lambda *given, judge, **named: apgd(*given, **named))
     assert judged > turned()

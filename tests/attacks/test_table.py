@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vocctl.attacks.objectives import aim, objective
-from vocctl.attacks.table import AttackSpec, craft, parse_attack, refuse_for
+from vocctl.attacks.objectives import attack_goal, objective
+from vocctl.attacks.table import AttackSpec, check_attack_fits, parse_attack, run_attack
 from vocctl.attacks.threat import Threat, norms
 from vocctl.errors import ConfigError
 
@@ -36,26 +36,26 @@ def test_words_that_are_none(text):
 def test_sea_is_three_runs_and_for_segmenters():
     sea = parse_attack("sea-9")
     assert [member.name for member in sea.members] == ["sea-js-9", "sea-masked-9", "sea-balanced-9"]
-    refuse_for(sea, "train-seg", "untargeted")
+    check_attack_fits(sea, "train-seg", "untargeted")
     with pytest.raises(ConfigError, match="for segmenters"):
-        refuse_for(sea, "train-cls", "untargeted")
+        check_attack_fits(sea, "train-cls", "untargeted")
     with pytest.raises(ConfigError, match="no goal"):
-        refuse_for(sea, "train-seg", "hide:cat")
+        check_attack_fits(sea, "train-seg", "hide:cat")
 
 
 def network(segments: bool) -> nn.Module:
     torch.manual_seed(0)
-    body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 21, 3, padding=1))
-    whole = body if segments else nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(21, 20))
+    backbone = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 21, 3, padding=1))
+    whole = backbone if segments else nn.Sequential(backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(21, 20))
     return whole.eval().requires_grad_(False)
 
 
-def photos() -> Tensor:
+def random_images() -> Tensor:
     return torch.randint(0, 256, (3, 3, 12, 12), generator=torch.Generator().manual_seed(0)) / 255
 
 
 def labels(model: nn.Module, segments: bool) -> Tensor:
-    logits = model(photos())
+    logits = model(random_images())
     return logits.argmax(1) if segments else (logits > 0).long()
 
 
@@ -68,13 +68,13 @@ NAMES = ("noise", "fgsm", "pgd-5", "pgd-3x2", "segpgd-5", "cospgd-5", "apgd-8", 
 def test_every_attack_keeps_its_threat_and_fools_more_than_noise(name, norm, segments):
     if name.startswith("sea") and not segments:
         pytest.skip("SEA counts pixels")
-    model, images = network(segments), photos()
+    model, images = network(segments), random_images()
     threat = Threat(norm, {"linf": 16 / 255, "l2": 1.0}[norm])
-    aimed = aim("untargeted", labels(model, segments))
+    aimed = attack_goal("untargeted", labels(model, segments))
 
     def run(attack: str, seed: int = 0) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return craft(parse_attack(attack), model, images, aimed, threat, generator=generator)
+        return run_attack(parse_attack(attack), model, images, aimed, threat, generator=generator)
 
     adv = run(name)
     assert norms(adv - images, norm).max() <= threat.epsilon + 1e-4
@@ -88,13 +88,15 @@ def test_every_attack_keeps_its_threat_and_fools_more_than_noise(name, norm, seg
 
 @pytest.mark.parametrize("kind", ["pgd", "segpgd", "cospgd"])
 def test_a_restart_never_leaves_more_pixels_right(kind):
-    """The first start is the same; the weights of segpgd and cospgd favour photos that hardly changed."""
-    model, images = network(True), photos()
+    """The first start is the same; the weights of segpgd and cospgd favor images that hardly changed."""
+    model, images = network(True), random_images()
     wanted, threat = labels(model, True), Threat("linf", 16 / 255)
 
     def turned(name: str) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        adv = craft(parse_attack(name), model, images, aim("untargeted", wanted), threat, generator=generator)
+        adv = run_attack(
+            parse_attack(name), model, images, attack_goal("untargeted", wanted), threat, generator=generator
+        )
         return (model(adv).argmax(1) != wanted).flatten(1).float().mean(1)
 
     once, often = turned(f"{kind}-3"), turned(f"{kind}-3x5")
@@ -103,12 +105,12 @@ def test_a_restart_never_leaves_more_pixels_right(kind):
 
 
 def test_square_asks_for_no_gradient():
-    model, images = network(True), photos()
+    model, images = network(True), random_images()
 
     def forward(x: Tensor) -> Tensor:
         assert not torch.is_grad_enabled()
         return model(x)
 
-    aimed = aim("untargeted", labels(model, True))
+    aimed = attack_goal("untargeted", labels(model, True))
     generator = torch.Generator().manual_seed(0)
-    craft(parse_attack("square-9"), forward, images, aimed, Threat("linf", 0.05), generator=generator)
+    run_attack(parse_attack("square-9"), forward, images, aimed, Threat("linf", 0.05), generator=generator)

@@ -6,7 +6,7 @@ import torch
 from vocctl.attacks.threat import AttackError, Threat, norms
 
 
-def photos(seed: int = 0) -> torch.Tensor:
+def random_images(seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 256, (3, 3, 8, 8), generator=torch.Generator().manual_seed(seed)) / 255
 
 
@@ -23,7 +23,7 @@ def test_projection_linf_by_hand():
     assert Threat("linf", 0.1).project(adv, images).flatten().tolist() == pytest.approx([0.6, 0.05, 1.0])
 
 
-def test_projection_l2_scales_each_photo_on_its_own():
+def test_projection_l2_scales_each_image_on_its_own():
     images = torch.full((2, 1, 1, 2), 0.5)
     adv = images + torch.tensor([[[[0.3, 0.4]]], [[[0.03, 0.04]]]])  # norms .5 and .05
     projected = Threat("l2", 0.1).project(adv, images) - images
@@ -41,7 +41,7 @@ def test_rounding_goes_toward_the_clean_image_where_the_nearest_step_is_outside(
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 8 / 255), ("linf", 0.5 / 255), ("l2", 0.5), ("l2", 0.02)])
 def test_what_is_rounded_is_whole_and_inside(norm, epsilon):
     threat = Threat(norm, epsilon)
-    images = photos()
+    images = random_images()
     adv = threat.project(images + torch.randn(images.shape, generator=torch.Generator().manual_seed(1)), images)
     rounded = threat.quantized(adv, images)
     threat.check(rounded, images)
@@ -55,11 +55,11 @@ def test_what_is_rounded_is_whole_and_inside(norm, epsilon):
     [
         (lambda adv: adv.index_fill(1, torch.tensor([0]), torch.nan), "not finite"),
         (lambda adv: adv - 2, "leaves"),
-        (lambda adv: (adv + 0.2).clamp(0, 1), "from its photo"),
+        (lambda adv: (adv + 0.2).clamp(0, 1), "from its image"),
     ],
 )
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_what_is_not_allowed_is_found(spoil, said, norm):
-    images = photos()
+    images = random_images()
     with pytest.raises(AttackError, match=said):
         Threat(norm, 0.1).check(spoil(images.clone()), images)

@@ -1,8 +1,8 @@
-"""What an attack costs beside the passes that it can't do without, on one batch of random photos, fp32.
+"""What an attack costs beside the passes that it can't do without, on one batch of random images, fp32.
 
     python tests/benchmarks/attack_cost.py [SIZE] [BATCH]
 
-PGD: its time a step against a bare forward and backward pass of the same model to the photo. Generator: all of the attack
+PGD: its time a step against a bare forward and backward pass of the same model to the image. Generator: all of the attack
 (perturbation, sum, rounding to 8 bits, the check) against the bare forward pass of its network alone. The two of a pair take
 turns, and the median of their ratios is printed: a machine that slows down slows both.
 """
@@ -15,22 +15,22 @@ from statistics import median
 import torch
 
 from vocctl.attacks.gradient import pgd
-from vocctl.attacks.objectives import Aim, objective
+from vocctl.attacks.objectives import AttackGoal, objective
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat
 from vocctl.config import GENERATORS, GeneratorConfig, TrainClsConfig, TrainSegConfig
 from vocctl.models.adversary import Adversary
 from vocctl.models.classifier import Classifier
-from vocctl.models.input_resize import Resized, Together
+from vocctl.models.input_resize import LogitEnsemble, ResizeWrapper
 from vocctl.models.segmenter import Segmenter
 
 STEPS, ROUNDS, LINF = 5, 9, Threat("linf", 8 / 255)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    resumed = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - resumed
 
 
 def ratio(ours: Callable[[], object], bare: Callable[[], object], parts: int) -> tuple[float, float]:
@@ -41,8 +41,8 @@ def ratio(ours: Callable[[], object], bare: Callable[[], object], parts: int) ->
 
 
 def pgd_cost(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[float, float]:
-    forward = Together([Resized(model, size, "fp32")])
-    aimed = objective("ce", Aim(away=labels))
+    forward = LogitEnsemble([ResizeWrapper(model, size, "fp32")])
+    aimed = objective("ce", AttackGoal(away=labels))
     start = random_start(images, LINF, torch.Generator().manual_seed(0))
 
     def bare() -> None:
@@ -62,7 +62,7 @@ def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float
 
     @torch.inference_mode()
     def bare() -> None:
-        adversary.body(images)
+        adversary.backbone(images)
 
     return ratio(attack, bare, 1)
 
@@ -83,7 +83,7 @@ def main() -> None:
         )
     for kind in GENERATORS:
         share, took = generator_cost(GeneratorConfig(generator=kind), images)
-        print(f"generator {kind}: {share:.3f} of its bare forward pass, {took * 1e3 / batch:.1f} ms a photo")
+        print(f"generator {kind}: {share:.3f} of its bare forward pass, {took * 1e3 / batch:.1f} ms a image")
 
 
 if __name__ == "__main__":

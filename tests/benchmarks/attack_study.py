@@ -5,7 +5,7 @@
 
 Each line of OUT/attacks.jsonl is one command with what it gave: a training run's last metrics, or an evaluation's rows. What
 is there already is not run again, so a study that was stopped goes on. Last weights everywhere: nothing is chosen on the
-scored photos. `show` prints tables.
+scored images. `show` prints tables.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 
 SWEEP = "--eps 1/255,2/255,4/255,8/255 --images 100"
 ROBUST = "--eps 2/255 --images 100"
-HARD = "--adv pgd-3 --adv-eps 2/255"
+HARD = "--adv-train pgd-3 --adv-eps 2/255"
 # step -> its command; a step that trains makes the run of its name, which the steps below it find
 PARTS: dict[str, dict[str, str]] = {
     "targets": {
@@ -59,10 +59,10 @@ PARTS: dict[str, dict[str, str]] = {
         "transfer": "eval seg seg-no-skip seg-scratch --transfer --attack cospgd-20,adv:adv-seg --eps 8/255 --images 100",
     },
     "hardened": {
-        "seg-hard-half": f"train-seg --minutes 3 {HARD} --adv-share 0.5",
-        "seg-hard-all": f"train-seg --minutes 3 {HARD} --adv-share 1",
+        "seg-hard-half": f"train-seg --minutes 3 {HARD} --adv-fraction 0.5",
+        "seg-hard-all": f"train-seg --minutes 3 {HARD} --adv-fraction 1",
         "cls-fast": "train-cls --minutes 3 --encoder-lr 0.3",  # what is trained on attacks has to move, and this one tells
-        "cls-hard-half": f"train-cls --minutes 3 --encoder-lr 0.3 {HARD} --adv-share 0.5",  # that from the attacks
+        "cls-hard-half": f"train-cls --minutes 3 --encoder-lr 0.3 {HARD} --adv-fraction 0.5",  # that from the attacks
     }
     | {
         f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {ROBUST}"
@@ -89,7 +89,7 @@ COLUMNS = {  # of a table: what it is called, what it is multiplied by, its deci
     "mean_iou": ("mean IoU", 100, 1),
     "map_sklearn": ("mAP", 100, 1),
     "pixel_accuracy": ("pixel acc.", 100, 1),
-    "photo_accuracy": ("acc. per photo", 100, 2),
+    "image_accuracy": ("acc. per image", 100, 2),
     "sample_f1": ("F1", 100, 1),
     "fooled": ("fooled", 100, 1),
     "match": ("match", 100, 1),
@@ -103,7 +103,7 @@ COLUMNS = {  # of a table: what it is called, what it is multiplied by, its deci
 def ran(step: str, words: str, out: Path, data: Path) -> dict[str, Any]:
     """The command's result; it runs in OUT, where the runs lie under runs/."""
     command = [sys.executable, "-m", "vocctl", *words.split(), "--quiet"]
-    begun = time.perf_counter()
+    resumed = time.perf_counter()
     if not words.startswith("eval"):
         for stopped in (out / "runs").glob(f"*/{step}"):
             shutil.rmtree(stopped)
@@ -113,7 +113,10 @@ def ran(step: str, words: str, out: Path, data: Path) -> dict[str, Any]:
     done = subprocess.run(
         [*command, "--checkpoint", "final", "--json"], check=True, cwd=out, capture_output=True, text=True
     )
-    return {"results": [json.loads(line) for line in done.stdout.splitlines()], "seconds": time.perf_counter() - begun}
+    return {
+        "results": [json.loads(line) for line in done.stdout.splitlines()],
+        "seconds": time.perf_counter() - resumed,
+    }
 
 
 def read(out: Path) -> dict[str, dict[str, Any]]:

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/evaluation_cost.py RUN DATA
 
-RUN: of train-seg; DATA: its val photos are scored as `vocctl eval` does, at their own size, from a warm cache, each time in
+RUN: of train-seg; DATA: its val images are scored as `vocctl eval` does, at their own size, from a warm cache, each time in
 a copy of the run (ext4 is slow to make files when others were removed within half a minute). In turns with it the same
-predictions are made and thrown away, and timed: the forward passes with softmax, the resize to the photo's size, the
-arg-max. Their sum is what can't be left out. All that scoring takes beyond it is ours: hashing the photos, reading,
+predictions are made and thrown away, and timed: the forward passes with softmax, the resize to the image's size, the
+arg-max. Their sum is what can't be left out. All that scoring takes beyond it is ours: hashing the images, reading,
 counting, writing label maps and tables; and, said apart, loading the run. Beside it: the arg-max against plain `argmax(1)`;
 and both confusion matrices over the same label maps, which have to agree.
 """
@@ -24,12 +24,12 @@ from typing import Any
 import pytest
 import torch
 
-from vocctl.data.datasets import ScoredPhotos
+from vocctl.data.datasets import EvalDataset
 from vocctl.data.images import read_mask
-from vocctl.data.loaders import scoring_loader
+from vocctl.data.loaders import eval_loader
 from vocctl.data.source import open_dataset
 from vocctl.inference import predict
-from vocctl.inference.evaluation import scored_part
+from vocctl.inference.evaluation import eval_split
 from vocctl.inference.load import load_segmenter
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.metrics.confusion import confusion_matrix
@@ -37,13 +37,13 @@ from vocctl.runs.folder import find_run
 from vocctl.tasks.evaluate_seg import evaluate
 
 ROUNDS = 9
-STEPS = {"forward": "averaged_probs", "resize": "resized_probs", "arg-max": "largest"}  # of vocctl.inference.predict
+STEPS = {"forward": "averaged_probs", "resize": "resized_probs", "arg-max": "argmax_labels"}  # of vocctl.inference.predict
 
 
 def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    resumed = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - resumed
 
 
 def needed(run: Path, data: Path) -> dict[str, float]:
@@ -52,22 +52,22 @@ def needed(run: Path, data: Path) -> dict[str, float]:
 
     def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **keywords: Any) -> Any:
-            begun = time.perf_counter()
+            resumed = time.perf_counter()
             done = work(*args, **keywords)
-            spent[name] += time.perf_counter() - begun
+            spent[name] += time.perf_counter() - resumed
             return done
 
         return run
 
     found = find_run(str(run), "train-seg")
     model, config, here = timed("loading", load_segmenter)(found, "best", None)
-    photos = scored_part(found, config.data, data, "val")[2].photos
-    loader = scoring_loader(ScoredPhotos(photos), config.train.batch, workers=0, pin=False)
+    images = eval_split(found, config.data, data, "val")[2].images
+    loader = eval_loader(EvalDataset(images), config.train.batch, workers=0, pin=False)
     with pytest.MonkeyPatch.context() as patch:
         for name, function in STEPS.items():
             patch.setattr(predict, function, timed(name, getattr(predict, function)))
         probs = predict.predict_probs(model, loader, device=here.device, precision=here.precision)
-        deque(predict.predict_labels(probs, photos.own_sizes), maxlen=0)
+        deque(predict.predict_labels(probs, images.original_sizes), maxlen=0)
     return spent
 
 
@@ -86,7 +86,7 @@ def print_arg_max() -> None:
     probs = torch.rand(NUM_SEG_CLASSES, 375, 500)
     pairs = [(seconds(lambda: predict.largest(probs)), seconds(lambda: probs[None].argmax(1))) for _ in range(20)]
     own, plain = (1000 * median(times) for times in zip(*pairs, strict=True))
-    print(f"arg-max of one photo: {own:.1f} ms; plain argmax(1): {plain:.1f} ms")
+    print(f"arg-max of one image: {own:.1f} ms; plain argmax(1): {plain:.1f} ms")
 
 
 def print_confusion(run: Path, data: Path) -> None:
@@ -111,7 +111,7 @@ def print_confusion(run: Path, data: Path) -> None:
 
     assert torch.equal(own(), theirs())
     pairs = [(seconds(own), seconds(theirs)) for _ in range(ROUNDS)]
-    print(f"confusion matrix of {len(shown)} photos: {median(o for o, _ in pairs):.2f} s, torchmetrics "
+    print(f"confusion matrix of {len(shown)} images: {median(o for o, _ in pairs):.2f} s, torchmetrics "
           f"{median(t for _, t in pairs):.2f} s: {median(t / o for o, t in pairs):.1f} times as fast")  # fmt: skip
 
 

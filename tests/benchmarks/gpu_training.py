@@ -1,8 +1,8 @@
-"""Training on a GPU with the photos on it: from a cold start to the end, against a bare loop of the same step.
+"""Training on a GPU with the images on it: from a cold start to the end, against a bare loop of the same step.
 
     python tests/benchmarks/gpu_training.py DATA [ENCODER] [EPOCHS] [BATCH]
 
-Real training photos of DATA, repeated to 749, at 256 px; a U-Net over ENCODER (resnet50) without pretrained weights, bf16,
+Real training images of DATA, repeated to 749, at 256 px; a U-Net over ENCODER (resnet50) without pretrained weights, bf16,
 `--augment-on gpu`, batches of BATCH (64), EPOCHS (40) epochs with a validation at their half and one at their end. The
 cache is warm; the time is counted from the start of a process that trains; beside it what the training loop alone took, the
 speed of the whole and of its second half as shares of the bare step's, which leaves out its first three steps and is taken
@@ -25,7 +25,7 @@ from vocctl.data.source import open_dataset
 from vocctl.devices import device_name, pick_device
 from vocctl.tasks import train_seg
 
-PHOTOS, SIZE, BARE_SECONDS = 749, 256, 5.0
+IMAGES, SIZE, BARE_SECONDS = 749, 256, 5.0
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     if int(epochs) < 2:
         raise SystemExit("EPOCHS is 2 or more: the second half is timed by itself")
     with tempfile.TemporaryDirectory() as folder:
-        data = linked(source, Path(folder) / "data", PHOTOS)
+        data = linked(source, Path(folder) / "data", IMAGES)
         flags = {
             "path": str(data), "encoder": encoder, "weights": "none", "size": SIZE, "size_from": 0, "precision": "bf16",
             "augment_on": "gpu", "batch": int(batch), "epochs": int(epochs), "eval_every": -(-int(epochs) // 2),
@@ -53,7 +53,7 @@ def main() -> None:
         alone.append(bare(config, BARE_SECONDS))
     seconds, steps = last["train_seconds"], last["step"]
     speeds = {"whole": steps / seconds, "second half": (steps - half["step"]) / (seconds - half["train_seconds"])}
-    print(f"{device_name(device)}: {PHOTOS} photos of {SIZE} px, {encoder}, {epochs} epochs in batches of {batch}")
+    print(f"{device_name(device)}: {IMAGES} images of {SIZE} px, {encoder}, {epochs} epochs in batches of {batch}")
     print(f"{whole:.1f} s from the start of the process: {last['train_seconds']:.1f} s training, "
           f"{last['val_seconds']:.1f} s validation; peak memory {peak:.1f} GiB")  # fmt: skip
     print(f"the bare step: {alone[0]:.0f} images/s before, {alone[1]:.0f} after")

@@ -1,8 +1,8 @@
-"""Peak memory and speed of training with a hundred thousand photos against a thousand, through the command line.
+"""Peak memory and speed of training with a hundred thousand images against a thousand, through the command line.
 
-    python tests/benchmarks/memory.py [PHOTOS] [SECONDS]
+    python tests/benchmarks/memory.py [IMAGES] [SECONDS]
 
-The photos are drawn (`download shapes`) and linked again and again under new names in two devkits; the smaller has a
+The images are drawn (`download shapes`) and linked again and again under new names in two devkits; the smaller has a
 hundredth of the larger. Both train the same small network for so many seconds at 64 px, each in a process of its own, whose
 largest resident memory the system tells. They take turns; the first turn decodes as well, and its times don't count. The
 ratio of the times is the median of the turns' own: a machine's speed drifts by more than is looked for here.
@@ -19,13 +19,13 @@ from statistics import median
 TURNS = 6
 
 
-def linked(source: Path, root: Path, photos: int) -> Path:
-    """A tree of so many names for the training photos of the devkit source; its val split is the same."""
+def linked(source: Path, root: Path, images: int) -> Path:
+    """A tree of so many names for the training images of the devkit source; its val split is the same."""
     devkit = root / "VOCdevkit" / "VOC2009"
     lists = Path("ImageSets") / "Segmentation"
     ids = (source / lists / "train.txt").read_text().split()
     val = (source / lists / "val.txt").read_text().split()
-    names = {f"again_{number:06d}": ids[number % len(ids)] for number in range(photos)}
+    names = {f"again_{number:06d}": ids[number % len(ids)] for number in range(images)}
     for folder, suffix in (("JPEGImages", ".jpg"), ("SegmentationClass", ".png")):
         (devkit / folder).mkdir(parents=True)
         for name, of in [*names.items(), *((name, name) for name in val)]:
@@ -37,7 +37,7 @@ def linked(source: Path, root: Path, photos: int) -> Path:
 
 
 def train(data: Path, out: Path, seconds: float) -> tuple[float, float]:
-    """Peak resident memory in MiB, and milliseconds a photo."""
+    """Peak resident memory in MiB, and milliseconds a image."""
     flags = [
         "--encoder",
         "scratch",
@@ -69,19 +69,19 @@ def main() -> None:
         shapes = ["download", "shapes", "--out", str(here / "drawn"), "--quiet"]
         subprocess.run([sys.executable, "-m", "vocctl", *shapes], check=True)
         drawn = here / "drawn" / "VOCdevkit" / "VOC2009"
-        sets = {photos: linked(drawn, here / f"set{photos}", photos) for photos in (many // 100, many)}
-        seen: dict[int, list[tuple[float, float]]] = {photos: [] for photos in sets}
+        sets = {images: linked(drawn, here / f"set{images}", images) for images in (many // 100, many)}
+        seen: dict[int, list[tuple[float, float]]] = {images: [] for images in sets}
         for turn in range(TURNS):
-            for photos, data in sets.items():
-                seen[photos].append(train(data, here / f"run-{photos}-{turn}", seconds))
-        for photos, runs in seen.items():
+            for images, data in sets.items():
+                seen[images].append(train(data, here / f"run-{images}-{turn}", seconds))
+        for images, runs in seen.items():
             peaks = ", ".join(f"{peak:.0f}" for peak, _ in runs)
             paces = ", ".join(f"{pace:.3f}" for _, pace in runs[1:])
-            print(f"{photos:7} photos: peak {peaks} MiB; {paces} ms a photo")
+            print(f"{images:7} images: peak {peaks} MiB; {paces} ms a image")
         few, lot = seen.values()
         print(f"peak memory {max(p for p, _ in lot) / max(p for p, _ in few):.2f} times")
         ratios = [many / less for (_, less), (_, many) in zip(few[1:], lot[1:], strict=True)]
-        print(f"time a photo {median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f})")
+        print(f"time a image {median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python tests/benchmarks/mock_competition.py OUT VOC_TREE MINUTES
 
 Builds the competition's layout, trains a default run of each kind for so many minutes, prepares the csv, scores it. Both
-scores have a bootstrap interval over their own photos, which are independent: the difference's 95 % interval is the root of
+scores have a bootstrap interval over their own images, which are independent: the difference's 95 % interval is the root of
 the sum of the squares of their half-widths.
 """
 

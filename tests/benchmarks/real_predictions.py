@@ -4,7 +4,7 @@
 
 EVAL: a folder of RUN/eval/ with scores.json and predictions.csv. (1) AP of every class, three definitions, against
 scikit-learn's and against the definitions written out naively here, difficult labels left out. (2) The competition's
-classification Dice on one half of the photos, with thresholds fitted on the other, against the cross-fitted estimate from
+classification Dice on one half of the images, with thresholds fitted on the other, against the cross-fitted estimate from
 that other half: 20 random halvings.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from vocctl.inference.thresholds import cross_decided, decide, fit_thresholds
+from vocctl.inference.thresholds import binarize, cross_fitted_predictions, fit_thresholds
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.multilabel import sample_f1
 from vocctl.runs.evaluations import Evaluation
@@ -24,7 +24,7 @@ HALVINGS = 20
 
 
 def naive_aps(scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Photo by photo down the ranking; photos of one score enter together."""
+    """Image by image down the ranking; images of one score enter together."""
     points = []
     for least in sorted(set(scores), reverse=True):
         shown = targets[scores >= least]
@@ -58,7 +58,7 @@ def main() -> None:
         judged += 1
         for kind, value in naive_aps(probs[keep, place], targets[keep, place]).items():
             furthest[kind] = max(furthest[kind], abs(value - evaluation.scores["ap"][kind][name]))
-    print(f"AP of {judged} classes, {len(probs)} photos; furthest from the references: "
+    print(f"AP of {judged} classes, {len(probs)} images; furthest from the references: "
           + ", ".join(f"{kind} {value:.1e}" for kind, value in furthest.items()))  # fmt: skip
 
     generator = np.random.default_rng(0)
@@ -67,9 +67,9 @@ def main() -> None:
         for _ in range(HALVINGS):
             order = generator.permutation(len(probs))
             fit, rest = order[: len(order) // 2], order[len(order) // 2 :]
-            expected.append(mean_f1(cross_decided(probs[fit], targets[fit], kind), targets[fit]))
+            expected.append(mean_f1(cross_fitted_predictions(probs[fit], targets[fit], kind), targets[fit]))
             thresholds = fit_thresholds(probs[fit], targets[fit], kind)
-            reached.append(mean_f1(decide(probs[rest], thresholds), targets[rest]))
+            reached.append(mean_f1(binarize(probs[rest], thresholds), targets[rest]))
         print(f"{kind}: cross-fitted on one half {np.mean(expected):.4f}, reached on the other {np.mean(reached):.4f}, "
               f"mean difference {np.mean(expected) - np.mean(reached):+.4f} over {HALVINGS} halvings")  # fmt: skip
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vocctl.competition.rle import runs_of_labels
+from vocctl.competition.rle import encode_label_map
 from vocctl.data.source import open_dataset
 
 MASKS, HEIGHT, WIDTH = 750, 375, 500
@@ -42,10 +42,10 @@ def drawn() -> list[np.ndarray]:
     for _ in range(MASKS):
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
         for _ in range(int(generator.integers(1, 4))):
-            centre = (int(generator.integers(WIDTH)), int(generator.integers(HEIGHT)))
+            center = (int(generator.integers(WIDTH)), int(generator.integers(HEIGHT)))
             axes = (int(generator.integers(20, 200)), int(generator.integers(20, 200)))
             label = int(generator.integers(1, 21))
-            cv2.ellipse(mask, centre, axes, float(generator.integers(180)), 0, 360, label, -1)
+            cv2.ellipse(mask, center, axes, float(generator.integers(180)), 0, 360, label, -1)
         masks.append(mask)
     return masks
 
@@ -53,17 +53,17 @@ def drawn() -> list[np.ndarray]:
 def seconds(encode: Callable[[np.ndarray], str], masks: list[np.ndarray]) -> float:
     times = []
     for _ in range(3):
-        begun = time.perf_counter()
+        resumed = time.perf_counter()
         for mask in masks:
             encode(mask)
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - resumed)
     return min(times)
 
 
 def main() -> None:
     masks = from_tree(Path(sys.argv[1])) if len(sys.argv) > 1 else drawn()
-    assert all(str(runs_of_labels(mask)) == from_stack(mask) for mask in masks)
-    ours, stack = seconds(lambda mask: str(runs_of_labels(mask)), masks), seconds(from_stack, masks)
+    assert all(str(encode_label_map(mask)) == from_stack(mask) for mask in masks)
+    ours, stack = seconds(lambda mask: str(encode_label_map(mask)), masks), seconds(from_stack, masks)
     what = sys.argv[1] if len(sys.argv) > 1 else "drawn ellipses"
     print(f"{MASKS} masks of {HEIGHT} x {WIDTH} ({what})")
     print(f"{ours:.2f} s straight, {stack:.2f} s by the stack, {stack / ours:.1f} times as fast")

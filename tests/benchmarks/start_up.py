@@ -38,9 +38,9 @@ def empty_app() -> str:
 
 
 def seconds(words: list[str]) -> float:
-    begun = time.perf_counter()
+    resumed = time.perf_counter()
     subprocess.run(words, capture_output=True, check=False)
-    return time.perf_counter() - begun
+    return time.perf_counter() - resumed
 
 
 def main() -> None:

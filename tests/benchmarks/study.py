@@ -1,7 +1,7 @@
 """The figures of docs/results.md: our recipe, the tutorial's, and one change at a time, for both tasks.
 
-Each line of OUT/study.jsonl is one run: task, what, seed, score of the final weights (seg: mean IoU at the photos' own
-size; cls: scikit-learn's mAP, and F1 per photo at 0.5), speed. What is there already is not run again, so a study that was
+Each line of OUT/study.jsonl is one run: task, what, seed, score of the final weights (seg: mean IoU at the images' own
+size; cls: scikit-learn's mAP, and F1 per image at 0.5), speed. What is there already is not run again, so a study that was
 stopped goes on. `draw` makes the picture from those lines.
 
 python tests/benchmarks/study.py run OUT TASK DATA MINUTES SEEDS WHAT...

@@ -6,7 +6,7 @@ TASK: seg or cls, at its default size. Same model, weights, batch, augmentation;
 probe is no training step. They take turns, three times so many seconds each, and the medians of images per second are
 printed with their ratios, and which share of our time went into waiting for data in the last epoch:
 
-ours        `vocctl train-seg` or `train-cls`: photos from the cache, augmented, averaged, clipped; all crops of full size
+ours        `vocctl train-seg` or `train-cls`: images from the cache, augmented, averaged, clipped; all crops of full size
 default     the same with crops that grow to that size, where they do by default
 bare        forward, backward, clip, step and average on one batch that is on the device already: what the model costs
 lightning   as its tutorials write it: a LightningModule, a DataLoader that decodes and augments, fp32, channels first;
@@ -39,12 +39,12 @@ import timm
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from vocctl.data.classification import target_matrix, with_labels
 
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
-from vocctl.data.multilabel import labelled, target_matrix
 from vocctl.data.source import open_dataset
-from vocctl.devices import keep_freed_memory, to_pixels
-from vocctl.losses import multilabel, pixelwise
+from vocctl.devices import disable_malloc_trim, to_pixels
+from vocctl.losses import classification, segmentation
 from vocctl.models.classifier import Classifier
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.segmenter import Segmenter
@@ -53,7 +53,7 @@ from vocctl.tasks import train_cls, train_seg
 from vocctl.training.ema import MovingAverage
 from vocctl.training.loop import make_accelerator
 from vocctl.training.optim import build_optimizer, clip_and_step
-from vocctl.training.trainer import hardware
+from vocctl.training.trainer import device_setup
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # by growing
@@ -78,12 +78,12 @@ def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> flo
 def bare(config: Any, seconds: float) -> float:
     """config: of train-seg or train-cls."""
     segments = isinstance(config, TrainSegConfig)
-    here = hardware(config.train)
+    here = device_setup(config.train)
     accelerator = make_accelerator(here.device, here.precision)
     model = Segmenter(config.model) if segments else Classifier(config.model, config.data.size)
     model.to(device=here.device, memory_format=torch.channels_last)
     if here.device.type == "cpu":
-        keep_freed_memory()
+        disable_malloc_trim()
         if here.precision == "bf16":
             train_depthwise_in_fp32(model)
     average = MovingAverage(model, config.optim.ema)
@@ -95,11 +95,11 @@ def bare(config: Any, seconds: float) -> float:
         labels = torch.randint(0, 21, (batch, side, side), device=here.device)[
             :, every // 2 :: every, every // 2 :: every
         ]
-        loss_fn = pixelwise.loss_function(config.loss.loss, config.loss.class_weights, here.device)
+        loss_fn = segmentation.loss_function(config.loss.loss, config.loss.class_weights, here.device)
         forward = lambda: loss_fn(network(pixels, every), labels)  # noqa: E731
     else:
         labels = torch.randint(0, 2, (batch, 20), device=here.device)
-        label_loss = multilabel.loss_function(config.loss.loss, None)
+        label_loss = classification.loss_function(config.loss.loss, None)
         forward = lambda: label_loss(network(pixels), labels)  # noqa: E731
     model.train()
 
@@ -127,10 +127,10 @@ def speed_of(step: Callable[[int], None], seconds: float, device: torch.device) 
 
 
 class Decoded(Dataset):
-    """As a tutorial reads photos: from the files, each time anew."""
+    """As a tutorial reads images: from the files, each time anew."""
 
     def __init__(self, task: str, data: Path, augment: str, size: int) -> None:
-        self.source = open_dataset(data) if task == "seg" else labelled(open_dataset(data))
+        self.source = open_dataset(data) if task == "seg" else with_labels(open_dataset(data))
         self.ids = self.source.ids("train")
         self.targets = None if task == "seg" else target_matrix(self.source, "train", tuple(self.ids))
         self.transform = A.Compose([preset(augment, size), A.Normalize()])
@@ -155,7 +155,7 @@ def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     config = config_of(task, data, seconds)
-    here = hardware(config.train)
+    here = device_setup(config.train)
 
     class Job(lightning.LightningModule):
         def __init__(self) -> None:
@@ -193,8 +193,8 @@ def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> 
     if as_ours:
         job.to(memory_format=torch.channels_last)
     precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[here.precision if as_ours else "fp32"]
-    photos = Decoded(task, data, config.data.augment, config.data.size)
-    loader = DataLoader(photos, batch_size=config.train.batch, shuffle=True, drop_last=True)
+    images = Decoded(task, data, config.data.augment, config.data.size)
+    loader = DataLoader(images, batch_size=config.train.batch, shuffle=True, drop_last=True)
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
             max_epochs=1000, precision=precision, callbacks=[clock], logger=False, enable_checkpointing=False,

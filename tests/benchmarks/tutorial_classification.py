@@ -1,7 +1,7 @@
 """What a tutorial would have you train as a classifier, for so many seconds: the other side of docs/results.md.
 
 timm's tf_efficientnet_lite0 with the same ImageNet weights, 224 px, AdamW 3e-4, BCE, batch 16, flip, affine and jitter,
-fp32. Photos decode once, and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
+fp32. Images decode once, and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
 final weights are scored by scikit-learn's average precision, mean over the classes with positives.
 
 python tests/benchmarks/tutorial_classification.py DATA SECONDS [SEED]
@@ -22,18 +22,18 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch.utils.data import DataLoader, Dataset
 
-from vocctl.data.multilabel import labelled, target_matrix
+from vocctl.data.multilabel import target_matrix, with_labels
 from vocctl.data.source import open_dataset
 from vocctl.models.weights import load_classifier, pixel_statistics
 
 MODEL, SIZE, BATCH, RATE = "tf_efficientnet_lite0", 224, 16, 3e-4
 
 
-class Photos(Dataset):
+class Images(Dataset):
     """Everything resized to a square first, as tutorials do, and kept in memory."""
 
     def __init__(self, root: Path, split: str, *, augment: bool) -> None:
-        source = labelled(open_dataset(root))
+        source = with_labels(open_dataset(root))
         resize = A.Resize(SIZE, SIZE)
         ids = source.ids(split)
         self.images = [resize(image=source.image(image_id))["image"] for image_id in ids]
@@ -59,7 +59,7 @@ def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
     load_classifier(model, MODEL, "auto")
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
     loss_fn = torch.nn.BCEWithLogitsLoss()
-    loader = DataLoader(Photos(root, "train", augment=True), batch_size=BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(Images(root, "train", augment=True), batch_size=BATCH, shuffle=True, drop_last=True)
     seen, began = 0, time.perf_counter()
     while True:
         for images, targets in loader:
@@ -75,11 +75,11 @@ def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
 @torch.inference_mode()
 def score(model: torch.nn.Module, root: Path) -> float:
     """scikit-learn's AP on val, mean over the classes with positives."""
-    photos = Photos(root, "val", augment=False)
+    images = Images(root, "val", augment=False)
     model.eval()
-    logits = torch.cat([model(images) for images, _ in DataLoader(photos, batch_size=BATCH)]).numpy()
-    occurs = np.flatnonzero(photos.targets.sum(0))
-    return float(np.mean([average_precision_score(photos.targets[:, k], logits[:, k]) for k in occurs]))
+    logits = torch.cat([model(images) for images, _ in DataLoader(images, batch_size=BATCH)]).numpy()
+    occurs = np.flatnonzero(images.targets.sum(0))
+    return float(np.mean([average_precision_score(images.targets[:, k], logits[:, k]) for k in occurs]))
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """What a tutorial would have you train, for so many seconds, scored as we score: the other side of docs/results.md.
 
 smp.Unet with the same encoder and ImageNet weights, 160 px, Adam 5e-4, batch 16, flip, affine and jitter, fp32,
-cross-entropy. Photos decode and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
-final weights are scored at the photos' own size with one confusion matrix, as `vocctl eval` does.
+cross-entropy. Images decode and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
+final weights are scored at the images' own size with one confusion matrix, as `vocctl eval` does.
 
 python tests/benchmarks/tutorial_segmentation.py DATA SECONDS [SEED]
 """
@@ -30,7 +30,7 @@ SIZE, BATCH, RATE = 160, 16, 5e-4
 ENCODER = "tf_efficientnet_lite0"
 
 
-class Photos(Dataset):
+class Images(Dataset):
     """Everything resized to a square first, as tutorials do, and kept in memory."""
 
     def __init__(self, root: Path) -> None:
@@ -65,7 +65,7 @@ def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
     load_encoder(model.encoder.model, ENCODER, "auto")
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     loss_fn = torch.nn.CrossEntropyLoss(ignore_index=IGNORE)
-    loader = DataLoader(Photos(root), batch_size=BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(Images(root), batch_size=BATCH, shuffle=True, drop_last=True)
     seen, began = 0, time.perf_counter()
     while True:
         for images, masks in loader:
@@ -80,7 +80,7 @@ def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
 
 @torch.inference_mode()
 def score(model: torch.nn.Module, root: Path) -> float:
-    """Mean IoU on val at the photos' own size, over the classes that the truth holds."""
+    """Mean IoU on val at the images' own size, over the classes that the truth holds."""
     source = open_dataset(root)
     mean, std = (np.array(value, np.float32) for value in pixel_statistics(ENCODER))
     model.eval()

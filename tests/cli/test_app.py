@@ -76,8 +76,8 @@ def test_train_eval_plot_from_the_command_line(
     assert "next `vocctl eval" in capsys.readouterr().out
     assert main(["eval", "one", "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
-    assert scores["photos"] == 4
-    assert set(scores["scores"]["absent"]) >= {"train", "sofa"}  # the tiny photos hold classes 1 and 2 alone
+    assert scores["images"] == 4
+    assert set(scores["scores"]["absent"]) >= {"train", "sofa"}  # the tiny images hold classes 1 and 2 alone
     assert main(["eval", "one"]) == 0
     assert "border (255) left out" in capsys.readouterr().out
     assert main(["plot", "one"]) == 0
@@ -111,15 +111,15 @@ def test_predict_and_export_from_the_command_line(
     trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    photo = str(trained.data / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_013.jpg")
-    assert main(["predict", photo, "--run", str(trained.seg)]) == 0
+    image = str(trained.data / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_013.jpg")
+    assert main(["predict", image, "--run", str(trained.seg)]) == 0
     assert "32 x 32" in capsys.readouterr().out
     assert Path("predictions/tiny_013.png").is_file()
     assert Path("predictions/tiny_013-overlay.jpg").is_file()
-    assert main(["predict", photo, "--run", str(trained.cls), "--json"]) == 0
+    assert main(["predict", image, "--run", str(trained.cls), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert len(said["probabilities"]) == 20
     assert said["labels"]
-    assert main(["export", str(trained.cls), "--out", "model.onnx", "--photos", "2"]) == 0
-    assert "onnxruntime against the run in fp32 on 2 photos" in capsys.readouterr().out
+    assert main(["export", str(trained.cls), "--out", "model.onnx", "--images", "2"]) == 0
+    assert "onnxruntime against the run in fp32 on 2 images" in capsys.readouterr().out
     assert Path("model.onnx").stat().st_size > 10_000

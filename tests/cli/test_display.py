@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from vocctl.cli import display
-from vocctl.tasks.list_runs import ListedRun
+from vocctl.tasks.list_runs import RunSummary
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_quiet_shows_nothing(screen):
 def test_a_name_is_shown_as_it_is_spelt(capsys):
     display.line("runs/:car:/a[v2]")
     display.comparison("a[v1]", "a[v2]", [])
-    display.run_list([ListedRun(Path(":car:[x]"), "train-seg", "voc", "", 0, 0.5, "mean IoU", "[val]", "[2026]")])
+    display.run_list([RunSummary(Path(":car:[x]"), "train-seg", "voc", "", 0, 0.5, "mean IoU", "[val]", "[2026]")])
     display.error("no run :car:[x]")
     said = capsys.readouterr()
     for name in ("runs/:car:/a[v2]", "a[v2] against a[v1]", ":car:[x]", "[val]", "[2026]"):

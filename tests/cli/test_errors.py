@@ -61,7 +61,7 @@ def test_a_mask_of_another_size(capsys: pytest.CaptureFixture[str], tiny: Path) 
     mask = devkit(tiny) / "SegmentationClass" / "tiny_003.png"
     with Image.open(mask) as image:
         image.resize((16, 16)).save(mask)
-    fails(capsys, train(tiny), 3, "tiny_003.png is 16 x 16, its photo 32 x 32", "replace it")
+    fails(capsys, train(tiny), 3, "tiny_003.png is 16 x 16, its image 32 x 32", "replace it")
     assert not Path("runs").exists()
 
 
@@ -78,7 +78,7 @@ def test_an_rgb_mask(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     fails(capsys, train(tiny), 3, "tiny_003.png is a RGB mask", "mode P")
 
 
-def test_a_truncated_photo(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_a_truncated_image(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "JPEGImages" / "tiny_003.jpg"
     path.write_bytes(path.read_bytes()[:-200])
     fails(capsys, train(tiny), 3, "tiny_003.jpg does not decode", "replace it")
@@ -96,7 +96,7 @@ def test_the_audit_lists_every_bad_file_and_ends_with_code_3(capsys: pytest.Capt
 
 def test_the_audit_of_sound_data_ends_with_0(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     assert main(["download", "--check", str(tiny), "--quiet"]) == 0
-    assert "12 photos checked, 0 problems" in capsys.readouterr().out
+    assert "12 images checked, 0 problems" in capsys.readouterr().out
 
 
 def tar_of(path: Path, name: str) -> Path:
@@ -206,11 +206,11 @@ def test_classifiers_that_cannot_be(
 def test_class_lists_that_do_not_match(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "ImageSets" / "Main" / "cat_train.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    fails(capsys, classify(tiny), 3, "cat_train.txt", "differ in their photos (tiny_000)")
+    fails(capsys, classify(tiny), 3, "cat_train.txt", "differ in their images (tiny_000)")
     assert not Path("runs").exists()
 
 
-def test_a_photo_of_a_classifier_that_does_not_decode(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_a_image_of_a_classifier_that_does_not_decode(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "JPEGImages" / "tiny_009.jpg"
     path.write_bytes(path.read_bytes()[:-200])
     fails(capsys, classify(tiny), 3, "tiny_009.jpg does not decode", "replace it")
@@ -248,7 +248,7 @@ def test_a_run_name_that_is_taken(capsys: pytest.CaptureFixture[str], tiny: Path
     "command", [["eval"], ["plot"], ["report"], ["export"], ["train-seg", "--resume"], ["predict", ".", "--run"]]
 )
 def test_a_folder_that_is_no_run(capsys: pytest.CaptureFixture[str], tiny: Path, command: list[str]) -> None:
-    Image.new("RGB", (8, 8)).save("photo.png")
+    Image.new("RGB", (8, 8)).save("image.png")
     fails(capsys, [*command, str(tiny)], 3, "is no run")
     fails(capsys, [*command, "nothing"], 3, "no run nothing")
 
@@ -333,11 +333,11 @@ def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture
     fails(capsys, ["plot", seg, "--what", "masks"], 3, "has no predictions yet", "vocctl eval")
 
 
-def test_a_photo_that_cannot_be_read(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
+def test_a_image_that_cannot_be_read(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
     folder.mkdir()
-    (folder / "broken.jpg").write_bytes(b"no photo")
+    (folder / "broken.jpg").write_bytes(b"no image")
     Image.new("RGB", (8, 8)).save(folder / "fine.png")
-    fails(capsys, ["predict", str(folder), "--run", str(trained.seg), "--quiet"], 3, "1 of 2 photos", "broken.jpg")
+    fails(capsys, ["predict", str(folder), "--run", str(trained.seg), "--quiet"], 3, "1 of 2 images", "broken.jpg")
     assert Path("predictions/fine.png").is_file()
-    fails(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither a photo nor a folder")
+    fails(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither a image nor a folder")

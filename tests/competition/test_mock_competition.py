@@ -52,7 +52,7 @@ def test_a_folder_without_a_solution_says_where_to_get_one(tiny, tmp_path):
         CompetitionData(tmp_path / "comp").test_labels()
 
 
-def test_a_photo_on_both_sides(tiny, tmp_path):
+def test_a_image_on_both_sides(tiny, tmp_path):
     lists = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Segmentation"
     (lists / "val.txt").write_text((lists / "train.txt").read_text())
     with pytest.raises(DataError, match="tiny_000 in train and in val"):

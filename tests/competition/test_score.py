@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vocctl.competition.rle import runs_of_labels
-from vocctl.competition.score import Truth, dice, score
+from vocctl.competition.rle import encode_label_map
+from vocctl.competition.score import GroundTruth, dice, score
 from vocctl.errors import DataError
 
 
@@ -15,10 +15,10 @@ def classes(*labels: int) -> np.ndarray:
     return chosen
 
 
-# photo 0, 2 x 2: class 1 on three pixels; photo 1, 1 x 4: class 3 on two, class 2 on one
+# image 0, 2 x 2: class 1 on three pixels; image 1, 1 x 4: class 3 on two, class 2 on one
 TRUTHS = [
-    Truth("0", classes(1), np.array([[1, 1], [1, 0]], np.uint8)),
-    Truth("1", classes(2, 3), np.array([[3, 3, 2, 0]], np.uint8)),
+    GroundTruth("0", classes(1), np.array([[1, 1], [1, 0]], np.uint8)),
+    GroundTruth("1", classes(2, 3), np.array([[3, 3, 2, 0]], np.uint8)),
 ]
 RIGHT = {"0_classification": "1 1", "0_segmentation": "1 3", "1_classification": "2 2", "1_segmentation": "7 1 9 2"}
 
@@ -29,12 +29,12 @@ def test_a_perfect_file_scores_1():
 
 def test_overlapping_masks():
     result = score(RIGHT | {"0_segmentation": "1 2", "1_segmentation": "9 3"}, TRUTHS)
-    # photo 0: 2 * 2 / (2 + 3) = 4/5; photo 1: class 3 on three pixels, two of them right: 2 * 2 / (3 + 3) = 2/3
-    assert result.per_photo["0"] == pytest.approx((1, 4 / 5))
-    assert result.per_photo["1"] == pytest.approx((1, 2 / 3))
+    # image 0: 2 * 2 / (2 + 3) = 4/5; image 1: class 3 on three pixels, two of them right: 2 * 2 / (3 + 3) = 2/3
+    assert result.per_image["0"] == pytest.approx((1, 4 / 5))
+    assert result.per_image["1"] == pytest.approx((1, 2 / 3))
     assert result.segmentation == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert result.joint == pytest.approx((1 + (4 / 5 + 2 / 3) / 2) / 2)
-    # per class, over all photos: aeroplane 2 * 2 / (2 + 3); bird 2 * 2 / (3 + 2); bicycle 0 of (0 + 1)
+    # per class, over all images: aeroplane 2 * 2 / (2 + 3); bird 2 * 2 / (3 + 2); bicycle 0 of (0 + 1)
     assert result.pixel_dice["aeroplane"] == pytest.approx(4 / 5)
     assert result.pixel_dice["bird"] == pytest.approx(4 / 5)
     assert result.pixel_dice["bicycle"] == 0
@@ -42,8 +42,8 @@ def test_overlapping_masks():
 
 
 def test_disjoint_masks_and_the_right_pixels_under_another_class_score_0():
-    assert score(RIGHT | {"0_segmentation": "4 1"}, TRUTHS).per_photo["0"] == (1, 0)
-    assert score(RIGHT | {"0_segmentation": "5 3"}, TRUTHS).per_photo["0"] == (1, 0)  # class 2 on class 1's pixels
+    assert score(RIGHT | {"0_segmentation": "4 1"}, TRUTHS).per_image["0"] == (1, 0)
+    assert score(RIGHT | {"0_segmentation": "5 3"}, TRUTHS).per_image["0"] == (1, 0)  # class 2 on class 1's pixels
 
 
 def test_one_half_missing():
@@ -54,28 +54,28 @@ def test_one_half_missing():
 
 def test_an_empty_row_scores_0():
     result = score(RIGHT | {"1_classification": ""}, TRUTHS)
-    assert result.per_photo["1"] == (0, 1)
+    assert result.per_image["1"] == (0, 1)
     assert result.joint == pytest.approx(3 / 4)
     assert result.lacking == 0
 
 
 def test_both_empty_is_1_and_one_of_them_empty_is_0():
-    nothing = [Truth("0", classes(1), np.array([[0, 255]], np.uint8))]
+    nothing = [GroundTruth("0", classes(1), np.array([[0, 255]], np.uint8))]
     assert score({"0_classification": "1 1", "0_segmentation": ""}, nothing).joint == 1
     assert score({"0_classification": "1 1", "0_segmentation": "1 1"}, nothing).segmentation == 0
 
 
 def test_border_is_background():
-    border = [Truth("0", classes(1), np.array([[1, 255]], np.uint8))]
+    border = [GroundTruth("0", classes(1), np.array([[1, 255]], np.uint8))]
     # one pixel right, the one on the border wrong: 2 * 1 / (2 + 1)
     assert score({"0_classification": "1 1", "0_segmentation": "1 2"}, border).segmentation == pytest.approx(2 / 3)
 
 
 def test_labels():
     result = score(RIGHT | {"0_classification": "1 2", "1_classification": "3 1"}, TRUTHS)
-    # photo 0: {1, 2} of {1}: 2/3; photo 1: {3} of {2, 3}: 2/3
+    # image 0: {1, 2} of {1}: 2/3; image 1: {3} of {2, 3}: 2/3
     assert result.classification == pytest.approx(2 / 3)
-    # per class over photos: aeroplane right once: 1; bicycle: wrong once, missed once: 0; bird: 1
+    # per class over images: aeroplane right once: 1; bicycle: wrong once, missed once: 0; bird: 1
     assert (result.class_dice["aeroplane"], result.class_dice["bicycle"], result.class_dice["bird"]) == (1, 0, 1)
 
 
@@ -86,7 +86,7 @@ def test_the_halves_that_the_leaderboard_showed():
     assert result.joint == pytest.approx((result.classification + result.segmentation) / 2)
 
 
-def test_the_worst_photos_come_first():
+def test_the_worst_images_come_first():
     assert score(RIGHT | {"1_segmentation": ""}, TRUTHS).worst(1) == ["1"]
 
 
@@ -96,7 +96,7 @@ def test_it_is_the_dice_of_the_boolean_stacks():
         first, second = generator.integers(0, 4, (2, 5, 7)).astype(np.uint8)
         stacks = [np.stack([labels == label for label in range(1, 21)]) for labels in (first, second)]
         wanted = 2 * (stacks[0] & stacks[1]).sum() / (stacks[0].sum() + stacks[1].sum())
-        assert dice(runs_of_labels(first), runs_of_labels(second)) == pytest.approx(wanted)
+        assert dice(encode_label_map(first), encode_label_map(second)) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(

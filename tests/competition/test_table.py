@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vocctl.competition.rle import runs_of_labels
-from vocctl.competition.table import Due, check, merge, read_table, row_names, write_table
+from vocctl.competition.rle import encode_label_map
+from vocctl.competition.table import RequiredRow, check_file, merge, read_table, row_names, write_table
 from vocctl.errors import DataError, RunError
 
 SIZES = {"0": (2, 3), "1": (2, 2)}  # places of a mask: 20 * 6 = 120 and 20 * 4 = 80
-DUE = [Due(name, *SIZES[name.split("_")[0]]) for name in row_names(list(SIZES))]
+DUE = [RequiredRow(name, *SIZES[name.split("_")[0]]) for name in row_names(list(SIZES))]
 RIGHT = [
     ("0_classification", "1 1 15 2"),
     ("0_segmentation", "4 1 8 2 12 1"),  # class 1: its 4th pixel; class 2: its 2nd, 3rd and 6th
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_right_file(file):
-    assert check(file, DUE) == []
+    assert check_file(file, DUE) == []
     assert file.read_text().splitlines()[:2] == ["Id,Predicted", "0_classification,1 1 15 2"]
     assert read_table(file) == dict(RIGHT)
     assert not list(file.parent.glob("*.part"))
@@ -67,7 +67,7 @@ def changed(place: int, text: str) -> list[tuple[str, str]]:
 )
 def test_every_kind_of_wrong_row(tmp_path, rows, line, name, said):
     write_table(tmp_path / "wrong.csv", rows)
-    faults = check(tmp_path / "wrong.csv", DUE)
+    faults = check_file(tmp_path / "wrong.csv", DUE)
     assert len(faults) == 1, faults
     assert (faults[0].line, faults[0].name) == (line, name)
     assert said in faults[0].reason
@@ -89,26 +89,26 @@ def test_every_kind_of_wrong_row(tmp_path, rows, line, name, said):
 )
 def test_every_kind_of_wrong_file(tmp_path, text, said):
     (tmp_path / "wrong.csv").write_bytes(text)
-    assert said in check(tmp_path / "wrong.csv", DUE)[0].reason
+    assert said in check_file(tmp_path / "wrong.csv", DUE)[0].reason
 
 
 @pytest.mark.parametrize("text", [b"\x93NUMPY\xff\xfe\x00", b'Id,Predicted\n"0_class'])
 def test_what_is_no_csv_at_all(tmp_path, text):
     (tmp_path / "wrong.csv").write_bytes(text)
     with pytest.raises(DataError, match=r"wrong\.csv"):
-        check(tmp_path / "wrong.csv", DUE)
+        check_file(tmp_path / "wrong.csv", DUE)
 
 
 def test_several_faults_come_in_the_files_order(tmp_path):
     write_table(tmp_path / "wrong.csv", [("0_classification", ""), ("9_x", "1 1"), *RIGHT[1:3]])
-    assert [fault.line for fault in check(tmp_path / "wrong.csv", DUE)] == [2, 3, 0]
+    assert [fault.line for fault in check_file(tmp_path / "wrong.csv", DUE)] == [2, 3, 0]
 
 
 def test_a_long_row_is_read(tmp_path):
     labels = (np.indices((400, 400)).sum(0) % 2).astype(np.uint8)  # a chessboard: 80,000 runs, 700 kB
-    write_table(tmp_path / "long.csv", [("0_segmentation", str(runs_of_labels(labels)))])
+    write_table(tmp_path / "long.csv", [("0_segmentation", str(encode_label_map(labels)))])
     assert len(read_table(tmp_path / "long.csv")["0_segmentation"]) > csv.field_size_limit() / 100
-    assert check(tmp_path / "long.csv", [Due("0_segmentation", 400, 400)]) == []
+    assert check_file(tmp_path / "long.csv", [RequiredRow("0_segmentation", 400, 400)]) == []
 
 
 def test_two_halves_become_one_file(tmp_path):
@@ -119,12 +119,12 @@ def test_two_halves_become_one_file(tmp_path):
     assert merge(tmp_path / "cls.csv", tmp_path / "seg.csv", names) == list(reversed(RIGHT))
 
 
-def test_halves_of_different_photos_are_not_merged(tmp_path, file):
+def test_halves_of_different_images_are_not_merged(tmp_path, file):
     write_table(tmp_path / "seg.csv", RIGHT[:2])
     with pytest.raises(DataError, match=r"seg\.csv lacks 1_segmentation"):
         merge(file, tmp_path / "seg.csv")
     write_table(tmp_path / "more.csv", [*RIGHT, ("2_segmentation", "1 1")])
-    with pytest.raises(DataError, match="not of the same photos"):
+    with pytest.raises(DataError, match="not of the same images"):
         merge(file, tmp_path / "more.csv")
 
 

@@ -66,7 +66,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def devkit(tmp_path: Path) -> Path:
-    """<tmp>/VOCdevkit/VOC2009 with photos a, b (train) and c (val), 8 x 6 pixels, and their masks. No fault in it."""
+    """<tmp>/VOCdevkit/VOC2009 with images a, b (train) and c (val), 8 x 6 pixels, and their masks. No fault in it."""
     root = tmp_path / "VOCdevkit" / "VOC2009"
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)

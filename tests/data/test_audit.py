@@ -43,23 +43,23 @@ def test_a_clean_devkit(devkit):
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_grey_masks_and_every_label_are_fine(devkit):
+def test_gray_masks_and_every_label_are_fine(devkit):
     labels = np.resize([*range(21), 255], (6, 8))
     save_mask(devkit, "a", labels)
     save_mask(devkit, "b", labels, mode="L")
     assert audit(devkit).problems == ()
 
 
-def test_truncated_photo(devkit):
-    photo = devkit / "JPEGImages" / "b.jpg"
-    photo.write_bytes(photo.read_bytes()[:-20])
+def test_truncated_image(devkit):
+    image = devkit / "JPEGImages" / "b.jpg"
+    image.write_bytes(image.read_bytes()[:-20])
     name, reason = only_problem(devkit)
     assert name == "b.jpg"
     assert "does not decode" in reason
     assert "truncated" in reason
 
 
-def test_missing_photo_and_missing_mask(devkit):
+def test_missing_image_and_missing_mask(devkit):
     (devkit / "JPEGImages" / "a.jpg").unlink()
     (devkit / "SegmentationClass" / "c.png").unlink()
     problems = audit(devkit).problems
@@ -67,7 +67,7 @@ def test_missing_photo_and_missing_mask(devkit):
     assert all("is missing" in problem.reason for problem in problems)
 
 
-def test_a_photo_of_main_alone_needs_no_mask(devkit):
+def test_a_image_of_main_alone_needs_no_mask(devkit):
     (devkit / "SegmentationClass" / "c.png").unlink()
     for split in ("val", "trainval"):
         path = devkit / "ImageSets" / "Segmentation" / f"{split}.txt"
@@ -96,10 +96,10 @@ def test_mask_of_another_size(devkit):
     save_mask(devkit, "a", np.zeros((8, 6)))
     name, reason = only_problem(devkit)
     assert name == "a.png"
-    assert "has 6 x 8 pixels, its photo 8 x 6" in reason
+    assert "has 6 x 8 pixels, its image 8 x 6" in reason
 
 
-def test_photo_that_declares_too_much_is_not_decoded(devkit):
+def test_image_that_declares_too_much_is_not_decoded(devkit):
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -114,7 +114,7 @@ def test_photo_that_declares_too_much_is_not_decoded(devkit):
 
 
 @pytest.mark.parametrize("lists", ["Main", "Segmentation"])
-def test_a_photo_in_train_and_val_is_a_leak(devkit, lists):
+def test_a_image_in_train_and_val_is_a_leak(devkit, lists):
     (devkit / "ImageSets" / lists / "val.txt").write_text("c\nb\n")
     name, reason = only_problem(devkit)
     assert name == "val.txt"
@@ -133,7 +133,7 @@ def test_many_leaks_are_counted(devkit):
 @pytest.mark.parametrize("lists", ["Main", "Segmentation"])
 def test_an_empty_list(devkit, lists):
     (devkit / "ImageSets" / lists / "train.txt").write_text("")
-    assert only_problem(devkit) == ("train.txt", "is empty: a split needs at least one photo")
+    assert only_problem(devkit) == ("train.txt", "is empty: a split needs at least one image")
 
 
 @pytest.mark.parametrize("lists", ["Main", "Segmentation"])
@@ -176,7 +176,7 @@ def test_no_data_set_at_all(tmp_path):
 
 @pytest.fixture
 def competition(tmp_path: Path) -> Path:
-    """Six training photos with masks and one test photo, 8 x 6 pixels."""
+    """Six training images with masks and one test image, 8 x 6 pixels."""
     for part, ids, label in (("train", range(6), 1), ("test", range(1), -1)):
         (tmp_path / part / "img").mkdir(parents=True)
         rows = [["Id", *CLASSES], *([str(number), *[str(label)] * 20] for number in ids)]
@@ -214,8 +214,8 @@ def test_a_bad_array(competition, array, said):
 
 
 def test_a_cut_array(competition):
-    photo = competition / "test" / "img" / "test_0.npy"
-    photo.write_bytes(photo.read_bytes()[:-10])
+    image = competition / "test" / "img" / "test_0.npy"
+    image.write_bytes(image.read_bytes()[:-10])
     assert only_problem(competition)[0] == "test_0.npy"
 
 

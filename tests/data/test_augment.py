@@ -25,7 +25,7 @@ assert tried == [], tried
 
 
 def pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A photo whose pixels are ten times their label, and the mask: stripes of 3 and 9 on 0."""
+    """A image whose pixels are ten times their label, and the mask: stripes of 3 and 9 on 0."""
     mask = np.zeros((height, width), np.uint8)
     mask[:, width // 4 : width // 2] = 3
     mask[height // 2 :, width // 2 :] = 9
@@ -50,9 +50,9 @@ def test_no_preset_invents_a_label(name):
     assert {0, 3, 9} <= seen
 
 
-def test_none_shows_the_whole_photo_and_pads_with_void():
+def test_none_shows_the_whole_image_and_pads_with_void():
     image, mask = augmented(preset("none", 64), *pair(64, 128), seed=0)
-    # 64 x 128 shrinks to 32 x 64; 16 rows above and 16 below are not in the photo
+    # 64 x 128 shrinks to 32 x 64; 16 rows above and 16 below are not in the image
     assert (mask[:16] == IGNORE).all()
     assert (mask[-16:] == IGNORE).all()
     assert not (mask[16:48] == IGNORE).any()
@@ -69,7 +69,7 @@ def test_what_is_turned_in_is_void(name):
     assert [5, IGNORE] in found
 
 
-def test_affine_keeps_the_middle_of_the_photo_in_sight_at_nearly_its_size():
+def test_affine_keeps_the_middle_of_the_image_in_sight_at_nearly_its_size():
     transform = preset("affine", 64)
     image, mask = np.zeros((80, 120, 3), np.uint8), np.zeros((80, 120), np.uint8)
     mask[20:60, 40:80] = 7
@@ -79,17 +79,17 @@ def test_affine_keeps_the_middle_of_the_photo_in_sight_at_nearly_its_size():
     assert max(shown) < 1.6 * shrunk  # 1.25 x 1.25
 
 
-def test_light_never_leaves_the_photo():
+def test_light_never_leaves_the_image():
     transform = preset("light", 64)
     full = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64), 5, np.uint8)
     assert all((augmented(transform, *full, seed)[1] == 5).all() for seed in range(20))
 
 
-def test_photo_and_mask_move_together():
+def test_image_and_mask_move_together():
     transform = preset("light", 64)
     for seed in range(20):
         image, mask = pair(80, 80)
-        image[...] = 100 + 10 * np.minimum(mask, 9)[:, :, None]  # 100, 130, 190: an order that mild colour keeps
+        image[...] = 100 + 10 * np.minimum(mask, 9)[:, :, None]  # 100, 130, 190: an order that mild color keeps
         image, mask = augmented(transform, image, mask, seed)
         means = [image[mask == label].mean() for label in (0, 3, 9) if (mask == label).sum() > 50]
         assert means == sorted(means), seed
@@ -99,29 +99,29 @@ def test_photo_and_mask_move_together():
 def test_the_seed_alone_decides_the_draw(name):
     transform, other = preset(name, 64), preset(name, 64)
     generator = np.random.default_rng(0)
-    photo = generator.integers(0, 256, (80, 80, 3), np.uint8), generator.integers(0, 21, (80, 80)).astype(np.uint8)
-    draws = [augmented(transform, *photo, seed)[0] for seed in (7, 2**62 + 5, 8)]
+    image = generator.integers(0, 256, (80, 80, 3), np.uint8), generator.integers(0, 21, (80, 80)).astype(np.uint8)
+    draws = [augmented(transform, *image, seed)[0] for seed in (7, 2**62 + 5, 8)]
     np.random.seed(3)  # no global generator has a word in it
-    assert np.array_equal(augmented(other, *photo, 2**62 + 5)[0], draws[1])
-    assert np.array_equal(augmented(other, *photo, 7)[0], draws[0])
+    assert np.array_equal(augmented(other, *image, 2**62 + 5)[0], draws[1])
+    assert np.array_equal(augmented(other, *image, 7)[0], draws[0])
     assert not np.array_equal(draws[0], draws[2])
 
 
 def test_what_one_operation_draws_says_nothing_of_another():
     transform = preset("light", 64)
-    photo, mask = np.full((80, 80, 3), 90, np.uint8), np.zeros((80, 80), np.uint8)
+    image, mask = np.full((80, 80, 3), 90, np.uint8), np.zeros((80, 80), np.uint8)
     mask[:, :40] = 1
     drawn = []
     for seed in range(200):
-        image, labels = augmented(transform, photo, mask, seed)
-        drawn.append((labels[:, :32].mean() < labels[:, 32:].mean(), (image != 90).any()))
-    counts = [drawn.count((flipped, coloured)) for flipped in (True, False) for coloured in (True, False)]
+        changed, labels = augmented(transform, image, mask, seed)
+        drawn.append((labels[:, :32].mean() < labels[:, 32:].mean(), (changed != 90).any()))
+    counts = [drawn.count((flipped, colored)) for flipped in (True, False) for colored in (True, False)]
     assert min(counts) > 30, counts  # a half of a half each
 
 
 def test_none_draws_nothing():
-    photo = pair(80, 50)
-    first, second = (augmented(preset("none", 64), *photo, seed)[0] for seed in (1, 2))
+    image = pair(80, 50)
+    first, second = (augmented(preset("none", 64), *image, seed)[0] for seed in (1, 2))
     assert np.array_equal(first, second)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.data.cache import cached_split, default_cache_dir, digests, fingerprint
+from vocctl.data.cache import cached_split, content_hashes, default_cache_dir, fingerprint
 from vocctl.data.images import write_mask
 from vocctl.data.source import open_dataset
 from vocctl.errors import DataError, RunError
-from vocctl.resizing import fitted_size
+from vocctl.resizing import model_input_size
 
 BUILD = """
 import os, signal, sys
@@ -39,7 +39,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_photos_and_masks_at_the_size_that_was_asked_for(tiny, folder):
+def test_images_and_masks_at_the_size_that_was_asked_for(tiny, folder):
     source = open_dataset(tiny)
     split = cached_split(source, "train", 64, folder)
     assert split.ids == tuple(source.ids("train"))
@@ -49,19 +49,19 @@ def test_photos_and_masks_at_the_size_that_was_asked_for(tiny, folder):
         image = cv2.resize(source.image(image_id), (64, 64), interpolation=cv2.INTER_LINEAR)
         assert np.array_equal(split.image(index), image)
         assert np.array_equal(split.mask(index), source.mask(image_id).repeat(2, 0).repeat(2, 1))  # 32 to 64, nearest
-        assert np.array_equal(split.own_mask(index), source.mask(image_id))
+        assert np.array_equal(split.original_mask(index), source.mask(image_id))
     assert set(split.sizes) == {(64, 64)}
-    assert set(split.own_sizes) == {(32, 32)}
+    assert set(split.original_sizes) == {(32, 32)}
 
 
-def test_photos_of_several_shapes_keep_theirs(tiny, folder):
+def test_images_of_several_shapes_keep_theirs(tiny, folder):
     source = open_dataset(tiny)
     first = source.ids("val")[0]
     Image.fromarray(np.full((40, 110, 3), 7, np.uint8)).save(source.image_path(first), quality=100)
     write_mask(source.mask_path(first), np.full((40, 110), 3))
     split = cached_split(source, "val", 32, folder)
     assert split.sizes == ((32, 96), (32, 32), (32, 32), (32, 32))  # 110 * 32 / 40 = 88: nearer to 96
-    assert split.own_sizes[0] == (40, 110)
+    assert split.original_sizes[0] == (40, 110)
     assert (split.image(0) == 7).all()
     assert (split.mask(0) == 3).all()
     assert split.image(3).shape == (32, 32, 3)
@@ -79,7 +79,7 @@ def test_photos_of_several_shapes_keep_theirs(tiny, folder):
     ],
 )
 def test_fitted_size(height, width, expected):
-    assert fitted_size(height, width, 224) == expected
+    assert model_input_size(height, width, 224) == expected
 
 
 def test_the_second_time_nothing_is_decoded(tiny, folder, monkeypatch):
@@ -99,7 +99,7 @@ def test_size_and_split_have_caches_of_their_own(tiny, folder):
     assert len(folders) == 4
 
 
-def test_another_photo_or_mask_makes_another_cache(tiny, folder):
+def test_another_image_or_mask_makes_another_cache(tiny, folder):
     source = open_dataset(tiny)
     image_id = source.ids("train")[0]
     before = cached_split(source, "train", 32, folder)
@@ -118,7 +118,7 @@ def test_the_fingerprint_is_of_bytes_and_order(tiny, tmp_path):
     ids = source.ids("train")
 
     def of(source, ids):
-        return fingerprint(digests(source, ids))
+        return fingerprint(content_hashes(source, ids))
 
     before = of(source, ids)
     assert cached_split(source, "train", 32, tmp_path).fingerprint == before
@@ -166,15 +166,15 @@ def test_a_mask_damaged_after_the_cache_was_opened(tiny, folder):
     with path.open("r+b") as stream:  # as long as before; the map shows it
         stream.write(bytes(len(split.deflated)))
     with pytest.raises(RunError, match="was damaged: remove it"):
-        split.own_mask(0)
+        split.original_mask(0)
 
 
-def test_a_part_has_the_masks_of_its_photos(tiny, folder):
+def test_a_part_has_the_masks_of_its_images(tiny, folder):
     source = open_dataset(tiny)
     part = cached_split(source, "train", 64, folder).part([5, 2])
-    assert part.own_sizes == ((32, 32), (32, 32))
+    assert part.original_sizes == ((32, 32), (32, 32))
     for index, image_id in enumerate(part.ids):
-        assert np.array_equal(part.own_mask(index), source.mask(image_id))
+        assert np.array_equal(part.original_mask(index), source.mask(image_id))
 
 
 def test_two_processes_at_once_leave_one_cache(tiny, folder):
@@ -222,12 +222,12 @@ def test_a_mask_of_another_size(tiny, folder):
     source = open_dataset(tiny)
     image_id = source.ids("train")[2]
     write_mask(source.mask_path(image_id), np.zeros((32, 30)))
-    with pytest.raises(DataError, match=f"{image_id}.png is 30 x 32, its photo 32 x 32"):
+    with pytest.raises(DataError, match=f"{image_id}.png is 30 x 32, its image 32 x 32"):
         cached_split(source, "train", 32, folder)
     assert list(folder.iterdir()) == []
 
 
-def test_a_broken_photo_is_named_and_leaves_nothing(tiny, folder):
+def test_a_broken_image_is_named_and_leaves_nothing(tiny, folder):
     source = open_dataset(tiny)
     path = source.image_path(source.ids("train")[2])
     path.write_bytes(b"no image")
@@ -254,7 +254,7 @@ def test_no_space_left(tiny, folder, monkeypatch):
         return part
 
     monkeypatch.setattr(tempfile, "mkdtemp", on_a_full_disk)
-    with pytest.raises(RunError, match=f"{folder} can't hold the decoded photos: No space left on device"):
+    with pytest.raises(RunError, match=f"{folder} can't hold the decoded images: No space left on device"):
         cached_split(open_dataset(tiny), "train", 32, folder)
     assert list(folder.iterdir()) == []
 
@@ -267,7 +267,7 @@ def test_what_another_process_puts_in_place_meanwhile_is_no_concern(tiny, folder
 
 def test_a_cache_folder_that_is_a_file(tiny, folder):
     folder.write_text("")
-    with pytest.raises(RunError, match="can't hold the decoded photos"):
+    with pytest.raises(RunError, match="can't hold the decoded images"):
         cached_split(open_dataset(tiny), "train", 32, folder)
 
 

@@ -18,7 +18,7 @@ def row(number: int, label: str = "0") -> str:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Twelve training photos and two test photos, (4, 5); the mask of photo n holds n."""
+    """Twelve training images and two test images, (4, 5); the mask of image n holds n."""
     root = tmp_path / "comp"
     for folder in ("train/img", "train/seg", "test/img"):
         (root / folder).mkdir(parents=True)
@@ -37,7 +37,7 @@ def test_known_by_its_table(root, tmp_path):
     assert not is_competition(tmp_path)
 
 
-def test_every_fifth_training_photo_is_held_out(root):
+def test_every_fifth_training_image_is_held_out(root):
     data = CompetitionData(root)
     assert data.ids("val") == ["train_4", "train_9"]
     assert data.ids("train") == [f"train_{n}" for n in (0, 1, 2, 3, 5, 6, 7, 8, 10, 11)]
@@ -53,7 +53,7 @@ def test_held_out_by_place_in_the_table_not_by_id(root):
     assert CompetitionData(root).ids("train") == ["train_11", "train_3", "train_7", "train_0", "train_1"]
 
 
-def test_photos_and_masks(root):
+def test_images_and_masks(root):
     data = CompetitionData(root)
     assert (data.image("train_3") == 3).all()
     assert data.image("test_1").shape == (4, 5, 3)
@@ -78,7 +78,7 @@ def test_splits_that_are_not_there_or_empty(root):
     with pytest.raises(DataError, match="has no split 'valid': it has train, val, trainval, test"):
         CompetitionData(root).ids("valid")
     (root / "train" / "train_set.csv").write_text(HEAD + "".join(row(n) for n in range(4)))
-    with pytest.raises(DataError, match="split 'val' is empty, it takes five training photos"):
+    with pytest.raises(DataError, match="split 'val' is empty, it takes five training images"):
         CompetitionData(root).ids("val")
 
 

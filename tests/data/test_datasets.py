@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vocctl.data.cache import CachedSplit, cached_split
-from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
+from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.source import open_dataset
 
 
@@ -14,8 +14,8 @@ def split(tiny) -> CachedSplit:
     return cached_split(open_dataset(tiny), "train", 32)
 
 
-def training(split: CachedSplit, augment: str = "light", seed: int = 0) -> TrainingPhotos:
-    return TrainingPhotos(split, augment=augment, seed=seed)
+def training(split: CachedSplit, augment: str = "light", seed: int = 0) -> TrainDataset:
+    return TrainDataset(split, augment=augment, seed=seed)
 
 
 def same(left: tuple[torch.Tensor, torch.Tensor], right: tuple[torch.Tensor, torch.Tensor]) -> bool:
@@ -23,43 +23,43 @@ def same(left: tuple[torch.Tensor, torch.Tensor], right: tuple[torch.Tensor, tor
 
 
 def test_a_training_sample(split):
-    photos = training(split)
-    image, mask = photos[0, 3, 32]
+    images = training(split)
+    image, mask = images[0, 3, 32]
     assert (image.shape, image.dtype) == ((3, 32, 32), torch.uint8)
     assert (mask.shape, mask.dtype) == ((32, 32), torch.uint8)
-    assert len(photos) == 8
+    assert len(images) == 8
 
 
-def test_without_augmentation_it_is_the_photo(split):
+def test_without_augmentation_it_is_the_image(split):
     image, mask = training(split, "none")[5, 3, 32]
     assert np.array_equal(image.permute(1, 2, 0).numpy(), split.image(3))
     assert np.array_equal(mask.numpy(), split.mask(3))
 
 
 def test_the_draw_is_of_seed_epoch_and_index_alone(split):
-    photos, others = training(split), training(split)
-    first = photos[2, 3, 32]
+    images, others = training(split), training(split)
+    first = images[2, 3, 32]
     for index in range(8):
         others[0, index, 32]  # other draws before it
     assert same(others[2, 3, 32], first)
-    assert not same(photos[3, 3, 32], first)  # a new draw each epoch
+    assert not same(images[3, 3, 32], first)  # a new draw each epoch
     assert not same(training(split, seed=1)[2, 3, 32], first)
 
 
-def test_a_scored_photo(split):
-    photos = ScoredPhotos(split)
-    index, image = photos[3]
+def test_a_scored_image(split):
+    images = EvalDataset(split)
+    index, image = images[3]
     assert index == 3
-    assert len(photos) == 8
+    assert len(images) == 8
     assert np.array_equal(image.permute(1, 2, 0).numpy(), split.image(3))
 
 
 def test_a_sample_is_a_copy_that_may_be_written(split):
-    for image in (ScoredPhotos(split)[0][1], *training(split, "none")[0, 0, 32]):
+    for image in (EvalDataset(split)[0][1], *training(split, "none")[0, 0, 32]):
         image.zero_()
     assert split.image(0).any()
 
 
 def test_images_are_channels_last_already(split):
-    assert ScoredPhotos(split)[0][1][None].is_contiguous(memory_format=torch.channels_last)
+    assert EvalDataset(split)[0][1][None].is_contiguous(memory_format=torch.channels_last)
     assert training(split)[0, 0, 32][0][None].is_contiguous(memory_format=torch.channels_last)

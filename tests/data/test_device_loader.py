@@ -9,17 +9,17 @@ import torch
 from vocctl.config import PRESETS
 from vocctl.data.augment import augmented, preset
 from vocctl.data.cache import CachedSplit
-from vocctl.data.datasets import TrainingPhotos
-from vocctl.data.device_augment import GREY, NAMES, RANGES, Ranges, colours, drawn
-from vocctl.data.device_loader import DeviceBatches, recoloured
-from vocctl.data.loaders import EpochBatches
+from vocctl.data.datasets import TrainDataset
+from vocctl.data.device_augment import GRAY, NAMES, RANGES, Ranges, color_matrices, sampled_params
+from vocctl.data.device_loader import DeviceLoader, color_jittered
+from vocctl.data.loaders import EpochBatchSampler
 from vocctl.labels import IGNORE
 
 SHAPES = [(64, 96), (128, 64), (64, 64), (64, 160)]
 
 
 def split() -> CachedSplit:
-    """Photos whose pixels are ten times their label: stripes of 3 and 9 on 0."""
+    """Images whose pixels are ten times their label: stripes of 3 and 9 on 0."""
     masks = []
     for height, width in SHAPES:
         mask = np.zeros((height, width), np.uint8)
@@ -35,15 +35,15 @@ def split() -> CachedSplit:
     )
 
 
-def batches(augment: str, *, seed: int = 0, targets: np.ndarray | None = None, side: int = 64) -> DeviceBatches:
-    photos = TrainingPhotos(split(), augment=augment, seed=seed, targets=targets)
-    return DeviceBatches(photos, EpochBatches(4, 2, seed, lambda epoch, batch: side), torch.device("cpu"))
+def batches(augment: str, *, seed: int = 0, targets: np.ndarray | None = None, side: int = 64) -> DeviceLoader:
+    images = TrainDataset(split(), augment=augment, seed=seed, targets=targets)
+    return DeviceLoader(images, EpochBatchSampler(4, 2, seed, lambda epoch, batch: side), torch.device("cpu"))
 
 
-def hold_one(made: DeviceBatches, photo: np.ndarray) -> None:
-    """photo: (H, W, 4) uint8, of colours and labels; in place of all four."""
-    made.pixels = torch.from_numpy(np.ascontiguousarray(photo).view(np.int32).ravel())
-    made.sizes = torch.tensor([photo.shape[:2]] * 4)
+def hold_one(made: DeviceLoader, image: np.ndarray) -> None:
+    """image: (H, W, 4) uint8, of colors and labels; in place of all four."""
+    made.pixels = torch.from_numpy(np.ascontiguousarray(image).view(np.int32).ravel())
+    made.sizes = torch.tensor([image.shape[:2]] * 4)
     made.starts, made.lasts = torch.zeros(4, dtype=torch.long), made.sizes - 1
 
 
@@ -71,9 +71,9 @@ def test_without_augmentation_it_is_what_the_loader_gives() -> None:
 
 
 @pytest.mark.parametrize("augment", ["light", "strong", "affine"])
-def test_masks_stay_on_their_photos_and_no_label_is_invented(augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vocctl.data.device_loader.recoloured", lambda images, *changes: images)
-    monkeypatch.setattr("vocctl.data.device_loader.smoothed", lambda images: images)
+def test_masks_stay_on_their_images_and_no_label_is_invented(augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vocctl.data.device_loader.color_jittered", lambda images, *changes: images)
+    monkeypatch.setattr("vocctl.data.device_loader.blurred_images", lambda images: images)
     made, seen = batches(augment), set()
     for epoch in range(40):
         images, masks = made.batch(places(epoch))
@@ -84,7 +84,7 @@ def test_masks_stay_on_their_photos_and_no_label_is_invented(augment: str, monke
 
 
 def test_affine_turns_scales_and_shifts_as_the_loader_does() -> None:
-    """Where a square in the middle of a photo comes to lie, and its size: the same ranges on both paths."""
+    """Where a square in the middle of a image comes to lie, and its size: the same ranges on both paths."""
     mask = np.zeros((64, 160), np.uint8)
     mask[24:40, 64:96] = 9
     made = batches("affine")
@@ -102,7 +102,7 @@ def test_affine_turns_scales_and_shifts_as_the_loader_does() -> None:
             assert found == pytest.approx(wanted, rel=0.2)
 
 
-def test_photos_are_mirrored_half_of_the_time_and_cropped() -> None:
+def test_images_are_mirrored_half_of_the_time_and_cropped() -> None:
     made = batches("light", targets=np.arange(4, dtype=np.uint8))
     hold_one(made, np.broadcast_to(np.arange(96, dtype=np.uint8)[:, None], (64, 96, 4)))  # brighter to the right
     slopes, shown = [], []
@@ -133,19 +133,19 @@ def test_an_epoch_goes_on_from_the_batch_it_is_asked_for() -> None:
     assert torch.equal(rest[0], whole[1][0])
 
 
-ANY = Ranges(jitter=1.0, strength=1.0, grey=0.5)  # factors from 0 to 2
+ANY = Ranges(jitter=1.0, strength=1.0, gray=0.5)  # factors from 0 to 2
 
 
-def recoloured_by(images: torch.Tensor, *, grey: bool = False, inside: float = 1.0, **factors: float) -> torch.Tensor:
+def recolored_by(images: torch.Tensor, *, gray: bool = False, inside: float = 1.0, **factors: float) -> torch.Tensor:
     """factors: of brightness, contrast and saturation, 1 where left out."""
     draw = {name: torch.full((len(images),), factors.get(name, 1.0) / 2) for name in NAMES}
-    draw |= {"jitter": torch.zeros(len(images)), "grey": torch.full((len(images),), 0.0 if grey else 1.0)}
+    draw |= {"jitter": torch.zeros(len(images)), "gray": torch.full((len(images),), 0.0 if gray else 1.0)}
     shown = torch.full((len(images), 1, *images.shape[2:]), inside)
-    return recoloured(images, colours(draw, ANY).float(), GREY.float(), shown)
+    return color_jittered(images, color_matrices(draw, ANY).float(), GRAY.float(), shown)
 
 
-def test_colours_by_hand() -> None:
-    """Two pixels, whose greys are 123.06 and 50: 0.299 R + 0.587 G + 0.114 B."""
+def test_colors_by_hand() -> None:
+    """Two pixels, whose grays are 123.06 and 50: 0.299 R + 0.587 G + 0.114 B."""
     image = torch.tensor([[200.0, 50.0], [100.0, 50.0], [40.0, 50.0]]).view(1, 3, 1, 2)
     mean = (123.06 + 50) / 2
     for factors, wanted in (
@@ -157,18 +157,18 @@ def test_colours_by_hand() -> None:
         ({"saturation": 0.0}, [123.06] * 3),
         ({"saturation": 0.5}, [(200 + 123.06) / 2, (100 + 123.06) / 2, (40 + 123.06) / 2]),
         ({"brightness": 0.5, "contrast": 0.5, "saturation": 0.0}, [0.25 * 123.06 + 0.25 * mean] * 3),
-        ({"grey": True, "brightness": 0.5}, [61.53] * 3),
+        ({"gray": True, "brightness": 0.5}, [61.53] * 3),
     ):
-        assert recoloured_by(image, **factors)[0, :, 0, 0].tolist() == pytest.approx(wanted, abs=0.01), factors
+        assert recolored_by(image, **factors)[0, :, 0, 0].tolist() == pytest.approx(wanted, abs=0.01), factors
 
 
-def test_what_lies_outside_of_the_photo_stays_black() -> None:
-    assert recoloured_by(torch.zeros(1, 3, 2, 2), inside=0.0, contrast=0.5).tolist() == [[[[0.0] * 2] * 2] * 3]
+def test_what_lies_outside_of_the_image_stays_black() -> None:
+    assert recolored_by(torch.zeros(1, 3, 2, 2), inside=0.0, contrast=0.5).tolist() == [[[[0.0] * 2] * 2] * 3]
 
 
 def test_factors_keep_to_the_preset() -> None:
-    """Own colour, grey and mean together are the brightness; an untouched photo has all of its own."""
-    found = colours(drawn(0, 0, 1000), RANGES["light"])
+    """Own color, gray and mean together are the brightness; an untouched image has all of its own."""
+    found = color_matrices(sampled_params(0, 0, 1000), RANGES["light"])
     untouched = (found == torch.tensor([1.0, 0.0, 0.0])).all(1)
     assert 0.45 < untouched.double().mean() < 0.55
     assert 0.8 <= found.sum(1).amin() < 0.82

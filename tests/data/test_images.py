@@ -1,4 +1,4 @@
-"""One photo or mask from a file: what comes back, and each refusal naming the file."""
+"""One image or mask from a file: what comes back, and each refusal naming the file."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.data import photos
-from vocctl.data.images import checked_labels, read_any_photo, read_array, read_mask, read_photo, write_mask
+from vocctl.data import images
+from vocctl.data.images import checked_labels, read_any_image, read_array, read_image, read_mask, write_mask
 from vocctl.errors import DataError
 from vocctl.labels import FLAT_PALETTE
 
@@ -23,50 +23,50 @@ def refused(read, path: Path, *args, **kwargs) -> str:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK"])
-def test_a_photo_comes_as_rgb_whatever_its_mode(tmp_path, mode):
-    path = tmp_path / ("photo.tif" if mode == "CMYK" else "photo.png")
+def test_a_image_comes_as_rgb_whatever_its_mode(tmp_path, mode):
+    path = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
     Image.new("RGB", (4, 3), (200, 200, 200)).convert(mode).save(path)
-    image = read_photo(path)
+    image = read_image(path)
     assert (image.shape, image.dtype) == ((3, 4, 3), np.uint8)
     assert np.abs(image.astype(int) - 200).max() <= 8
 
 
-def test_a_photo_is_not_turned(tmp_path):
+def test_a_image_is_not_turned(tmp_path):
     path = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn, which its mask would not make
     Image.new("RGB", (8, 4)).save(path, exif=exif)
-    assert read_photo(path).shape == (4, 8, 3)
+    assert read_image(path).shape == (4, 8, 3)
 
 
-def test_photos_that_are_refused(tmp_path):
-    assert "is missing" in refused(read_photo, tmp_path / "none.jpg")
+def test_images_that_are_refused(tmp_path):
+    assert "is missing" in refused(read_image, tmp_path / "none.jpg")
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
-    assert "is not an image" in refused(read_photo, broken)
+    assert "is not an image" in refused(read_image, broken)
     broken.write_bytes(b"")
-    assert "is not an image" in refused(read_photo, broken)
+    assert "is not an image" in refused(read_image, broken)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(broken)
     broken.write_bytes(broken.read_bytes()[:-500])
-    assert "does not decode" in refused(read_photo, broken)
-    assert "is not an image" in refused(read_photo, tmp_path)
+    assert "does not decode" in refused(read_image, broken)
+    assert "is not an image" in refused(read_image, tmp_path)
 
 
-@pytest.mark.parametrize("read", [read_photo, read_any_photo, read_mask])
-def test_postscript_in_a_photo_is_not_run(tmp_path, read):
-    path = tmp_path / "photo.jpg"
+@pytest.mark.parametrize("read", [read_image, read_any_image, read_mask])
+def test_postscript_in_a_image_is_not_run(tmp_path, read):
+    path = tmp_path / "image.jpg"
     Image.new("RGB", (8, 8)).save(path, "EPS")
     with Image.open(path) as image:
         assert image.format == "EPS"  # what Pillow would make of it
     assert "is not an image" in refused(read, path)
 
 
-def test_a_photo_that_declares_too_much_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+def test_a_image_that_declares_too_much_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     path = tmp_path / "large.png"
     Image.new("RGB", (8, 4)).save(path)
-    monkeypatch.setattr(photos, "MAX_PIXELS", 31)
+    monkeypatch.setattr(images, "MAX_PIXELS", 31)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
-    assert "declares 8 x 4 pixels, the limit is 31" in refused(read_photo, path)
+    assert "declares 8 x 4 pixels, the limit is 31" in refused(read_image, path)
 
 
 def test_a_mask_there_and_back(tmp_path):
@@ -79,14 +79,14 @@ def test_a_mask_there_and_back(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["mask.png"]
 
 
-def test_a_palette_mask_is_read_by_index_not_by_colour(tmp_path):
+def test_a_palette_mask_is_read_by_index_not_by_color(tmp_path):
     image = Image.fromarray(LABELS)
-    image.putpalette([9, 9, 9] * 256)  # every colour the same
+    image.putpalette([9, 9, 9] * 256)  # every color the same
     image.save(tmp_path / "mask.png")
     assert np.array_equal(read_mask(tmp_path / "mask.png"), LABELS)
 
 
-def test_a_grey_mask_is_read_as_it_is(tmp_path):
+def test_a_gray_mask_is_read_as_it_is(tmp_path):
     Image.fromarray(LABELS).save(tmp_path / "mask.png")
     assert np.array_equal(read_mask(tmp_path / "mask.png"), LABELS)
 
@@ -157,47 +157,47 @@ def test_arrays_that_are_refused(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:-1])
     assert "is not a plain .npy array" in refused(read_array, path, dims=2)
     np.save(path, np.zeros((4, 8), np.uint8))
-    monkeypatch.setattr(photos, "MAX_PIXELS", 31)
+    monkeypatch.setattr(images, "MAX_PIXELS", 31)
     assert "the limit is 31 pixels" in refused(read_array, path, dims=2)
 
 
 def test_whatever_pillow_raises_names_the_file(tmp_path, monkeypatch):
-    path = tmp_path / "photo.jpg"
+    path = tmp_path / "image.jpg"
     Image.new("RGB", (8, 4)).save(path, dpi=(72, 72), exif=b"Exif\0\0MM\0*\0\0")  # cut short: a struct.error
-    assert "does not decode" in refused(read_any_photo, path)
-    assert read_photo(path).shape == (4, 8, 3)  # it asks for no EXIF
+    assert "does not decode" in refused(read_any_image, path)
+    assert read_image(path).shape == (4, 8, 3)  # it asks for no EXIF
 
     def broken(*_):
         raise RuntimeError("a plugin's own")
 
     Image.new("RGB", (8, 4)).save(path)
     monkeypatch.setattr(Image.Image, "convert", broken)
-    for read in (read_photo, read_any_photo):
+    for read in (read_image, read_any_image):
         assert "does not decode: replace it (a plugin's own)" in refused(read, path)
     monkeypatch.setattr(Image, "open", broken)
-    for read in (read_photo, read_any_photo, read_mask):
+    for read in (read_image, read_any_image, read_mask):
         assert "is not an image" in refused(read, path)
 
 
-def test_want_of_memory_is_no_fault_of_the_photo(tmp_path, monkeypatch):
+def test_want_of_memory_is_no_fault_of_the_image(tmp_path, monkeypatch):
     def full(*_):
         raise MemoryError
 
-    Image.new("RGB", (8, 4)).save(tmp_path / "photo.png")
+    Image.new("RGB", (8, 4)).save(tmp_path / "image.png")
     monkeypatch.setattr(Image.Image, "convert", full)
-    for read in (read_photo, read_any_photo):
+    for read in (read_image, read_any_image):
         with pytest.raises(MemoryError):
-            read(tmp_path / "photo.png")
+            read(tmp_path / "image.png")
 
 
 RED = (200, 30, 40)
 KINDS = {
-    "grey.png": lambda: (Image.new("L", (4, 2), 90), (90, 90, 90)),
+    "gray.png": lambda: (Image.new("L", (4, 2), 90), (90, 90, 90)),
     "bilevel.png": lambda: (Image.new("1", (4, 2), 1), (255, 255, 255)),
     "palette.gif": lambda: (Image.new("RGB", (4, 2), RED).quantize(4), RED),
     "clear.png": lambda: (Image.new("RGBA", (4, 2), (*RED, 0)), (255, 255, 255)),
     "half.webp": lambda: (Image.new("RGBA", (4, 2), (0, 0, 0, 127)), (128, 128, 128)),
-    "grey-clear.png": lambda: (Image.new("LA", (4, 2), (90, 0)), (255, 255, 255)),
+    "gray-clear.png": lambda: (Image.new("LA", (4, 2), (90, 0)), (255, 255, 255)),
     "cmyk.jpg": lambda: (Image.new("CMYK", (16, 8), (0, 255, 255, 0)), (254, 0, 0)),
     "sixteen.png": lambda: (Image.fromarray(np.full((2, 4), 32896, np.uint16)), (128, 128, 128)),
     "sixteen.tif": lambda: (Image.fromarray(np.full((2, 4), 65535, np.uint16)), (255, 255, 255)),
@@ -205,16 +205,16 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_any_photo_of_any_mode(tmp_path, name):
+def test_any_image_of_any_mode(tmp_path, name):
     image, color = KINDS[name]()
     image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
-    read = read_any_photo(tmp_path / name)
+    read = read_any_image(tmp_path / name)
     assert (read.dtype, read.shape) == (np.uint8, (image.height, image.width, 3))
     assert np.abs(read.astype(int) - color).max() <= 2
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_any_photo_is_turned_as_its_exif_says(tmp_path, turn):
+def test_any_image_is_turned_as_its_exif_says(tmp_path, turn):
     from PIL import ImageOps
 
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
@@ -222,18 +222,18 @@ def test_any_photo_is_turned_as_its_exif_says(tmp_path, turn):
     exif = Image.Exif()
     exif[0x0112] = turn
     image.save(tmp_path / "a.png", exif=exif)
-    read = read_any_photo(tmp_path / "a.png")
+    read = read_any_image(tmp_path / "a.png")
     assert read.shape == ((4, 2, 3) if turn > 4 else (2, 4, 3))
     with Image.open(tmp_path / "a.png") as stored:
         assert np.array_equal(read, np.asarray(ImageOps.exif_transpose(stored)))
     assert {1: np.array_equal(read, pixels), 3: np.array_equal(read, pixels[::-1, ::-1])}.get(turn, True)
 
 
-def test_any_photo_that_is_none(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"no photo")
-    assert "is not an image" in refused(read_any_photo, tmp_path / "a.jpg")
+def test_any_image_that_is_none(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    assert "is not an image" in refused(read_any_image, tmp_path / "a.jpg")
     Image.fromarray(np.full((2, 4), 0.5, np.float32)).save(tmp_path / "a.tif")
-    assert "no 8- or 16-bit pixels" in refused(read_any_photo, tmp_path / "a.tif")
+    assert "no 8- or 16-bit pixels" in refused(read_any_image, tmp_path / "a.tif")
     Image.new("RGB", (64, 64), RED).save(tmp_path / "b.jpg")
     (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:300])
-    assert "b.jpg" in refused(read_any_photo, tmp_path / "b.jpg")
+    assert "b.jpg" in refused(read_any_image, tmp_path / "b.jpg")

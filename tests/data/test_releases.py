@@ -72,14 +72,14 @@ def faults(devkit, release=TINY) -> str:
 
 
 def test_other_sizes_are_named(devkit):
-    assert "train.txt lists 2 photos, 749 were expected" in faults(
+    assert "train.txt lists 2 images, 749 were expected" in faults(
         devkit, replace(TINY, split_sizes={"Segmentation/train": 749})
     )
 
 
 def test_an_empty_list_without_a_known_size(devkit):
     (devkit / "ImageSets/Segmentation/train.txt").write_text("\n")
-    assert "lists 0 photos, at least 1 was expected" in faults(devkit)
+    assert "lists 0 images, at least 1 was expected" in faults(devkit)
 
 
 @pytest.mark.parametrize("lost", ["ImageSets/Main/val.txt", "JPEGImages/b.jpg", "SegmentationClass/c.png"])
@@ -93,7 +93,7 @@ def test_another_year_is_named(devkit):
 
 
 def test_a_folder_of_something_else(devkit):
-    (devkit / "JPEGImages").rename(devkit / "photos")
+    (devkit / "JPEGImages").rename(devkit / "images")
     assert "holds no VOC2009" in faults(devkit)
 
 

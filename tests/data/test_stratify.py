@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from vocctl.data.multilabel import labelled, target_matrix
+from vocctl.data.multilabel import target_matrix, with_labels
 from vocctl.data.source import open_dataset
 from vocctl.data.stratify import stratified_parts
 
 
-def made(photos: int, seed: int) -> np.ndarray:
+def made(images: int, seed: int) -> np.ndarray:
     rates = np.geomspace(0.02, 0.4, 20)
-    return (np.random.default_rng(seed).random((photos, 20)) < rates).astype(np.uint8)
+    return (np.random.default_rng(seed).random((images, 20)) < rates).astype(np.uint8)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -21,7 +21,7 @@ def test_five_folds_hold_every_class_in_proportion(seed):
     for label in range(20):
         total = targets[:, label].sum()
         mine = [targets[parts == part, label].sum() for part in range(5)]
-        assert mine == pytest.approx([total / 5] * 5, abs=max(2.5, 0.25 * total / 5))  # five labels a photo: they pull
+        assert mine == pytest.approx([total / 5] * 5, abs=max(2.5, 0.25 * total / 5))  # five labels a image: they pull
         if total >= 5:
             assert min(mine) >= 1
 
@@ -40,12 +40,12 @@ def test_the_same_draw_gives_the_same_parts():
     assert np.array_equal(first, second)
 
 
-def test_photos_without_labels_are_dealt_out_too():
+def test_images_without_labels_are_dealt_out_too():
     parts = stratified_parts(np.zeros((10, 20), np.uint8), (0.5, 0.5), np.random.default_rng(0))
     assert np.bincount(parts).tolist() == [5, 5]
 
 
-def test_one_rare_class_with_two_photos_is_on_both_sides():
+def test_one_rare_class_with_two_images_is_on_both_sides():
     targets = np.zeros((20, 3), np.uint8)
     targets[:, 0] = 1
     targets[[4, 17], 1] = 1
@@ -53,8 +53,8 @@ def test_one_rare_class_with_two_photos_is_on_both_sides():
     assert sorted(parts[[4, 17]].tolist()) == [0, 1]
 
 
-def test_real_photos(shared):
-    source = labelled(open_dataset(shared / "voc-objects"))
+def test_real_images(shared):
+    source = with_labels(open_dataset(shared / "voc-objects"))
     targets = target_matrix(source, "train", tuple(source.ids("train")))
     parts = stratified_parts(targets, (0.2,) * 5, np.random.default_rng(0))
     for part in range(5):

@@ -1,4 +1,4 @@
-"""The devkit's folders: found from three heights, split by split, photo by photo."""
+"""The devkit's folders: found from three heights, split by split, image by image."""
 
 import shutil
 
@@ -27,7 +27,7 @@ def test_found_under_trainval_as_2011_has_it(devkit):
 
 def test_several_years_must_be_told_apart(devkit):
     shutil.copytree(devkit, devkit.parent / "VOC2012")
-    (devkit.parent / "VOC2010").mkdir()  # without photos: not a year that is there
+    (devkit.parent / "VOC2010").mkdir()  # without images: not a year that is there
     with pytest.raises(DataError, match=r"holds several years \(VOC2009, VOC2012\): name one of them, as --data "):
         find_devkit(devkit.parent.parent)
     assert find_devkit(devkit) == devkit
@@ -50,7 +50,7 @@ def test_ids_in_the_lists_own_order(data):
     assert data.ids("odd") == ["c", "a"]
 
 
-def test_photo_and_mask(data):
+def test_image_and_mask(data):
     assert (data.image("a").shape, data.image("a").dtype) == ((6, 8, 3), np.uint8)
     assert np.array_equal(data.mask("a"), np.full((6, 8), 15))
     assert data.image_path("a").is_file()
@@ -82,7 +82,7 @@ def test_a_list_that_is_no_text(data):
         data.ids("train")
 
 
-def test_a_photo_that_is_missing(data):
+def test_a_image_that_is_missing(data):
     data.image_path("a").unlink()
     with pytest.raises(DataError, match=r"a\.jpg is missing"):
         data.image("a")

@@ -1,4 +1,4 @@
-"""Label maps at the photos' own size."""
+"""Label maps at the images' own size."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ class Brightest(nn.Module):
         return (self.matrix @ images.flatten(2)).reshape(images.shape)
 
 
-def photo(labels: list[list[int]]) -> Tensor:
+def image(labels: list[list[int]]) -> Tensor:
     """(1, 3, H, W) uint8 whose channel of the label is 255."""
     return 255 * nn.functional.one_hot(torch.tensor(labels), 3).movedim(-1, 0)[None].to(torch.uint8)
 
@@ -36,7 +36,7 @@ def probs_of(batches, precision: str = "fp32", tta: str = "none", model: nn.Modu
 
 def test_pixels_are_in_0_to_1_and_probabilities_come_out():
     model = Brightest()
-    ((indices, probs),) = probs_of([(torch.tensor([4]), photo([[0, 2]]))], model=model)
+    ((indices, probs),) = probs_of([(torch.tensor([4]), image([[0, 2]]))], model=model)
     assert model.seen[0].dtype == torch.float32
     assert (model.seen[0].min(), model.seen[0].max()) == (0, 1)
     assert indices.tolist() == [4]
@@ -47,13 +47,13 @@ def test_pixels_are_in_0_to_1_and_probabilities_come_out():
 
 def test_under_bf16_probabilities_are_float32():
     model = Brightest()
-    ((_, probs),) = probs_of([(torch.tensor([0]), photo([[0, 2]]))], precision="bf16", model=model)
+    ((_, probs),) = probs_of([(torch.tensor([0]), image([[0, 2]]))], precision="bf16", model=model)
     assert probs.dtype == torch.float32
     assert probs.sum(dim=1).flatten().tolist() == pytest.approx([1, 1])
 
 
 def test_labels_are_the_largest_and_go_by_index():
-    batches = [(torch.tensor([2]), photo([[0, 1], [2, 0]])), (torch.tensor([0]), photo([[1, 1]]))]
+    batches = [(torch.tensor([2]), image([[0, 1], [2, 0]])), (torch.tensor([0]), image([[1, 1]]))]
     found = dict(predict_labels(probs_of(batches), [(1, 2), (9, 9), (2, 2)]))
     assert sorted(found) == [0, 2]
     assert found[2].tolist() == [[0, 1], [2, 0]]
@@ -61,8 +61,8 @@ def test_labels_are_the_largest_and_go_by_index():
     assert found[0].dtype == np.uint8
 
 
-def test_labels_come_at_each_photos_own_size():
-    images = torch.cat([photo([[0, 0, 1, 1]] * 2), photo([[2, 2, 2, 2]] * 2)])
+def test_labels_come_at_each_images_own_size():
+    images = torch.cat([image([[0, 0, 1, 1]] * 2), image([[2, 2, 2, 2]] * 2)])
     found = dict(predict_labels(probs_of([(torch.tensor([0, 1]), images)]), [(4, 8), (3, 5)]))
     assert found[0].tolist() == [[0] * 4 + [1] * 4] * 4
     assert found[1].shape == (3, 5)
@@ -78,15 +78,15 @@ def test_probabilities_are_upsampled_not_labels():
     assert 1 in labels[0, 4:6]
 
 
-def test_flip_of_a_model_that_turns_with_the_photo_is_the_same():
-    batches = [(torch.tensor([0]), photo([[0, 1, 2, 2]]))]
+def test_flip_of_a_model_that_turns_with_the_image_is_the_same():
+    batches = [(torch.tensor([0]), image([[0, 1, 2, 2]]))]
     ((_, plain),), ((_, flipped),) = probs_of(batches), probs_of(batches, tta="flip")
     assert torch.allclose(plain, flipped)
 
 
-def test_each_photo_is_told_of():
+def test_each_image_is_told_of():
     told = []
-    images = torch.cat([photo([[0, 1]])] * 3)
+    images = torch.cat([image([[0, 1]])] * 3)
     list(
         predict_labels(
             probs_of([(torch.tensor([2, 0, 1]), images)]), [(1, 2)] * 3, lambda done, total: told.append((done, total))
@@ -97,7 +97,7 @@ def test_each_photo_is_told_of():
 
 def test_label_maps_come_in_runs_of_so_many_pixels(monkeypatch):
     monkeypatch.setattr(predict, "HELD_PIXELS", 5)
-    batches = [(torch.tensor([place]), photo([[0, 1]])) for place in (2, 0, 1)]
+    batches = [(torch.tensor([place]), image([[0, 1]])) for place in (2, 0, 1)]
     runs = list(predict.predict_label_runs(probs_of(batches), [(1, 2), (2, 2), (1, 4)]))
     assert [[index for index, _ in run] for run in runs] == [[2, 0], [1]]
     assert [labels.shape for _, labels in runs[0]] == [(1, 4), (1, 2)]

@@ -12,7 +12,7 @@ def pixels(height: int = 32, width: int = 64) -> Tensor:
 
 
 def per_pixel(images: Tensor) -> Tensor:
-    """A model that looks at a pixel alone: turning the photo turns its answer."""
+    """A model that looks at a pixel alone: turning the image turns its answer."""
     return 4 * images
 
 
@@ -30,7 +30,7 @@ def test_none_is_the_softmax_of_one_look():
     assert torch.equal(averaged_probs(per_pixel, images, "none"), per_pixel(images).softmax(dim=1))
 
 
-def test_flip_changes_nothing_for_a_model_that_turns_with_the_photo():
+def test_flip_changes_nothing_for_a_model_that_turns_with_the_image():
     images = pixels()
     plain, flipped = averaged_probs(per_pixel, images, "none"), averaged_probs(per_pixel, images, "flip")
     assert torch.allclose(plain, flipped, atol=1e-6)
@@ -54,7 +54,7 @@ def test_probabilities_at_the_batchs_own_size(tta, height, width):
 def test_which_views_are_shown():
     seen = []
 
-    def watch(view: Tensor) -> Tensor:
+    def callbacks(view: Tensor) -> Tensor:
         seen.append((tuple(view.shape[-2:]), bool(view[0, 0, 0, 0] < view[0, 0, 0, -1])))
         return view
 
@@ -66,17 +66,17 @@ def test_which_views_are_shown():
         ("ms", [((side, side), straight) for side in (96, 128, 160) for straight in (True, False)]),
     ):
         seen.clear()
-        averaged_probs(watch, ramp, tta)
+        averaged_probs(callbacks, ramp, tta)
         assert seen == expected
 
 
-def test_scales_of_a_small_photo_stay_multiples_of_32():
+def test_scales_of_a_small_image_stay_multiples_of_32():
     seen = []
     averaged_probs(lambda view: seen.append(tuple(view.shape[-2:])) or view, pixels(32, 32), "ms")
     assert set(seen) == {(32, 32)}
 
 
-def test_ms_of_a_photo_of_one_colour_changes_nothing():
+def test_ms_of_a_image_of_one_color_changes_nothing():
     images = torch.tensor([0.2, 0.5, 0.9]).reshape(1, 3, 1, 1).expand(1, 3, 64, 96)
     expected = averaged_probs(per_pixel, images, "none")
     assert torch.allclose(averaged_probs(per_pixel, images, "ms"), expected, atol=1e-6)

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 
 from vocctl.labels import IGNORE
-from vocctl.losses.adversarial import FAR, KINDS, attack_values, margins
+from vocctl.losses.adversarial import KINDS, MARGIN_CLIP, attack_values, logit_margin
 
 P = (0.7, 0.2, 0.1)  # probabilities of three classes at every pixel
 
@@ -47,9 +47,9 @@ def test_toward_a_label_what_has_it_counts_less():
 def test_margins_by_hand():
     logits = torch.tensor([[2.0, -1.0, 0.5], [30.0, -30.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
     labels = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, IGNORE, IGNORE]])
-    found = margins(logits, labels)
+    found = logit_margin(logits, labels)
     assert found[0].item() == pytest.approx(-1 - (2 + 0.5) / 2)
-    assert found[1].item() == pytest.approx((FAR + 1) / 2 + FAR)
+    assert found[1].item() == pytest.approx((MARGIN_CLIP + 1) / 2 + MARGIN_CLIP)
     assert found[2].item() == 2  # none present: the absent ones' mean
     assert found[3].item() == -1  # none absent
     found.sum().backward()

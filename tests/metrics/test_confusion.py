@@ -72,11 +72,11 @@ def test_one_image_of_one_class():
     assert all(math.isnan(scores.iou[name]) for name in scores.absent)
 
 
-def test_nothing_labelled():
+def test_nothing_labeled():
     confusion = confusion_matrix(torch.zeros(2, 2, dtype=torch.uint8), torch.full((2, 2), IGNORE))
     assert confusion.sum() == 0
     for score in (seg_scores, pixel_accuracy, lambda counts: mean_present(iou_per_class(counts), counts)):
-        with pytest.raises(DataError, match="no labelled pixel in the truth"):
+        with pytest.raises(DataError, match="no labeled pixel in the truth"):
             score(confusion)
     assert image_mean_iou(confusion[None]).isnan().all()
 
@@ -88,7 +88,7 @@ def test_image_mean_iou_counts_what_was_invented():
     assert image_mean_iou(torch.stack([confusion, 7 * confusion])).tolist() == pytest.approx([3 / 8, 3 / 8])
 
 
-def test_matrices_of_photos_add_up():
+def test_matrices_of_images_add_up():
     predicted, truth = maps(0)
     parts = sum(confusion_matrix(p, t) for p, t in zip(predicted, truth, strict=True))
     assert torch.equal(parts, confusion_matrix(predicted, truth))

@@ -46,6 +46,6 @@ def test_ssim_is_that_of_torchmetrics(noise):
     assert ssim(images, adv).tolist() == pytest.approx(theirs.tolist(), abs=1e-5)
 
 
-def test_small_photos_have_smaller_windows():
+def test_small_images_have_smaller_windows():
     images = torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
     assert ssim(images, images).tolist() == pytest.approx([1, 1])

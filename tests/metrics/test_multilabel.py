@@ -5,10 +5,10 @@ import pytest
 
 from vocctl.labels import IGNORE
 from vocctl.metrics.multilabel import (
+    cooccurrence,
     decision_scores,
     expected_calibration_error,
-    found_beside,
-    occurs_beside,
+    multilabel_confusion,
     sample_f1,
 )
 
@@ -74,13 +74,13 @@ def test_sure_and_right_is_calibrated_and_difficult_pairs_are_left_out():
 
 
 def test_found_beside_by_hand() -> None:
-    # three photos, three classes; photo 2 says nothing of class 2
+    # three images, three classes; image 2 says nothing of class 2
     targets = np.array([[1, 0, 0], [1, 1, 0], [1, 0, IGNORE]])
     decided = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1]], bool)
-    found = found_beside(decided, targets)
-    # class 0: found on 2 of 3; class 1 is absent on photos 0 and 2 and decided on both; class 2 absent on 0 and 1, never
+    found = multilabel_confusion(decided, targets)
+    # class 0: found on 2 of 3; class 1 is absent on images 0 and 2 and decided on both; class 2 absent on 0 and 1, never
     assert found[0].tolist() == pytest.approx([2 / 3, 1, 0])
-    # class 1, on photo 1 alone: found; class 0 is on that photo too, so it can't be confused there
+    # class 1, on image 1 alone: found; class 0 is on that image too, so it can't be confused there
     assert np.isnan(found[1, 0])
     assert found[1, 1:].tolist() == [1, 0]
     assert np.isnan(found[2]).all()
@@ -88,7 +88,7 @@ def test_found_beside_by_hand() -> None:
 
 def test_occurs_beside_by_hand() -> None:
     targets = np.array([[1, 0, 0], [1, 1, 0], [1, 0, IGNORE]])
-    beside = occurs_beside(targets)
+    beside = cooccurrence(targets)
     assert beside[0].tolist() == pytest.approx([1, 1 / 3, 0])
     assert beside[1].tolist() == [1, 1, 0]
     assert np.isnan(beside[2]).all()

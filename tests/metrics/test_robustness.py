@@ -28,7 +28,7 @@ def test_pixel_flips_by_hand():
     truth = np.array([[0, 1, 1, 255]])
     before, after = np.array([[0, 1, 2, 3]]), np.array([[0, 2, 3, 4]])
     flips = pixel_flips(before, after, truth)
-    assert (flips.labelled, flips.changed, flips.right, flips.fooled) == (3, 2, 2, 1)
+    assert (flips.labeled, flips.changed, flips.right, flips.fooled) == (3, 2, 2, 1)
 
 
 def test_binary_cross_entropy_by_hand():
@@ -36,5 +36,5 @@ def test_binary_cross_entropy_by_hand():
     assert binary_cross_entropy(probs, targets) == pytest.approx([(-math.log(0.8) - math.log(0.9)) / 2])
 
 
-def test_the_worst_of_each_photo():
+def test_the_worst_of_each_image():
     assert worst(np.array([[0.1, 0.5, 0.2], [0.3, 0.5, 0.1]])).tolist() == [1, 0, 0]

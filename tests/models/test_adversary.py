@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from vocctl.config import GeneratorConfig
-from vocctl.data.cache import fitted_photo
-from vocctl.models.adversary import GATE_RATE, MIXED, STEEPNESS, UNIVERSAL_RATE, Adversary, Mixture
-from vocctl.models.input_resize import resized
+from vocctl.data.cache import resize_to_model
+from vocctl.models.adversary import GATE_RATE, MIXED, STEEPNESS, UNIVERSAL_RATE, Adversary, GatedPerturbations
+from vocctl.models.input_resize import resize_differentiable
 
 
-def photos(height: int, width: int) -> torch.Tensor:
+def random_images(height: int, width: int) -> torch.Tensor:
     return torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -26,7 +26,7 @@ def photos(height: int, width: int) -> torch.Tensor:
 )
 def test_the_budget_holds_by_construction(kind: dict, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    images = photos(*size)
+    images = random_images(*size)
     linf = Adversary(GeneratorConfig(width=4, **kind), "linf", 8 / 255, 32).eval()
     adv = linf(images)
     assert adv.shape == images.shape
@@ -45,36 +45,39 @@ def test_a_pretrained_encoder_stays_as_it_was():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
     for _ in range(2):  # the last layer begins at 0: those below it learn from the second step on
-        model(photos(64, 64)).square().sum().backward()
+        model(random_images(64, 64)).square().sum().backward()
         optimizer.step()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
-    assert not any(name.startswith("body.encoder") for name in changed)
+    assert not any(name.startswith("backbone.encoder") for name in changed)
     learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert {name for name in learning if name in changed} == set(learning)
 
 
 @pytest.mark.parametrize("size", [(100, 120), (375, 500)])
-def test_what_a_model_sees_of_a_photo_of_any_size_is_what_was_trained(size: tuple[int, int]) -> None:
-    """The perturbation of a photo, fitted as its target fits it, is that of the fitted photo, but for some blur."""
+def test_what_a_model_sees_of_a_image_of_any_size_is_what_was_trained(size: tuple[int, int]) -> None:
+    """The perturbation of a image, fitted as its target fits it, is that of the fitted image, but for some blur."""
     torch.manual_seed(0)
     model = Adversary(GeneratorConfig(generator="unet", width=4, depth=1), "linf", 0.1, 64).eval()
-    torch.nn.init.normal_(model.body.last.weight, std=0.5)
+    torch.nn.init.normal_(model.backbone.last.weight, std=0.5)
     coarse = torch.nn.functional.interpolate(torch.randn(1, 3, 16, 16), size=(64, 64), mode="bilinear")
     model.universal.raw.data.copy_(coarse)
-    own = photos(*size)
-    as_seen, trained = resized(model.perturbation(own, 0.1), 64), model.perturbation(resized(own, 64), 0.1)
+    own = random_images(*size)
+    as_seen, trained = (
+        resize_differentiable(model.perturbation(own, 0.1), 64),
+        model.perturbation(resize_differentiable(own, 64), 0.1),
+    )
     assert as_seen.shape == trained.shape
     assert (as_seen - trained).abs().mean() < 0.3 * trained.abs().mean()
 
 
 @pytest.mark.parametrize("generator", ["pretrained", "unet", "resnet"])
-def test_a_network_begins_with_what_all_photos_share(generator: str) -> None:
+def test_a_network_begins_with_what_all_images_share(generator: str) -> None:
     model = Adversary(GeneratorConfig(generator=generator, width=4, weights="none"), "linf", 0.1, 32).eval()
-    mixture = model.body.mixture.shared.raw.data
-    assert not torch.equal(*model.perturbation(photos(32, 32), 0.1))
+    mixture = model.backbone.mixture.shared.raw.data
+    assert not torch.equal(*model.perturbation(random_images(32, 32), 0.1))
     mixture.zero_()
-    change = model.perturbation(photos(32, 32), 0.1)
+    change = model.perturbation(random_images(32, 32), 0.1)
     assert torch.equal(change[0], change[1])
     assert change[0].std() > 0
     rates = [share for _, share in model.layers()]
@@ -85,7 +88,7 @@ def test_a_network_begins_with_what_all_photos_share(generator: str) -> None:
 
 def test_each_place_takes_its_own_mixture():
     """A gate that is sure of one perturbation at each place shows it there, repeated beyond the crops' side."""
-    mixture = Mixture(channels=MIXED, side=16).eval()
+    mixture = GatedPerturbations(channels=MIXED, side=16).eval()
     mixture.gate.weight.data.copy_(1000 * torch.eye(MIXED)[:, :, None, None])
     mixture.gate.bias.data.zero_()
     chosen = torch.randint(0, MIXED, (2, 3, 5), generator=torch.Generator().manual_seed(0))
@@ -93,9 +96,9 @@ def test_each_place_takes_its_own_mixture():
     mixed = mixture(features, torch.zeros(2, 3, 24, 40))
     every = mixture.shared(24, 40)
     assert mixed.shape == (2, 3, 24, 40)
-    for photo, row, column in ((0, 0, 0), (0, 2, 4), (1, 1, 3)):
+    for image, row, column in ((0, 0, 0), (0, 2, 4), (1, 1, 3)):
         cell = (..., slice(8 * row, 8 * row + 8), slice(8 * column, 8 * column + 8))
-        assert torch.allclose(mixed[photo][cell], every[chosen[photo, row, column]][cell], atol=1e-6)
+        assert torch.allclose(mixed[image][cell], every[chosen[image, row, column]][cell], atol=1e-6)
     assert torch.equal(every[..., :8, 16:24], every[..., 16:24, :8])
     even = mixture(torch.zeros(1, MIXED, 3, 5), torch.zeros(1, 3, 24, 40))
     assert torch.allclose(even[0], every.mean(0), atol=1e-6)
@@ -103,23 +106,26 @@ def test_each_place_takes_its_own_mixture():
 
 def test_an_attack_uses_more_of_its_budget_than_training():
     model = Adversary(GeneratorConfig(universal=True), "linf", 0.1, 16)
-    trained, used = model.perturbation(photos(16, 16), 0.1), model.eval().perturbation(photos(16, 16), 0.1)
+    trained, used = (
+        model.perturbation(random_images(16, 16), 0.1),
+        model.eval().perturbation(random_images(16, 16), 0.1),
+    )
     assert (used.abs() >= trained.abs()).all()
     assert used.abs().max() <= 0.1
     assert torch.allclose((used / 0.1).atanh(), STEEPNESS * (trained / 0.1).atanh(), rtol=1e-3)
 
 
-def test_a_universal_perturbation_is_the_same_for_every_photo():
+def test_a_universal_perturbation_is_the_same_for_every_image():
     model = Adversary(GeneratorConfig(universal=True), "linf", 0.1, 16)
-    change = model.perturbation(photos(16, 16), 0.1)
+    change = model.perturbation(random_images(16, 16), 0.1)
     assert torch.equal(change[0], change[1])
 
 
 @pytest.mark.parametrize("size", [(375, 500), (500, 375), (224, 224), (300, 301), (100, 120)])
 def test_the_differentiable_resize_is_the_caches_but_for_its_rounding(size: tuple[int, int]) -> None:
-    photo = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    ours = resized(torch.from_numpy(photo).permute(2, 0, 1)[None].float(), 160)[0].permute(1, 2, 0)
-    theirs = torch.from_numpy(fitted_photo(photo, 160)).float()
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ours = resize_differentiable(torch.from_numpy(image).permute(2, 0, 1)[None].float(), 160)[0].permute(1, 2, 0)
+    theirs = torch.from_numpy(resize_to_model(image, 160)).float()
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() <= 1.01  # of 255 levels
     assert (ours - theirs).abs().mean() < 0.3

@@ -33,11 +33,11 @@ def classifier(name: str, size: int = 64, weights: str = "none") -> Classifier:
         ("efficientvim_m1", (64, 96)),
     ],
 )
-def test_any_model_takes_photos_of_any_shape(name, shape):
+def test_any_model_takes_images_of_any_shape(name, shape):
     model, images = classifier(name).eval(), torch.rand(2, 3, *shape)
     with torch.inference_mode():
         logits = model(images)
-        again, features = model.with_features(images)
+        again, features = model.forward_with_features(images)
     assert logits.shape == (2, 20)
     assert logits.dtype == torch.float32
     assert torch.equal(again, logits)
@@ -48,10 +48,10 @@ def test_any_model_takes_photos_of_any_shape(name, shape):
 @pytest.mark.parametrize(
     ("name", "patch"), [("vit_small_patch14_dinov2", 14), ("pvt_v2_b0", 1), ("convnext_atto", 1), ("scratch", 1)]
 )
-def test_only_a_vit_gets_photos_that_its_patches_divide(name, patch):
+def test_only_a_vit_gets_images_that_its_patches_divide(name, patch):
     seen = []
     model = classifier(name).eval()
-    model.body.register_forward_pre_hook(lambda body, inputs: seen.append(tuple(inputs[0].shape[-2:])))
+    model.backbone.register_forward_pre_hook(lambda backbone, inputs: seen.append(tuple(inputs[0].shape[-2:])))
     with torch.inference_mode():
         model(torch.rand(1, 3, 64, 96))
     assert seen == [tuple(-(-side // patch) * patch for side in (64, 96))]
@@ -60,20 +60,22 @@ def test_only_a_vit_gets_photos_that_its_patches_divide(name, patch):
 def test_the_default_begins_with_imagenets_weights():
     model = classifier("tf_efficientnet_lite0", weights="auto")
     again = classifier("tf_efficientnet_lite0", weights="auto")
-    assert torch.equal(model.body.conv_stem.weight, again.body.conv_stem.weight)
-    assert not torch.equal(model.body.conv_stem.weight, classifier("tf_efficientnet_lite0").body.conv_stem.weight)
-    assert not torch.equal(model.body.classifier.weight, again.body.classifier.weight)  # the head is new
+    assert torch.equal(model.backbone.conv_stem.weight, again.backbone.conv_stem.weight)
+    assert not torch.equal(
+        model.backbone.conv_stem.weight, classifier("tf_efficientnet_lite0").backbone.conv_stem.weight
+    )
+    assert not torch.equal(model.backbone.classifier.weight, again.backbone.classifier.weight)  # the head is new
 
 
 def test_a_file_of_another_head_fills_the_body_and_one_of_ours_the_head_too(tmp_path):
     source = timm.create_model("resnet18", num_classes=7)
     save_file(source.state_dict(), tmp_path / "seven.safetensors")
     model = classifier("resnet18", weights=str(tmp_path / "seven.safetensors"))
-    assert torch.equal(model.body.conv1.weight, source.conv1.weight)
-    assert model.body.fc.weight.shape == (20, 512)
+    assert torch.equal(model.backbone.conv1.weight, source.conv1.weight)
+    assert model.backbone.fc.weight.shape == (20, 512)
     save_file(model.state_dict(), tmp_path / "ours.safetensors")
     again = classifier("resnet18", weights=str(tmp_path / "ours.safetensors"))
-    assert torch.equal(again.body.fc.weight, model.body.fc.weight)
+    assert torch.equal(again.backbone.fc.weight, model.backbone.fc.weight)
 
 
 def test_a_file_of_another_model_is_refused(tmp_path):
@@ -103,28 +105,28 @@ def test_rates_fall_from_the_head_down_and_hold_each_parameter_once(name):
     assert rates[0] == 1
     assert rates[1] <= 0.5
     assert len(rates) >= 4
-    first = next(model.body.parameters())
+    first = next(model.backbone.parameters())
     assert any(first is parameter for parameter in layers[-1][0])
     assert [rate for _, rate in model.layers(0.5, 1.0)] == [1, 0.5]
-    assert [rate for _, rate in model.layers(0.5, 1.0, head_rate=0.5)] == [0.5]
+    assert [rate for _, rate in model.layers(0.5, 1.0, head_lr_scale=0.5)] == [0.5]
 
 
 def test_a_frozen_body_stays_and_its_head_learns():
     model = classifier("resnet18").train()
-    model.freeze_body(True)
+    model.freeze_backbone(True)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model(torch.rand(4, 3, 64, 64)).sum().backward()
     optimizer.step()
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
-    assert changed == {"body.fc.weight", "body.fc.bias"}
+    assert changed == {"backbone.fc.weight", "backbone.fc.bias"}
     model.train()
-    model.freeze_body(False)
+    model.freeze_backbone(False)
     assert all(parameter.requires_grad for parameter in model.parameters())
-    assert model.body.layer1[0].bn1.training
+    assert model.backbone.layer1[0].bn1.training
 
 
-def test_pixels_are_normalised_inside():
+def test_pixels_are_normalized_inside():
     model = classifier("scratch").eval()
     images = torch.rand(2, 3, 64, 64)
-    assert torch.allclose(model(images), model.body((images - 0.5) / 0.25), atol=1e-6)
+    assert torch.allclose(model(images), model.backbone((images - 0.5) / 0.25), atol=1e-6)

@@ -22,18 +22,18 @@ def test_features_at_falling_strides_of_4_and_more(name):
 
 def test_channels_come_first_where_the_network_puts_them_last():
     class ChannelsLast(torch.nn.Module):
-        def __init__(self, body: torch.nn.Module) -> None:
+        def __init__(self, backbone: torch.nn.Module) -> None:
             super().__init__()
-            self.body = body
+            self.backbone = backbone
 
         def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-            return [feature.permute(0, 2, 3, 1) for feature in self.body(images)]
+            return [feature.permute(0, 2, 3, 1) for feature in self.backbone(images)]
 
     encoder = TimmEncoder("resnet18", "none").eval()
     images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = encoder(images)
-        encoder.body = ChannelsLast(encoder.body)
+        encoder.backbone = ChannelsLast(encoder.backbone)
         for got, due in zip(encoder(images), expected, strict=True):
             assert torch.equal(got, due)
             assert got.is_contiguous()

@@ -1,4 +1,4 @@
-"""Normalisation inside the model."""
+"""Normalization inside the model."""
 
 import torch
 
@@ -12,7 +12,7 @@ def test_by_hand():
     assert layer(images).flatten().tolist() == [1, 1, 0.75]
 
 
-def test_every_pixel_and_photo_alike():
+def test_every_pixel_and_image_alike():
     layer = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     images = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     out = layer(images)

@@ -43,11 +43,11 @@ def test_logits_at_another_stride(unet, stride, expected):
     logits = unet(pixels(64, 96), stride)
     assert logits.shape == (1, 21, *expected)
     if stride == 4:  # the decoder's own: nothing is interpolated
-        assert torch.equal(logits, unet.body(unet.normalize(pixels(64, 96))))
+        assert torch.equal(logits, unet.backbone(unet.normalize(pixels(64, 96))))
 
 
 @torch.no_grad()
-def test_photos_of_a_batch_do_not_see_each_other(unet):
+def test_images_of_a_batch_do_not_see_each_other(unet):
     batch = pixels(64, 64, batch=2)
     assert torch.allclose(unet(batch)[1:], unet(batch[1:]), atol=1e-5)
 
@@ -77,7 +77,7 @@ def test_dpt_over_a_plain_vit():
 @pytest.mark.parametrize("how", [{}, {"encoder": VIT, "decoder": "dpt"}])
 def test_logits_and_features_in_one_pass(how):
     model, images = build(**how).eval(), pixels(64, 96)
-    logits, features = model.with_features(images)
+    logits, features = model.forward_with_features(images)
     assert torch.equal(logits, model(images))
     assert torch.equal(features, model.features(images))
     assert not model.encoder._forward_hooks
@@ -151,9 +151,9 @@ def test_counting_parameters_needs_no_weights():
 @pytest.mark.parametrize("decoder", ["unet", "fpn"])
 def test_the_packaged_weights_reach_the_encoder(decoder):
     model = Segmenter(ModelConfig(decoder=decoder))
-    body = model.encoder.body if decoder == "unet" else model.encoder.model
+    backbone = model.encoder.backbone if decoder == "unet" else model.encoder.model
     packaged = _packaged_tensors("tf_efficientnet_lite0")
-    assert all(torch.equal(tensor, packaged[name]) for name, tensor in body.state_dict().items())
+    assert all(torch.equal(tensor, packaged[name]) for name, tensor in backbone.state_dict().items())
 
 
 def test_gradients_reach_the_pixels(unet):

@@ -80,7 +80,7 @@ def test_weights_from_a_pth_file(tmp_path, wrap):
     assert filled(features, tensors)
 
 
-@pytest.mark.parametrize("prefix", ["", "encoder.", "encoder.body.", "backbone."])
+@pytest.mark.parametrize("prefix", ["", "encoder.", "encoder.backbone.", "backbone."])
 def test_weights_from_safetensors_under_the_names_of_others(tmp_path, prefix):
     tensors, features = other_weights(), features_of()
     save_file({prefix + name: tensor for name, tensor in tensors.items()}, tmp_path / "w.safetensors")

@@ -1,4 +1,4 @@
-"""Perturbations around grey, by a factor that fits, and the picture of both tasks."""
+"""Perturbations around gray, by a factor that fits, and the picture of both tasks."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ def case(change: int, output: object) -> AttackedCase:
     image = np.full((20, 30, 3), 100, np.uint8)
     adv = image.copy()
     adv[0, 0, 0] += change
-    return AttackedCase("photo", image, adv, output, output, "linf 8/255")  # type: ignore[arg-type]
+    return AttackedCase("image", image, adv, output, output, "linf 8/255")  # type: ignore[arg-type]
 
 
-def test_the_factor_fills_the_grey_scale_without_leaving_it():
+def test_the_factor_fills_the_gray_scale_without_leaving_it():
     labels = np.zeros((20, 30), np.uint8)
     assert amplification([case(8, labels), case(2, labels)]) == 8  # 8 * 8 = 64, 8 * 16 = 128 is over 127
     assert amplification([case(1, labels)]) == 64
@@ -30,7 +30,7 @@ def test_a_few_large_changes_do_not_hide_the_others():
     assert amplification([one]) == 16
 
 
-def test_grey_where_nothing_changed():
+def test_gray_where_nothing_changed():
     one = case(3, None)
     shown = amplified(one.image, one.adv, 8)
     assert shown[0, 0].tolist() == [128 + 24, 128, 128]

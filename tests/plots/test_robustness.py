@@ -27,7 +27,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[plt.Figure]:
 def test_each_attack_is_a_line_from_the_clean_score(tmp_path: Path, kept: list[plt.Figure]) -> None:
     lines = {"noise": ([2.0, 8.0], [0.5, 0.4]), "pgd-20": ([2.0, 8.0], [0.2, 0.0]), "adv:soft": ([float("nan")], [0.3])}
     path = robustness.draw_robustness(
-        lines, tmp_path / "r.png", clean=0.6, score="mean IoU", budget="eps", title="a run, 3 photos"
+        lines, tmp_path / "r.png", clean=0.6, score="mean IoU", budget="eps", title="a run, 3 images"
     )
     assert Image.open(path).size[0] > 500
     (ax,) = kept[0].axes

@@ -1,17 +1,17 @@
-"""Colours of labels and of errors, and the picture of several cases."""
+"""Colors of labels and of errors, and the picture of several cases."""
 
 import numpy as np
 from PIL import Image
 
 from vocctl.labels import IGNORE
-from vocctl.plots import overlays, style
-from vocctl.plots.segmentation import VERDICTS, Case, blended, draw_cases, error_map, palette_image
+from vocctl.plots import segmentation, style
+from vocctl.plots.segmentation import ERROR_COLORS, Case, blended, draw_cases, error_map, palette_image
 
 TRUTH = np.array([[0, 3, 3], [0, 5, IGNORE]], np.uint8)
 PREDICTED = np.array([[0, 3, 0], [7, 6, 3]], np.uint8)
 
 
-def case(name: str = "photo", height: int = 30, width: int = 40) -> Case:
+def case(name: str = "image", height: int = 30, width: int = 40) -> Case:
     truth = np.zeros((height, width), np.uint8)
     truth[5:20, 5:20] = 12
     truth[4, 4:21] = IGNORE
@@ -23,25 +23,25 @@ def case(name: str = "photo", height: int = 30, width: int = 40) -> Case:
 def test_palette_image():
     colors = palette_image(TRUTH)
     assert (colors.shape, colors.dtype) == ((2, 3, 3), np.uint8)
-    # the devkit's colours of 0, 3, 5 and 255
+    # the devkit's colors of 0, 3, 5 and 255
     assert colors[0].tolist() == [[0, 0, 0], [128, 128, 0], [128, 128, 0]]
     assert colors[1].tolist() == [[0, 0, 0], [128, 0, 128], [224, 224, 192]]
 
 
 def test_error_map_by_hand():
     verdicts = [["right", "right", "object missed"], ["object invented", "class mistaken", "border, not scored"]]
-    expected = [[list(VERDICTS[verdict]) for verdict in row] for row in verdicts]
+    expected = [[list(ERROR_COLORS[verdict]) for verdict in row] for row in verdicts]
     assert error_map(TRUTH, PREDICTED).tolist() == expected
 
 
 def test_a_border_is_no_error_whatever_was_predicted():
     truth = np.full((1, 3), IGNORE, np.uint8)
     found = error_map(truth, np.array([[0, 5, IGNORE]], np.uint8))
-    assert (found == VERDICTS["border, not scored"]).all()
+    assert (found == ERROR_COLORS["border, not scored"]).all()
 
 
 def test_verdicts_can_be_told_apart():
-    assert len(set(VERDICTS.values())) == 5
+    assert len(set(ERROR_COLORS.values())) == 5
 
 
 def test_a_picture_and_nothing_else(tmp_path):
@@ -49,17 +49,22 @@ def test_a_picture_and_nothing_else(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["best.png"]
     with Image.open(path) as image:
         found = {color for _, color in image.convert("RGB").getcolors(maxcolors=1 << 24)}
-    assert {(64, 0, 128), VERDICTS["object missed"], VERDICTS["object invented"], (90, 90, 90)} <= found  # 12 is a dog
+    assert {
+        (64, 0, 128),
+        ERROR_COLORS["object missed"],
+        ERROR_COLORS["object invented"],
+        (90, 90, 90),
+    } <= found  # 12 is a dog
 
 
 def test_rows_columns_and_legend(tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(
-        overlays, "save_figure", lambda figure, path: kept.append(figure) or style.save_figure(figure, path)
+        segmentation, "save_figure", lambda figure, path: kept.append(figure) or style.save_figure(figure, path)
     )
     draw_cases([case("first"), case("second")], tmp_path / "best.png", title="best")
     axes = kept[0].axes
-    assert [ax.get_title() for ax in axes[:4]] == ["photo", "truth", "prediction", "errors"]
+    assert [ax.get_title() for ax in axes[:4]] == ["image", "truth", "prediction", "errors"]
     assert len(axes) == 8
     assert [axes[0].get_ylabel(), axes[4].get_ylabel()] == ["first\nmean IoU 42 %", "second\nmean IoU 42 %"]
     assert np.array_equal(axes[0].images[0].get_array(), case().image)
@@ -67,7 +72,7 @@ def test_rows_columns_and_legend(tmp_path, monkeypatch):
     assert np.array_equal(axes[2].images[0].get_array(), palette_image(case().predicted))
     assert np.array_equal(axes[3].images[0].get_array(), error_map(case().truth, case().predicted))
     legend = [text.get_text() for text in kept[0].legends[0].get_texts()]
-    assert legend == ["background", "cat", "dog", "border", *(f"errors: {name}" for name in VERDICTS)]
+    assert legend == ["background", "cat", "dog", "border", *(f"errors: {name}" for name in ERROR_COLORS)]
 
 
 def test_blended_by_hand():

@@ -12,7 +12,7 @@ from vocctl.plots import style
 def test_a_long_title_stays_inside_the_figure(tmp_path: Path, width: float, broken: bool) -> None:
     figure = plt.figure(figsize=(width, 2), layout="constrained")
     with style.quiet_style():
-        style.put_title(figure, "a run with a long name, on photos of its own, " * 3)
+        style.put_title(figure, "a run with a long name, on images of its own, " * 3)
     style.save_figure(figure, tmp_path / "title.png")
     assert ("\n" in figure.get_suptitle()) == broken
     box = figure._suptitle.get_window_extent()

@@ -11,8 +11,8 @@ from PIL import Image
 from vocctl.config import AttackConfig
 from vocctl.errors import DataError
 from vocctl.reporting.attack_figures import _lines
-from vocctl.reporting.options import NothingToDraw, Wish
-from vocctl.runs.attacks import seen_attacks
+from vocctl.reporting.options import NothingToPlot, PlotOptions
+from vocctl.runs.attacks import attack_records
 from vocctl.tasks.attack import attack, transfer
 from vocctl.tasks.plot import plot
 
@@ -21,7 +21,7 @@ KINDS = ["adversarial", "robustness"]
 
 def test_what_is_drawn_is_what_was_left(trained, attacked) -> None:
     attacked(trained.seg)
-    (seen,) = seen_attacks(trained.seg)
+    (seen,) = attack_records(trained.seg)
     assert seen.lines() == {"pgd": ([pytest.approx(2), pytest.approx(8)], [0.5, 0.125])}
     assert (seen.score, seen.clean) == ("mean_iou", 0.75)
     first, _ = seen.cases()
@@ -41,13 +41,13 @@ def test_a_real_attack_on_each_task(runs: dict[str, Path], tmp_path: Path) -> No
         shutil.copytree(runs[name], tmp_path / name, ignore=shutil.ignore_patterns("attacks"))  # of other tests
         config = AttackConfig(attack=("noise", "pgd-3"), eps=("4/255", "32/255"))
         result = attack([str(tmp_path / name)], config)
-        (seen,) = seen_attacks(tmp_path / name)
+        (seen,) = attack_records(tmp_path / name)
         score = "mean_iou" if name == "seg" else "map_sklearn"
         assert seen.clean == result.rows[0].scores[score]
         assert seen.lines()["pgd-3"][1][1] == result.rows[-2].scores[score]
         assert seen.cases()[0].before is not None
         transfer([str(tmp_path / name)] * 2, AttackConfig(attack=("fgsm",), eps=("32/255",)))
-        drawn = [path.name for path in plot([str(tmp_path / name)], what=KINDS, wish=Wish(format="svg"))]
+        drawn = [path.name for path in plot([str(tmp_path / name)], what=KINDS, wish=PlotOptions(format="svg"))]
         assert len(drawn) == 3
         assert drawn[2].endswith("2-runs-fgsm-32-255.svg")
 
@@ -78,7 +78,7 @@ def test_the_worst_case_of_one_evaluation_is_not_that_of_several(trained, attack
     about = json.loads(path.read_text())
     about["rows"].append({"attack": "worst case", "eps": "8/255", "scores": {"mean_iou": 0.1}})
     path.write_text(json.dumps(about))
-    (one,) = seen_attacks(trained.seg)
+    (one,) = attack_records(trained.seg)
     assert _lines([one]).keys() == {"pgd", "worst case"}
     assert _lines([one, one]).keys() == {"pgd"}
 
@@ -90,13 +90,13 @@ def test_an_undefined_score_is_drawn_as_such(trained, attacked) -> None:
     for row in about["rows"]:
         row["scores"]["mean_iou"] = None
     path.write_text(json.dumps(about))
-    (seen,) = seen_attacks(trained.seg)
+    (seen,) = attack_records(trained.seg)
     assert math.isnan(seen.clean)
     assert [path.name for path in plot([str(trained.seg)], what=["robustness"])] == ["robustness-pgd.png"]
 
 
 def test_what_was_not_attacked_or_is_broken_is_said(trained, attacked) -> None:
-    with pytest.raises(NothingToDraw, match="was not attacked yet"):
+    with pytest.raises(NothingToPlot, match="was not attacked yet"):
         plot([str(trained.seg)], what=["robustness"])
     attacked(trained.seg)
     path = trained.seg / "attacks" / "pgd" / "attack.json"

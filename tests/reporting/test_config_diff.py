@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from vocctl.config import TrainAdvConfig, TrainSegConfig, as_tables, given
-from vocctl.reporting.config_diff import differing, from_default, groups, in_words
-from vocctl.runs.evaluations import SeenRun
+from vocctl.reporting.config_diff import diff_from_default, differing_settings, format_settings, group_by_config
+from vocctl.runs.evaluations import RunRecord
 from vocctl.runs.folder import RunFolder
 
 
@@ -13,41 +13,41 @@ def settings(config: object = TrainSegConfig(), **flags: object) -> dict:
     return {name: value for table in tables.values() for name, value in table.items()}
 
 
-def seen(**flags: object) -> SeenRun:
-    return SeenRun(RunFolder(Path("run")), "train-seg", settings(**flags), None, "run")
+def seen(**flags: object) -> RunRecord:
+    return RunRecord(RunFolder(Path("run")), "train-seg", settings(**flags), None, "run")
 
 
 def test_words() -> None:
     pair = [settings(loss="dice", skip=False, minutes=3.0, lr=0.001), settings()]
-    names = differing(pair)
-    assert in_words(pair[0], names) == "no skip, loss dice, lr 0.001, minutes 3"
-    assert in_words(pair[1], names) == "skip, loss ce+dice, lr 0.002, minutes 0"
+    names = differing_settings(pair)
+    assert format_settings(pair[0], names) == "no skip, loss dice, lr 0.001, minutes 3"
+    assert format_settings(pair[1], names) == "skip, loss ce+dice, lr 0.002, minutes 0"
 
 
 def test_a_seed_and_what_leaves_the_weights_as_they_are_go_unsaid() -> None:
-    assert differing([settings(seed=1, workers=2, cache_dir="x", device="cpu"), settings()]) == []
+    assert differing_settings([settings(seed=1, workers=2, cache_dir="x", device="cpu"), settings()]) == []
 
 
 def test_a_data_set_is_its_name_wherever_it_lies() -> None:
-    assert differing([settings(path="a/voc"), settings(path="b/voc")]) == []
-    assert in_words(settings(path="a/voc"), ["path"]) == "data voc"
+    assert differing_settings([settings(path="a/voc"), settings(path="b/voc")]) == []
+    assert format_settings(settings(path="a/voc"), ["path"]) == "data voc"
 
 
 def test_lists_of_words_and_of_numbers() -> None:
-    assert in_words(settings(TrainAdvConfig(), target=("one", "two")), ["target"]) == "target one/two"
-    assert in_words({"class_weights": [1.0, 0.25], "widths": []}, ["class_weights", "widths"]) == (
+    assert format_settings(settings(TrainAdvConfig(), target=("one", "two")), ["target"]) == "target one/two"
+    assert format_settings({"class_weights": [1.0, 0.25], "widths": []}, ["class_weights", "widths"]) == (
         "class weights 1/0.25, widths none"
     )
 
 
 def test_groups_hold_the_seeds_of_one_config() -> None:
     runs = [seen(seed=0), seen(seed=0, loss="ce"), seen(seed=1)]
-    found = groups(runs)
+    found = group_by_config(runs)
     assert [(group.label, len(group.runs)) for group in found] == [("loss ce+dice", 2), ("loss ce", 1)]
     assert found[0].runs == (runs[0], runs[2])
-    assert [group.label for group in groups(runs[::2])] == [""]
+    assert [group.label for group in group_by_config(runs[::2])] == [""]
 
 
 def test_from_default() -> None:
-    assert from_default(seen(path="elsewhere", seed=3)) == ""
-    assert from_default(seen(loss="dice", widths=(8, 8))) == "widths 8/8, loss dice"
+    assert diff_from_default(seen(path="elsewhere", seed=3)) == ""
+    assert diff_from_default(seen(loss="dice", widths=(8, 8))) == "widths 8/8, loss dice"

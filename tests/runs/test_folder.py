@@ -147,7 +147,7 @@ def test_metrics_line_by_line(run):
 def test_metrics_cut_back_to_the_state(run):
     length = run.append_metrics({"epoch": 1})
     run.append_metrics({"epoch": 2})
-    run.cut_metrics(length)
+    run.truncate_metrics(length)
     assert run.read_metrics() == [{"epoch": 1}]
     run.append_metrics({"epoch": 2})
     assert [record["epoch"] for record in run.read_metrics()] == [1, 2]
@@ -155,7 +155,7 @@ def test_metrics_cut_back_to_the_state(run):
 
 def test_metrics_cut_never_lengthens(run):
     length = run.append_metrics({"epoch": 1})
-    run.cut_metrics(length + 100)  # a line that never reached the disk
+    run.truncate_metrics(length + 100)  # a line that never reached the disk
     assert run.metrics.stat().st_size == length
 
 
@@ -167,7 +167,7 @@ def test_a_line_cut_short_by_a_full_disk_is_left_out(run):
 
 
 def test_no_epoch_yet(run):
-    run.cut_metrics(0)  # nothing to cut
+    run.truncate_metrics(0)  # nothing to cut
     for make in (lambda: None, run.metrics.touch):
         make()
         with pytest.raises(DataError, match=f"holds no epoch yet: train on with --resume {run.path}"):

@@ -11,9 +11,9 @@ import pytest
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig
 from vocctl.errors import ConfigError, DataError
-from vocctl.robustness.benchmark import Bench, read_truth
-from vocctl.robustness.outcomes import Outcome
-from vocctl.robustness.victims import open_target
+from vocctl.robustness.benchmark import AttackBenchmark, read_ground_truth
+from vocctl.robustness.outcomes import AttackedPredictions
+from vocctl.robustness.victims import open_victim
 from vocctl.tasks import evaluate_cls, evaluate_seg
 from vocctl.tasks.attack import attack, transfer
 
@@ -31,12 +31,12 @@ def test_a_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None
     assert (
         scored(result, "cospgd-10", "64/255")["mean_iou"] < 0.1 * clean < scored(result, "noise", "2/255")["mean_iou"]
     )
-    worst = scored(result, "worst case", "64/255")["photo_accuracy"]
-    assert worst <= min(scored(result, name, "64/255")["photo_accuracy"] for name in config.attack)
+    worst = scored(result, "worst case", "64/255")["image_accuracy"]
+    assert worst <= min(scored(result, name, "64/255")["image_accuracy"] for name in config.attack)
     assert sum(result.worst_by["64/255"].values()) == pytest.approx(1)
     strongest = next(row for row in result.rows if (row.attack, row.eps) == ("cospgd-10", "64/255"))
-    assert 255 * strongest.visibility["linf_max"] == pytest.approx(64)
-    assert strongest.fooling["fooled"] > 0.8
+    assert 255 * strongest.distortion["linf_max"] == pytest.approx(64)
+    assert strongest.fooling_rates["fooled"] > 0.8
     held = {path.name for path in result.folder.iterdir()}
     pictures = {"robustness.png", *(f"{name}.png" for name in config.attack)}
     kept = {f"{kind}{part}" for kind in ("", "labels-") for part in ("clean", "adversarial")}
@@ -62,7 +62,7 @@ def test_what_an_ensemble_shares_is_made_once_and_is_the_same(runs: dict[str, Pa
     )
     for name, rows in apart.items():
         assert [row for row in together.rows if row.attack == name] == rows[1:]
-    assert looks[-1] == (24, 24)  # three members, two budgets, four photos
+    assert looks[-1] == (24, 24)  # three members, two budgets, four images
     assert len({done for done, _ in looks}) == len(looks)  # none beyond the end
 
 
@@ -78,14 +78,14 @@ def test_a_classifier_under_attack(runs: dict[str, Path], tmp_path: Path, norm: 
     for name in ("map_sklearn", "sample_f1"):
         assert again.scores[name] == pytest.approx(scored(result, "apgd-20", eps[0])[name])
     row = next(row for row in result.rows if row.attack == "apgd-20")
-    assert row.visibility["linf_max" if norm == "linf" else "l2_max"] <= float(eps[0]) + 1e-4
+    assert row.distortion["linf_max" if norm == "linf" else "l2_max"] <= float(eps[0]) + 1e-4
 
 
 def test_the_same_seed_gives_the_same_images_and_a_subset_is_fixed(runs: dict[str, Path]) -> None:
     config = AttackConfig(attack=("pgd-3", "noise"), eps=("8/255",), images=3)
     one, same = (attack([str(runs["seg"])], config) for _ in range(2))
     assert str(one.rows) == str(same.rows)  # nan is not equal to itself
-    assert one.photos == 3
+    assert one.images == 3
     other = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3", "noise"), eps=("8/255",), images=3, seed=5))
     assert str(other.rows) != str(one.rows)
 
@@ -113,13 +113,13 @@ def test_in_l2_a_check_says_what_rounding_left_of_the_budget(runs: dict[str, Pat
 
 
 def test_against_prediction_a_classifier_decides_by_its_thresholds(runs: dict[str, Path]) -> None:
-    config = AttackConfig(attack=("fgsm",), against="prediction")
-    target = open_target([str(runs["cls"])], "best", None)
-    truth, source, _ = read_truth(target, config, None, None)
-    unsure = Outcome(np.zeros(len(truth.ids)), probs=np.full((len(truth.ids), 20), 0.4))
+    config = AttackConfig(attack=("fgsm",), reference="prediction")
+    target = open_victim([str(runs["cls"])], "best", None)
+    truth, source, _ = read_ground_truth(target, config, None, None)
+    unsure = AttackedPredictions(np.zeros(len(truth.ids)), probs=np.full((len(truth.ids), 20), 0.4))
     for limit, decided in ((0.3, 1), (0.5, 0)):
-        bench = Bench(target, source.root, truth, unsure, np.full(20, limit), config, {}, lambda more: None)
-        away = bench.aim([0]).away
+        bench = AttackBenchmark(target, source.root, truth, unsure, np.full(20, limit), config, {}, lambda more: None)
+        away = bench.attack_goal([0]).away
         assert away is not None
         assert (away == decided).sum() >= 19  # where none is reached the most probable is decided
 
@@ -127,11 +127,11 @@ def test_against_prediction_a_classifier_decides_by_its_thresholds(runs: dict[st
 def test_goals_are_reached(runs: dict[str, Path]) -> None:
     for name in ("cls", "seg"):
         toward = attack([str(runs[name])], AttackConfig(attack=("cospgd-30",), eps=("0.5",), goal="target:bicycle"))
-        assert toward.rows[-1].fooling["match"] > 0.9
-        assert toward.rows[0].fooling["match"] < toward.rows[-1].fooling["match"]
+        assert toward.rows[-1].fooling_rates["match"] > 0.9
+        assert toward.rows[0].fooling_rates["match"] < toward.rows[-1].fooling_rates["match"]
         assert {"zero gradients", "more steps", "noise"} <= {check.name for check in toward.sanity}
         hide = attack([str(runs[name])], AttackConfig(attack=("pgd-30", "noise"), eps=("0.5",), goal="hide:aeroplane"))
-        assert hide.rows[1].fooling["match"] > 0.9
+        assert hide.rows[1].fooling_rates["match"] > 0.9
         kept = json.loads((hide.folder / "attack.json").read_text())["kept"]
         assert kept["attack"] == "pgd-30"
 
@@ -142,13 +142,13 @@ def test_another_evaluation_stands_beside_and_the_same_one_again_in_its_place(
     one = AttackConfig(attack=("fgsm",), eps=("8/255",), images=5)
     first = attack([str(runs["seg"])], one).folder
     before = (first / "attack.json").read_text()
-    for other in (AttackConfig(attack=("noise",), eps=("8/255",), images=5), replace(one, against="prediction")):
+    for other in (AttackConfig(attack=("noise",), eps=("8/255",), images=5), replace(one, reference="prediction")):
         folder = attack([str(runs["seg"])], other).folder
         assert folder != first
         assert folder.name.startswith("tiny-val-linf-5-")
     assert attack([str(runs["seg"])], one).folder == first
     assert (first / "attack.json").read_text() == before
-    shutil.copytree(runs["data"], tmp_path / "tiny")  # other photos, for all that is known, under the same name
+    shutil.copytree(runs["data"], tmp_path / "tiny")  # other images, for all that is known, under the same name
     assert attack([str(runs["seg"])], one, data=tmp_path / "tiny").folder not in (first, folder)
     assert (
         attack([str(runs["seg"])], replace(one, attack=("fgsm", "fgsm"))).rows[1:]
@@ -173,13 +173,13 @@ def test_saved_images_of_others_are_left_alone(runs: dict[str, Path], tmp_path: 
     assert (tmp_path / "saved" / "fgsm-8-255" / "manifest.json").read_bytes() == kept
 
 
-def test_images_saved_of_photos_held_out_are_read_back_by_the_run(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_images_saved_of_images_held_out_are_read_back_by_the_run(runs: dict[str, Path], tmp_path: Path) -> None:
     flags = ["--encoder", "scratch", "--size", "32", "--size-from", "0", "--epochs", "1", "--batch", "4", "--quiet"]
     assert main(["train-seg", "--data", str(runs["data"]), "--val", "0.4", "--out", str(tmp_path / "run"), *flags]) == 0
     result = attack([str(tmp_path / "run")], AttackConfig(attack=("fgsm",), eps=("8/255",)), save=tmp_path / "saved")
     again = evaluate_seg.evaluate(str(tmp_path / "run"), data=tmp_path / "saved" / "fgsm-8-255")
     assert again.scores.mean_iou == scored(result, "fgsm", "8/255")["mean_iou"]
-    with pytest.raises(DataError, match="validated on different photos"):
+    with pytest.raises(DataError, match="validated on different images"):
         transfer([str(runs["seg"]), str(tmp_path / "run")], AttackConfig(attack=("fgsm",), eps=("8/255",)))
 
 

@@ -34,7 +34,7 @@ default, task, flags = {
     "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
     "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4], "lr": 3e-4}),
     "probe": (TrainClsConfig(), train_cls, {"loss": sys.argv[4]}),
-    "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "fool": sys.argv[4], "lr": 4e-3}),
+    "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "attack_loss": sys.argv[4], "lr": 4e-3}),
 }[kind]
 config = given(default, path=data, size=32, size_from=0, precision="fp32", augment="none", workers=0,
                eval_every=100, **{"batch": 4, "epochs": 11, "lr": 1e-3} | flags)
@@ -62,11 +62,11 @@ def ran(*words: str, ranks: int = 0, cwd: Path) -> subprocess.CompletedProcess:
     )
 
 
-QUICK = [("seg", "ce+dice"), ("cls", "bce"), ("adv", "cosine")]
+FAST_SAVE = [("seg", "ce+dice"), ("cls", "bce"), ("adv", "cosine")]
 LONG = [("probe", "bce"), ("seg", "focal"), ("cls", "asl"), ("adv", "ce")]
 
 
-@pytest.mark.parametrize(("kind", "loss"), [*QUICK, *(LONG if os.environ.get("VOCCTL_LONG") else [])])
+@pytest.mark.parametrize(("kind", "loss"), [*FAST_SAVE, *(LONG if os.environ.get("VOCCTL_LONG") else [])])
 def test_the_losses_of_two_ranks_are_those_of_one_process(
     tiny_set: Path, runs: dict[str, Path], tmp_path: Path, kind: str, loss: str
 ) -> None:
@@ -83,7 +83,7 @@ def test_the_losses_of_two_ranks_are_those_of_one_process(
     assert sum(losses[0][:5]) > sum(losses[0][15:20])
 
 
-def test_evaluation_is_shared_and_counts_each_photo_once(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_evaluation_is_shared_and_counts_each_image_once(runs: dict[str, Path], tmp_path: Path) -> None:
     for kind in ("seg", "cls"):
         alone, shared = (
             ran("-m", "vocctl", "eval", str(runs[kind]), "--json", ranks=ranks, cwd=tmp_path) for ranks in (0, 2)

@@ -1,4 +1,4 @@
-"""The download task on a tar of 3 photos, served from a loopback address or brought by the user."""
+"""The download task on a tar of 3 images, served from a loopback address or brought by the user."""
 
 import hashlib
 import tarfile
@@ -16,7 +16,7 @@ from vocctl.data.audit import audit
 from vocctl.data.releases import Release
 from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.tasks import download as task
-from vocctl.tasks.download import Progress, download
+from vocctl.tasks.download import DownloadProgress, download
 
 SIZES = {f"{lists}/{split}": size for lists in ("Main", "Segmentation") for split, size in
          {"train": 2, "val": 1, "trainval": 3}.items()}  # fmt: skip
@@ -65,7 +65,9 @@ def tiny(tar: Path, *urls: str) -> dict[str, Release]:
 
 def test_fetched_unpacked_checked_and_the_archive_is_gone(tar, address, tmp_path):
     fetched, unpacked = [], []
-    progress = Progress(on_fetch=lambda *seen: fetched.append(seen), on_unpack=lambda *seen: unpacked.append(seen))
+    progress = DownloadProgress(
+        on_fetch=lambda *seen: fetched.append(seen), on_unpack=lambda *seen: unpacked.append(seen)
+    )
     root = tmp_path / "data" / "voc2009"
     result = download("voc2009", root, releases=tiny(tar, address), progress=progress)
     assert (result.root, result.splits, result.skipped) == (root, SIZES, False)
@@ -120,7 +122,7 @@ def test_voc2011s_tree_is_found(tmp_path):
 
 def test_an_archive_with_other_splits_says_found_and_expected(tmp_path):
     tar = make_tar(tmp_path / "voc.tar", train="a")
-    with pytest.raises(DataError, match=r"lists 1 photos, 2 were expected") as caught:
+    with pytest.raises(DataError, match=r"lists 1 images, 2 were expected") as caught:
         download("voc2009", tmp_path / "out", archive=tar, releases=tiny(tar))
     assert "\n" not in str(caught.value)
 
@@ -166,7 +168,7 @@ def test_names_and_flags_that_make_no_sense(tmp_path):
 
 @pytest.fixture
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The seeds that were drawn with, by a stand-in that draws 2 photos to train on and 1 to validate."""
+    """The seeds that were drawn with, by a stand-in that draws 2 images to train on and 1 to validate."""
     seeds: list[int] = []
 
     def draw(root: Path, *, seed: int, train: int, val: int, on_image: OnBytes | None) -> None:
@@ -184,7 +186,7 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_shapes_are_drawn_once(drawn, tmp_path):
     seen = []
     result = download(
-        "shapes", tmp_path / "out", seed=5, progress=Progress(on_image=lambda *counts: seen.append(counts))
+        "shapes", tmp_path / "out", seed=5, progress=DownloadProgress(on_image=lambda *counts: seen.append(counts))
     )
     assert (result.splits, result.skipped) == ({"train": 2, "val": 1}, False)
     assert (drawn, seen) == ([5], [(3, 3)])
@@ -192,7 +194,7 @@ def test_shapes_are_drawn_once(drawn, tmp_path):
     assert drawn == [5]
 
 
-def test_a_folder_with_other_photos_than_the_shapes(drawn, tmp_path, monkeypatch):
+def test_a_folder_with_other_images_than_the_shapes(drawn, tmp_path, monkeypatch):
     download("shapes", tmp_path / "out")
     monkeypatch.setattr(task, "SHAPES", {"train": 4, "val": 1})
     with pytest.raises(DataError, match="train 2, val 1; train 4, val 1 expected"):
@@ -202,7 +204,7 @@ def test_a_folder_with_other_photos_than_the_shapes(drawn, tmp_path, monkeypatch
 def test_real_shapes(tmp_path, monkeypatch):
     monkeypatch.setattr(task, "SHAPES", {"train": 3, "val": 2})
     seen = []
-    download("shapes", tmp_path / "out", progress=Progress(on_image=lambda *counts: seen.append(counts)))
+    download("shapes", tmp_path / "out", progress=DownloadProgress(on_image=lambda *counts: seen.append(counts)))
     assert seen[-1] == (5, 5)
     assert audit(tmp_path / "out").problems == ()
     assert download("shapes", tmp_path / "out").skipped

@@ -86,7 +86,7 @@ def test_an_array_that_would_run_code(kaggle, made, capsys):
         ),
         (
             lambda made: np.save(made / "train" / "seg" / "train_0.npy", np.zeros((2, 2), np.uint8)),
-            "as large as its photo",
+            "as large as its image",
         ),
         (
             lambda made: np.save(made / "test" / "img" / "test_0.npy", np.zeros((9, 9), np.uint8)),
@@ -104,9 +104,9 @@ def test_every_file_is_looked_at(kaggle, made, capsys, spoil, says):
     fails(capsys, [SLUG], 3, says)
 
 
-def test_another_number_of_photos_than_the_edition_has(kaggle, made, capsys):
+def test_another_number_of_images_than_the_edition_has(kaggle, made, capsys):
     kaggle.slug, kaggle.archive = "kul-computer-vision-ga-2-2026", zip_of(made)
-    fails(capsys, ["h02a5a"], 3, "8 photos in train, the competition has 749", "delete data/h02a5a")
+    fails(capsys, ["h02a5a"], 3, "8 images in train, the competition has 749", "delete data/h02a5a")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
 from vocctl.config import TrainClsConfig, given
-from vocctl.data.multilabel import labelled, target_matrix
+from vocctl.data.multilabel import target_matrix, with_labels
 from vocctl.data.source import open_dataset
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import CLASSES
@@ -36,7 +36,7 @@ def predictions(folder: Path) -> tuple[list[str], np.ndarray, list[str]]:
 def test_the_written_predictions_give_the_written_scores(one: str, tiny: Path) -> None:
     result = evaluate([one], split="trainval")
     ids, probs, decided = predictions(result.folder)
-    targets = target_matrix(labelled(open_dataset(tiny)), "trainval", tuple(ids))
+    targets = target_matrix(with_labels(open_dataset(tiny)), "trainval", tuple(ids))
     aps = [average_precision_score(targets[:, place], probs[:, place]) for place in (0, 1)]
     assert result.scores["map_sklearn"] == pytest.approx(np.mean(aps), abs=1e-9)
     chosen = np.array([[name in row.split() for name in CLASSES] for row in decided])
@@ -56,11 +56,11 @@ def test_training_and_evaluation_agree(one: str) -> None:
         assert scores[name] == pytest.approx(last[name], abs=1e-9)
 
 
-def test_thresholds_are_never_judged_on_their_own_photos(one: str, tiny: Path) -> None:
+def test_thresholds_are_never_judged_on_their_own_images(one: str, tiny: Path) -> None:
     assert "cross-fitted" in evaluate([one]).decided
     assert "cross-fitted" in evaluate([one], split="trainval").decided
     other = evaluate([one], split="train")
-    assert other.decided == "fitted on the run's validation photos"
+    assert other.decided == "fitted on the run's validation images"
     stored = json.loads((Path(one) / "thresholds.json").read_text())["best"]["global"]
     _, probs, decided = predictions(other.folder)
     for row, labels in zip(probs, decided, strict=True):
@@ -114,7 +114,7 @@ def test_errors_are_the_surest_ones(one: str) -> None:
             mine = [float(row["probability"]) for row in rows if row["class"] == name and row["kind"] == kind]
             assert len(mine) == min(count, 10)
             assert mine == sorted(mine, reverse=kind == "false positive")
-    table = list(csv.reader((result.folder / "taken_for.csv").open()))
+    table = list(csv.reader((result.folder / "confused_with.csv").open()))
     assert len(table) == 21
     assert all(int(row[1 + place]) == 0 for place, row in enumerate(table[1:]))
 
@@ -124,16 +124,16 @@ def test_tta(one: str, tta: str) -> None:
     _, plain, _ = predictions(evaluate([one]).folder)
     _, averaged, _ = predictions(evaluate([one], tta=tta).folder)
     assert not np.array_equal(plain, averaged)
-    assert np.allclose(plain, averaged, atol=0.1)  # the same photos, in the same order
+    assert np.allclose(plain, averaged, atol=0.1)  # the same images, in the same order
 
 
 def test_what_cannot_be_scored_is_refused(one: str, tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--thresholds is one of"):
         evaluate([one], thresholds="best")
     other = trained(tiny, tmp_path / "folds", folds=4)
-    with pytest.raises(DataError, match="validated on different photos"):
+    with pytest.raises(DataError, match="validated on different images"):
         evaluate([one, other])
-    with pytest.raises(DataError, match="score different photos"):
+    with pytest.raises(DataError, match="score different images"):
         compare(one, other)
     (Path(one) / "thresholds.json").write_text("{")
     with pytest.raises(DataError, match=r"thresholds\.json is missing or broken"):

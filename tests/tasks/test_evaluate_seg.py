@@ -1,4 +1,4 @@
-"""Evaluation: the scores are those of the label maps it writes, at the photos' own size."""
+"""Evaluation: the scores are those of the label maps it writes, at the images' own size."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def test_written_label_maps_read_back_and_give_the_same_scores_as_torchmetrics(t
         with Image.open(path) as image:
             assert image.mode == "P"
             assert image.getpalette() == FLAT_PALETTE
-            assert image.size == (32, 32)  # the photo's own size, not the 64 px it was scored at
+            assert image.size == (32, 32)  # the image's own size, not the 64 px it was scored at
         predicted, truth = read_mask(path), source.mask(image_id)
         for metric in (iou, dice):
             metric.update(torch.from_numpy(predicted.copy())[None].long(), torch.from_numpy(truth.copy())[None].long())
@@ -60,9 +60,9 @@ def test_the_folder_holds_scores_and_a_confusion_that_agree(trained: Path) -> No
     assert scores["scores"]["mean_iou"] == result.scores.mean_iou
     rows = list(csv.reader((result.folder / "confusion.csv").open()))
     confusion = np.array([row[1:] for row in rows[1:]], dtype=np.int64)
-    labelled = sum(int((open_dataset(trained.parent / "tiny").mask(i) != 255).sum()) for i in scores["photo_iou"])
-    assert confusion.sum() == labelled
-    assert np.trace(confusion) / labelled == pytest.approx(result.scores.pixel_accuracy)
+    labeled = sum(int((open_dataset(trained.parent / "tiny").mask(i) != 255).sum()) for i in scores["image_iou"])
+    assert confusion.sum() == labeled
+    assert np.trace(confusion) / labeled == pytest.approx(result.scores.pixel_accuracy)
     assert not list((trained / "eval").glob("*.part"))
 
 

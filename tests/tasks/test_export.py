@@ -23,9 +23,9 @@ def session(path: Path):
 @pytest.mark.parametrize("kind", ["seg", "cls"])
 def test_it_answers_as_the_run_on_any_batch_and_size(trained, kind: str) -> None:
     run = getattr(trained, kind)
-    result = export(str(run), photos=3)
+    result = export(str(run), images=3)
     assert result.path == run / "best.onnx"
-    assert result.photos == 3
+    assert result.images == 3
     assert result.difference < 1e-4
     assert result.agreement > 0.999
     model = task._loaded(task.open_run(str(run)), "best")[0]
@@ -39,10 +39,10 @@ def test_it_answers_as_the_run_on_any_batch_and_size(trained, kind: str) -> None
 
 
 def test_the_file_says_what_it_is(trained) -> None:
-    seg = session(export(str(trained.seg), photos=1).path).get_modelmeta().custom_metadata_map
+    seg = session(export(str(trained.seg), images=1).path).get_modelmeta().custom_metadata_map
     assert json.loads(seg["class_names"]) == list(SEG_CLASSES)
     assert json.loads(seg["preprocessing"])["shorter_side"] == 32
-    cls = session(export(str(trained.cls), photos=1, checkpoint="final").path).get_modelmeta().custom_metadata_map
+    cls = session(export(str(trained.cls), images=1, checkpoint="final").path).get_modelmeta().custom_metadata_map
     assert list(json.loads(cls["thresholds"])) == list(CLASSES)
     assert cls["checkpoint"] == "final"
 
@@ -61,7 +61,7 @@ def test_a_file_that_differs_from_the_run_is_not_kept(trained, monkeypatch: pyte
 
     monkeypatch.setattr(task, "_write", write_another)
     with pytest.raises(RunError, match="ONNX differs from the run by"):
-        export(str(trained.seg), photos=1)
+        export(str(trained.seg), images=1)
     assert not list(trained.seg.glob("*.onnx*"))
 
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_exported_is_refused(trained, tmp_path: Path, monkeypatch
         export(str(trained.seg), checkpoint="last")
     (tmp_path / "taken").write_text("")
     with pytest.raises(RunError, match="can't be written"):
-        export(str(trained.seg), out=tmp_path / "taken" / "model.onnx", photos=1)
+        export(str(trained.seg), out=tmp_path / "taken" / "model.onnx", images=1)
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"pip install 'vocctl\[export\]'"):
         export(str(trained.seg))
@@ -92,7 +92,7 @@ def test_a_resize_with_antialias_is_torchs(trained, tmp_path: Path, mode: str) -
 
 
 @pytest.mark.parametrize("config", [TrainSegConfig(), TrainClsConfig()], ids=["segmenter", "classifier"])
-def test_the_default_models_agree_on_real_photos(shared: Path, tmp_path: Path, config) -> None:
+def test_the_default_models_agree_on_real_images(shared: Path, tmp_path: Path, config) -> None:
     """Untrained heads over ImageNet weights: what is compared is the graph, not the skill."""
     from vocctl.runs.folder import create_run
 
@@ -104,6 +104,6 @@ def test_the_default_models_agree_on_real_photos(shared: Path, tmp_path: Path, c
     else:
         model = task.Segmenter(small.model)
     folder.save_weights("best", model, {})
-    result = export(str(folder.path), photos=6)
+    result = export(str(folder.path), images=6)
     assert result.difference < 1e-4
     assert result.probability_difference < 1e-4

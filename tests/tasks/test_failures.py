@@ -1,7 +1,7 @@
 """Faults that happen to a machine, provoked for real: one line, its exit code, and the last good state goes on.
 
 A small tmpfs is filled and made read-only (root alone may mount one: skipped elsewhere); memory is bounded by the kernel, a
-worker killed by a signal, a folder taken away and a photo spoilt while the run goes on.
+worker killed by a signal, a folder taken away and a image spoilt while the run goes on.
 """
 
 import os
@@ -118,12 +118,12 @@ def test_a_mask_that_turns_bad_while_the_run_goes_on(tiny: Path, tmp_path: Path,
 
 
 def test_a_worker_that_the_system_kills(tiny: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    def killed(self, place, getitem=train_seg.TrainingPhotos.__getitem__):
+    def killed(self, place, getitem=train_seg.TrainDataset.__getitem__):
         if place[0] == 1:  # in the second epoch, by its own hand
             os.kill(os.getpid(), signal.SIGKILL)
         return getitem(self, place)
 
-    monkeypatch.setattr(train_seg.TrainingPhotos, "__getitem__", killed)
+    monkeypatch.setattr(train_seg.TrainDataset, "__getitem__", killed)
     fails(capsys, train(tiny, tmp_path / "run", "--workers", "1"), 1, "worker", "--workers 0", "--resume")
     monkeypatch.undo()
     monkeypatch.setenv("VOCCTL_CACHE", str(tmp_path / "cache"))

@@ -35,7 +35,7 @@ def test_without_an_evaluation_the_best_validation(trained) -> None:
 def test_an_undefined_score_is_none(trained) -> None:
     path = trained.cls / "eval" / "tiny-val" / "scores.json"
     scores = json.loads(path.read_text())
-    scores["scores"]["map_sklearn"] = None  # of photos that hold no class
+    scores["scores"]["map_sklearn"] = None  # of images that hold no class
     path.write_text(json.dumps(scores))
     (cls,) = [run for run in list_runs(trained.cls.parent) if run.task == "train-cls"]
     assert (cls.score, cls.scored_on, cls.problem) == (None, "tiny-val", "")

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.reporting.options import NothingToDraw, Wish
+from vocctl.reporting.options import NothingToPlot, PlotOptions
 from vocctl.reporting.prediction_figures import surest_mistakes
-from vocctl.runs.evaluations import see_run
+from vocctl.runs.evaluations import read_run
 from vocctl.tasks.plot import plot
 
 
@@ -45,7 +45,7 @@ def test_a_segmenter_gets_what_it_has(trained) -> None:
 
 
 def test_a_classifier_gets_what_it_has(trained) -> None:
-    wrong_somewhere = bool(surest_mistakes(see_run(str(trained.cls)).evaluation.predictions))
+    wrong_somewhere = bool(surest_mistakes(read_run(str(trained.cls)).evaluation.predictions))
     expected = [
         "curves.png",
         "confusion-tiny-val.png",
@@ -63,7 +63,9 @@ def test_several_runs_lie_over_each_other(trained) -> None:
 
 
 def test_runs_of_both_tasks_are_drawn_apart(trained, tmp_path: Path) -> None:
-    drawn = plot([str(trained.seg), str(trained.cls)], what=["curves", "confusion"], wish=Wish(out=tmp_path / "all"))
+    drawn = plot(
+        [str(trained.seg), str(trained.cls)], what=["curves", "confusion"], wish=PlotOptions(out=tmp_path / "all")
+    )
     assert names(drawn) == [
         "seg-curves.png", "cls-curves.png", "seg-confusion-tiny-val.png", "cls-confusion-tiny-val.png"
     ]  # fmt: skip
@@ -73,28 +75,28 @@ def test_pictures_of_runs_of_one_name_do_not_lie_over_each_other(trained, tmp_pa
     runs = [tmp_path / kind / "one" for kind in ("seg", "cls")]
     for run, kept in zip(runs, (trained.seg, trained.cls), strict=True):
         shutil.copytree(kept, run)
-    drawn = plot([str(run) for run in runs], what=["curves"], wish=Wish(out=tmp_path / "all"))
+    drawn = plot([str(run) for run in runs], what=["curves"], wish=PlotOptions(out=tmp_path / "all"))
     assert names(drawn) == ["seg-one-curves.png", "cls-one-curves.png"]
 
 
 @pytest.mark.parametrize(("form", "starts"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_formats(trained, form: str, starts: bytes) -> None:
-    (path,) = plot([str(trained.seg)], what=["classes"], wish=Wish(format=form))
+    (path,) = plot([str(trained.seg)], what=["classes"], wish=PlotOptions(format=form))
     first = path.read_bytes()
     assert path.suffix == f".{form}"
     assert first.startswith(starts)
-    assert plot([str(trained.seg)], what=["classes"], wish=Wish(format=form))[0].read_bytes() == first
+    assert plot([str(trained.seg)], what=["classes"], wish=PlotOptions(format=form))[0].read_bytes() == first
 
 
 @pytest.mark.parametrize("pick", ["best", "worst", "random", "tiny_013,tiny_012"])
-def test_which_photos_are_picked(trained, pick: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_images_are_picked(trained, pick: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(
         "vocctl.reporting.prediction_figures.draw_cases",
         lambda cases, path, title: shown.extend(case.image_id for case in cases) or path,
     )
-    plot([str(trained.seg)], what=["masks"], wish=Wish(pick=pick, cases=3))
-    scores = see_run(str(trained.seg)).evaluation.scores["photo_iou"]
+    plot([str(trained.seg)], what=["masks"], wish=PlotOptions(pick=pick, cases=3))
+    scores = read_run(str(trained.seg)).evaluation.scores["image_iou"]
     ranked = sorted(scores, key=lambda image_id: scores[image_id])
     if pick == "best":
         assert shown == ranked[::-1][:3]
@@ -106,20 +108,20 @@ def test_which_photos_are_picked(trained, pick: str, monkeypatch: pytest.MonkeyP
         assert shown == ["tiny_013", "tiny_012"]
 
 
-def test_by_default_half_of_the_photos_are_the_worst(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_default_half_of_the_images_are_the_worst(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(
         "vocctl.reporting.prediction_figures.draw_cases",
         lambda cases, path, title: shown.extend(case.image_id for case in cases) or path,
     )
-    plot([str(trained.seg)], what=["masks"], wish=Wish(cases=4))
-    scores = see_run(str(trained.seg)).evaluation.scores["photo_iou"]
+    plot([str(trained.seg)], what=["masks"], wish=PlotOptions(cases=4))
+    scores = read_run(str(trained.seg)).evaluation.scores["image_iou"]
     ranked = sorted(scores, key=lambda image_id: scores[image_id])
     assert shown[2:] == ranked[:2]
     assert len(set(shown)) == 4
 
 
-def test_the_surest_mistake_of_each_photo() -> None:
+def test_the_surest_mistake_of_each_image() -> None:
     from vocctl.runs.evaluations import Predictions
 
     probs, targets = np.full((4, 20), 0.1), np.zeros((4, 20), np.uint8)
@@ -136,12 +138,12 @@ def test_without_an_evaluation_the_curves_alone(trained) -> None:
     shutil.rmtree(trained.seg / "eval")
     assert names(plot([str(trained.seg)])) == ["curves.png"]
     for kind in ("confusion", "classes", "masks"):
-        with pytest.raises(NothingToDraw, match="has no predictions yet: `vocctl eval"):
+        with pytest.raises(NothingToPlot, match="has no predictions yet: `vocctl eval"):
             plot([str(trained.seg)], what=[kind])
 
 
-def test_an_older_evaluation_without_photos_csv_is_drawn_without_intervals(trained) -> None:
-    (trained.seg / "eval" / "tiny-val" / "photos.csv").unlink()
+def test_an_older_evaluation_without_images_csv_is_drawn_without_intervals(trained) -> None:
+    (trained.seg / "eval" / "tiny-val" / "images.csv").unlink()
     assert len(plot([str(trained.seg)])) == 4
 
 
@@ -154,9 +156,9 @@ def test_what_is_missing_is_named(trained) -> None:
     with pytest.raises(ConfigError, match=r"--what takes .*got ''"):
         plot([str(trained.seg)], what=[""])
     with pytest.raises(ConfigError, match="--format is one of png, svg, pdf"):
-        plot([run], wish=Wish(format="jpg"))
-    with pytest.raises(DataError, match="has no photo 'tiny_099', did you mean"):
-        plot([run], what=["masks"], wish=Wish(pick="tiny_099"))
+        plot([run], wish=PlotOptions(format="jpg"))
+    with pytest.raises(DataError, match="has no image 'tiny_099', did you mean"):
+        plot([run], what=["masks"], wish=PlotOptions(pick="tiny_099"))
     with pytest.raises(DataError, match="mistakes are drawn of a classifier"):
         plot([run], what=["mistakes"])
     with pytest.raises(DataError, match="compare needs runs"):
@@ -176,21 +178,21 @@ def test_an_undefined_mean_is_not_compared_and_its_classes_are_drawn(trained) ->
     path.write_text(json.dumps(scores))
     other = variant(trained.cls, "other", ('loss = "bce"', 'loss = "asl"'))
     assert names(plot([str(trained.cls)], what=["classes"])) == ["classes-tiny-val.png"]
-    with pytest.raises(NothingToDraw, match="tiny-val has no photo with a class"):
+    with pytest.raises(NothingToPlot, match="tiny-val has no image with a class"):
         plot([str(trained.cls), str(other)], what=["compare"])
 
 
-def test_runs_scored_on_different_photos_are_not_compared(trained) -> None:
+def test_runs_scored_on_different_images_are_not_compared(trained) -> None:
     other = variant(trained.seg, "dice", ('loss = "ce+dice"', 'loss = "dice"'))
     (other / "eval" / "tiny-val").rename(other / "eval" / "tiny-test")
-    with pytest.raises(NothingToDraw, match="tiny-test and tiny-val"):
+    with pytest.raises(NothingToPlot, match="tiny-test and tiny-val"):
         plot([str(trained.seg), str(other)], what=["compare"])
 
 
 def test_a_place_that_cannot_be_written(trained, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(RunError, match="can't be written"):
-        plot([str(trained.seg)], what=["curves"], wish=Wish(out=tmp_path / "taken"))
+        plot([str(trained.seg)], what=["curves"], wish=PlotOptions(out=tmp_path / "taken"))
 
 
 def test_drawing_waits_for_no_training_library() -> None:

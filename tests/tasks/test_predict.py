@@ -1,4 +1,4 @@
-"""Predicting photos of any kind: the masks read back, the palette is VOC's, and what eval says is said here too."""
+"""Predicting images of any kind: the masks read back, the palette is VOC's, and what eval says is said here too."""
 
 from pathlib import Path
 
@@ -6,41 +6,41 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.data.images import read_mask, read_photo
+from vocctl.data.images import read_image, read_mask
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import CLASSES, FLAT_PALETTE, PALETTE
-from vocctl.runs.evaluations import see_run
+from vocctl.runs.evaluations import read_run
 from vocctl.tasks.predict import as_json, predict
 
 
-def photos(data: Path) -> Path:
+def images(data: Path) -> Path:
     return data / "VOCdevkit" / "VOC2009" / "JPEGImages"
 
 
-def test_a_mask_is_what_eval_wrote_in_vocs_palette_at_the_photos_size(trained_once, tmp_path: Path) -> None:
-    evaluation = see_run(str(trained_once.seg)).evaluation
-    for image_id in list(evaluation.scores["photo_iou"])[:3]:
-        (one,) = predict([photos(trained_once.data) / f"{image_id}.jpg"], str(trained_once.seg), out=tmp_path)
+def test_a_mask_is_what_eval_wrote_in_vocs_palette_at_the_images_size(trained_once, tmp_path: Path) -> None:
+    evaluation = read_run(str(trained_once.seg)).evaluation
+    for image_id in list(evaluation.scores["image_iou"])[:3]:
+        (one,) = predict([images(trained_once.data) / f"{image_id}.jpg"], str(trained_once.seg), out=tmp_path)
         with Image.open(one.mask) as image:
             assert (image.mode, image.size, image.getpalette()) == ("P", (32, 32), FLAT_PALETTE)
         assert np.array_equal(read_mask(one.mask), evaluation.label_map(image_id, (32, 32)))
 
 
 def test_shares_and_overlay_are_those_of_the_mask(trained_once, tmp_path: Path) -> None:
-    path = photos(trained_once.data) / "tiny_013.jpg"
+    path = images(trained_once.data) / "tiny_013.jpg"
     (one,) = predict([path], str(trained_once.seg), out=tmp_path)
     labels = read_mask(one.mask)
     assert sum(one.shares.values()) == pytest.approx(1)
     assert one.shares.get("bicycle", 0) == pytest.approx((labels == 2).mean())
-    overlay, photo = read_photo(one.overlay).astype(int), read_photo(path).astype(int)
-    half = (photo + np.array(PALETTE)[labels]) // 2
-    expected = np.where((labels > 0)[..., None], half, photo)
+    overlay, image = read_image(one.overlay).astype(int), read_image(path).astype(int)
+    half = (image + np.array(PALETTE)[labels]) // 2
+    expected = np.where((labels > 0)[..., None], half, image)
     assert np.abs(overlay - expected).mean() < 12  # it is a JPEG
 
 
 def test_labels_are_those_of_eval(trained_once) -> None:
-    predictions = see_run(str(trained_once.cls)).evaluation.predictions
-    results = predict([photos(trained_once.data)], str(trained_once.cls))
+    predictions = read_run(str(trained_once.cls)).evaluation.predictions
+    results = predict([images(trained_once.data)], str(trained_once.cls))
     by_name = {result.image.stem: result for result in results}
     assert len(results) == 20
     for image_id, probs in zip(predictions.ids, predictions.probs, strict=True):
@@ -52,8 +52,8 @@ def test_labels_are_those_of_eval(trained_once) -> None:
 
 @pytest.mark.parametrize("side", [(1, 1), (3, 200), (333, 45)])
 def test_any_size(trained_once, tmp_path: Path, side: tuple[int, int]) -> None:
-    Image.new("RGB", side, "red").save(tmp_path / "photo.png")
-    (one,) = predict([tmp_path / "photo.png"], str(trained_once.seg), out=tmp_path / "out")
+    Image.new("RGB", side, "red").save(tmp_path / "image.png")
+    (one,) = predict([tmp_path / "image.png"], str(trained_once.seg), out=tmp_path / "out")
     with Image.open(one.mask) as mask, Image.open(one.overlay) as overlay:
         assert mask.size == overlay.size == one.size == side
 
@@ -63,8 +63,8 @@ def test_a_folder_with_a_broken_file_goes_on_and_says_which(trained_once, tmp_pa
     folder.mkdir(parents=True)
     Image.new("RGB", (20, 10)).save(folder / "b.png")
     Image.new("RGB", (20, 10)).save(folder / "b.webp")
-    (folder.parent / "a.jpg").write_bytes(b"no photo")
-    (folder / "notes.txt").write_text("no photo either")
+    (folder.parent / "a.jpg").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("no image either")
     results = predict([tmp_path / "in"], str(trained_once.seg), out=tmp_path / "out")
     assert [result.image.name for result in results] == ["a.jpg", "b.png", "b.webp"]
     assert "is not an image that can be read" in results[0].error
@@ -73,7 +73,7 @@ def test_a_folder_with_a_broken_file_goes_on_and_says_which(trained_once, tmp_pa
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
-def test_no_photo_of_the_call_is_written_over(trained_once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_image_of_the_call_is_written_over(trained_once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["a.png", "b.jpg", "b-overlay.jpg", "C.PNG"]
     for name in names:
@@ -87,12 +87,12 @@ def test_no_photo_of_the_call_is_written_over(trained_once, tmp_path: Path, monk
 
 
 def test_what_cannot_be_predicted_is_refused(trained, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="neither a photo nor a folder"):
+    with pytest.raises(DataError, match="neither a image nor a folder"):
         predict([tmp_path / "nothing.jpg"], str(trained.seg))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no photo"):
+    with pytest.raises(DataError, match="holds no image"):
         predict([tmp_path / "empty"], str(trained.seg))
     with pytest.raises(ConfigError, match="best or final"):
-        predict([photos(trained.data)], str(trained.seg), checkpoint="last")
+        predict([images(trained.data)], str(trained.seg), checkpoint="last")
     with pytest.raises(DataError, match="no run nothing"):
-        predict([photos(trained.data)], "nothing")
+        predict([images(trained.data)], "nothing")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from vocctl.config import TrainAdvConfig
 from vocctl.errors import ConfigError, DataError
-from vocctl.reporting.gallery import chosen_of, errors_in, gallery
+from vocctl.reporting.gallery import errors_in, gallery, sample_gallery
 from vocctl.runs.folder import create_run
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.report import report
@@ -23,7 +23,7 @@ from vocctl.tasks.report import report
 def test_it_says_what_was_trained_and_how_to_repeat_it(trained, tmp_path: Path) -> None:
     page = report([str(trained.seg)], tmp_path / "report.html").read_text()
     assert "A unet over scratch" in page
-    assert "trained from random weights for 3 epochs on 12 photos of tiny, loss ce+dice, seed 0" in page
+    assert "trained from random weights for 3 epochs on 12 images of tiny, loss ce+dice, seed 0" in page
     scores = json.loads((trained.seg / "eval" / "tiny-val" / "scores.json").read_text())
     assert f"{100 * scores['scores']['mean_iou']:.1f} %" in page
     assert f"vocctl eval {trained.seg} --checkpoint best --data" in page
@@ -49,19 +49,19 @@ def test_nothing_in_it_leads_outside(trained, tmp_path: Path) -> None:
 
 
 def test_every_picture_of_the_gallery_decodes(trained_once) -> None:
-    from vocctl.runs.evaluations import see_run
+    from vocctl.runs.evaluations import read_run
 
-    cards = gallery(see_run(str(trained_once.seg)), 200)
+    cards = gallery(read_run(str(trained_once.seg)), 200)
     assert len(cards) == 8
     for card in cards:
         assert [layer.name for layer in card.layers] == ["prediction", "truth", "errors"]
-        for source in (card.photo, *(layer.source for layer in card.layers)):
+        for source in (card.image, *(layer.source for layer in card.layers)):
             with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as image:
                 assert (image.format, image.size) == ("WEBP", (32, 32))
-    assert [card.layers for card in gallery(see_run(str(trained_once.cls)), 3)] == [[]] * 3
+    assert [card.layers for card in gallery(read_run(str(trained_once.cls)), 3)] == [[]] * 3
 
 
-def test_an_attack_brings_its_tables_pictures_and_photos(trained, attacked, tmp_path: Path) -> None:
+def test_an_attack_brings_its_tables_pictures_and_images(trained, attacked, tmp_path: Path) -> None:
     clean = report([str(trained.seg)], tmp_path / "clean.html").read_text()
     attacked(trained.seg)
     page = report([str(trained.seg)], tmp_path / "report.html").read_text()
@@ -91,13 +91,13 @@ def test_a_run_that_was_not_evaluated(trained, tmp_path: Path) -> None:
 
 def test_the_gallerys_rule() -> None:
     ranked = [f"{n}" for n in range(500)]
-    chosen = chosen_of(ranked, 200)
+    chosen = sample_gallery(ranked, 200)
     assert len(set(chosen)) == 200
     assert chosen[:100] == ranked[:100]
     assert chosen[-1] == "499"
     steps = np.diff([int(one) for one in chosen[100:]])
     assert set(steps) <= {4, 5}
-    assert chosen_of(ranked[:7], 200) == ranked[:7]
+    assert sample_gallery(ranked[:7], 200) == ranked[:7]
 
 
 def test_errors_by_hand() -> None:

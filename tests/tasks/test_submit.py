@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vocctl.cli.app import main
-from vocctl.competition.rle import labels_of_runs, parsed
+from vocctl.competition.rle import labels_of_runs, parse_run_lengths
 from vocctl.competition.table import read_table
 from vocctl.data.competition import CompetitionData
 
@@ -37,27 +37,29 @@ def test_a_dry_run_writes_a_csv_and_says_what_to_expect(world, capsys):
     assert seen.err == ""
     assert "classification: runs/cls/one, the only finished run on data/h02a5a" in seen.out
     assert "rule-out: " in seen.out
-    assert "4 held-out photos" in seen.out  # every fifth of 20
+    assert "4 held-out images" in seen.out  # every fifth of 20
     rows = read_table(CSV)
     assert list(rows)[:3] == ["0_classification", "0_segmentation", "1_classification"]
     assert len(rows) == 12
     assert all(rows.values())  # no row is empty
     source = CompetitionData(Path("data/h02a5a"))
     for number in range(6):
-        labels = labels_of_runs(parsed(rows[f"{number}_segmentation"]), *source.image(f"test_{number}").shape[:2])
+        labels = labels_of_runs(
+            parse_run_lengths(rows[f"{number}_segmentation"]), *source.image(f"test_{number}").shape[:2]
+        )
         assert labels.any()
     assert log()[-1]["status"] == "written"
     assert not list(Path("runs/submit").glob("*.part"))
 
 
-def test_what_it_expects_is_what_the_held_out_photos_score(world, capsys):
-    """The expected halves are those that `vocctl eval` measures on the same photos, where no rule is used."""
+def test_what_it_expects_is_what_the_held_out_images_score(world, capsys):
+    """The expected halves are those that `vocctl eval` measures on the same images, where no rule is used."""
     assert main(["submit", "--checkpoint", "best", "--dry-run"]) == 0
     expected, rules = log()[-1]["expected"], log()[-1]["rules"]
     assert main(["eval", "runs/cls/one", "--json"]) == 0
     assert main(["eval", "runs/seg/one", "--json"]) == 0
     cls, seg = (json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:])
-    assert [rule["used"] for rule in rules] == [False, False]  # four photos prove nothing
+    assert [rule["used"] for rule in rules] == [False, False]  # four images prove nothing
     assert expected["classification"] == pytest.approx(cls["scores"]["sample_f1"])
     # a map that is all background gets a guess in a submission: it can only be better
     assert expected["segmentation"] >= seg["competition_dice"] - 1e-6
@@ -85,7 +87,7 @@ def test_check_score_and_merge(world, capsys):
     fails(capsys, ["submit", "--merge", str(CSV), str(CSV), "--out", "both.csv"], 2, "is there already")
 
 
-def test_the_tree_gives_the_truth_of_photos_in_another_order(world, capsys):
+def test_the_tree_gives_the_truth_of_images_in_another_order(world, capsys):
     assert main(["submit", "--dry-run", "--quiet"]) == 0
     capsys.readouterr()
     assert main(["submit", "--score", str(CSV), "--truth", "data/h02a5a"]) == 0
@@ -118,12 +120,12 @@ def test_the_best_of_several_runs_is_picked_and_the_others_are_named(world, caps
     shutil.copytree("runs/seg/one", "runs/seg/unfinished")
     Path("runs/seg/unfinished/final.safetensors").unlink()
     for name, dice in (("one", 0.1), ("two", 0.2)):
-        (Path("runs/seg") / name / "held_out.json").write_text(json.dumps({"best": 0.05, "final": dice}))
+        (Path("runs/seg") / name / "validation_dice.json").write_text(json.dumps({"best": 0.05, "final": dice}))
     assert main(["submit", "--dry-run"]) == 0
-    assert "segmentation: runs/seg/two, Dice 20.0 on its held-out photos (others: one 10.0)" in (
+    assert "segmentation: runs/seg/two, Dice 20.0 on its held-out images (others: one 10.0)" in (
         said := capsys.readouterr().out
     )
-    assert "segmentation: final weights, by Dice on the held-out photos (best 5.0, final 20.0)" in said
+    assert "segmentation: final weights, by Dice on the held-out images (best 5.0, final 20.0)" in said
 
 
 def test_several_runs_are_an_ensemble(world, capsys):
@@ -145,16 +147,16 @@ def test_no_runs_at_all(world, capsys):
     )
 
 
-def test_a_run_that_validated_on_the_test_photos_is_refused(world, capsys):
+def test_a_run_that_validated_on_the_test_images_is_refused(world, capsys):
     flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "8", "--epochs", "1", "--quiet"]
     assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *flags]) == 0
     capsys.readouterr()
     args = ["submit", "--seg", "leaky", "--dry-run", "--quiet"]
-    fails(capsys, args, 2, "runs/seg/leaky", "6 of the competition's test photos", "--allow-test-images")
+    fails(capsys, args, 2, "runs/seg/leaky", "6 of the competition's test images", "--allow-test-images")
     assert not Path("runs/submit").exists()
     assert main([*args, "--allow-test-images"]) == 0
     assert "note: runs/seg/leaky trained or was validated on 6 of" in capsys.readouterr().out
-    assert "6 of the competition's test photos" in log()[-1]["notes"][0]
+    assert "6 of the competition's test images" in log()[-1]["notes"][0]
 
 
 def test_a_run_that_began_with_such_a_runs_weights_is_refused_too(world, capsys):
@@ -167,7 +169,7 @@ def test_a_run_that_began_with_such_a_runs_weights_is_refused_too(world, capsys)
         .replace('encoder = "scratch"', 'encoder = "tf_efficientnet_lite0"')
     )
     capsys.readouterr()
-    fails(capsys, ["submit", "--seg", "one", "--dry-run", "--quiet"], 2, "6 of the competition's test photos")
+    fails(capsys, ["submit", "--seg", "one", "--dry-run", "--quiet"], 2, "6 of the competition's test images")
 
 
 def test_weights_from_voc_are_flagged(world):
@@ -245,7 +247,7 @@ def test_a_csv_goes_to_the_competition_that_it_was_written_for(world, kaggle, ca
     assert log()[-1]["competition"] == kaggle.slug
     assert kaggle.uploaded == CSV.read_bytes()
     shutil.move("data/h02a5a", f"data/{kaggle.slug}")
-    assert main(["submit", "--check", str(CSV), "--quiet"]) == 0  # against that one's photos
+    assert main(["submit", "--check", str(CSV), "--quiet"]) == 0  # against that one's images
     Path("others.csv").write_bytes(CSV.read_bytes() + b"\n")  # nothing is known of it
     kaggle.fails["CreateSubmission"] = (500, {"code": 500, "message": "no"})
     args = ["submit", "--competition", kaggle.slug, "--file", "others.csv", "--quiet"]
@@ -319,23 +321,23 @@ def test_an_order_of_its_own_is_the_sample_files(world):
     assert list(read_table(CSV)) == names
 
 
-def test_the_masks_are_those_of_the_model_at_the_photos_own_size(world):
-    """What the csv says of a photo is what the model says of it, found without submit."""
+def test_the_masks_are_those_of_the_model_at_the_images_own_size(world):
+    """What the csv says of a image is what the model says of it, found without submit."""
     import torch
 
-    from vocctl.competition.fusion import label_map
+    from vocctl.competition.fusion import argmax_labels
     from vocctl.data.cache import cached_split
     from vocctl.inference.load import load_segmenter
     from vocctl.runs.folder import RunFolder
 
     assert main(["submit", "--checkpoint", "final", "--dry-run", "--quiet"]) == 0
     model, _, _ = load_segmenter(RunFolder(Path("runs/seg/one")), "final", "cpu")
-    photos = cached_split(CompetitionData(Path("data/h02a5a")), "test", 32)
+    images = cached_split(CompetitionData(Path("data/h02a5a")), "test", 32)
     rows = read_table(CSV)
     for index in range(6):
-        image = torch.from_numpy(np.array(photos.image(index))).permute(2, 0, 1)[None].float() / 255
+        image = torch.from_numpy(np.array(images.image(index))).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
             logits = model.eval()(image).float()
         probs = torch.nn.functional.interpolate(logits.softmax(1), size=(40, 50), mode="bilinear")[0]
-        labels = labels_of_runs(parsed(rows[f"{index}_segmentation"]), 40, 50)
-        assert (labels == label_map(probs)).mean() > 0.98
+        labels = labels_of_runs(parse_run_lengths(rows[f"{index}_segmentation"]), 40, 50)
+        assert (labels == argmax_labels(probs)).mean() > 0.98

@@ -1,4 +1,4 @@
-"""Training the adversary on drawn photos: it fools within its budget, its targets stay the same bytes, and it resumes."""
+"""Training the adversary on drawn images: it fools within its budget, its targets stay the same bytes, and it resumes."""
 
 import hashlib
 import os
@@ -13,13 +13,22 @@ from safetensors.torch import load_file, save_file
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import ConfigError, DataError, Terminated
-from vocctl.robustness.outcomes import outcome
+from vocctl.robustness.outcomes import attacked_predictions
 from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
-from vocctl.tasks.train_adv import balanced, change_in_levels, classes_in, decided, own_part, resume, run, shared_out
+from vocctl.tasks.train_adv import (
+    allocate_batch,
+    change_in_levels,
+    classes_in,
+    decided,
+    equalize_gradient_norms,
+    local_counts,
+    resume,
+    run,
+)
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
-from vocctl.training.trainer import Watch
+from vocctl.training.trainer import TrainingCallbacks
 
 
 def config(runs: dict[str, Path], *names: str, **flags: object) -> TrainAdvConfig:
@@ -42,7 +51,7 @@ def digest(folder: Path) -> str:
         ({}, 0.7),
         ({"generator": "resnet"}, 0.7),
         ({"generator": "pretrained"}, 0.7),
-        ({"fool": "ce", "feature_weight": 0.5}, 0.7),
+        ({"attack_loss": "ce", "feature_weight": 0.5}, 0.7),
         ({"universal": True, "epochs": 90, "eval_every": 90}, 0.97),
     ],
 )
@@ -59,13 +68,13 @@ def test_both_targets_are_fooled_by_one_image(
     clean, adv, noise = attacked.rows[:3]
     assert adv.scores["mean_iou"] < left * clean.scores["mean_iou"]
     assert adv.scores["mean_iou"] < noise.scores["mean_iou"]
-    assert 255 * adv.visibility["linf_max"] <= 48 + 1e-3
+    assert 255 * adv.distortion["linf_max"] <= 48 + 1e-3
 
 
 def test_l2_budget_and_soft_penalty(runs: dict[str, Path], tmp_path: Path) -> None:
-    run(config(runs, "seg", norm="l2", eps="4", against="prediction"), tmp_path / "l2")
+    run(config(runs, "seg", norm="l2", eps="4", reference="prediction"), tmp_path / "l2")
     hit = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'l2'}",), eps=("4",), norm="l2"))
-    assert hit.rows[1].visibility["l2_max"] <= 4 + 1e-4
+    assert hit.rows[1].distortion["l2_max"] <= 4 + 1e-4
     with pytest.raises(ConfigError, match="trained for l2"):
         attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'l2'}",)))
     visible = []
@@ -76,16 +85,18 @@ def test_l2_budget_and_soft_penalty(runs: dict[str, Path], tmp_path: Path) -> No
         soft = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{folder}",), eps=("1/255", "2/255")))
         (row,) = soft.rows[1:]
         assert row.eps == "soft"
-        visible.append(row.visibility["l2_mean"])
+        visible.append(row.distortion["l2_mean"])
     assert visible[1] < 0.5 * visible[0]  # a heavier penalty, a smaller change
 
 
 def test_stopped_and_resumed_is_the_same_bit_for_bit(runs: dict[str, Path], tmp_path: Path) -> None:
     few = config(runs, "seg", epochs=3, eval_every=1, augment="light")
     run(few, tmp_path / "alone")
-    stop = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    stop = TrainingCallbacks(
+        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
+    )
     with pytest.raises(Exception, match="go on with"):
-        run(few, tmp_path / "stopped", watch=stop)
+        run(few, tmp_path / "stopped", callbacks=stop)
     resume(str(tmp_path / "stopped"))
     one, other = (load_file(tmp_path / name / "final.safetensors") for name in ("alone", "stopped"))
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -99,24 +110,26 @@ def test_the_run_folder_is_enough_without_the_weights_that_its_encoder_began_wit
     wanted = config(
         runs, "seg", generator="pretrained", encoder="resnet18", weights=str(weights), epochs=2, eval_every=1
     )
-    stop = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    stop = TrainingCallbacks(
+        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
+    )
     with pytest.raises(Exception, match="go on with"):
-        run(wanted, tmp_path / "adv", watch=stop)
+        run(wanted, tmp_path / "adv", callbacks=stop)
     weights.unlink()
     resume(str(tmp_path / "adv"))
     found = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), images=2))
-    assert found.rows[1].visibility["linf_max"] > 0
+    assert found.rows[1].distortion["linf_max"] > 0
 
 
-def test_a_signal_while_photos_are_scored_is_heeded(
+def test_a_signal_while_images_are_scored_is_heeded(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(*words: object) -> object:
         os.kill(os.getpid(), signal.SIGTERM)
-        return outcome(*words)
+        return attacked_predictions(*words)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_adv, "outcome", asked)
+        patch.setattr(train_adv, "attacked_predictions", asked)
         with pytest.raises(Terminated, match="all is saved: go on with --resume"):
             run(config(runs, "seg", epochs=1), tmp_path / "adv")
     assert abs(resume(str(tmp_path / "adv")).scores["drop"]) < 1
@@ -129,11 +142,11 @@ def test_against_prediction_a_classifier_is_turned_from_what_its_thresholds_deci
 
 
 def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:
-    result = run(config(runs, "seg", goal="target:bicycle", fool="ce", epochs=60), tmp_path / "adv")
+    result = run(config(runs, "seg", goal="target:bicycle", attack_loss="ce", epochs=60), tmp_path / "adv")
     assert result.best == pytest.approx(1 - result.scores["match"])
     wanted = AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), goal="target:bicycle")
     clean = attack([str(runs["seg"])], AttackConfig(attack=("noise",), eps=("1/255",), goal="target:bicycle"))
-    assert attack([str(runs["seg"])], wanted).rows[1].fooling["match"] > 2 * clean.rows[1].fooling["match"]
+    assert attack([str(runs["seg"])], wanted).rows[1].fooling_rates["match"] > 2 * clean.rows[1].fooling_rates["match"]
 
 
 def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,12 +154,12 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
         run(config(runs), tmp_path / "adv")
     with pytest.raises(DataError, match="no run nobody"):
         run(given(config(runs), target=("nobody",)), tmp_path / "adv")
-    with pytest.raises(ConfigError, match="2 targets can't share a batch of 1 photos: raise --batch"):
+    with pytest.raises(ConfigError, match="2 targets can't share a batch of 1 images: raise --batch"):
         run(config(runs, "seg", "cls", batch=1), tmp_path / "adv")
     with pytest.raises(ConfigError, match="margin is against classifiers"):
-        run(config(runs, "seg", "cls", fool="margin"), tmp_path / "adv")
+        run(config(runs, "seg", "cls", attack_loss="margin"), tmp_path / "adv")
     with pytest.raises(ConfigError, match="margin has no goal"):
-        config(runs, "cls", fool="margin", goal="hide:person")
+        config(runs, "cls", attack_loss="margin", goal="hide:person")
     assert main(["train-adv", "--target", str(runs["seg"]), "--eps", "8/0"]) == 2
     assert "8/255, 8px or 0.03" in capsys.readouterr().err
     assert not (tmp_path / "adv").exists()
@@ -155,23 +168,23 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
 def test_gradients_of_several_targets_are_brought_to_one_length():
     strong, weak = torch.zeros(2, 3, 1, 1), torch.zeros(2, 3, 1, 1)
     strong[0, 0], strong[1, 0], weak[0, 1] = 3.0, 4.0, 1.0  # lengths 5 and 1, mean 3
-    first, second = balanced([strong, weak])
+    first, second = equalize_gradient_norms([strong, weak])
     assert first[:, 0, 0, 0].tolist() == pytest.approx([3 * 3 / 5, 3 * 4 / 5])
     assert second[0, :, 0, 0].tolist() == pytest.approx([0, 3, 0])
-    assert torch.equal(balanced([strong])[0], strong)
-    assert all(one.isfinite().all() for one in balanced([strong, torch.zeros_like(weak)]))
+    assert torch.equal(equalize_gradient_norms([strong])[0], strong)
+    assert all(one.isfinite().all() for one in equalize_gradient_norms([strong, torch.zeros_like(weak)]))
 
 
 def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -> None:
     """And the loss is what is shown, though its gradient is put together from the targets'."""
-    wanted = config(runs, "seg", fool="ce")
-    (target,) = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
+    wanted = config(runs, "seg", attack_loss="ce")
+    (target,) = train_adv._targets(wanted, train_adv.training_setup(wanted.train))
     network = train_adv._adversary(wanted).eval()
-    torch.nn.init.normal_(network.body.last.weight, std=0.1)
+    torch.nn.init.normal_(network.backbone.last.weight, std=0.1)
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = torch.randint(0, 21, (2, 32, 32), generator=torch.Generator().manual_seed(1))
     loss = train_adv.fooling_loss(network, [target], wanted)(pixels, labels)
-    weight = network.body.last.weight
+    weight = network.backbone.last.weight
     (ours,) = torch.autograd.grad(loss, weight)
     logits = target.forward(network(pixels))[..., 1::2, 1::2]
     plain = -torch.nn.functional.cross_entropy(logits, labels[:, 1::2, 1::2])
@@ -180,9 +193,9 @@ def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -
 
 
 def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
-    """The first photos pull by what the segmenter says of them alone, the rest by the classifier, and both as hard."""
+    """The first images pull by what the segmenter says of them alone, the rest by the classifier, and both as hard."""
     wanted = config(runs, "seg", "cls")
-    targets = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
+    targets = train_adv._targets(wanted, train_adv.training_setup(wanted.train))
     pixels = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     masks = torch.randint(0, 21, (6, 32, 32), generator=torch.Generator().manual_seed(1))
     given_on: list[torch.Tensor] = []
@@ -192,22 +205,22 @@ def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
             given_on.append(images.clone().requires_grad_())
             return given_on[-1]
 
-    def gradient(names: tuple[str, ...], photos: slice) -> torch.Tensor:
+    def gradient(names: tuple[str, ...], part: slice) -> torch.Tensor:
         chosen = [target for target, name in zip(targets, ("seg", "cls"), strict=True) if name in names]
-        train_adv.fooling_loss(Shown(), chosen, wanted)(pixels[photos], masks[photos]).backward()
+        train_adv.fooling_loss(Shown(), chosen, wanted)(pixels[part], masks[part]).backward()
         grad = given_on.pop().grad
         assert grad is not None
         return grad
 
     both = gradient(("seg", "cls"), slice(0, 6))
-    for name, photos in (("seg", slice(0, 2)), ("cls", slice(2, 6))):
-        alone = gradient((name,), photos)
-        assert torch.allclose(both[photos] / both[photos].norm(), alone / alone.norm(), atol=1e-5)
+    for name, images in (("seg", slice(0, 2)), ("cls", slice(2, 6))):
+        alone = gradient((name,), images)
+        assert torch.allclose(both[images] / both[images].norm(), alone / alone.norm(), atol=1e-5)
     assert both[:2].norm().item() == pytest.approx(both[2:].norm().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("photos", "weights", "sizes"),
+    ("images", "weights", "sizes"),
     [
         (8, [1], [8]),
         (8, [1, 7], [1, 7]),
@@ -218,34 +231,34 @@ def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
         (12, [1, 1, 7], [2, 2, 8]),
     ],
 )
-def test_a_batch_is_shared_out(photos: int, weights: list[int], sizes: list[int]) -> None:
-    assert shared_out(photos, weights) == sizes
+def test_a_batch_is_shared_out(images: int, weights: list[int], sizes: list[int]) -> None:
+    assert allocate_batch(images, weights) == sizes
 
 
 @pytest.mark.parametrize(
     ("ranks", "parts"),
     [
         (1, [[3, 1, 6]]),
-        (2, [[2, 0, 3], [1, 1, 3]]),  # photos 0, 2, 4, 6, 8 and 1, 3, 5, 7, 9
+        (2, [[2, 0, 3], [1, 1, 3]]),  # images 0, 2, 4, 6, 8 and 1, 3, 5, 7, 9
         (5, [[1, 0, 1], [1, 0, 1], [1, 0, 1], [0, 1, 1], [0, 0, 2]]),
     ],
 )
-def test_ranks_have_their_photos_of_each_share(
+def test_ranks_have_their_images_of_each_share(
     monkeypatch: pytest.MonkeyPatch, ranks: int, parts: list[list[int]]
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", str(ranks))
     for rank, part in enumerate(parts):
         monkeypatch.setenv("RANK", str(rank))
-        assert own_part([3, 1, 6]) == part
+        assert local_counts([3, 1, 6]) == part
 
 
-def test_a_batch_of_all_photos_falls_into_equal_parts(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_all_images_falls_into_equal_parts(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = config(runs, "seg", batch=6)
-    targets = train_adv._targets(wanted, train_adv.hardware_to_train(wanted.train))
+    targets = train_adv._targets(wanted, train_adv.training_setup(wanted.train))
     monkeypatch.setenv("WORLD_SIZE", "3")
     train_adv._refuse_small_batches(wanted, 100, targets)
     train_adv._refuse_small_batches(wanted, 3, targets)
-    with pytest.raises(ConfigError, match="all 5 photos make one batch, which 3 processes can't split: take a --batch"):
+    with pytest.raises(ConfigError, match="all 5 images make one batch, which 3 processes can't split: take a --batch"):
         train_adv._refuse_small_batches(wanted, 5, targets)
 
 
@@ -290,5 +303,5 @@ def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path
     for train, start in ((train_cls, few), (train_seg, given(TrainSegConfig(), path=str(tiny_set)))):
         for adv, said in (("square-9", "training attack"), ("pdg-3", "did you mean pgd")):
             with pytest.raises(ConfigError, match=said):
-                train(given(start, adv=adv), tmp_path / "three")
+                train(given(start, adv_train=adv), tmp_path / "three")
     assert not (tmp_path / "three").exists()  # its name is still free

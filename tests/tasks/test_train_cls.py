@@ -1,4 +1,4 @@
-"""Training classifiers end to end on drawn photos."""
+"""Training classifiers end to end on drawn images."""
 
 import json
 import os
@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from vocctl.config import TrainClsConfig, given
-from vocctl.data.datasets import ScoredPhotos
-from vocctl.data.loaders import scoring_loader
+from vocctl.data.datasets import EvalDataset
+from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import open_splits
 from vocctl.errors import DataError, Interrupted, Terminated
 from vocctl.inference.predict import predict_features, predict_label_probs
@@ -21,9 +21,9 @@ from vocctl.tasks import train_cls
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
 from vocctl.tasks.train_cls import pos_weight, resume, run
-from vocctl.training.loop import Progress
+from vocctl.training.loop import TrainProgress
 from vocctl.training.probe import linear_probe
-from vocctl.training.trainer import Watch
+from vocctl.training.trainer import TrainingCallbacks
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -46,14 +46,14 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 def test_a_run_leaves_its_folder_and_learns(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     config = tiny_config(tiny, size=64, batch=4, epochs=30, lr=0.003, encoder_lr=1.0, ema=0.9, eval_every=10)
-    result = run(config, tmp_path / "run", watch=Watch(on_note=notes.append))
+    result = run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_note=notes.append))
     assert result.scores["map_sklearn"] == 1  # red squares are aeroplanes, blue ones bicycles
     held = {path.name for path in (tmp_path / "run").iterdir()}
     assert held == {
         "config.toml", "run.json", "split.json", "metrics.jsonl", "thresholds.json", "best.safetensors",
         "final.safetensors", "state",
     }  # fmt: skip
-    assert any("no train photo has bird" in note for note in notes)
+    assert any("no train image has bird" in note for note in notes)
     thresholds = json.loads((tmp_path / "run" / "thresholds.json").read_text())
     assert len(thresholds["best"]["per-class"]) == 20
     assert thresholds["final"]["0.5"] == [0.5] * 20
@@ -73,36 +73,38 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path,
         tiny, model=name, weights=weights, epochs=3, freeze_epochs=1, layer_decay=0.8, augment="strong"
     )
     run(config, tmp_path / "alone")
-    stop = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    stop = TrainingCallbacks(
+        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
+    )
     with pytest.raises(Exception, match="go on with"):
-        run(config, tmp_path / "stopped", watch=stop)
+        run(config, tmp_path / "stopped", callbacks=stop)
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
-    assert evaluate([str(tmp_path / "stopped")]).photos == 4
+    assert evaluate([str(tmp_path / "stopped")]).images == 4
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto"])
-def test_on_real_photos_it_trains_resumes_is_scored_and_exported(shared: Path, tmp_path: Path, name: str) -> None:
+def test_on_real_images_it_trains_resumes_is_scored_and_exported(shared: Path, tmp_path: Path, name: str) -> None:
     config = given(
         TrainClsConfig(), path=str(shared / "voc-objects"), model=name, weights="none", size=64, size_from=0, epochs=1,
         save_every=0.0001,
     )  # fmt: skip
     asked: list[int] = []
 
-    def stop(seen: Progress) -> None:
+    def stop(seen: TrainProgress) -> None:
         if not asked:
             asked.append(seen.batch)
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        run(config, tmp_path / "run", watch=Watch(on_progress=stop))
+        run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_progress=stop))
     assert asked[0] < 891 // 16
     resume(str(tmp_path / "run"))
     (line,) = metrics(tmp_path / "run")
     assert line["step"] == 891 // 16
     result = evaluate([str(tmp_path / "run")], checkpoint="final")
-    assert result.photos == 490
+    assert result.images == 490
     assert result.scores["map_sklearn"] == pytest.approx(line["map_sklearn"])
     exported = export(str(tmp_path / "run"), out=tmp_path / "run.onnx", checkpoint="final")
     assert exported.difference < 1e-4
@@ -112,28 +114,28 @@ def test_a_pretrained_model_begins_as_a_linear_probe_and_keeps_its_statistics(ti
     flags = {"model": "tf_efficientnet_lite0", "size": 64, "epochs": 1, "lr": 1e-9, "weight_decay": 0.0, "ema": 0.0}
     config = tiny_config(tiny, **flags)
     counted: list[tuple[str, int, int]] = []
-    result = run(config, tmp_path / "run", watch=Watch(on_count=lambda *count: counted.append(count)))
+    result = run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_count=lambda *count: counted.append(count)))
     assert result.scores["map_sklearn"] == 1
     assert ("fitting the head", 8, 8) in counted
     run(tiny_config(tiny, probe=False, **flags), tmp_path / "plain")
-    begun, plain = (load_file(tmp_path / name / "final.safetensors") for name in ("run", "plain"))
+    resumed, plain = (load_file(tmp_path / name / "final.safetensors") for name in ("run", "plain"))
     model = Classifier(config.model, 64).eval()
     splits = open_splits(config.data, "train-cls")
-    batches = scoring_loader(ScoredPhotos(splits.train.photos), 2, workers=0, pin=False)
+    batches = eval_loader(EvalDataset(splits.train.images), 2, workers=0, pin=False)
     features = predict_features(model, model.head, batches, 8, device=torch.device("cpu"), precision="fp32")
     weight, bias = linear_probe(features, torch.from_numpy(splits.train.targets))
-    assert torch.allclose(begun["body.classifier.weight"], weight, atol=1e-5)
-    assert torch.allclose(begun["body.classifier.bias"], bias, atol=1e-4)
-    statistics = [name for name in begun if "running" in name]
+    assert torch.allclose(resumed["backbone.classifier.weight"], weight, atol=1e-5)
+    assert torch.allclose(resumed["backbone.classifier.bias"], bias, atol=1e-4)
+    statistics = [name for name in resumed if "running" in name]
     assert len(statistics) > 40
-    assert all(torch.equal(begun[name], model.state_dict()[name]) for name in statistics)
-    assert not any(torch.equal(plain[name], begun[name]) for name in statistics)
+    assert all(torch.equal(resumed[name], model.state_dict()[name]) for name in statistics)
+    assert not any(torch.equal(plain[name], resumed[name]) for name in statistics)
 
 
 def test_minutes_that_the_probe_uses_up_leave_one_step(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, minutes=0.0001)
-    run(config, tmp_path / "run", watch=Watch(on_note=notes.append))
+    run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_note=notes.append))
     assert [record["step"] for record in metrics(tmp_path / "run")] == [1]
     assert any("one step is taken" in note for note in notes)
 
@@ -162,14 +164,14 @@ def test_stopped_in_the_probe_and_resumed_is_the_same_bit_for_bit(
             os.kill(os.getpid(), number)
 
     with pytest.raises(Interrupted, match=r"before the first step: --resume .* begins anew"):
-        run(config, tmp_path / "stopped", watch=Watch(on_count=stop))
+        run(config, tmp_path / "stopped", callbacks=TrainingCallbacks(on_count=stop))
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
 
 
 @pytest.mark.parametrize("moment", ["validation", "thresholds"])
-def test_stopped_while_photos_are_scored_and_resumed_it_has_its_thresholds(
+def test_stopped_while_images_are_scored_and_resumed_it_has_its_thresholds(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     config = tiny_config(tiny, epochs=1)
@@ -197,7 +199,11 @@ def test_stopped_while_photos_are_scored_and_resumed_it_has_its_thresholds(
 def test_encoder_lr_is_the_rate_of_pretrained_weights_alone(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     for rate in (0.0, 1.0):
-        run(tiny_config(tiny, epochs=1, encoder_lr=rate), tmp_path / str(rate), watch=Watch(on_note=notes.append))
+        run(
+            tiny_config(tiny, epochs=1, encoder_lr=rate),
+            tmp_path / str(rate),
+            callbacks=TrainingCallbacks(on_note=notes.append),
+        )
     assert same_weights(tmp_path / "0.0", tmp_path / "1.0")
     assert len([note for note in notes if "--encoder-lr is for pretrained weights" in note]) == 2
 
@@ -208,7 +214,7 @@ def test_in_frozen_epochs_the_body_stays(tiny: Path, tmp_path: Path) -> None:
     run(tiny_config(tiny, epochs=1, freeze_epochs=1, ema=0.0), tmp_path / "other")
     first, second = (load_file(tmp_path / name / "final.safetensors") for name in ("run", "other"))
     assert all(torch.equal(first[key], second[key]) for key in first if "encoder" in key)
-    assert not torch.equal(first["body.fc.weight"], second["body.fc.weight"])
+    assert not torch.equal(first["backbone.fc.weight"], second["backbone.fc.weight"])
 
 
 @pytest.mark.parametrize("flags", [{"loss": "asl"}, {"loss": "focal"}, {"loss": "bce", "pos_weight": "auto"}])
@@ -223,7 +229,7 @@ def test_difficult_labels_train_nothing(tiny: Path, tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("-1", " 0"))
     run(tiny_config(tiny, epochs=2, ema=0.0, weight_decay=0.0), tmp_path / "run")
     run(tiny_config(tiny, epochs=1, ema=0.0, weight_decay=0.0), tmp_path / "other")
-    first, second = (load_file(tmp_path / name / "final.safetensors")["body.fc.bias"] for name in ("run", "other"))
+    first, second = (load_file(tmp_path / name / "final.safetensors")["backbone.fc.bias"] for name in ("run", "other"))
     assert first[7] == second[7]
     assert not torch.equal(first[8], second[8])
 
@@ -237,16 +243,16 @@ def test_pos_weight_by_hand():
 def test_a_split_without_any_class_is_refused(tiny: Path, tmp_path: Path) -> None:
     for path in (tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main").glob("*_val.txt"):
         path.write_text(path.read_text().replace(" 1", "-1"))
-    with pytest.raises(DataError, match="no photo of the validation part has a class"):
+    with pytest.raises(DataError, match="no image of the validation part has a class"):
         run(tiny_config(tiny), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_held_out_photos_are_kept_in_the_run_and_scored_again(tiny: Path, tmp_path: Path) -> None:
+def test_held_out_images_are_kept_in_the_run_and_scored_again(tiny: Path, tmp_path: Path) -> None:
     run(tiny_config(tiny, val=0.25, epochs=1), tmp_path / "run")
     parts = json.loads((tmp_path / "run" / "split.json").read_text())
     assert (len(parts["train"]), len(parts["val"])) == (6, 2)
     result = evaluate([str(tmp_path / "run")], checkpoint="final")
     assert result.split == "held-out"
-    assert result.photos == 2
+    assert result.images == 2
     assert result.scores["map_sklearn"] == pytest.approx(metrics(tmp_path / "run")[-1]["map_sklearn"])

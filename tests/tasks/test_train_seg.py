@@ -1,4 +1,4 @@
-"""Training end to end on eight drawn photos: repeatable, resumable after any death, stopped kindly."""
+"""Training end to end on eight drawn images: repeatable, resumable after any death, stopped kindly."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from vocctl.tasks import train_seg
 from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.train_seg import resume, run
 from vocctl.training import loop
-from vocctl.training.loop import Progress
-from vocctl.training.trainer import Watch
+from vocctl.training.loop import TrainProgress
+from vocctl.training.trainer import TrainingCallbacks
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -47,7 +47,7 @@ def test_a_run_leaves_its_folder_and_learns(tiny: Path, tmp_path: Path) -> None:
     records = metrics(tmp_path / "run")
     assert [record["epoch"] for record in records] == [5, 10, 15, 20, 25]
     assert records[-1]["train_loss"] < 0.7 * records[0]["train_loss"]
-    # grey ground, a red and a blue square: the ground alone gives a mean IoU of at most 1/3
+    # gray ground, a red and a blue square: the ground alone gives a mean IoU of at most 1/3
     assert result.scores["mean_iou"] > 0.5
     held = {path.name for path in (tmp_path / "run").iterdir()}
     assert held == {
@@ -92,12 +92,14 @@ def wait_for_state(out: Path, *, after_batch: int = 3) -> None:
     raise AssertionError("no state came")
 
 
-def test_photos_that_lie_on_the_device_train_and_resume_the_same(tiny: Path, tmp_path: Path) -> None:
+def test_images_that_lie_on_the_device_train_and_resume_the_same(tiny: Path, tmp_path: Path) -> None:
     config = tiny_config(tiny, augment_on="gpu", augment="strong", epochs=4)
     run(config, tmp_path / "alone")
-    first = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 2 else None)
+    first = TrainingCallbacks(
+        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 2 else None
+    )
     with pytest.raises(Exception, match="go on with"):
-        run(config, tmp_path / "stopped", watch=first)
+        run(config, tmp_path / "stopped", callbacks=first)
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
@@ -127,14 +129,14 @@ def test_stopped_after_an_epochs_last_step_it_still_writes_that_epochs_line(
     monkeypatch.setattr(loop, "SHOWN_EVERY", 0)
     config = tiny_config(tiny)
     run(config, tmp_path / "alone")
-    before_the_last = (1, 3)  # of eight photos in batches of two: the signal is seen after the fourth
-    asking = Watch(
+    before_the_last = (1, 3)  # of eight images in batches of two: the signal is seen after the fourth
+    asking = TrainingCallbacks(
         on_progress=lambda look: (
             os.kill(os.getpid(), signal.SIGINT) if (look.epoch, look.batch) == before_the_last else None
         )
     )
     with pytest.raises(Exception, match="stopped at step 4"):
-        run(config, tmp_path / "stopped", watch=asking)
+        run(config, tmp_path / "stopped", callbacks=asking)
     assert not (tmp_path / "stopped" / "metrics.jsonl").exists()
     resume(str(tmp_path / "stopped"))
     assert metrics(tmp_path / "stopped") == metrics(tmp_path / "alone")
@@ -160,7 +162,7 @@ def test_a_signal_to_the_whole_group_leaves_the_workers_alone_and_saves(tiny: Pa
     assert f"go on with --resume {tmp_path / 'run'}" in said.splitlines()[-1]
 
 
-def test_a_signal_while_photos_are_scored_is_heeded_and_costs_no_step(
+def test_a_signal_while_images_are_scored_is_heeded_and_costs_no_step(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(tiny, epochs=1)
@@ -191,7 +193,7 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_states(tiny: Pat
 
 def test_minutes_end_the_run_and_it_says_that_it_cannot_be_repeated(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
-    result = run(tiny_config(tiny, minutes=0.03), tmp_path / "run", watch=Watch(on_note=notes.append))
+    result = run(tiny_config(tiny, minutes=0.03), tmp_path / "run", callbacks=TrainingCallbacks(on_note=notes.append))
     assert 1.8 <= result.seconds < 10
     assert any("can't be repeated" in note for note in notes)
 
@@ -224,27 +226,27 @@ def test_a_run_that_died_before_it_was_described_is_described_when_it_begins_ane
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_seg, "describe", die)
+        patch.setattr(train_seg, "write_run_info", die)
         with pytest.raises(ZeroDivisionError):
             run(tiny_config(tiny, epochs=1), tmp_path / "run")
     assert not (tmp_path / "run" / "split.json").exists()
     resume(str(tmp_path / "run"))
     assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["train"] == 8
-    assert evaluate(str(tmp_path / "run")).photos == 4
+    assert evaluate(str(tmp_path / "run")).images == 4
 
 
 def test_a_run_that_died_before_its_first_state_begins_anew(tiny: Path, tmp_path: Path) -> None:
     config = tiny_config(tiny, encoder="tf_efficientnet_lite0", epochs=1)
     run(config, tmp_path / "alone")
 
-    def die(look: Progress) -> None:
+    def die(look: TrainProgress) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run(config, tmp_path / "died", watch=Watch(on_progress=die))
+        run(config, tmp_path / "died", callbacks=TrainingCallbacks(on_progress=die))
     assert list((tmp_path / "died" / "state").iterdir()) == []
     notes: list[str] = []
-    resume(str(tmp_path / "died"), watch=Watch(on_note=notes.append))
+    resume(str(tmp_path / "died"), callbacks=TrainingCallbacks(on_note=notes.append))
     assert any("begins anew" in note for note in notes)
     assert same_weights(tmp_path / "alone", tmp_path / "died")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "died")
@@ -257,7 +259,7 @@ def test_patience_stops_early(tiny: Path, tmp_path: Path) -> None:
 
 def test_accumulating_two_batches_makes_half_the_steps(tiny: Path, tmp_path: Path) -> None:
     run(tiny_config(tiny, accumulate=2, epochs=1), tmp_path / "run")
-    assert metrics(tmp_path / "run")[0]["step"] == 2  # eight photos, batches of two, two to a step
+    assert metrics(tmp_path / "run")[0]["step"] == 2  # eight images, batches of two, two to a step
 
 
 @pytest.mark.parametrize("loss", ["ce", "dice", "ce+dice", "focal", "lovasz"])
@@ -269,12 +271,14 @@ def test_a_vit_with_dpt_trains_evaluates_and_resumes(tiny: Path, tmp_path: Path)
     flags = {"encoder": "vit_tiny_patch16_224", "decoder": "dpt", "weights": "none", "size": 64, "widths": (8, 8, 8)}
     config = tiny_config(tiny, **flags, batch=4, epochs=2)
     run(config, tmp_path / "alone")
-    first = Watch(on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    first = TrainingCallbacks(
+        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
+    )
     with pytest.raises(Exception, match="go on with"):
-        run(config, tmp_path / "stopped", watch=first)
+        run(config, tmp_path / "stopped", callbacks=first)
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
-    assert evaluate(str(tmp_path / "stopped")).photos == 4
+    assert evaluate(str(tmp_path / "stopped")).images == 4
 
 
 def test_resuming_refuses_what_would_mislead(tiny: Path, tmp_path: Path) -> None:
@@ -288,7 +292,11 @@ def test_resuming_refuses_what_would_mislead(tiny: Path, tmp_path: Path) -> None
         resume(str(tmp_path / "run"))
 
 
-def test_photos_in_both_splits_are_told_of(tiny: Path, tmp_path: Path) -> None:
+def test_images_in_both_splits_are_told_of(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
-    run(tiny_config(tiny, val_split="trainval", epochs=1), tmp_path / "run", watch=Watch(on_note=notes.append))
-    assert any("8 photos are in both splits" in note for note in notes)
+    run(
+        tiny_config(tiny, val_split="trainval", epochs=1),
+        tmp_path / "run",
+        callbacks=TrainingCallbacks(on_note=notes.append),
+    )
+    assert any("8 images are in both splits" in note for note in notes)

@@ -138,16 +138,16 @@ SEG_DATA, CLS_DATA = "data/tree", "data/h02a5a"
 SEG_RUN, CLS_RUN, ADV_RUN = "runs/seg/one", "runs/cls/one", "runs/adv/one"
 TRAIN_SEG = ["train-seg", "--data", SEG_DATA, "--encoder", "scratch", "--widths", "8,8,8", *SMALL]
 TRAIN_CLS = ["train-cls", "--data", CLS_DATA, "--model", "scratch", *SMALL]
-OF_A_RUN = [["eval"], ["plot"], ["report"], ["predict", "photos"], ["export"], ["runs"], ["submit"], ["train-adv"]]
+OF_A_RUN = [["eval"], ["plot"], ["report"], ["predict", "images"], ["export"], ["runs"], ["submit"], ["train-adv"]]
 DEVKIT = f"{SEG_DATA}/VOCdevkit/VOC2009"
 
 
 def of_run(words: list[str], run: str) -> list[str]:
     """The command with this run in the place where it takes one."""
     return {
-        "predict": ["predict", "photos", "--run", run, "--out", "masks"],
+        "predict": ["predict", "images", "--run", run, "--out", "masks"],
         "runs": ["runs", "runs"],
-        "export": ["export", run, "--photos", "1"],
+        "export": ["export", run, "--images", "1"],
         "submit": ["submit", "--competition", "h02a5a", "--cls", CLS_RUN, "--seg", SEG_RUN, "--data", CLS_DATA, "--dry-run"],
         "train-adv": ["train-adv", "--data", SEG_DATA, "--target", run, "--width", "8", *SMALL],
     }.get(words[0], [words[0], run])  # fmt: skip
@@ -177,7 +177,7 @@ def _cases() -> list[Case]:
         (f"{DEVKIT}/JPEGImages/*.jpg", BINARY, [TRAIN_SEG, ["eval", SEG_RUN, "--data", SEG_DATA], check]),
         (f"{DEVKIT}/SegmentationClass/*.png", BINARY, [TRAIN_SEG, check]),
         (f"{DEVKIT}/ImageSets/Segmentation/train.txt", TEXT, [TRAIN_SEG, check]),
-        ("photos/*.jpg", BINARY, [["predict", "photos", "--run", SEG_RUN, "--out", "masks"]]),
+        ("images/*.jpg", BINARY, [["predict", "images", "--run", SEG_RUN, "--out", "masks"]]),
         (f"{CLS_DATA}/**/*.npy", BINARY, [TRAIN_CLS, ["eval", CLS_RUN], of_run(["submit"], "")]),
         (f"{CLS_DATA}/**/*.csv", TEXT, [TRAIN_CLS, of_run(["submit"], "")]),
         ("sent.csv", TEXT, [["submit", "--competition", "h02a5a", "--check", "sent.csv", "--data", CLS_DATA]]),
@@ -190,7 +190,7 @@ def _cases() -> list[Case]:
     for run in (SEG_RUN, CLS_RUN):
         commands = [of_run(words, run) for words in OF_A_RUN]
         read.append((f"{run}/best.safetensors", BINARY, commands))
-        for name in ("config.toml", "run.json", "metrics.jsonl", "thresholds.json", "split.json", "held_out.json",
+        for name in ("config.toml", "run.json", "metrics.jsonl", "thresholds.json", "split.json", "validation_dice.json",
                      "eval/**/*.json"):  # fmt: skip
             read.append((f"{run}/{name}", TEXT, commands))
     of_adversary = [["eval", SEG_RUN, "--attack", f"adv:{ADV_RUN}", "--images", "1"], ["plot", ADV_RUN], ["runs"]]
@@ -219,9 +219,9 @@ def sound(_rehearsed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert main(["eval", run, "--quiet"]) == 0
         assert main([*of_run(["train-adv"], SEG_RUN), "--name", "one"]) == 0
         assert main([*of_run(["submit"], ""), "--out", "sent.csv"]) == 0
-        (root / "photos").mkdir()
-        for photo in sorted(Path(DEVKIT, "JPEGImages").glob("*.jpg"))[:2]:
-            shutil.copy(photo, root / "photos")
+        (root / "images").mkdir()
+        for image in sorted(Path(DEVKIT, "JPEGImages").glob("*.jpg"))[:2]:
+            shutil.copy(image, root / "images")
         shutil.copy(Path(SEG_RUN, "final.safetensors"), root / "weights.safetensors")
         shutil.copy(Path(SEG_RUN, "config.toml"), root / "recipe.toml")
         shutil.make_archive("voc", "tar", SEG_DATA)
@@ -292,7 +292,7 @@ def ends_well(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """In time, with a code that is documented, and one line where it is not 0."""
 
     def too_long(*args: object) -> None:
-        pytest.fail(f"still busy after {PATIENCE} s")  # no Exception, which a reader of photos would catch
+        pytest.fail(f"still busy after {PATIENCE} s")  # no Exception, which a reader of images would catch
 
     capsys.readouterr()
     before = signal.signal(signal.SIGALRM, too_long)

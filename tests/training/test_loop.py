@@ -14,14 +14,14 @@ from vocctl.config import OptimConfig, TrainConfig
 from vocctl.errors import Terminated
 from vocctl.runs.folder import RunFolder
 from vocctl.training import loop
-from vocctl.training.checkpoint import Position
+from vocctl.training.checkpoint import TrainState
 from vocctl.training.ema import MovingAverage
 from vocctl.training.loop import Job, fit, make_accelerator
-from vocctl.training.signals import Heed, StopRequest
+from vocctl.training.signals import InterruptCheck, StopRequest
 
 
 def job_of(folder: Path, *, batches: int, **changes: Any) -> Job:
-    """Batches of white photos; the loss is the mean of a 1 x 1 convolution, whose gradient is 1 at each weight."""
+    """Batches of white images; the loss is the mean of a 1 x 1 convolution, whose gradient is 1 at each weight."""
     (folder / "state").mkdir(parents=True)
     model = nn.Conv2d(3, 1, 1, bias=False)
     optimizer = torch.optim.SGD([{"params": list(model.parameters()), "peak": 1.0}], lr=1.0)
@@ -30,8 +30,8 @@ def job_of(folder: Path, *, batches: int, **changes: Any) -> Job:
     )
     white = (torch.full((2, 3, 4, 4), 255, dtype=torch.uint8), torch.zeros(2, dtype=torch.uint8))
     given: dict[str, Any] = {
-        "validate": lambda model, heed: {"mean_iou": 0.5},
-        "conclude": lambda heed: None,
+        "validate": lambda model, check_interrupt: {"mean_iou": 0.5},
+        "conclude": lambda check_interrupt: None,
         "stop": StopRequest(),
         "train": TrainConfig(epochs=1),
     }
@@ -50,25 +50,25 @@ def test_the_last_batches_of_an_epoch_make_a_step_as_large_as_any(
 ) -> None:
     job = job_of(tmp_path, batches=batches, accumulate=accumulate)
     before = job.model.weight.detach().clone()
-    assert fit(job, Position()).step == steps
+    assert fit(job, TrainState()).step == steps
     assert torch.allclose(before - job.model.weight, torch.tensor(float(steps)))  # a gradient of 1, a rate of 1
 
 
 def test_the_first_ranks_scores_are_everyones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop.ranks, "first_says", lambda scores: {"mean_iou": 0.25})
-    end = fit(job_of(tmp_path, batches=1), Position())
+    monkeypatch.setattr(loop.distributed, "broadcast_object", lambda scores: {"mean_iou": 0.25})
+    end = fit(job_of(tmp_path, batches=1), TrainState())
     assert (end.best, end.scores) == (0.25, {"mean_iou": 0.25})
 
 
 def test_a_run_has_finished_once_it_is_concluded(tmp_path: Path) -> None:
     seen = []
 
-    def conclude(heed: object) -> None:
+    def conclude(check_interrupt: object) -> None:
         seen.append(sorted(path.name for path in tmp_path.glob("*.safetensors")))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fit(job_of(tmp_path, batches=1, conclude=conclude), Position())
+        fit(job_of(tmp_path, batches=1, conclude=conclude), TrainState())
     assert seen == [["best.safetensors", "final.safetensors"]]
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["step-0000001-0000-000001.safetensors"]
 
@@ -79,33 +79,33 @@ def test_states_that_take_long_are_not_written_after_every_short_epoch(
 ) -> None:
     """The first and the last always are, the last before it is scored and when all is done."""
     found = slow_states(monkeypatch, seconds)
-    fit(job_of(tmp_path, batches=2, train=TrainConfig(epochs=5)), Position())
+    fit(job_of(tmp_path, batches=2, train=TrainConfig(epochs=5)), TrainState())
     assert [position.epoch for position in found] == saved
 
 
-def test_a_signal_while_photos_are_scored_saves_what_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_while_images_are_scored_saves_what_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, stop = slow_states(monkeypatch, 0.3), StopRequest()
 
-    def validate(model: nn.Module, heed: Heed) -> dict[str, float]:
+    def validate(model: nn.Module, check_interrupt: InterruptCheck) -> dict[str, float]:
         stop.asked = signal.SIGTERM if len(metrics.read_text().splitlines()) == 2 else None
-        heed()
+        check_interrupt()
         return {"mean_iou": 0.5}
 
     metrics = tmp_path / "metrics.jsonl"
     job = job_of(tmp_path, batches=2, train=TrainConfig(epochs=5), validate=validate, stop=stop)
     metrics.touch()
     with pytest.raises(Terminated, match="all is saved"):
-        fit(job, Position())
+        fit(job, TrainState())
     assert [(position.epoch, position.batch) for position in found] == [(0, 2), (2, 2)]
 
 
-def slow_states(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[Position]:
+def slow_states(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[TrainState]:
     """Where the run was at each state, which takes so long to write."""
-    found: list[Position] = []
+    found: list[TrainState] = []
 
-    def save(folder: Path, position: Position, *rest: object) -> None:
+    def save(folder: Path, position: TrainState, *rest: object) -> None:
         found.append(replace(position))
         time.sleep(seconds)
 
-    monkeypatch.setattr(loop, "save_state", save)
+    monkeypatch.setattr(loop, "save_checkpoint", save)
     return found

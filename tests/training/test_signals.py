@@ -7,14 +7,14 @@ import threading
 import pytest
 
 from vocctl.errors import Interrupted, Terminated
-from vocctl.training.signals import listening
+from vocctl.training.signals import catch_signals
 
 
 @pytest.mark.parametrize(
     ("number", "kind", "code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, Terminated, 143)]
 )
 def test_the_first_signal_is_noted(number, kind, code):
-    with listening() as request:
+    with catch_signals() as request:
         assert request.asked is None
         os.kill(os.getpid(), number)
         assert request.asked == number
@@ -24,7 +24,7 @@ def test_the_first_signal_is_noted(number, kind, code):
 
 
 def test_the_second_ends_it():
-    with listening() as request:
+    with catch_signals() as request:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -33,34 +33,34 @@ def test_the_second_ends_it():
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_sigterm_lets_the_save_end(first):
-    with listening() as request:
+    with catch_signals() as request:
         os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGTERM)
         assert request.asked == first
 
 
 def test_heeding_raises_once_a_signal_has_come():
-    with listening() as request:
-        request.heed("stopped")
+    with catch_signals() as request:
+        request.check_interrupt("stopped")
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Terminated, match="stopped"):
-            request.heed("stopped")
+            request.check_interrupt("stopped")
 
 
 def test_handlers_are_put_back_even_after_an_error():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with listening():
+    with catch_signals():
         assert signal.getsignal(signal.SIGINT) is not before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-    with pytest.raises(ValueError, match="x"), listening():
+    with pytest.raises(ValueError, match="x"), catch_signals():
         raise ValueError("x")
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_each_run_has_a_request_of_its_own():
-    with listening() as first:
+    with catch_signals() as first:
         os.kill(os.getpid(), signal.SIGTERM)
-    with listening() as second:
+    with catch_signals() as second:
         assert second.asked is None
     assert first.asked == signal.SIGTERM
 
@@ -70,7 +70,7 @@ def test_outside_the_main_thread_signals_are_left_alone():
     seen = []
 
     def work() -> None:
-        with listening() as request:
+        with catch_signals() as request:
             seen.append((request.asked, signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=work)

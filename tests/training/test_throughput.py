@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vocctl.training import pace as module
-from vocctl.training.throughput import Pace
+from vocctl.training import throughput as module
+from vocctl.training.throughput import Throughput
 
 
 class Clock:
@@ -29,7 +29,7 @@ def slow(clock: Clock, batches: int) -> Iterator[tuple[torch.Tensor, torch.Tenso
 
 
 def test_only_the_time_until_a_batch_is_there_counts_as_waiting(clock: Clock) -> None:
-    pace, seen = Pace(), []
+    pace, seen = Throughput(), []
     for images, targets in pace.over(slow(clock, 3)):
         clock.now += 0.75
         seen.append((len(images), int(targets[0])))
@@ -40,12 +40,12 @@ def test_only_the_time_until_a_batch_is_there_counts_as_waiting(clock: Clock) ->
 
 def test_the_images_of_all_ranks_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
-    pace = Pace()
+    pace = Throughput()
     list(pace.over(slow(clock, 2)))
     assert pace.images_per_second == 3 * 2 * 4 / 0.5
 
 
 def test_an_epoch_without_batches_is_over_at_once(clock: Clock) -> None:
-    pace = Pace()
+    pace = Throughput()
     assert list(pace.over([])) == []
     assert (pace.images_per_second, pace.data_wait) == (0, 0)

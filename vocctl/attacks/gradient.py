@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vocctl.attacks.objectives import Forward, Objective
-from vocctl.attacks.steps import ascent, random_start
+from vocctl.attacks.steps import random_start, steepest_ascent
 from vocctl.attacks.threat import Threat, per_image
 
 STEP = 2.5  # a PGD step is STEP * epsilon / steps: the whole ball can be crossed. Source: arXiv 1706.06083, appendix
@@ -31,7 +31,7 @@ def input_gradient(forward: Forward, adv: Tensor, objective: Objective, done: fl
 def fgsm(forward: Forward, images: Tensor, objective: Objective, threat: Threat) -> Tensor:
     """One step of length epsilon from the image itself."""
     gradient, _, _ = input_gradient(forward, images, objective, 0.0)
-    return threat.project(images + threat.epsilon * ascent(gradient, threat.norm), images)
+    return threat.project(images + threat.epsilon * steepest_ascent(gradient, threat.norm), images)
 
 
 def pgd(
@@ -49,11 +49,11 @@ def pgd(
     adv = start
     for number in range(steps):
         gradient, _, _ = input_gradient(forward, adv, objective, number / steps)
-        adv = threat.project(adv + length * ascent(gradient, threat.norm), images)
+        adv = threat.project(adv + length * steepest_ascent(gradient, threat.norm), images)
     return adv
 
 
-def restarted(
+def with_restarts(
     attack: Callable[[Tensor], Tensor],
     forward: Forward,
     images: Tensor,
@@ -67,17 +67,17 @@ def restarted(
     best = attack(random_start(images, threat, generator))
     if restarts == 1:
         return best
-    reached = values_of(forward, best, judge)
+    reached = evaluate(forward, best, judge)
     for _ in range(restarts - 1):
         adv = attack(random_start(images, threat, generator))
-        values = values_of(forward, adv, judge)
+        values = evaluate(forward, adv, judge)
         best = torch.where(per_image(values > reached, best), adv, best)
         reached = torch.maximum(values, reached)
     return best
 
 
 @torch.no_grad()
-def values_of(forward: Forward, adv: Tensor, objective: Objective) -> Tensor:
+def evaluate(forward: Forward, adv: Tensor, objective: Objective) -> Tensor:
     """(B,) the objective, with its weights as at the first step."""
     return objective(forward(adv), 0.0)
 
@@ -120,7 +120,7 @@ def apgd(
     before, marks, last_mark = adv, checkpoints(steps), 0
     rises, halved_before, top_before = torch.zeros_like(values), torch.zeros_like(values, dtype=torch.bool), top.clone()
     for number in range(1, steps + 1):
-        forth = threat.project(adv + per_image(length, adv) * ascent(gradient, threat.norm), images)
+        forth = threat.project(adv + per_image(length, adv) * steepest_ascent(gradient, threat.norm), images)
         if number > 1:
             forth = threat.project(adv + MOMENTUM * (forth - adv) + (1 - MOMENTUM) * (adv - before), images)
         before, adv = adv, forth

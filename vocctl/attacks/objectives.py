@@ -18,18 +18,18 @@ Objective = Callable[[Tensor, float], Tensor]  # logits, share of the steps done
 
 
 @dataclass(frozen=True)
-class Aim:
+class AttackGoal:
     """Labels of one batch, (B, H, W) or (B, K) of 1 and 0, IGNORE where they say nothing."""
 
     away: Tensor | None = None
     toward: Tensor | None = None
 
 
-def aim(goal: str, labels: Tensor) -> Aim:
-    """The aim of a goal on photos with these labels: true ones, or the model's own on the clean photos."""
+def attack_goal(goal: str, labels: Tensor) -> AttackGoal:
+    """The aim of a goal on images with these labels: true ones, or the model's own on the clean images."""
     kind, _, name = goal.partition(":")
     if kind == "untargeted":
-        return Aim(away=labels)
+        return AttackGoal(away=labels)
     if labels.ndim == 3:
         place = SEG_CLASSES.index(name)
         mine, others = labels == place, labels != place
@@ -39,11 +39,11 @@ def aim(goal: str, labels: Tensor) -> Aim:
         mine, others = column & (labels == 1), ~column.expand_as(labels)
         wanted = column.to(labels.dtype).expand_as(labels)
     if kind == "target":
-        return Aim(toward=wanted)
-    return Aim(away=labels.where(mine, IGNORE), toward=labels.where(others, IGNORE))
+        return AttackGoal(toward=wanted)
+    return AttackGoal(away=labels.where(mine, IGNORE), toward=labels.where(others, IGNORE))
 
 
-def objective(kind: str, aimed: Aim) -> Objective:
+def objective(kind: str, aimed: AttackGoal) -> Objective:
     """kind: one of losses/adversarial.py's KINDS."""
 
     def value(logits: Tensor, done: float) -> Tensor:

@@ -1,17 +1,17 @@
 """Square: a random search that asks the model for values alone, never for a gradient.
 
-Source: Andriushchenko et al., arXiv 1912.00049: squares of a colour that shrink as the queries are used up. linf starts from
+Source: Andriushchenko et al., arXiv 1912.00049: squares of a color that shrink as the queries are used up. linf starts from
 vertical stripes; l2 moves the budget of one square into another. images: (B, 3, H, W) in [0, 1].
 """
 
 import torch
 from torch import Tensor
 
-from vocctl.attacks.gradient import values_of
+from vocctl.attacks.gradient import evaluate
 from vocctl.attacks.objectives import Forward, Objective
 from vocctl.attacks.threat import Threat, norms, per_image
 
-FIRST_SHARE = {"linf": 0.05, "l2": 0.1}  # of the photo's pixels that the first squares cover
+FIRST_SHARE = {"linf": 0.05, "l2": 0.1}  # of the image's pixels that the first squares cover
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
 
@@ -24,17 +24,17 @@ def square(
     queries: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """The best images found with so many forward passes a photo."""
+    """The best images found with so many forward passes a image."""
     start = _stripes if threat.norm == "linf" else _tiles
     best = threat.project(images + start(images, threat.epsilon, generator), images)
-    reached = values_of(forward, best, objective)
+    reached = evaluate(forward, best, objective)
     propose = _linf_square if threat.norm == "linf" else _l2_square
     for query in range(1, queries):
         side = _side(images.shape[-2:], threat.norm, query / queries)
         tried = torch.stack(
             [propose(one, clean, threat, side, generator) for one, clean in zip(best, images, strict=True)]
         )
-        values = values_of(forward, tried, objective)
+        values = evaluate(forward, tried, objective)
         better = values > reached
         best = torch.where(per_image(better, best), tried, best)
         reached = torch.maximum(values, reached)
@@ -71,7 +71,7 @@ def _linf_square(best: Tensor, clean: Tensor, threat: Threat, side: int, generat
 
 
 def _bump(side: int, device: torch.device) -> Tensor:
-    """(side, side): nested rectangles that grow toward the centre, one half positive and one negative; of norm 1."""
+    """(side, side): nested rectangles that grow toward the center, one half positive and one negative; of norm 1."""
     half = torch.zeros(max(side // 2, 1), side)
     height, width = half.shape
     for ring in range((min(height, width) + 1) // 2):

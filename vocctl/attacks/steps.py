@@ -21,8 +21,8 @@ def _unit_draw(images: Tensor, norm: str, generator: torch.Generator) -> Tensor:
     return (draw * per_image(radius / norms(draw, "l2"), draw)).to(images.device)
 
 
-def ascent(gradient: Tensor, norm: str) -> Tensor:
-    """The unit step that raises a linear function most: the sign (linf), the normalised gradient (l2). A zero stays zero."""
+def steepest_ascent(gradient: Tensor, norm: str) -> Tensor:
+    """The unit step that raises a linear function most: the sign (linf), the normalized gradient (l2). A zero stays zero."""
     if norm == "linf":
         return gradient.sign()
     return gradient / per_image(norms(gradient, "l2").clamp(min=1e-12), gradient)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vocctl.attacks.gradient import apgd, fgsm, pgd, restarted
-from vocctl.attacks.objectives import Aim, Forward, Objective, objective
-from vocctl.attacks.sea import SEA_LOSSES, sea_member, share_wrong
+from vocctl.attacks.gradient import apgd, fgsm, pgd, with_restarts
+from vocctl.attacks.objectives import AttackGoal, Forward, Objective, objective
+from vocctl.attacks.sea import SEA_LOSSES, pixel_error_rate, sea_member
 from vocctl.attacks.square import square
 from vocctl.attacks.steps import noise
 from vocctl.attacks.threat import Threat
@@ -63,7 +63,7 @@ def parse_attack(text: str) -> AttackSpec:
     return AttackSpec(text, kind, steps, restarts)
 
 
-def refuse_for(spec: AttackSpec, task: str, goal: str) -> None:
+def check_attack_fits(spec: AttackSpec, task: str, goal: str) -> None:
     """Raises ConfigError where the attack is not made for the task or the goal."""
     if spec.kind.startswith("sea") and task != "train-seg":
         raise ConfigError(f"{spec.name} counts pixels: it is for segmenters, attack a classifier with apgd or pgd")
@@ -71,11 +71,11 @@ def refuse_for(spec: AttackSpec, task: str, goal: str) -> None:
         raise ConfigError(f"{spec.name} has no goal but to leave no pixel right: take cospgd or pgd for {goal}")
 
 
-def craft(
+def run_attack(
     spec: AttackSpec,
     forward: Forward,
     images: Tensor,
-    aimed: Aim,
+    aimed: AttackGoal,
     threat: Threat,
     *,
     generator: torch.Generator,
@@ -103,15 +103,17 @@ def craft(
         def run(start: Tensor) -> Tensor:
             return attack(forward, images, goal, threat, steps=spec.steps, start=start)
 
-        adv = restarted(run, forward, images, _best_restart(aimed), threat, restarts=spec.restarts, generator=generator)
+        adv = with_restarts(
+            run, forward, images, _best_restart(aimed), threat, restarts=spec.restarts, generator=generator
+        )
     adv = threat.quantized(adv, images)
     threat.check(adv, images)
     return adv
 
 
-def _best_restart(aimed: Aim) -> Objective:
+def _best_restart(aimed: AttackGoal) -> Objective:
     """How far an image got, whatever loss led there: the share of pixels that turned, else the cross-entropy."""
     away = aimed.away
     if away is None or away.ndim == 2 or aimed.toward is not None:
         return objective("ce", aimed)
-    return lambda logits, done: share_wrong(logits, away)
+    return lambda logits, done: pixel_error_rate(logits, away)

@@ -25,7 +25,7 @@ from vocctl.cli.runs import runs
 from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.config import closest
-from vocctl.distributed import world
+from vocctl.distributed import world_size
 from vocctl.errors import DataError, MemoryExceeded, VocctlError, is_out_of_memory
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def main(args: list[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             return _no_memory()
-        if world() == 1 or "peer" not in str(error).lower():
+        if world_size() == 1 or "peer" not in str(error).lower():
             raise
         return display.peer_gone()
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
@@ -94,7 +94,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _no_memory() -> int:
-    display.error("out of memory: end other programs that use it, or take smaller photos or another --device")
+    display.error("out of memory: end other programs that use it, or take smaller images or another --device")
     return MemoryExceeded.exit_code
 
 

@@ -25,7 +25,7 @@ def attacked(
 
     from vocctl.tasks import attack as task
 
-    with display.counting("attacking", "photos", quiet=quiet or as_json) as on_work:
+    with display.counting("attacking", "images", quiet=quiet or as_json) as on_work:
         if transfer:
             matrices = task.transfer(runs, config, **place, on_work=on_work)
         else:

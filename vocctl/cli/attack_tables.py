@@ -20,20 +20,20 @@ WIDTH = 112  # columns; narrower, the figures would be cut
 HEADS = {
     "mean_iou": "mean IoU",
     "pixel_accuracy": "pixel acc.",
-    "photo_accuracy": "acc. per photo",
+    "image_accuracy": "acc. per image",
     "map_sklearn": "mAP (sklearn)",
-    "sample_f1": "F1 per photo",
+    "sample_f1": "F1 per image",
 }
 FOOLING = {"changed": "changed", "fooled": "fooled", "flipped": "flipped", "match": "match", "match_alone": "alone"}
 
 
 def attack_result(result: AttackResult) -> None:
     clean, *rest = result.rows
-    where = f"{result.data} {result.split}, {result.photos} photos"
+    where = f"{result.data} {result.split}, {result.images} images"
     goal = "" if result.goal == "untargeted" else f", {result.goal}"
     who = "+".join(name.rsplit("/", 1)[-1] for name in result.members)
     table = Table(title=escape(f"{who} under attack, {result.norm}{goal}: {where}"), title_justify="left")
-    shares = [key for key in FOOLING if any(key in row.fooling for row in rest)]
+    shares = [key for key in FOOLING if any(key in row.fooling_rates for row in rest)]
     heads = ("attack", "eps", *(HEADS[key] for key in clean.scores), *(FOOLING[key] for key in shares))
     for head in (*heads, "linf, px", "L2", "PSNR, dB", "SSIM"):
         table.add_column(head, justify="left" if head == "attack" else "right")
@@ -43,8 +43,8 @@ def attack_result(result: AttackResult) -> None:
             table.add_section()
             before = row.eps
         scores = [share(row.scores[key]) for key in clean.scores]
-        turned = [share(row.fooling[key]) if key in row.fooling else "" for key in shares]
-        seen = row.visibility
+        turned = [share(row.fooling_rates[key]) if key in row.fooling_rates else "" for key in shares]
+        seen = row.distortion
         visible = [""] * 4
         if seen:
             levels, psnr = f"{255 * seen['linf_max']:.0f}", f"{seen['psnr_mean']:.1f}"
@@ -66,19 +66,19 @@ def _definitions(result: AttackResult) -> str:
     scores = "Scores in %, of images rounded to 8 bits and checked to be inside the budget. "
     if result.task == "train-seg":
         turned = "changed: pixels predicted as another class than before; fooled: of those right before, now wrong. "
-        worst = "Worst case: of each photo the attack with the lowest pixel accuracy. "
+        worst = "Worst case: of each image the attack with the lowest pixel accuracy. "
     else:
         turned = (
-            "changed: photos whose set of labels is another one; fooled: of those exactly right before, now not; flipped: "
-            "pairs of photo and label that turned. Decisions by the run's thresholds. "
+            "changed: images whose set of labels is another one; fooled: of those exactly right before, now not; flipped: "
+            "pairs of image and label that turned. Decisions by the run's thresholds. "
         )
-        worst = "Worst case: of each photo the attack with the highest binary cross-entropy. "
+        worst = "Worst case: of each image the attack with the highest binary cross-entropy. "
     match = ""
     if result.goal.startswith("target"):
-        match = "match: pixels, or photos, found to be the class. "
+        match = "match: pixels, or images, found to be the class. "
     elif result.goal.startswith("hide"):
-        match = "match: of the class's pixels, or photos, that were found, those that no longer are. "
-    seen = "linf: largest of all photos, px = 1/255; L2, PSNR and SSIM: means over photos."
+        match = "match: of the class's pixels, or images, that were found, those that no longer are. "
+    seen = "linf: largest of all images, px = 1/255; L2, PSNR and SSIM: means over images."
     return scores + turned + match + (worst if result.worst_by else "") + seen
 
 

@@ -29,17 +29,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from vocctl.distributed import is_first, rank, world
+from vocctl.distributed import is_main_process, rank, world_size
 
 if TYPE_CHECKING:
     from vocctl.data.audit import Audit
     from vocctl.tasks.download import DownloadResult
-    from vocctl.tasks.evaluate_cls import ClsEvalResult, Compared
+    from vocctl.tasks.evaluate_cls import ClsEvalResult, PairedComparison
     from vocctl.tasks.evaluate_seg import SegEvalResult
-    from vocctl.tasks.export import Exported
-    from vocctl.tasks.list_runs import ListedRun
-    from vocctl.tasks.predict import Predicted
-    from vocctl.training.loop import Progress as Look
+    from vocctl.tasks.export import ExportResult
+    from vocctl.tasks.list_runs import RunSummary
+    from vocctl.tasks.predict import Prediction
+    from vocctl.training.loop import TrainProgress as Look
     from vocctl.training.trainer import TrainResult
 
 for stream in (sys.stdout, sys.stderr):
@@ -47,8 +47,8 @@ for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a name need not be text in the terminal's encoding
 
 Plain = partial(Console, highlight=False, soft_wrap=True, emoji=False)  # `:car:` in a name is no emoji
-out = Plain(quiet=not is_first())
-err = Plain(stderr=True, quiet=not is_first())
+out = Plain(quiet=not is_main_process())
+err = Plain(stderr=True, quiet=not is_main_process())
 PATIENCE = 5.0  # seconds in which torchrun ends the other ranks of a failed one
 PLAIN_EVERY = 30.0  # seconds between plain progress lines
 COUNTS = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"), TimeRemainingColumn())
@@ -70,9 +70,9 @@ def line(text: str) -> None:
 
 def error(message: str) -> None:
     """Of several ranks that fail alike, one speaks: the first at once, another only if it is still there to do so."""
-    if not is_first():
+    if not is_main_process():
         time.sleep(PATIENCE)
-        message = f"rank {rank()} of {world()}: {message}"
+        message = f"rank {rank()} of {world_size()}: {message}"
     Plain(stderr=True).print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
 
 
@@ -160,7 +160,7 @@ class TrainingView:
             return
         if what != self.counted:
             self.counted, self.count_bar = what, self.bar.add_task(what, total=total, figures="")
-        self.bar.update(self.count_bar, completed=done, figures=f"{done}/{total} photos")
+        self.bar.update(self.count_bar, completed=done, figures=f"{done}/{total} images")
         if done == total:
             self.bar.remove_task(self.count_bar)
             self.counted = ""
@@ -217,7 +217,7 @@ def share(value: float) -> str:
 def seg_scores(result: SegEvalResult) -> None:
     """The table of one evaluation, with the definitions under it."""
     scores = result.scores
-    where = f"{result.data} {result.split}, {result.photos} photos"
+    where = f"{result.data} {result.split}, {result.images} images"
     title = f"{result.run.name}, {result.checkpoint} weights, tta {result.tta}: {where}"
     table = Table(title=escape(title), title_justify="left")
     for head in ("class", "IoU", "Dice"):
@@ -232,9 +232,9 @@ def seg_scores(result: SegEvalResult) -> None:
         f"competition Dice {share(result.competition_dice)}   (all in %)"
     )
     out.print(
-        "IoU: TP / (TP + FP + FN), from one confusion matrix over all pixels at the photos' own size, border (255) left "
-        "out. Dice: 2 TP / (2 TP + FP + FN), from the same matrix. Competition Dice: of each photo's foreground pixels "
-        "with their class, border as background, mean over photos.",
+        "IoU: TP / (TP + FP + FN), from one confusion matrix over all pixels at the images' own size, border (255) left "
+        "out. Dice: 2 TP / (2 TP + FP + FN), from the same matrix. Competition Dice: of each image's foreground pixels "
+        "with their class, border as background, mean over images.",
         style="dim",
     )
     absent = f": {len(scores.absent)} here ({', '.join(scores.absent)})" if scores.absent else ", none here"
@@ -251,10 +251,10 @@ AP_HEADS = {"11_point": "AP 11-point", "all_points": "AP all points", "sklearn":
 def cls_scores(result: ClsEvalResult) -> None:
     """The table of one evaluation of a classifier or an ensemble, with the definitions under it."""
     who = result.run.name if len(result.members) == 1 else f"{len(result.members)} runs"
-    where = f"{result.data} {result.split}, {result.photos} photos"
+    where = f"{result.data} {result.split}, {result.images} images"
     title = f"{who}, {result.checkpoint} weights, tta {result.tta}: {where}"
     table = Table(title=escape(title), title_justify="left")
-    for head in ("class", "photos", *AP_HEADS.values(), "precision", "recall", "F1"):
+    for head in ("class", "images", *AP_HEADS.values(), "precision", "recall", "F1"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, count in result.positives.items():
         aps = [share(result.ap[key][name]) for key in AP_HEADS]
@@ -273,17 +273,17 @@ def cls_scores(result: ClsEvalResult) -> None:
         f"calibration error {share(scores['calibration_error'])}   (all in %)"
     )
     out.print(
-        "AP 11-point is VOC2007-2009's, AP all points VOC2010's and later, AP sklearn interpolates nothing. Photos with "
+        "AP 11-point is VOC2007-2009's, AP all points VOC2010's and later, AP sklearn interpolates nothing. Images with "
         "only difficult objects of a class are left out of it. - stands for a class without positives, in no mean. "
         f"Decisions: {result.thresholds} thresholds, {result.decided}; the most probable class where none is reached. "
         "Calibration: expected error over 15 bins of image-class pairs.",
         style="dim",
     )
-    out.print(f"{result.folder}: scores.json, predictions.csv, errors.csv, taken_for.csv", markup=False)
+    out.print(f"{result.folder}: scores.json, predictions.csv, errors.csv, confused_with.csv", markup=False)
 
 
-def comparison(first: str, second: str, rows: list[Compared]) -> None:
-    title = f"{second} against {first}, paired bootstrap over the photos"
+def comparison(first: str, second: str, rows: list[PairedComparison]) -> None:
+    title = f"{second} against {first}, paired bootstrap over the images"
     table = Table(title=escape(title), title_justify="left")
     for head in ("score", "first", "second", "difference", "95 % interval", "p"):
         table.add_column(head, justify="left" if head == "score" else "right")
@@ -298,7 +298,7 @@ def audit(report: Audit) -> None:
     for problem in report.problems:
         line(f"{problem.path}: {problem.reason}")
     sizes = ", ".join(f"{split} {count}" for split, count in report.splits.items())
-    line(f"{report.root}: {report.layout}; {sizes}; {report.checked} photos checked, {len(report.problems)} problems")
+    line(f"{report.root}: {report.layout}; {sizes}; {report.checked} images checked, {len(report.problems)} problems")
 
 
 def downloaded(result: DownloadResult) -> None:
@@ -324,11 +324,11 @@ def submissions(records: list[dict[str, Any]]) -> None:
         line("some were not scored yet: `vocctl submit --history --wait 60` asks Kaggle")
 
 
-def predictions(results: list[Predicted]) -> None:
-    """A row a photo: labels with probabilities of a classifier, classes with their share of the pixels of a segmenter."""
+def predictions(results: list[Prediction]) -> None:
+    """A row a image: labels with probabilities of a classifier, classes with their share of the pixels of a segmenter."""
     table = Table()
     masks = any(result.mask for result in results)
-    for head in ("photo", "size", "classes, % of the pixels" if masks else "labels, probability in %"):
+    for head in ("image", "size", "classes, % of the pixels" if masks else "labels, probability in %"):
         table.add_column(head, overflow="fold")
     if masks:
         table.add_column("mask", overflow="fold")
@@ -343,16 +343,16 @@ def predictions(results: list[Predicted]) -> None:
     out.print(table)
 
 
-def exported(result: Exported) -> None:
+def exported(result: ExportResult) -> None:
     out.print(f"{result.path}: {result.megabytes:.1f} MB", markup=False)
     out.print(
-        f"onnxruntime against the run in fp32 on {result.photos} photos: largest difference of a logit "
+        f"onnxruntime against the run in fp32 on {result.num_images} images: largest difference of a logit "
         f"{result.difference:.1e} of the largest one, of a probability {result.probability_difference:.1e}, decisions that "
         f"agree {100 * result.agreement:.3f} %"
     )
 
 
-def run_list(runs: list[ListedRun]) -> None:
+def run_list(runs: list[RunSummary]) -> None:
     if not runs:
         return line("no runs yet: `vocctl train-seg` and `vocctl train-cls` make them")
     table = Table()

@@ -46,12 +46,12 @@ def download(
     if check is not None:
         from vocctl.data.audit import audit
 
-        with display.counting("checking", "photos", quiet=quiet) as on_image:
+        with display.counting("checking", "images", quiet=quiet) as on_image:
             report = audit(check, on_image)
         display.audit(report)
         if report.problems:
             raise DataError(
-                f"{check}: {len(report.problems)} problems in {report.checked} photos, listed above: mend or remove them"
+                f"{check}: {len(report.problems)} problems in {report.checked} images, listed above: mend or remove them"
             )
         return
     assert what is not None
@@ -60,11 +60,11 @@ def download(
 
     root = out or Path("data") / (slug_of(what) if "/" in what else what)
     with display.transfer(quiet=quiet) as steps:
-        progress = task.Progress(
+        progress = task.DownloadProgress(
             on_fetch=steps("fetching", "bytes"),
             on_unpack=steps("unpacking", "bytes"),
-            on_image=steps("writing", "photos"),
-            on_check=steps("checking", "photos"),
+            on_image=steps("writing", "images"),
+            on_check=steps("checking", "images"),
         )
         result = task.download(what, root, urls=url or (), archive=archive, tree=tree, seed=seed, progress=progress)
     display.downloaded(result)

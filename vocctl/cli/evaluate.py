@@ -55,8 +55,8 @@ def evaluate(
     goal: Annotated[
         str | None, typer.Option("--goal", help="untargeted, target:CLASS or hide:CLASS.", rich_help_panel=ATTACKS)
     ] = None,
-    against: Annotated[
-        str | None, typer.Option("--against", help="truth, or the run's clean prediction.", rich_help_panel=ATTACKS)
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="truth, or the run's clean prediction.", rich_help_panel=ATTACKS)
     ] = None,
     images: Annotated[
         int | None, typer.Option("--images", min=1, help="A fixed subset of so many.", rich_help_panel=ATTACKS)
@@ -76,11 +76,11 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, and nothing else.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score runs at the photos' own size; keeps scores, errors and predictions in RUN/eval/. With --attack: what is left.
+    """Score runs at the images' own size; keeps scores, errors and predictions in RUN/eval/. With --attack: what is left.
 
     vocctl eval RUN --attack noise,fgsm,cospgd-20,adv:ADVRUN --eps 2/255,8/255
     """
-    asked = {"eps": _words(eps), "norm": norm, "goal": goal, "against": against, "images": images, "seed": seed}
+    asked = {"eps": _words(eps), "norm": norm, "goal": goal, "reference": reference, "images": images, "seed": seed}
     asked = {name: value for name, value in asked.items() if value is not None}
     if attack is not None:
         if ensemble or compare or ci or thresholds or tta != "none":
@@ -97,9 +97,9 @@ def evaluate(
     from vocctl.runs.folder import task_of
 
     tasks = {task_of(run) for run in runs}
-    with display.counting("scoring", "photos", quiet=quiet or as_json) as on_photo:
+    with display.counting("scoring", "images", quiet=quiet or as_json) as on_image:
         settings: dict[str, Any] = {
-            "data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device, "on_photo": on_photo,
+            "data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device, "on_image": on_image,
         }  # fmt: skip
         if tasks == {"train-cls"}:
             _classifiers(runs, settings | {"thresholds": thresholds, "ci": ci}, ensemble, compare, as_json)
@@ -127,7 +127,7 @@ def _segmenters(runs: list[str], settings: dict[str, Any], as_json: bool) -> Non
 def _classifiers(runs: list[str], settings: dict[str, Any], ensemble: bool, compare: bool, as_json: bool) -> None:
     from vocctl.tasks import evaluate_cls as task
 
-    compared: list[task.Compared] = []
+    compared: list[task.PairedComparison] = []
     if compare:
         *results, compared = task.compare(runs[0], runs[1], resamples=settings.pop("ci") or 1000, **settings)
     else:

@@ -14,15 +14,15 @@ def export(
     form: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; RUN/best.onnx if left out.")] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
-    photos: Annotated[int, typer.Option("--photos", min=1, help="Validation photos to compare on.")] = 16,
+    images: Annotated[int, typer.Option("--images", min=1, help="Validation images to compare on.")] = 16,
     quiet: Quiet = False,
 ) -> None:
-    """Write a run's model as ONNX and check it against the run on real photos.
+    """Write a run's model as ONNX and check it against the run on real images.
 
     vocctl export first --format onnx
     """
     from vocctl.tasks import export as task
 
-    with display.counting("comparing", "photos", quiet=quiet) as on_photo:
-        result = task.export(run, form=form, out=out, checkpoint=checkpoint, photos=photos, on_photo=on_photo)
+    with display.counting("comparing", "images", quiet=quiet) as on_image:
+        result = task.export(run, form=form, out=out, checkpoint=checkpoint, num_images=images, on_image=on_image)
     display.exported(result)

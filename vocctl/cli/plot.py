@@ -14,7 +14,7 @@ def plot(
     what: Annotated[
         list[str] | None,
         typer.Option(
-            "--what",
+            "--kind",
             help="curves, confusion, classes, masks, mistakes, adversarial, robustness, compare; all there is if left out.",
         ),
     ] = None,
@@ -24,20 +24,20 @@ def plot(
     pick: Annotated[
         str,
         typer.Option(
-            "--pick", help="Photos of masks: best, worst, random, or IDS with commas; half worst, half random."
+            "--select", help="Images of masks: best, worst, random, or IDS with commas; half worst, half random."
         ),
     ] = "",
-    cases: Annotated[int, typer.Option("--cases", min=1, help="Photos in a picture of cases.")] = 6,
+    cases: Annotated[int, typer.Option("--cases", min=1, help="Images in a picture of cases.")] = 6,
     form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     out: Annotated[Path | None, typer.Option("--out", help="A folder, in place of RUN/plots/.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw runs: training curves, confusion, classes, masks, mistakes, attacks; several laid over each other."""
-    from vocctl.reporting.options import Wish
+    from vocctl.reporting.options import PlotOptions
     from vocctl.runs.folder import task_of
     from vocctl.tasks import plot as task
 
-    wish = Wish(cases=cases, pick=pick, format=form, out=out)
+    wish = PlotOptions(cases=cases, pick=pick, format=form, out=out)
     with display.counting("drawing", "kinds", quiet=quiet) as on_kind:
         paths = task.plot(runs, what=[w for word in what or () for w in word.split(",")], evaluation=evaluation, wish=wish,
                           on_kind=on_kind)  # fmt: skip

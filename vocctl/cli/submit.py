@@ -36,7 +36,7 @@ def submit(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            "--checkpoint", help="best or final; else, of each kind, what scores more on the held-out photos."
+            "--checkpoint", help="best or final; else, of each kind, what scores more on the held-out images."
         ),
     ] = None,
     tta: Annotated[str, typer.Option("--tta", help="none, flip, or ms (three scales, each mirrored too).")] = "none",
@@ -46,7 +46,7 @@ def submit(
     out: Annotated[Path | None, typer.Option("--out", help="The csv, in place of runs/submit/.")] = None,
     allow_test_images: Annotated[
         bool,
-        typer.Option("--allow-test-images", help="Take runs that have seen the test photos; the submission says so."),
+        typer.Option("--allow-test-images", help="Take runs that have seen the test images; the submission says so."),
     ] = False,
     dry_run: Annotated[
         bool,
@@ -77,13 +77,13 @@ def submit(
     truth: Annotated[
         Path | None, typer.Option("--truth", help="A rehearsal's folder or a VOC tree.", rich_help_panel=FILES)
     ] = None,
-    worst: Annotated[int, typer.Option("--worst", min=0, help="Photos that --score lists.", rich_help_panel=FILES)] = 5,
+    worst: Annotated[int, typer.Option("--worst", min=0, help="Images that --score lists.", rich_help_panel=FILES)] = 5,
     history: Annotated[
         bool, typer.Option("--history", help="List submissions; with --wait it asks for scores that are still due.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Predict the competition's test photos, show the score to expect, upload, and wait for the public score.
+    """Predict the competition's test images, show the score to expect, upload, and wait for the public score.
 
     vocctl submit --dry-run      vocctl submit --cls a --cls b --seg c --tta flip
     """
@@ -129,10 +129,10 @@ def submit(
 
 
 def _check(file: Path, competition: str | None, data: Path | None, quiet: bool) -> None:
-    from vocctl.tasks.submit import faults_of
+    from vocctl.tasks.submit import check_submission_file
 
     with display.transfer(quiet=quiet) as steps:
-        faults, rows = faults_of(file, competition=competition, data=data, steps=steps)
+        faults, rows = check_submission_file(file, competition=competition, data=data, steps=steps)
     for fault in faults:
         where = f"{file}, line {fault.line}" if fault.line else str(file)
         display.line(f"{where}: {f'{fault.name} {fault.reason}'.lstrip()}")

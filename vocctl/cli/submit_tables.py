@@ -11,29 +11,29 @@ from rich.table import Table
 from vocctl.cli.display import line, out, share
 
 if TYPE_CHECKING:
-    from vocctl.competition.offline_score import Scored
-    from vocctl.competition.upload import Uploaded
-    from vocctl.tasks.submit import Prepared
+    from vocctl.competition.offline_score import OfflineScore
+    from vocctl.competition.upload import UploadResult
+    from vocctl.tasks.submit import Submission
 
 
-def prepared(submission: Prepared) -> None:
+def prepared(submission: Submission) -> None:
     """The csv, who made it, and the score to expect of it."""
     for text in submission.picked:
         line(text)
     expected = submission.expected
     low, high = expected.interval
-    photos = f"{expected.cls_photos}"
-    if expected.seg_photos != expected.cls_photos:
-        photos += f" and {expected.seg_photos}"
+    images = f"{expected.cls_images}"
+    if expected.seg_images != expected.cls_images:
+        images += f" and {expected.seg_images}"
     out.print(
         f"expected joint Dice [bold]{expected.joint:.4f}[/], 95 % interval {low:.4f} to {high:.4f} "
-        f"(classification {expected.classification:.4f}, segmentation {expected.segmentation:.4f}; {photos} held-out photos)"
+        f"(classification {expected.classification:.4f}, segmentation {expected.segmentation:.4f}; {images} held-out images)"
     )
     for rule in expected.rules:
         gain = f"{rule.gain:+.4f}, 95 % interval {rule.low:+.4f} to {rule.high:+.4f}"
         line(f"{rule.rule}: {f'used, at {rule.value:g}' if rule.used else 'not used'} (gain {gain})")
     if not expected.rules:
-        line("rule-out, proof: not used, no photo is held out from both kinds of run")
+        line("rule-out, proof: not used, no image is held out from both kinds of run")
     for text in submission.notes:
         out.print(f"[bold yellow]note:[/] {escape(text)}")
     then = (
@@ -41,10 +41,10 @@ def prepared(submission: Prepared) -> None:
         if submission.in_notebook
         else f"`vocctl submit --file {submission.file}` uploads it"
     )
-    line(f"{submission.file}: {2 * submission.photos} rows for {submission.competition}; {then}")
+    line(f"{submission.file}: {2 * submission.images} rows for {submission.competition}; {then}")
 
 
-def uploaded(result: Uploaded) -> None:
+def uploaded(result: UploadResult) -> None:
     """The public score, or where to look for it."""
     outcome = result.outcome
     left = f"; {result.left} submissions left today" if result.left >= 0 else ""
@@ -55,9 +55,9 @@ def uploaded(result: Uploaded) -> None:
     line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
 
 
-def submission_score(result: Scored, file: Path, worst: int) -> None:
+def submission_score(result: OfflineScore, file: Path, worst: int) -> None:
     score, (low, high) = result.score, result.interval
-    table = Table(title=escape(f"{file}, {len(score.per_photo)} photos"), title_justify="left")
+    table = Table(title=escape(f"{file}, {len(score.per_image)} images"), title_justify="left")
     for head in ("class", "classification", "segmentation"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, value in score.class_dice.items():
@@ -69,11 +69,11 @@ def submission_score(result: Scored, file: Path, worst: int) -> None:
     )
     out.print(
         "The competition's score: Dice of each row, 2 |X n Y| / (|X| + |Y|), mean over the rows; border as background. Per "
-        "class, in %: the same of photos and of pixels, over all photos; - stands for neither truth nor prediction.",
+        "class, in %: the same of images and of pixels, over all images; - stands for neither truth nor prediction.",
         style="dim",
     )
     if score.lacking:
         line(f"{score.lacking} rows are missing and count as empty: Kaggle would refuse the file")
     for number in score.worst(worst):
-        classes, pixels = score.per_photo[number]
-        line(f"worst: photo {number}, classification {classes:.3f}, segmentation {pixels:.3f}")
+        classes, pixels = score.per_image[number]
+        line(f"worst: image {number}, classification {classes:.3f}, segmentation {pixels:.3f}")

@@ -19,7 +19,7 @@ def train_seg(
     resume: Resume = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a segmenter on VOC photos and keep its best and final weights.
+    """Train a segmenter on VOC images and keep its best and final weights.
 
     vocctl train-seg --data data/voc2009 --loss dice --no-skip
     """
@@ -35,7 +35,7 @@ def train_cls(
     resume: Resume = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a classifier of the 20 classes on VOC photos; keeps its best and final weights, and its thresholds.
+    """Train a classifier of the 20 classes on VOC images; keeps its best and final weights, and its thresholds.
 
     vocctl train-cls --data data/voc2009 --model scratch
     """
@@ -51,7 +51,7 @@ def train_adv(
     resume: Resume = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a CNN adversary that perturbs photos so that classifiers and segmenters fail, within a budget.
+    """Train a CNN adversary that perturbs images so that classifiers and segmenters fail, within a budget.
 
     vocctl train-adv --data data/voc2009 --target my-segmenter --target my-classifier --eps 8/255
     """
@@ -73,9 +73,15 @@ def _train(
     chosen = given(read_toml(default, config) if config else default, **flags)
 
     task = importlib.import_module(module)  # torch comes in here
-    from vocctl.training.trainer import Watch
+    from vocctl.training.trainer import TrainingCallbacks
 
     with display.training(quiet=quiet) as view:
-        watch = Watch(on_note=view.note, on_count=view.count, on_progress=view.progress, on_epoch=view.epoch)
-        result = task.resume(resume, watch=watch) if resume else task.run(chosen, out, name=name, watch=watch)
+        callbacks = TrainingCallbacks(
+            on_note=view.note, on_count=view.count, on_progress=view.progress, on_epoch=view.epoch
+        )
+        result = (
+            task.resume(resume, callbacks=callbacks)
+            if resume
+            else task.run(chosen, out, name=name, callbacks=callbacks)
+        )
     display.train_result(result, is_adversary=isinstance(default, TrainAdvConfig))

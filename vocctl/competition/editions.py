@@ -16,14 +16,14 @@ ALIAS = "h02a5a"  # the newest edition
 @dataclass(frozen=True)
 class Edition:
     slug: str
-    photos: Mapping[str, int]  # of the parts train and test; empty: not known
+    images: Mapping[str, int]  # of the parts train and test; empty: not known
 
 
-_PHOTOS = {"train": 749, "test": 750}
+_IMAGES = {"train": 749, "test": 750}
 EDITIONS: Mapping[str, Edition] = {
-    "2022": Edition("kul-h02a5a-computer-vision-ga2-2022", _PHOTOS),
-    "2025": Edition("kul-computer-vision-ga-2-2025", _PHOTOS),
-    "2026": Edition("kul-computer-vision-ga-2-2026", _PHOTOS),
+    "2022": Edition("kul-h02a5a-computer-vision-ga2-2022", _IMAGES),
+    "2025": Edition("kul-computer-vision-ga-2-2025", _IMAGES),
+    "2026": Edition("kul-computer-vision-ga-2-2026", _IMAGES),
 }
 
 
@@ -50,6 +50,6 @@ def slug_of(text: str) -> str:
     return slug
 
 
-def photos_of(slug: str) -> Mapping[str, int]:
-    """Photos of each part where the edition is known, else nothing."""
-    return next((edition.photos for edition in EDITIONS.values() if edition.slug == slug), {})
+def images_of(slug: str) -> Mapping[str, int]:
+    """Images of each part where the edition is known, else nothing."""
+    return next((edition.images for edition in EDITIONS.values() if edition.slug == slug), {})

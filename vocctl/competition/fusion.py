@@ -1,7 +1,7 @@
 """What a classifier and a segmenter know of each other, and whether using it helps.
 
 Ruling out: a class to which the classifier gives less than some probability is not painted. Proof: a class that the mask
-paints on at least some share of the photo becomes a label. Each is used where photos held out from both models say that it
+paints on at least some share of the image becomes a label. Each is used where images held out from both models say that it
 helps: its value is chosen on four fifths of them and judged on the fifth, and the 95 % interval of the gain lies above 0.
 """
 
@@ -15,33 +15,33 @@ from vocctl.inference.thresholds import FOLDS
 from vocctl.labels import CLASSES
 from vocctl.metrics.bootstrap import interval, resampled
 
-RULE_OUT = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # probability below which a class is not painted; 0: off
-PROOF = (1.01, 0.2, 0.1, 0.05, 0.02, 0.01)  # share of the photo from which a class is a label; above 1: off
+SUPPRESS_THRESHOLDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # probability below which a class is not painted; 0: off
+AREA_THRESHOLDS = (1.01, 0.2, 0.1, 0.05, 0.02, 0.01)  # share of the image from which a class is a label; above 1: off
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One rule on the held-out photos."""
+class RuleEvaluation:
+    """One rule on the held-out images."""
 
     rule: str  # rule-out, proof
     value: float  # the best on all of them; the first candidate, which is off, where none is better
-    gain: float  # mean Dice with it less that without it, each photo judged by a value that the others chose
+    gain: float  # mean Dice with it less that without it, each image judged by a value that the others chose
     low: float  # 95 % interval of the gain
     high: float
     used: bool
 
 
 def allowed_classes(probs: np.ndarray, chosen: np.ndarray, least: float) -> np.ndarray:
-    """(20,) bool: what may be painted. probs, chosen: (20,) of one photo; what was chosen is never ruled out."""
+    """(20,) bool: what may be painted. probs, chosen: (20,) of one image; what was chosen is never ruled out."""
     allowed: np.ndarray = (probs >= least) | chosen
     return allowed
 
 
-def label_map(probs: Tensor, allowed: np.ndarray | None = None) -> np.ndarray:
+def argmax_labels(probs: Tensor, allowed: np.ndarray | None = None) -> np.ndarray:
     """(H, W) uint8, never all background. probs: (21, H, W). allowed: (20,) bool, the classes that may be painted.
 
-    Where no class wins a pixel, the one that is likeliest over the photo takes those on which it is at least half as sure
+    Where no class wins a pixel, the one that is likeliest over the image takes those on which it is at least half as sure
     as on its surest pixel.
     """
     if allowed is not None and not allowed.all():
@@ -55,33 +55,33 @@ def label_map(probs: Tensor, allowed: np.ndarray | None = None) -> np.ndarray:
     return labels.to(torch.uint8).numpy()
 
 
-def class_shares(labels: np.ndarray) -> np.ndarray:
+def class_fractions(labels: np.ndarray) -> np.ndarray:
     """(20,): each class's share of the pixels. labels: (H, W)."""
     return np.bincount(labels.ravel(), minlength=len(CLASSES) + 1)[1:] / labels.size
 
 
-def proved(chosen: np.ndarray, shares: np.ndarray, least: float) -> np.ndarray:
+def add_mask_labels(chosen: np.ndarray, shares: np.ndarray, least: float) -> np.ndarray:
     """chosen with the labels that the mask proves, (..., 20) bool. shares: as class_shares gives them."""
     labels: np.ndarray = chosen | (shares >= least)
     return labels
 
 
-def measure(rule: str, candidates: tuple[float, ...], scores: np.ndarray) -> tuple[Measured, np.ndarray]:
-    """The rule's worth, and each photo's score as it will be used: cross-fitted, or without the rule, (N,).
+def evaluate_rule(rule: str, candidates: tuple[float, ...], scores: np.ndarray) -> tuple[RuleEvaluation, np.ndarray]:
+    """The rule's worth, and each image's score as it will be used: cross-fitted, or without the rule, (N,).
 
-    scores: (N, candidates), each photo's Dice with each value; the first one is off.
+    scores: (N, candidates), each image's Dice with each value; the first one is off.
     """
-    photos = len(scores)
-    folds = np.random.default_rng(0).permutation(photos) % min(FOLDS, photos)
+    images = len(scores)
+    folds = np.random.default_rng(0).permutation(images) % min(FOLDS, images)
     fitted = scores[:, 0].copy()
     for fold in np.unique(folds):
         others = scores[folds != fold]
         if len(others):
             fitted[folds == fold] = scores[folds == fold, int(others.mean(0).argmax())]
     gains = fitted - scores[:, 0]
-    drawn = resampled(lambda counts: {"gain": float((gains * counts).sum() / photos)}, photos, RESAMPLES, seed=0)
+    drawn = resampled(lambda counts: {"gain": float((gains * counts).sum() / images)}, images, RESAMPLES, seed=0)
     low, high = interval(drawn["gain"])
     best = int(scores.mean(0).argmax())
     used = best > 0 and low > 0
-    measured = Measured(rule, candidates[best], float(gains.mean()), low, high, used)
+    measured = RuleEvaluation(rule, candidates[best], float(gains.mean()), low, high, used)
     return measured, fitted if used else scores[:, 0]

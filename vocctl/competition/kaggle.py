@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SubmissionStatus:
     """status: pending, complete, error."""
 
     ref: int
@@ -104,22 +104,22 @@ class Kaggle:
             raise NetworkError(f"the upload of {path} broke off on Kaggle's side, nothing was submitted: try again")
         return int(answer.ref)
 
-    def outcome(self, ref: int) -> Outcome:
+    def outcome(self, ref: int) -> SubmissionStatus:
         listed = self._ask("see your submissions", lambda: self._api.competition_submissions(self.slug, page_size=100))
         for one in listed or []:
             if one is not None and one.ref == ref:
                 reason = self._plain(one.error_description or "")
-                return Outcome(ref, one.status.name.lower(), self._plain(one.public_score or ""), reason)
-        return Outcome(ref, "pending", "", "")
+                return SubmissionStatus(ref, one.status.name.lower(), self._plain(one.public_score or ""), reason)
+        return SubmissionStatus(ref, "pending", "", "")
 
-    def wait(self, ref: int, seconds: float, on_wait: OnWait | None = None) -> Outcome:
+    def wait(self, ref: int, seconds: float, on_wait: OnWait | None = None) -> SubmissionStatus:
         """Look until it is scored or refused, for so long at most. A look that fails is made again until then."""
-        begun = time.monotonic()
-        latest = Outcome(ref, "pending", "", "")
+        resumed = time.monotonic()
+        latest = SubmissionStatus(ref, "pending", "", "")
         while True:
             with contextlib.suppress(NetworkError):
                 latest = self.outcome(ref)
-            waited = time.monotonic() - begun
+            waited = time.monotonic() - resumed
             if on_wait is not None:
                 on_wait(int(min(waited, seconds)), int(seconds))
             if latest.status != "pending" or waited + POLL > seconds:

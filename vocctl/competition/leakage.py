@@ -1,4 +1,4 @@
-"""Whether a run to be submitted has seen the competition's test photos, and whether its weights come from VOC.
+"""Whether a run to be submitted has seen the competition's test images, and whether its weights come from VOC.
 
 Seen is: trained on, or validated on, since validation picks the checkpoint, stops early and fits the thresholds. A run that
 began with the weights of another run has seen what that one saw. The course rules out weights that were trained on VOC.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vocctl.competition.test_set import OnPhoto, Unseen, overlap
+from vocctl.competition.test_set import OnImage, TestSet, overlap
 from vocctl.config import TrainClsConfig, TrainSegConfig
 from vocctl.errors import ConfigError, DataError
 from vocctl.runs.folder import RunFolder
@@ -19,17 +19,17 @@ ALLOW = "--allow-test-images"
 
 
 @dataclass
-class HeldOutCheck:
+class LeakageCheck:
     """Looks at runs one after another; what it found on the way is in notes."""
 
-    unseen: Unseen
+    test_set: TestSet
     allow: bool  # report, don't refuse
-    on_photo: OnPhoto | None = None
+    on_image: OnImage | None = None
     notes: list[str] = field(default_factory=list)
-    seen: dict[Path, list[str]] = field(default_factory=dict)  # run -> its photos that are test photos
+    seen: dict[Path, list[str]] = field(default_factory=dict)  # run -> its images that are test images
 
-    def test_photos_of(self, run: RunFolder) -> list[str]:
-        """Ids of the run's training and validation photos that show a test photo, those of its first weights' run too.
+    def test_images_of(self, run: RunFolder) -> list[str]:
+        """Ids of the run's training and validation images that show a test image, those of its first weights' run too.
 
         Raises DataError: its data set is no longer there, so that nobody can tell.
         """
@@ -37,27 +37,27 @@ class HeldOutCheck:
         if key not in self.seen:
             self.seen[key] = []  # a run that names itself as its weights
             ids = list(dict.fromkeys([*run.split_ids("train"), *run.split_ids("val")]))
-            found = overlap(self.unseen, _data_of(run), ids, self.on_photo)
-            if (first := first_run(run)) is not None:
-                found += self.test_photos_of(first)
+            found = overlap(self.test_set, _data_of(run), ids, self.on_image)
+            if (first := pretrained_from(run)) is not None:
+                found += self.test_images_of(first)
             self.seen[key] = found
         return self.seen[key]
 
     def refuse(self, runs: Sequence[RunFolder]) -> None:
-        """Raises ConfigError where a run has seen test photos, DataError where nobody can tell; unless allowed."""
+        """Raises ConfigError where a run has seen test images, DataError where nobody can tell; unless allowed."""
         for run in runs:
             try:
-                found = self.test_photos_of(run)
+                found = self.test_images_of(run)
             except DataError as error:
                 if not self.allow:
                     raise DataError(
-                        f"whether {run.path} saw test photos can't be told: {error}; or say {ALLOW}"
+                        f"whether {run.path} saw test images can't be told: {error}; or say {ALLOW}"
                     ) from error
-                self.notes.append(f"{run.path}: whether it saw test photos can't be told")
+                self.notes.append(f"{run.path}: whether it saw test images can't be told")
                 continue
             if not found:
                 continue
-            what = f"{run.path} trained or was validated on {len(found)} of the competition's test photos"
+            what = f"{run.path} trained or was validated on {len(found)} of the competition's test images"
             if not self.allow:
                 raise ConfigError(
                     f"{what} ({found[0]}): train on the competition's folder, or with --val 0.2; {ALLOW} submits it anyway"
@@ -79,7 +79,7 @@ def config_of(run: RunFolder) -> TrainClsConfig | TrainSegConfig:
     return run.config(TrainSegConfig())
 
 
-def first_run(run: RunFolder) -> RunFolder | None:
+def pretrained_from(run: RunFolder) -> RunFolder | None:
     """The run whose weights this one began with, where they lie in a run's folder."""
     folder = Path(config_of(run).model.weights).parent
     return RunFolder(folder) if (folder / "run.json").is_file() and (folder / "split.json").is_file() else None
@@ -94,7 +94,7 @@ def voc_weights(run: RunFolder) -> str | None:
         return Path(weights).name
     if weights == "auto" and VOC_NAMES.search(model):
         return model
-    first = first_run(run)
+    first = pretrained_from(run)
     if first is None:
         return None
     if _data_of(first).resolve() != _data_of(run).resolve():

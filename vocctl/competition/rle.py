@@ -17,7 +17,7 @@ NUM_CLASSES = len(CLASSES)
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunLengths:
     """Disjoint runs in ascending order. starts: (R,) int64 from 0. lengths: (R,) int64, all above 0."""
 
     starts: np.ndarray
@@ -42,7 +42,7 @@ class Runs:
         return self.starts + self.lengths
 
 
-def runs_of_labels(labels: np.ndarray) -> Runs:
+def encode_label_map(labels: np.ndarray) -> RunLengths:
     """Runs of a label map (H, W) uint8, 0..20; IGNORE counts as background."""
     flat = labels.ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1])
@@ -56,23 +56,23 @@ def runs_of_labels(labels: np.ndarray) -> Runs:
     return _joined(starts, bounds[order + 1] - firsts)
 
 
-def runs_of_classes(chosen: np.ndarray) -> Runs:
-    """Runs of the 20-vector of a photo's classes, (20,) bool."""
+def encode_classes(chosen: np.ndarray) -> RunLengths:
+    """Runs of the 20-vector of a image's classes, (20,) bool."""
     starts = np.flatnonzero(chosen)
     return _joined(starts, np.ones(len(starts), np.int64))
 
 
-def _joined(starts: np.ndarray, lengths: np.ndarray) -> Runs:
+def _joined(starts: np.ndarray, lengths: np.ndarray) -> RunLengths:
     """Runs that touch become one. starts ascend and runs don't overlap."""
     begins = np.ones(len(starts), bool)
     np.not_equal(starts[1:], starts[:-1] + lengths[:-1], out=begins[1:])
     if begins.all():
-        return Runs(starts, lengths)
+        return RunLengths(starts, lengths)
     firsts = np.flatnonzero(begins)
-    return Runs(starts[firsts], np.add.reduceat(lengths, firsts))
+    return RunLengths(starts[firsts], np.add.reduceat(lengths, firsts))
 
 
-def parsed(text: str) -> Runs:
+def parse_run_lengths(text: str) -> RunLengths:
     """What a row's text says, in its order; nothing is checked but the numbers. Raises ValueError: what is wrong with it."""
     words = text.split()
     strange = next((word for word in words if not word.isascii() or not word.isdigit() or len(word) > 15), None)
@@ -83,10 +83,10 @@ def parsed(text: str) -> Runs:
     numbers = np.array(words, np.int64)
     if not numbers.all():
         raise ValueError("a 0: starts count from 1, and no run is empty")
-    return Runs(numbers[::2] - 1, numbers[1::2])
+    return RunLengths(numbers[::2] - 1, numbers[1::2])
 
 
-def in_order(runs: Runs) -> Runs:
+def in_order(runs: RunLengths) -> RunLengths:
     """The same places as disjoint runs in ascending order, whatever order and overlaps runs has."""
     order = np.argsort(runs.starts, kind="stable")
     starts, ends = runs.starts[order], runs.ends[order]
@@ -95,10 +95,10 @@ def in_order(runs: Runs) -> Runs:
     begins[1:] = starts[1:] > reached[:-1]
     firsts = np.flatnonzero(begins)
     lasts = np.append(firsts[1:], len(starts)) - 1 if len(firsts) else firsts
-    return Runs(starts[firsts], reached[lasts] - starts[firsts])
+    return RunLengths(starts[firsts], reached[lasts] - starts[firsts])
 
 
-def labels_of_runs(runs: Runs, height: int, width: int) -> np.ndarray:
+def labels_of_runs(runs: RunLengths, height: int, width: int) -> np.ndarray:
     """(H, W) uint8 label map of runs that lie within the stack; of several classes on a pixel the highest stays."""
     labels = np.zeros(height * width, np.uint8)
     for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
@@ -110,14 +110,14 @@ def labels_of_runs(runs: Runs, height: int, width: int) -> np.ndarray:
     return labels.reshape(height, width)
 
 
-def shared(first: Runs, second: Runs) -> int:
+def overlap_length(first: RunLengths, second: RunLengths) -> int:
     """How many places both cover. Both disjoint and ascending."""
     if not len(first.starts) or not len(second.starts):
         return 0
     return int((_covered(first, second.ends) - _covered(first, second.starts)).sum())
 
 
-def _covered(runs: Runs, places: np.ndarray) -> np.ndarray:
+def _covered(runs: RunLengths, places: np.ndarray) -> np.ndarray:
     """How many places before each of these runs covers."""
     before = np.searchsorted(runs.starts, places, side="right") - 1  # the last run that starts at or before the place
     whole = np.append(0, np.cumsum(runs.lengths))
@@ -126,7 +126,7 @@ def _covered(runs: Runs, places: np.ndarray) -> np.ndarray:
     return covered
 
 
-def by_plane(runs: Runs, plane: int) -> list[Runs]:
+def by_plane(runs: RunLengths, plane: int) -> list[RunLengths]:
     """The runs within each of the 20 planes of so many places, cut where they go over a plane's end; starts from 0."""
     edges = np.arange(1, NUM_CLASSES) * plane
     cut = (
@@ -137,4 +137,6 @@ def by_plane(runs: Runs, plane: int) -> list[Runs]:
     starts = np.sort(np.concatenate([runs.starts, cut]))
     ends = np.sort(np.concatenate([runs.ends, cut]))
     planes = starts // plane
-    return [Runs(starts[planes == one] - one * plane, (ends - starts)[planes == one]) for one in range(NUM_CLASSES)]
+    return [
+        RunLengths(starts[planes == one] - one * plane, (ends - starts)[planes == one]) for one in range(NUM_CLASSES)
+    ]

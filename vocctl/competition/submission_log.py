@@ -13,7 +13,7 @@ from typing import Any
 
 from vocctl.competition.editions import ALIAS, slug_of
 from vocctl.errors import DataError, RunError
-from vocctl.files import parse_json, read_text, refuse_endless
+from vocctl.files import check_regular_file, parse_json, read_text
 from vocctl.runs.folder import RUNS
 
 FOLDER = RUNS / "submit"
@@ -23,14 +23,14 @@ LOG = "submissions.jsonl"
 def file_hash(path: Path) -> str:
     """Hex sha256 of the file. Raises DataError: it can't be read."""
     try:
-        refuse_endless(path)
+        check_regular_file(path)
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}): name the csv of a submission") from error
 
 
-def note(record: Mapping[str, Any]) -> None:
+def append_record(record: Mapping[str, Any]) -> None:
     """One line more. Raises RunError: no space, or no right to write."""
     line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **record}) + "\n"
     try:
@@ -83,7 +83,7 @@ def competition_of(record: Mapping[str, Any]) -> str:
     return slug_of(str(record.get("competition") or ALIAS))
 
 
-def known_of(path: Path) -> dict[str, Any]:
+def latest_record(path: Path) -> dict[str, Any]:
     """The newest record of a file with these bytes; its hash alone where there is none."""
     digest = file_hash(path)
     known = [record for record in history() if record["sha256"] == digest]

@@ -1,6 +1,6 @@
 """The submission's csv: written whole, read as it is, checked row by row, merged from two halves.
 
-Header `Id,Predicted`; then `<Id>_classification` and `<Id>_segmentation` of each test photo, with the run lengths of
+Header `Id,Predicted`; then `<Id>_classification` and `<Id>_segmentation` of each test image, with the run lengths of
 competition/rle.py. Kaggle takes a file with an empty row and scores it 0, so an empty row is a fault here.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.competition.rle import NUM_CLASSES, Runs, by_plane, in_order, parsed
+from vocctl.competition.rle import NUM_CLASSES, RunLengths, by_plane, in_order, parse_run_lengths
 from vocctl.errors import DataError, RunError
 from vocctl.labels import SEG_CLASSES
 
@@ -25,11 +25,11 @@ csv.field_size_limit(LONGEST)
 
 
 @dataclass(frozen=True)
-class Due:
+class RequiredRow:
     """A row that a submission must have."""
 
     name: str  # <Id>_classification or <Id>_segmentation
-    height: int  # pixels of the photo
+    height: int  # pixels of the image
     width: int
 
     @property
@@ -43,7 +43,7 @@ class Due:
 
 
 def row_names(numbers: Sequence[str]) -> list[str]:
-    """The rows of a submission where no sample file orders them: both halves of each photo in turn."""
+    """The rows of a submission where no sample file orders them: both halves of each image in turn."""
     return [f"{number}_{half}" for number in numbers for half in HALVES]
 
 
@@ -54,7 +54,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Fault:
+class FormatError:
     line: int  # in the file, from 1; 0: the file as a whole
     name: str  # of the row
     reason: str  # what is wrong, and what is due
@@ -106,45 +106,47 @@ def read_table(path: Path) -> dict[str, str]:
     return table
 
 
-def check(path: Path, due: Sequence[Due]) -> list[Fault]:
+def check_file(path: Path, due: Sequence[RequiredRow]) -> list[FormatError]:
     """All that is wrong with the file, in its order; nothing: Kaggle will take it. Raises DataError: it is no csv."""
     rows = _read(path)
     if not rows:
-        return [Fault(0, "", f"is empty: {','.join(HEADER)} and {len(due)} rows are due")]
+        return [FormatError(0, "", f"is empty: {','.join(HEADER)} and {len(due)} rows are due")]
     if rows[0].cells != HEADER:
         got = ",".join(rows[0].cells)[:60]
-        return [Fault(rows[0].line, "", f"begins with {got!r}: {','.join(HEADER)} is due")]
+        return [FormatError(rows[0].line, "", f"begins with {got!r}: {','.join(HEADER)} is due")]
     return [*_faults_of_rows(rows[1:], due)]
 
 
-def _faults_of_rows(rows: Sequence[Row], due: Sequence[Due]) -> Iterator[Fault]:
+def _faults_of_rows(rows: Sequence[Row], due: Sequence[RequiredRow]) -> Iterator[FormatError]:
     by_name = {one.name: one for one in due}
     seen: dict[str, int] = {}
     for row in rows:
         name = row.cells[0]
         if len(row.cells) != 2:
-            yield Fault(
+            yield FormatError(
                 row.line, name[:40], f"has {len(row.cells)} columns: an id and its runs are due, numbers by spaces"
             )
         elif name not in by_name:
-            yield Fault(row.line, name[:40], _unknown(name, by_name))
+            yield FormatError(row.line, name[:40], _unknown(name, by_name))
         elif name in seen:
-            yield Fault(row.line, name, f"is on line {seen[name]} already: each row comes once")
+            yield FormatError(row.line, name, f"is on line {seen[name]} already: each row comes once")
         else:
             if reason := _fault_of_runs(row.cells[1], by_name[name]):
-                yield Fault(row.line, name, reason)
+                yield FormatError(row.line, name, reason)
             seen.setdefault(name, row.line)
     lacking = [one.name for one in due if one.name not in seen]
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        yield Fault(0, "", f"has {len(rows)} rows, {len(due)} are due: {', '.join(lacking[:3])}{more} are missing")
+        yield FormatError(
+            0, "", f"has {len(rows)} rows, {len(due)} are due: {', '.join(lacking[:3])}{more} are missing"
+        )
     elif list(seen) != list(by_name):
         first = next(name for name, expected in zip(seen, by_name, strict=True) if name != expected)
         expected = list(by_name)[list(seen).index(first)]
-        yield Fault(seen[first], first, f"stands where {expected} is due: keep the sample file's order")
+        yield FormatError(seen[first], first, f"stands where {expected} is due: keep the sample file's order")
 
 
-def _unknown(name: str, by_name: dict[str, Due]) -> str:
+def _unknown(name: str, by_name: dict[str, RequiredRow]) -> str:
     if name.strip() in by_name:
         return "has spaces around its id: take them out"
     if f"{name}_{HALVES[0]}" in by_name:
@@ -152,12 +154,12 @@ def _unknown(name: str, by_name: dict[str, Due]) -> str:
     return "is no row of this competition: the sample file lists those that are"
 
 
-def _fault_of_runs(text: str, due: Due) -> str:
+def _fault_of_runs(text: str, due: RequiredRow) -> str:
     """What is wrong with one row's runs; empty: nothing."""
     if not text.strip():
-        return "is empty, which scores 0: every photo holds a class, so name the likeliest"
+        return "is empty, which scores 0: every image holds a class, so name the likeliest"
     try:
-        runs = parsed(text)
+        runs = parse_run_lengths(text)
     except ValueError as error:
         return f"holds {error}"
     if not (runs.starts[1:] > runs.starts[:-1]).all():
@@ -169,15 +171,17 @@ def _fault_of_runs(text: str, due: Due) -> str:
         return f"has runs {place + 1} and {place + 2} overlap at {runs.starts[place + 1] + 1}: each place comes once"
     if runs.ends[-1] > due.places:
         what = f"20 x {due.height} x {due.width}" if due.is_mask else "the 20 classes"
-        return f"goes on to {runs.ends[-1]}, past {due.places} ({what}): is it of another photo, or counted by columns?"
+        return f"goes on to {runs.ends[-1]}, past {due.places} ({what}): is it of another image, or counted by columns?"
     return _two_classes(runs, due) if due.is_mask else ""
 
 
-def _two_classes(runs: Runs, due: Due) -> str:
+def _two_classes(runs: RunLengths, due: RequiredRow) -> str:
     planes = [
         (name, plane) for name, plane in zip(SEG_CLASSES[1:], by_plane(runs, due.height * due.width), strict=True)
     ]
-    every = Runs(np.concatenate([plane.starts for _, plane in planes]), np.concatenate([p.lengths for _, p in planes]))
+    every = RunLengths(
+        np.concatenate([plane.starts for _, plane in planes]), np.concatenate([p.lengths for _, p in planes])
+    )
     if in_order(every).total == every.total:
         return ""
     owned = np.zeros(due.height * due.width, bool)
@@ -204,15 +208,15 @@ def merge(classification: Path, segmentation: Path, names: Sequence[str] | None 
     for name in order:
         half = name.rpartition("_")[2]
         if half not in tables or name not in tables[half]:
-            raise DataError(f"{files.get(half, classification)} lacks {name}: merge files of the same photos")
+            raise DataError(f"{files.get(half, classification)} lacks {name}: merge files of the same images")
         rows.append((name, tables[half][name]))
     extra = len(_rows_of(tables[HALVES[1]])) - len(_rows_of(tables[HALVES[0]]))
     if names is None and extra:
-        raise DataError(f"{segmentation} and {classification} are not of the same photos: merge two of one competition")
+        raise DataError(f"{segmentation} and {classification} are not of the same images: merge two of one competition")
     return rows
 
 
 def _rows_of(table: dict[str, str]) -> list[str]:
-    """Both rows of every photo that has a row of either half, in the table's order."""
+    """Both rows of every image that has a row of either half, in the table's order."""
     ids = dict.fromkeys(name.rpartition("_")[0] for name in table)
     return [f"{one}_{half}" for one in ids for half in HALVES]

@@ -1,7 +1,7 @@
-"""The competition's test photos, seen through either layout: which they are, the rows that are due, and their truth.
+"""The competition's test images, seen through either layout: which they are, the rows that are due, and their truth.
 
 The competition's own layout lists them; in a VOC devkit they are Segmentation/val, numbered from 0 in the list's order.
-The truth is a rehearsal's solution, or a devkit's masks: those of the same photos, found by what the photos show.
+The truth is a rehearsal's solution, or a devkit's masks: those of the same images, found by what the images show.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vocctl.competition.editions import ALIAS, slug_of
-from vocctl.competition.score import Truth
-from vocctl.competition.table import Due, read_table, row_names
-from vocctl.data.competition import CompetitionData, classes_in, without_void
-from vocctl.data.near_duplicates import same_photos, sketches
+from vocctl.competition.score import GroundTruth
+from vocctl.competition.table import RequiredRow, read_table, row_names
+from vocctl.data.competition import CompetitionData, classes_in, void_to_background
+from vocctl.data.near_duplicates import image_fingerprints, match_images
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import ConfigError, DataError
 
 SAMPLE = "sample_submission.csv"  # where there is one it gives the order of the rows
 KAGGLE_INPUT = Path("/kaggle/input")  # of a Kaggle notebook
 
-OnPhoto = Callable[[int, int], None]
+OnImage = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """The test photos. numbers[i] is the Id of image_ids[i]."""
+class TestSet:
+    """The test images. numbers[i] is the Id of image_ids[i]."""
 
     source: Source
     split: str
@@ -36,14 +36,14 @@ class Unseen:
         return self.source.root.resolve()
 
 
-def open_unseen(data: Path) -> Unseen:
-    """Raises DataError: no data set there, or no test photos in it."""
+def open_test_set(data: Path) -> TestSet:
+    """Raises DataError: no data set there, or no test images in it."""
     source = open_dataset(data)
     if isinstance(source, CompetitionData):
         ids = source.ids("test")
-        return Unseen(source, "test", tuple(one.removeprefix("test_") for one in ids), tuple(ids))
+        return TestSet(source, "test", tuple(one.removeprefix("test_") for one in ids), tuple(ids))
     ids = source.ids("val")
-    return Unseen(source, "val", tuple(str(number) for number in range(len(ids))), tuple(ids))
+    return TestSet(source, "val", tuple(str(number) for number in range(len(ids))), tuple(ids))
 
 
 def find_data(named: Path | None, competition: str) -> Path:
@@ -67,10 +67,10 @@ def find_data(named: Path | None, competition: str) -> Path:
     raise DataError(f"{folders[0]} is no folder: `vocctl download {names[0]}` fetches it, or name another with --data")
 
 
-def names_due(unseen: Unseen) -> list[str]:
-    """The rows in order. Raises DataError: a sample file of other photos."""
-    names = row_names(unseen.numbers)
-    sample = unseen.source.root / SAMPLE
+def expected_names(test_set: TestSet) -> list[str]:
+    """The rows in order. Raises DataError: a sample file of other images."""
+    names = row_names(test_set.numbers)
+    sample = test_set.source.root / SAMPLE
     if not sample.is_file():
         return names
     listed = list(read_table(sample))
@@ -79,59 +79,64 @@ def names_due(unseen: Unseen) -> list[str]:
     return listed
 
 
-def rows_due(unseen: Unseen, on_photo: OnPhoto | None = None) -> list[Due]:
-    """The rows in order, each with its photo's size."""
+def expected_rows(test_set: TestSet, on_image: OnImage | None = None) -> list[RequiredRow]:
+    """The rows in order, each with its image's size."""
     sizes = {}
-    for number, image_id in zip(unseen.numbers, unseen.image_ids, strict=True):
-        sizes[number] = unseen.source.image(image_id).shape[:2]
-        if on_photo:
-            on_photo(len(sizes), len(unseen.numbers))
-    return [Due(name, *sizes[name.rpartition("_")[0]]) for name in names_due(unseen)]
+    for number, image_id in zip(test_set.numbers, test_set.image_ids, strict=True):
+        sizes[number] = test_set.source.image(image_id).shape[:2]
+        if on_image:
+            on_image(len(sizes), len(test_set.numbers))
+    return [RequiredRow(name, *sizes[name.rpartition("_")[0]]) for name in expected_names(test_set)]
 
 
-def truths(unseen: Unseen) -> list[Truth]:
-    """What the test photos hold. Raises DataError: the competition's own folder, which has no solution."""
-    pairs = list(zip(unseen.numbers, unseen.image_ids, strict=True))
-    if isinstance(unseen.source, CompetitionData):
-        labels = unseen.source.test_labels()
+def ground_truths(test_set: TestSet) -> list[GroundTruth]:
+    """What the test images hold. Raises DataError: the competition's own folder, which has no solution."""
+    pairs = list(zip(test_set.numbers, test_set.image_ids, strict=True))
+    if isinstance(test_set.source, CompetitionData):
+        labels = test_set.source.test_labels()
         if lacking := [one for _, one in pairs if one not in labels]:
-            raise DataError(f"{unseen.source.solution} lacks {lacking[0]}: build it again")
-        return [Truth(number, labels[one], without_void(unseen.source.test_truth(one))) for number, one in pairs]
-    return [_from_mask(unseen.source, number, image_id) for number, image_id in pairs]
+            raise DataError(f"{test_set.source.solution} lacks {lacking[0]}: build it again")
+        return [
+            GroundTruth(number, labels[one], void_to_background(test_set.source.test_truth(one)))
+            for number, one in pairs
+        ]
+    return [_from_mask(test_set.source, number, image_id) for number, image_id in pairs]
 
 
-def truths_from(unseen: Unseen, tree: Path, on_photo: OnPhoto | None = None) -> list[Truth]:
-    """The same from a VOC devkit, whose photos are matched to the test photos. Raises DataError: some are not there."""
+def ground_truths_from(test_set: TestSet, tree: Path, on_image: OnImage | None = None) -> list[GroundTruth]:
+    """The same from a VOC devkit, whose images are matched to the test images. Raises DataError: some are not there."""
     source = open_dataset(tree)
     if isinstance(source, CompetitionData):
         raise DataError(
             f"{tree} is a competition's folder: --truth takes its solution or a VOC tree, alone without --data"
         )
     ids = source.ids("val")
-    mine = sketches(unseen.source, unseen.image_ids, on_photo)
-    places = same_photos(mine, sketches(source, ids, on_photo))
-    lacking = [number for number, place in zip(unseen.numbers, places, strict=True) if place is None]
+    mine = image_fingerprints(test_set.source, test_set.image_ids, on_image)
+    places = match_images(mine, image_fingerprints(source, ids, on_image))
+    lacking = [number for number, place in zip(test_set.numbers, places, strict=True) if place is None]
     if lacking:
         raise DataError(
-            f"{tree} lacks {len(lacking)} of the {len(unseen.numbers)} test photos in its Segmentation/val (such as Id "
+            f"{tree} lacks {len(lacking)} of the {len(test_set.numbers)} test images in its Segmentation/val (such as Id "
             f"{lacking[0]}): name the tree that the competition was made of, VOC2009"
         )
     return [
         _from_mask(source, number, ids[place])
-        for number, place in zip(unseen.numbers, places, strict=True)
+        for number, place in zip(test_set.numbers, places, strict=True)
         if place is not None
     ]
 
 
-def _from_mask(source: Source, number: str, image_id: str) -> Truth:
-    mask = without_void(source.mask(image_id))
-    return Truth(number, classes_in(mask), mask)
+def _from_mask(source: Source, number: str, image_id: str) -> GroundTruth:
+    mask = void_to_background(source.mask(image_id))
+    return GroundTruth(number, classes_in(mask), mask)
 
 
-def overlap(unseen: Unseen, root: Path, ids: Sequence[str], on_photo: OnPhoto | None = None) -> list[str]:
-    """Those of the ids, of the data set in root, that show a test photo. Raises DataError: root is no data set."""
+def overlap(test_set: TestSet, root: Path, ids: Sequence[str], on_image: OnImage | None = None) -> list[str]:
+    """Those of the ids, of the data set in root, that show a test image. Raises DataError: root is no data set."""
     source = open_dataset(root)
-    if source.root.resolve() == unseen.root:
-        return [one for one in ids if one in set(unseen.image_ids)]
-    places = same_photos(sketches(source, ids, on_photo), sketches(unseen.source, unseen.image_ids, on_photo))
+    if source.root.resolve() == test_set.root:
+        return [one for one in ids if one in set(test_set.image_ids)]
+    places = match_images(
+        image_fingerprints(source, ids, on_image), image_fingerprints(test_set.source, test_set.image_ids, on_image)
+    )
     return [one for one, place in zip(ids, places, strict=True) if place is not None]

@@ -8,19 +8,19 @@ from typing import Any
 from vocctl import __version__
 from vocctl.competition import submission_log
 from vocctl.competition.editions import slug_of
-from vocctl.competition.kaggle import Kaggle, Limits, Outcome
+from vocctl.competition.kaggle import Kaggle, Limits, SubmissionStatus
 from vocctl.errors import NetworkError
 
 LONGEST = 480  # characters of a message
 
 
 @dataclass(frozen=True)
-class Uploaded:
+class UploadResult:
     file: Path
     competition: str
     credentials: str  # which kind, never what it holds
     left: int  # submissions after this one until midnight UTC; -1: Kaggle does not say
-    outcome: Outcome
+    outcome: SubmissionStatus
 
 
 def upload(
@@ -31,14 +31,14 @@ def upload(
     wait: float = 600,
     on_note: Callable[[str], None] = lambda text: None,
     on_wait: Callable[[int, int | None], None] | None = None,
-) -> Uploaded:
+) -> UploadResult:
     """Ask for the limits, submit, and wait for the score so many seconds; a wait that ends without one is no error.
 
     competition: None: the one that the file was written for, the newest edition where nothing is known of it.
 
     Raises NetworkError: no credentials, no way to Kaggle, none left today, or refused. The file is kept in any case.
     """
-    record = submission_log.known_of(file)
+    record = submission_log.latest_record(file)
     slug = slug_of(competition) if competition else submission_log.competition_of(record)
     again = f"vocctl submit --file {file}" + (f" --competition {slug}" if competition else "")
     try:
@@ -49,15 +49,15 @@ def upload(
     except NetworkError as error:
         raise NetworkError(f"{error}; {file} is kept, `{again}` uploads it") from None
     record |= {"competition": slug, "ref": ref, "credentials": kaggle.credentials}
-    submission_log.note(record | {"status": "pending"})
+    submission_log.append_record(record | {"status": "pending"})
     outcome = kaggle.wait(ref, wait, on_wait)
-    submission_log.note(record | _known(outcome))
+    submission_log.append_record(record | _known(outcome))
     if outcome.status == "error":
         raise NetworkError(
             f"Kaggle refuses {file}: {outcome.reason or 'it gives no reason'}; the file is kept, "
             f"`vocctl submit --check {file}` looks for faults"
         )
-    return Uploaded(file, slug, kaggle.credentials, left - 1 if left > 0 else -1, outcome)
+    return UploadResult(file, slug, kaggle.credentials, left - 1 if left > 0 else -1, outcome)
 
 
 def _left(limits: Limits) -> int:
@@ -79,7 +79,7 @@ def message_of(record: dict[str, Any]) -> str:
     return "; ".join([*words, *record.get("notes", [])])[:LONGEST]
 
 
-def _known(outcome: Outcome) -> dict[str, Any]:
+def _known(outcome: SubmissionStatus) -> dict[str, Any]:
     return {key: value for key, value in asdict(outcome).items() if value}
 
 
@@ -88,4 +88,4 @@ def refresh(wait: float, on_wait: Callable[[int, int | None], None] | None = Non
     for record in submission_log.history():
         if record.get("status") == "pending" and record.get("ref"):
             outcome = Kaggle(record["competition"]).wait(int(record["ref"]), wait, on_wait)
-            submission_log.note(record | _known(outcome))
+            submission_log.append_record(record | _known(outcome))

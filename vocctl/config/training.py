@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vocctl.config.checks import NORMS, choose, demand, refuse_budget
+from vocctl.config.checks import NORMS, check_budget, check_choice, require
 
 LOSSES = ("ce", "dice", "ce+dice", "focal", "lovasz")
 DECODERS = ("unet", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet", "segformer", "dpt")
@@ -16,8 +16,8 @@ CLS_MONITORS = ("map_11_point", "map_all_points", "map_sklearn", "sample_f1", "v
 THRESHOLDS = ("per-class", "global", "0.5")
 
 
-def _refuse_weights_for_scratch(field_name: str, name: str, weights: str) -> None:
-    demand(
+def _check_scratch_weights(field_name: str, name: str, weights: str) -> None:
+    require(
         name != "scratch" or weights in ("auto", "none"),
         f"--{field_name} scratch begins from nothing: leave out --weights {weights}",
     )
@@ -34,31 +34,31 @@ class DataConfig:
     val: float = 0.0  # share of train_split that is held out to validate on, in place of val_split; 0: none
     folds: int = 0  # train_split in so many equal parts, one of them held out; 0: off
     fold: int = 0  # which of them, from 0
-    size: int = 160  # pixels: side of a training crop, and the shorter side of a photo that is scored
+    size: int = 160  # pixels: side of a training crop, and the shorter side of a image that is scored
     size_from: int = 96  # pixels: crops grow from this side to size while the run goes on; 0, size or more: they don't
     augment: str = "light"
-    augment_on: str = "cpu"  # cpu: in the loader; gpu: on the device that trains, where the photos then lie
+    augment_on: str = "cpu"  # cpu: in the loader; gpu: on the device that trains, where the images then lie
     workers: int = -1  # processes that augment; -1: none on a CPU (they would take its cores), up to 8 beside a GPU
-    cache_dir: str = ""  # decoded photos; empty: the user's cache folder (see data/cache.py)
+    cache_dir: str = ""  # decoded images; empty: the user's cache folder (see data/cache.py)
 
     def __post_init__(self) -> None:
-        choose("augment", self.augment, PRESETS)
-        choose("augment_on", self.augment_on, AUGMENTERS)
-        demand(self.size >= 32 and self.size % 32 == 0, f"size is a multiple of 32 pixels, got {self.size}")
-        demand(
+        check_choice("augment", self.augment, PRESETS)
+        check_choice("augment_on", self.augment_on, AUGMENTERS)
+        require(self.size >= 32 and self.size % 32 == 0, f"size is a multiple of 32 pixels, got {self.size}")
+        require(
             self.size_from >= 0 and self.size_from % 32 == 0,
             f"size_from is 0 (off) or a multiple of 32 pixels, got {self.size_from}",
         )
-        demand(-1 <= self.workers <= MOST_WORKERS, f"workers is -1 (auto) or 0..{MOST_WORKERS}, got {self.workers}")
-        demand(0 <= self.val < 1, f"val is a share of the training split in [0, 1), got {self.val}")
-        demand(self.folds == 0 or self.folds >= 2, f"folds is 0 (off), 2 or more, got {self.folds}")
-        demand(0 <= self.fold < max(self.folds, 1), f"fold is in 0..folds-1, got {self.fold} of {self.folds}")
-        demand(not (self.val and self.folds), "val and folds each hold photos out: set one of them")
-        demand("\0" not in self.cache_dir, f"cache_dir is a folder, got {self.cache_dir!r}")
+        require(-1 <= self.workers <= MOST_WORKERS, f"workers is -1 (auto) or 0..{MOST_WORKERS}, got {self.workers}")
+        require(0 <= self.val < 1, f"val is a share of the training split in [0, 1), got {self.val}")
+        require(self.folds == 0 or self.folds >= 2, f"folds is 0 (off), 2 or more, got {self.folds}")
+        require(0 <= self.fold < max(self.folds, 1), f"fold is in 0..folds-1, got {self.fold} of {self.folds}")
+        require(not (self.val and self.folds), "val and folds each hold images out: set one of them")
+        require("\0" not in self.cache_dir, f"cache_dir is a folder, got {self.cache_dir!r}")
 
     @property
     def holds_out(self) -> bool:
-        """Whether the validation photos are taken from train_split."""
+        """Whether the validation images are taken from train_split."""
         return self.val > 0 or self.folds > 0
 
 
@@ -71,13 +71,13 @@ class ModelConfig:
     weights: str = "auto"  # auto: ImageNet, none: random, or a file (.safetensors, .pth)
 
     def __post_init__(self) -> None:
-        choose("decoder", self.decoder, DECODERS)
-        _refuse_weights_for_scratch("encoder", self.encoder, self.weights)
-        demand(
+        check_choice("decoder", self.decoder, DECODERS)
+        _check_scratch_weights("encoder", self.encoder, self.weights)
+        require(
             bool(self.widths) and 0 < min(self.widths) <= max(self.widths) <= 4096,
             f"widths are in 1..4096, deepest first, got {self.widths}",
         )
-        demand(
+        require(
             self.skip or self.decoder == "unet",
             f"--no-skip works with --decoder unet alone: {self.decoder} is built on its skip connections, "
             "so leave out one of the two flags",
@@ -100,14 +100,14 @@ class OptimConfig:
     ema: float = 0.98  # decay of the weights' moving average, which is what is scored and kept; 0: none
 
     def __post_init__(self) -> None:
-        choose("schedule", self.schedule, SCHEDULES)
-        demand(self.lr > 0, f"lr is above 0, got {self.lr}")
-        demand(self.encoder_lr >= 0, f"encoder_lr multiplies lr and is 0 or more, got {self.encoder_lr}")
-        demand(self.weight_decay >= 0, f"weight_decay is 0 or more, got {self.weight_decay}")
-        demand(0 <= self.warmup < 1, f"warmup is a share of all steps in [0, 1), got {self.warmup}")
-        demand(self.clip_norm >= 0, f"clip_norm is 0 (off) or more, got {self.clip_norm}")
-        demand(self.accumulate >= 1, f"accumulate is 1 or more, got {self.accumulate}")
-        demand(0 <= self.ema < 1, f"ema is a decay in [0, 1), got {self.ema}")
+        check_choice("schedule", self.schedule, SCHEDULES)
+        require(self.lr > 0, f"lr is above 0, got {self.lr}")
+        require(self.encoder_lr >= 0, f"encoder_lr multiplies lr and is 0 or more, got {self.encoder_lr}")
+        require(self.weight_decay >= 0, f"weight_decay is 0 or more, got {self.weight_decay}")
+        require(0 <= self.warmup < 1, f"warmup is a share of all steps in [0, 1), got {self.warmup}")
+        require(self.clip_norm >= 0, f"clip_norm is 0 (off) or more, got {self.clip_norm}")
+        require(self.accumulate >= 1, f"accumulate is 1 or more, got {self.accumulate}")
+        require(0 <= self.ema < 1, f"ema is a decay in [0, 1), got {self.ema}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,14 +125,14 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choose("precision", self.precision, PRECISIONS)
-        demand(self.epochs >= 1, f"epochs is 1 or more, got {self.epochs}")
-        demand(self.minutes >= 0, f"minutes is 0 (off) or more, got {self.minutes}")
-        demand(self.batch >= 1, f"batch is 1 or more, got {self.batch}")
-        demand(self.eval_every >= 1, f"eval_every is 1 or more, got {self.eval_every}")
-        demand(self.save_every > 0, f"save_every is above 0 minutes, got {self.save_every}")
-        demand(self.patience >= 0, f"patience is 0 (off) or more, got {self.patience}")
-        demand(0 <= self.seed < 2**31, f"seed is in [0, 2^31), got {self.seed}")
+        check_choice("precision", self.precision, PRECISIONS)
+        require(self.epochs >= 1, f"epochs is 1 or more, got {self.epochs}")
+        require(self.minutes >= 0, f"minutes is 0 (off) or more, got {self.minutes}")
+        require(self.batch >= 1, f"batch is 1 or more, got {self.batch}")
+        require(self.eval_every >= 1, f"eval_every is 1 or more, got {self.eval_every}")
+        require(self.save_every > 0, f"save_every is above 0 minutes, got {self.save_every}")
+        require(self.patience >= 0, f"patience is 0 (off) or more, got {self.patience}")
+        require(0 <= self.seed < 2**31, f"seed is in [0, 2^31), got {self.seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,35 +142,35 @@ class LossConfig:
     class_weights: tuple[float, ...] = ()  # 21 of them, background first, for ce and focal; empty: all 1
 
     def __post_init__(self) -> None:
-        choose("loss", self.loss, LOSSES)
-        demand(1 <= self.loss_stride <= 8, f"loss_stride is in 1..8, got {self.loss_stride}")
-        demand(
+        check_choice("loss", self.loss, LOSSES)
+        require(1 <= self.loss_stride <= 8, f"loss_stride is in 1..8, got {self.loss_stride}")
+        require(
             len(self.class_weights) in (0, 21) and all(w >= 0 for w in self.class_weights),
             f"class_weights are 21 numbers of 0 or more, background first, got {len(self.class_weights)}",
         )
-        demand(
+        require(
             not self.class_weights or self.loss in ("ce", "ce+dice", "focal"),
             f"class_weights weigh ce, ce+dice and focal; {self.loss} has no use for them",
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class HardenConfig:
-    adv: str = "none"  # adversarial training: the attack on a share of each batch, as pgd-3
+class AdversarialTrainingConfig:
+    adv_train: str = "none"  # adversarial training: the attack on a share of each batch, as pgd-3
     adv_eps: str = "4/255"  # its budget
     adv_norm: str = "linf"
-    adv_share: float = 0.5  # of each batch
+    adv_fraction: float = 0.5  # of each batch
 
     def __post_init__(self) -> None:
-        choose("adv_norm", self.adv_norm, NORMS)
-        refuse_budget(self.adv_eps, self.adv_norm)
-        demand(0 < self.adv_share <= 1, f"adv_share is a share of each batch in (0, 1], got {self.adv_share}")
+        check_choice("adv_norm", self.adv_norm, NORMS)
+        check_budget(self.adv_eps, self.adv_norm)
+        require(0 < self.adv_fraction <= 1, f"adv_fraction is a share of each batch in (0, 1], got {self.adv_fraction}")
 
 
-def _refuse_narrow_attacks(harden: HardenConfig, train: TrainConfig) -> None:
-    demand(
-        harden.adv == "none" or train.precision != "fp16",
-        "--adv needs gradients to the photo, which fp16 rounds to 0: take --precision bf16 or fp32",
+def _check_attack_precision(adversarial_training: AdversarialTrainingConfig, train: TrainConfig) -> None:
+    require(
+        adversarial_training.adv_train == "none" or train.precision != "fp16",
+        "--adv-train needs gradients to the image, which fp16 rounds to 0: take --precision bf16 or fp32",
     )
 
 
@@ -181,11 +181,11 @@ class TrainSegConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    harden: HardenConfig = field(default_factory=HardenConfig)
+    adversarial_training: AdversarialTrainingConfig = field(default_factory=AdversarialTrainingConfig)
 
     def __post_init__(self) -> None:
-        choose("monitor", self.train.monitor, SEG_MONITORS)
-        _refuse_narrow_attacks(self.harden, self.train)
+        check_choice("monitor", self.train.monitor, SEG_MONITORS)
+        _check_attack_precision(self.adversarial_training, self.train)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ class ClsModelConfig:
     weights: str = "auto"  # auto: ImageNet, none: random, or a file (.safetensors, .pth)
 
     def __post_init__(self) -> None:
-        _refuse_weights_for_scratch("model", self.model, self.weights)
+        _check_scratch_weights("model", self.model, self.weights)
 
     @property
     def pretrained(self) -> bool:
@@ -204,11 +204,11 @@ class ClsModelConfig:
 @dataclass(frozen=True, kw_only=True)
 class ClsLossConfig:
     loss: str = "bce"
-    pos_weight: str = "none"  # auto: a class's positives weigh negatives / positives in the training photos
+    pos_weight: str = "none"  # auto: a class's positives weigh negatives / positives in the training images
 
     def __post_init__(self) -> None:
-        choose("loss", self.loss, CLS_LOSSES)
-        choose("pos_weight", self.pos_weight, ("auto", "none"))
+        check_choice("loss", self.loss, CLS_LOSSES)
+        check_choice("pos_weight", self.pos_weight, ("auto", "none"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,16 +219,16 @@ class ClsOptimConfig(OptimConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        demand(0 < self.layer_decay <= 1, f"layer_decay is a factor in (0, 1], got {self.layer_decay}")
-        demand(self.freeze_epochs >= 0, f"freeze_epochs is 0 or more, got {self.freeze_epochs}")
+        require(0 < self.layer_decay <= 1, f"layer_decay is a factor in (0, 1], got {self.layer_decay}")
+        require(self.freeze_epochs >= 0, f"freeze_epochs is 0 or more, got {self.freeze_epochs}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionConfig:
+class ThresholdConfig:
     thresholds: str = "global"  # what a probability must reach: one fitted for all, fitted per class, or 0.5
 
     def __post_init__(self) -> None:
-        choose("thresholds", self.thresholds, THRESHOLDS)
+        check_choice("thresholds", self.thresholds, THRESHOLDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,9 +238,9 @@ class TrainClsConfig:
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
     optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.005))
     train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=16, monitor="map_sklearn"))
-    decision: DecisionConfig = field(default_factory=DecisionConfig)
-    harden: HardenConfig = field(default_factory=HardenConfig)
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
+    adversarial_training: AdversarialTrainingConfig = field(default_factory=AdversarialTrainingConfig)
 
     def __post_init__(self) -> None:
-        choose("monitor", self.train.monitor, CLS_MONITORS)
-        _refuse_narrow_attacks(self.harden, self.train)
+        check_choice("monitor", self.train.monitor, CLS_MONITORS)
+        _check_attack_precision(self.adversarial_training, self.train)

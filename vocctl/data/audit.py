@@ -1,4 +1,4 @@
-"""Every photo, mask and list of a data set, read once: what is broken, missing, strange or in two splits.
+"""Every image, mask and list of a data set, read once: what is broken, missing, strange or in two splits.
 
 Works for both layouts of `data/source.py`. A devkit's Main lists are read too: `<split>.txt` holds ids and
 `<class>_<split>.txt` an id and 1 (there), -1 (not there) or 0 (difficult instances alone) on each line.
@@ -30,13 +30,13 @@ class Problem:
 class Audit:
     root: Path
     layout: str
-    splits: dict[str, int]  # photos by split: "Main/train" of a devkit, "train" of the competition
-    checked: int  # photos decoded, each once
+    splits: dict[str, int]  # images by split: "Main/train" of a devkit, "train" of the competition
+    checked: int  # images decoded, each once
     problems: tuple[Problem, ...]
 
 
 def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Audit:
-    """All that is wrong with the data set in root. on_image: photos decoded so far, and in all.
+    """All that is wrong with the data set in root. on_image: images decoded so far, and in all.
 
     Raises DataError only where root is no data set at all; a fault of the data is a Problem.
     """
@@ -44,14 +44,14 @@ def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Aud
     problems: list[Problem] = []
     lists = _lists(source, problems)
     problems += _faults_of_lists(source, lists)
-    # each photo once; a list with masks overrides a Main list, which comes first here
-    photos = {image_id: key.startswith("Main/") for key in reversed(lists) for image_id in lists[key]}
-    for done, (image_id, is_unmasked) in enumerate(photos.items(), start=1):
-        problems += _faults_of_photo(source, image_id, None if is_unmasked else source.mask_path(image_id))
+    # each image once; a list with masks overrides a Main list, which comes first here
+    images = {image_id: key.startswith("Main/") for key in reversed(lists) for image_id in lists[key]}
+    for done, (image_id, is_unmasked) in enumerate(images.items(), start=1):
+        problems += _faults_of_image(source, image_id, None if is_unmasked else source.mask_path(image_id))
         if on_image is not None:
-            on_image(done, len(photos))
+            on_image(done, len(images))
     splits = {key: len(ids) for key, ids in lists.items()}
-    return Audit(root, source.layout, splits, len(photos), tuple(dict.fromkeys(problems)))
+    return Audit(root, source.layout, splits, len(images), tuple(dict.fromkeys(problems)))
 
 
 def _problem(path: Path, error: DataError) -> Problem:
@@ -86,7 +86,7 @@ def _lists(source: Source, problems: list[Problem]) -> dict[str, list[str]]:
         strange = [name for name in ids if Path(name).name != name]
         problems += [Problem(path, f"lists {name!r}: an id is a file name without its folder") for name in strange]
         if not ids:
-            problems.append(Problem(path, "is empty: a split needs at least one photo"))
+            problems.append(Problem(path, "is empty: a split needs at least one image"))
         lists[key] = [name for name in ids if name not in strange]
     return lists
 
@@ -123,7 +123,7 @@ def _faults_of_class_list(path: Path) -> Iterator[Problem]:
         return
     words = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not words:
-        yield Problem(path, "is empty: a line per photo of the split is due")
+        yield Problem(path, "is empty: a line per image of the split is due")
     for number, row in words:
         if len(row) != 2 or row[1] not in VALUES:
             yield Problem(path, f"line {number} is {' '.join(row)[:60]!r}: an id and 1, -1 or 0 are due")
@@ -147,7 +147,7 @@ def _faults_of_table(source: CompetitionData) -> Iterator[Problem]:
                 )
 
 
-def _faults_of_photo(source: Source, image_id: str, mask_path: Path | None) -> Iterator[Problem]:
+def _faults_of_image(source: Source, image_id: str, mask_path: Path | None) -> Iterator[Problem]:
     """mask_path: None where no mask is due."""
     path, shape = source.image_path(image_id), None
     try:
@@ -162,5 +162,5 @@ def _faults_of_photo(source: Source, image_id: str, mask_path: Path | None) -> I
         yield _problem(mask_path, error)
         return
     if shape is not None and mask.shape != shape:
-        sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its photo {shape[1]} x {shape[0]}"
-        yield Problem(mask_path, f"has {sizes}: a mask is as large as its photo")
+        sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {shape[1]} x {shape[0]}"
+        yield Problem(mask_path, f"has {sizes}: a mask is as large as its image")

@@ -1,8 +1,8 @@
-"""The KU Leuven H02A5a competition's layout: `.npy` photos and masks beside two tables of labels.
+"""The KU Leuven H02A5a competition's layout: `.npy` images and masks beside two tables of labels.
 
-Source: the course's starter notebook. `train/train_set.csv` and `test/test_set.csv` hold Id and the 20 classes; photos are
+Source: the course's starter notebook. `train/train_set.csv` and `test/test_set.csv` hold Id and the 20 classes; images are
 `<part>/img/<part>_<Id>.npy`, masks `train/seg/train_<Id>.npy` with 0..20 (void became background). The test part has no
-masks. No validation part is given, so every fifth training photo, in the table's order, is ours: split `val`; the other
+masks. No validation part is given, so every fifth training image, in the table's order, is ours: split `val`; the other
 four are `train`, all of them `trainval`.
 """
 
@@ -19,7 +19,7 @@ from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
 SPLITS = ("train", "val", "trainval", "test")
 
 
-def without_void(mask: np.ndarray) -> np.ndarray:
+def void_to_background(mask: np.ndarray) -> np.ndarray:
     """mask (H, W) uint8 with void as background, which is how the competition scores it."""
     return np.where(mask == IGNORE, 0, mask).astype(np.uint8)
 
@@ -46,7 +46,7 @@ def read_table(path: Path) -> dict[str, tuple[int, ...]]:
     if not rows or tuple(rows[0]) != ("Id", *CLASSES):
         raise DataError(f"{path} does not start with Id and the 20 class names in VOC's order: replace it")
     if len(rows) == 1:
-        raise DataError(f"{path} is empty: a split needs at least one photo")
+        raise DataError(f"{path} is empty: a split needs at least one image")
     table: dict[str, tuple[int, ...]] = {}
     for line, row in enumerate(rows[1:], start=2):
         if len(row) != 1 + len(CLASSES) or not row[0].isdigit() or row[0] in table:
@@ -60,7 +60,7 @@ def read_table(path: Path) -> dict[str, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class CompetitionData:
-    """Photos and masks of the competition's folder. Ids are `train_<Id>` and `test_<Id>`."""
+    """Images and masks of the competition's folder. Ids are `train_<Id>` and `test_<Id>`."""
 
     root: Path
     layout: str = "competition .npy"
@@ -82,7 +82,7 @@ class CompetitionData:
         if split == "train":
             ids = [image_id for place, image_id in enumerate(ids) if place % 5 != 4]
         if not ids:
-            raise DataError(f"{self.root}: split {split!r} is empty, it takes five training photos to hold one out")
+            raise DataError(f"{self.root}: split {split!r} is empty, it takes five training images to hold one out")
         return ids
 
     @property
@@ -91,12 +91,12 @@ class CompetitionData:
         return self.root / "solution"
 
     def test_truth(self, image_id: str) -> np.ndarray:
-        """(H, W) uint8 mask of a test photo, from the solution. Raises DataError: there is none."""
+        """(H, W) uint8 mask of a test image, from the solution. Raises DataError: there is none."""
         path = self.solution / "seg" / f"{image_id}.npy"
         return checked_labels(read_array(path, dims=2), path)
 
     def test_labels(self) -> dict[str, np.ndarray]:
-        """Test photo -> (20,) bool, from the solution. Raises DataError: there is none, or no 0 and 1."""
+        """Test image -> (20,) bool, from the solution. Raises DataError: there is none, or no 0 and 1."""
         path = self.solution / "test_set.csv"
         if not path.is_file():
             raise DataError(

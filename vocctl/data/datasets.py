@@ -1,4 +1,4 @@
-"""What a loader reads: cached photos as uint8 tensors, augmented or as they are.
+"""What a loader reads: cached images as uint8 tensors, augmented or as they are.
 
 A sample's augmentation is decided by (seed, epoch, index) alone: the same with any number of workers, and the same after
 a resume. So a training set is asked for (epoch, index, side), not for an index.
@@ -14,14 +14,14 @@ from vocctl.data.cache import CachedSplit
 from vocctl.seeding import derived_seed
 
 Place = tuple[int, int, int]  # epoch, index, side of the crop
-LET_GO_EVERY = 500  # photos: the memory of a process does not grow with the data set
+LET_GO_EVERY = 500  # images: the memory of a process does not grow with the data set
 
 
-class TrainingPhotos(Dataset):
+class TrainDataset(Dataset):
     """(image (3, S, S) uint8, target), newly augmented each epoch. The target is the mask, (S, S) uint8, or a given one."""
 
     def __init__(self, split: CachedSplit, *, augment: str, seed: int, targets: np.ndarray | None = None) -> None:
-        """targets: (N, ...) uint8, one for each photo; left out, the masks, cut and turned as their photos are."""
+        """targets: (N, ...) uint8, one for each image; left out, the masks, cut and turned as their images are."""
         self.split, self.augment, self.seed, self.targets = split, augment, seed, targets
         self.transforms: dict[int, A.Compose] = {}  # by side
         self.read = 0
@@ -33,7 +33,7 @@ class TrainingPhotos(Dataset):
         epoch, index, side = place
         self.read += 1
         if self.read % LET_GO_EVERY == 0:
-            self.split.let_go()
+            self.split.release_pages()
         if side not in self.transforms:
             self.transforms[side] = preset(self.augment, side)
         draw = derived_seed("augment", self.seed, epoch, index)
@@ -43,8 +43,8 @@ class TrainingPhotos(Dataset):
         return _to_tensor(image), torch.from_numpy(np.array(target))
 
 
-class ScoredPhotos(Dataset):
-    """(index, image (3, H, W) uint8) at the cache's size; sides differ between photos."""
+class EvalDataset(Dataset):
+    """(index, image (3, H, W) uint8) at the cache's size; sides differ between images."""
 
     def __init__(self, split: CachedSplit) -> None:
         self.split = split

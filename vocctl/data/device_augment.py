@@ -1,9 +1,9 @@
-"""The presets of augment.py as numbers for a whole epoch: where each pixel of a crop lies in its photo, and its colours.
+"""The presets of augment.py as numbers for a whole epoch: where each pixel of a crop lies in its image, and its colors.
 
-Same operations, chances and ranges, but for the blur, which is of one strength (5 pixels, sigma 1); the colour ones in one
-order (brightness, contrast, saturation and grey), cut off at their end alone: so they are one sum. torchvision's transforms
-v2 change a batch in one way, or one photo after the other; here each photo has its own draw, and an epoch's are computed at
-once. Everything is float64 on the CPU, a few numbers a photo.
+Same operations, chances and ranges, but for the blur, which is of one strength (5 pixels, sigma 1); the color ones in one
+order (brightness, contrast, saturation and gray), cut off at their end alone: so they are one sum. torchvision's transforms
+v2 change a batch in one way, or one image after the other; here each image has its own draw, and an epoch's are computed at
+once. Everything is float64 on the CPU, a few numbers a image.
 """
 
 import math
@@ -17,10 +17,10 @@ from vocctl.seeding import derived_seed
 
 NAMES = (
     "area", "ratio", "left", "top", "angle", "wide", "high", "slant", "lean", "turn", "flip", "jitter", "brightness",
-    "contrast", "saturation", "grey", "blur",
+    "contrast", "saturation", "gray", "blur",
 )  # fmt: skip
 RATIO, DEGREES, SHEAR = (3 / 4, 4 / 3), 15.0, 5.0
-GREY = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # ITU-R BT.601
+GRAY = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # ITU-R BT.601
 
 Draw = dict[str, Tensor]  # (B,) in [0, 1) under each of NAMES
 
@@ -29,14 +29,14 @@ Draw = dict[str, Tensor]  # (B,) in [0, 1) under each of NAMES
 class Ranges:
     """Chances and ranges of one preset."""
 
-    crop: float = 0.0  # smallest share of the photo's area that a crop shows; 0: none
-    covers: bool = False  # without a crop: the photo's middle fills the square; else all of it is shown, padded
+    crop: float = 0.0  # smallest share of the image's area that a crop shows; 0: none
+    covers: bool = False  # without a crop: the image's middle fills the square; else all of it is shown, padded
     turn: float = 0.0  # chance of rotation, scale, shear and shift
     scale: tuple[float, float] = (1.0, 1.0)
-    shift: float = 0.0  # of the photo's sides, either way, where no crop is drawn
-    jitter: float = 0.0  # chance of other colours
+    shift: float = 0.0  # of the image's sides, either way, where no crop is drawn
+    jitter: float = 0.0  # chance of other colors
     strength: float = 0.0  # brightness, contrast, saturation: times 1 - strength .. 1 + strength
-    grey: float = 0.0  # chance
+    gray: float = 0.0  # chance
     blur: float = 0.0  # chance
     flip: float = 0.5  # chance
 
@@ -44,19 +44,19 @@ class Ranges:
 RANGES = {
     "none": Ranges(flip=0.0),
     "light": Ranges(crop=0.5, jitter=0.5, strength=0.2),
-    "strong": Ranges(crop=0.25, turn=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, grey=0.05, blur=0.1),
-    "affine": Ranges(covers=True, turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, grey=0.05),
+    "strong": Ranges(crop=0.25, turn=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, gray=0.05, blur=0.1),
+    "affine": Ranges(covers=True, turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, gray=0.05),
 }
 
 
-def drawn(seed: int, epoch: int, photos: int) -> Draw:
-    """What (seed, epoch, index) decides, for each index below photos."""
-    numbers = np.random.Generator(np.random.PCG64(derived_seed("augment", seed, epoch))).random((photos, len(NAMES)))
+def sampled_params(seed: int, epoch: int, images: int) -> Draw:
+    """What (seed, epoch, index) decides, for each index below images."""
+    numbers = np.random.Generator(np.random.PCG64(derived_seed("augment", seed, epoch))).random((images, len(NAMES)))
     return dict(zip(NAMES, torch.from_numpy(numbers).unbind(1), strict=True))
 
 
-def placing(draw: Draw, sizes: Tensor, ranges: Ranges) -> Tensor:
-    """(B, 2, 3): from a point (x, y) of the square, both in [0, 1], to the photo's, in pixels from its corner.
+def affine_matrices(draw: Draw, sizes: Tensor, ranges: Ranges) -> Tensor:
+    """(B, 2, 3): from a point (x, y) of the square, both in [0, 1], to the image's, in pixels from its corner.
 
     sizes: (B, 2), H and W.
     """
@@ -93,15 +93,15 @@ def _turned(draw: Draw, scale: tuple[float, float]) -> Tensor:
     return torch.linalg.inv(shear @ turn * scales[:, None])
 
 
-def colours(draw: Draw, ranges: Ranges) -> Tensor:
-    """(B, 3): how much of a pixel's own colour, of its grey and of the photo's mean grey is summed up to its new colour."""
+def color_matrices(draw: Draw, ranges: Ranges) -> Tensor:
+    """(B, 3): how much of a pixel's own color, of its gray and of the image's mean gray is summed up to its new color."""
     changed = draw["jitter"] < ranges.jitter
 
     def factor(name: str) -> Tensor:
         return torch.where(changed, _between(draw[name], 1 - ranges.strength, 1 + ranges.strength), 1.0)
 
     brightness, contrast = factor("brightness"), factor("contrast")
-    saturation = torch.where(draw["grey"] < ranges.grey, 0.0, factor("saturation"))
+    saturation = torch.where(draw["gray"] < ranges.gray, 0.0, factor("saturation"))
     kept = brightness * contrast
     return torch.stack([kept * saturation, kept * (1 - saturation), brightness - kept], 1)
 

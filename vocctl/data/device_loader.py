@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.compat import declare_missing_ops
-from vocctl.data.datasets import Place, TrainingPhotos
-from vocctl.data.device_augment import GREY, RANGES, colours, drawn, placing
-from vocctl.data.loaders import EpochBatches
-from vocctl.devices import moved
+from vocctl.data.datasets import Place, TrainDataset
+from vocctl.data.device_augment import GRAY, RANGES, affine_matrices, color_matrices, sampled_params
+from vocctl.data.loaders import EpochBatchSampler
+from vocctl.devices import to_device
 from vocctl.labels import IGNORE
 
 BLUR, SIGMA = 5, 1.0  # pixels
@@ -20,39 +20,39 @@ BLUR, SIGMA = 5, 1.0  # pixels
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is done to each photo in one epoch, on the device."""
+    """What is done to each image in one epoch, on the device."""
 
     epoch: int
     matrix: Tensor  # (N, 2, 3) of placing
-    colours: Tensor  # (N, 3)
+    color_matrices: Tensor  # (N, 3)
     blurred: Tensor  # (N,) bool
 
 
-class DeviceBatches:
+class DeviceLoader:
     """Iterates as training_loader does: (images (B, 3, S, S), targets), both uint8, from batches.start_at on.
 
     An epoch's draws are sent at its start, and nothing waits for the device: a step costs few launches, on which a GPU's
     speed hangs with small batches.
 
-    Raises torch.OutOfMemoryError where the photos don't fit.
+    Raises torch.OutOfMemoryError where the images don't fit.
     """
 
-    def __init__(self, photos: TrainingPhotos, batches: EpochBatches, device: torch.device) -> None:
-        split = photos.split
-        self.photos, self.batches, self.device = photos, batches, device
+    def __init__(self, images: TrainDataset, batches: EpochBatchSampler, device: torch.device) -> None:
+        split = images.split
+        self.images, self.batches, self.device = images, batches, device
         self.sizes = torch.tensor(split.sizes)  # (N, 2)
         ends = self.sizes.prod(1).cumsum(0)
-        pixels = np.zeros((int(ends[-1]), 4), np.uint8)  # photo after photo: red, green, blue and the mask
+        pixels = np.zeros((int(ends[-1]), 4), np.uint8)  # image after image: red, green, blue and the mask
         for index, end in enumerate(ends.tolist()):
             image = split.image(index).reshape(-1, 3)
             pixels[end - len(image) : end, :3] = image
-            if photos.targets is None:
+            if images.targets is None:
                 pixels[end - len(image) : end, 3] = split.mask(index).ravel()
         self.pixels = torch.from_numpy(pixels.view(np.int32)[:, 0]).to(device)  # (P,)
         self.starts, self.lasts = (ends - self.sizes.prod(1)).to(device), (self.sizes - 1).to(device)
-        self.targets = None if photos.targets is None else torch.from_numpy(np.asarray(photos.targets)).to(device)
+        self.targets = None if images.targets is None else torch.from_numpy(np.asarray(images.targets)).to(device)
         self.numbers = torch.arange(max(map(max, split.sizes)), device=device)
-        self.grey = GREY.float().to(device)
+        self.gray = GRAY.float().to(device)
         self.plan: _Plan | None = None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -70,29 +70,29 @@ class DeviceBatches:
         matrix, lasts = self.plan.matrix[there], self.lasts[there]
         held = self._laid_out(self.starts[there], lasts, height, width)
         grid, inside = _aimed(matrix, lasts.flip(1), side)
-        images = sampled(held[:, :3], grid, "bilinear") * inside
-        ranges = RANGES[self.photos.augment]
+        images = grid_sampled(held[:, :3], grid, "bilinear") * inside
+        ranges = RANGES[self.images.augment]
         if ranges.jitter:
-            images = recoloured(images, self.plan.colours[there], self.grey, inside)
+            images = color_jittered(images, self.plan.color_matrices[there], self.gray, inside)
         if ranges.blur:
-            images = torch.where(self.plan.blurred[there][:, None, None, None], smoothed(images), images)
+            images = torch.where(self.plan.blurred[there][:, None, None, None], blurred_images(images), images)
         images = images.round_().to(torch.uint8)
         if self.targets is not None:
             return images, self.targets[there]
-        masks = sampled(held[:, 3:], grid, "nearest").to(torch.uint8)
+        masks = grid_sampled(held[:, 3:], grid, "nearest").to(torch.uint8)
         return images, masks.masked_fill_(~inside, IGNORE)[:, 0]
 
     def _planned(self, epoch: int) -> _Plan:
-        ranges, draw = RANGES[self.photos.augment], drawn(self.photos.seed, epoch, len(self.sizes))
-        matrix, changes = placing(draw, self.sizes.double(), ranges), colours(draw, ranges)
+        ranges, draw = RANGES[self.images.augment], sampled_params(self.images.seed, epoch, len(self.sizes))
+        matrix, changes = affine_matrices(draw, self.sizes.double(), ranges), color_matrices(draw, ranges)
         blurred = draw["blur"] < ranges.blur
         return _Plan(epoch, self._sent(matrix.float()), self._sent(changes.float()), self._sent(blurred))
 
     def _sent(self, numbers: Tensor) -> Tensor:
-        return moved(numbers.pin_memory() if self.device.type == "cuda" else numbers, self.device)
+        return to_device(numbers.pin_memory() if self.device.type == "cuda" else numbers, self.device)
 
     def _laid_out(self, starts: Tensor, lasts: Tensor, height: int, width: int) -> Tensor:
-        """(B, 4, H, W) float32: these photos and their masks, their last rows and columns again and again to one size."""
+        """(B, 4, H, W) float32: these images and their masks, their last rows and columns again and again to one size."""
         rows, columns = self.numbers[:height].minimum(lasts[:, :1]), self.numbers[:width].minimum(lasts[:, 1:])
         lines = torch.addcmul(starts[:, None], rows, lasts[:, 1:] + 1)
         laid = self.pixels[lines[:, :, None] + columns[:, None]]  # (B, H, W)
@@ -100,9 +100,9 @@ class DeviceBatches:
 
 
 def _aimed(matrix: Tensor, lasts: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """(B, S, S, 2) what grid_sample reads for each point of the squares, and (B, 1, S, S) whether that is in the photo.
+    """(B, S, S, 2) what grid_sample reads for each point of the squares, and (B, 1, S, S) whether that is in the image.
 
-    matrix: (B, 2, 3) of placing. lasts: (B, 2), a photo's last column and row; the largest are those of all, laid out.
+    matrix: (B, 2, 3) of placing. lasts: (B, 2), a image's last column and row; the largest are those of all, laid out.
     """
     along = (torch.arange(side, device=matrix.device) + 0.5) / side
     scale = 2 / lasts.amax(0).clamp(min=1)  # of grid_sample's units, from -1 to 1
@@ -114,12 +114,12 @@ def _aimed(matrix: Tensor, lasts: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return points, (inside[..., 0] & inside[..., 1])[:, None]
 
 
-def sampled(values: Tensor, grid: Tensor, mode: str) -> Tensor:
+def grid_sampled(values: Tensor, grid: Tensor, mode: str) -> Tensor:
     """values (B, C, H, W) at the points of grid (B, S, S, 2), float32; -1 and 1 are the middles of the outer pixels."""
     return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def smoothed(images: Tensor) -> Tensor:
+def blurred_images(images: Tensor) -> Tensor:
     """(B, 3, S, S), blurred."""
     declare_missing_ops()
     from torchvision.transforms.v2.functional import gaussian_blur
@@ -127,9 +127,9 @@ def smoothed(images: Tensor) -> Tensor:
     return gaussian_blur(images, [BLUR, BLUR], [SIGMA, SIGMA])
 
 
-def recoloured(images: Tensor, changes: Tensor, shares: Tensor, inside: Tensor) -> Tensor:
-    """images (B, 3, S, S) in [0, 255], black where they are not inside, (B, 1, S, S); changes: colours' (B, 3)."""
-    own, grey, mean = changes[:, :, None, None, None].unbind(1)
-    greys = (images * shares[:, None, None]).sum(1, keepdim=True)
-    shared = torch.addcmul(greys.mean((2, 3), keepdim=True) * mean, greys, grey) * inside
+def color_jittered(images: Tensor, changes: Tensor, shares: Tensor, inside: Tensor) -> Tensor:
+    """images (B, 3, S, S) in [0, 255], black where they are not inside, (B, 1, S, S); changes: colors' (B, 3)."""
+    own, gray, mean = changes[:, :, None, None, None].unbind(1)
+    grays = (images * shares[:, None, None]).sum(1, keepdim=True)
+    shared = torch.addcmul(grays.mean((2, 3), keepdim=True) * mean, grays, gray) * inside
     return torch.addcmul(shared, images, own).clamp_(0, 255)

@@ -1,6 +1,6 @@
-"""Write photos with their truth as a devkit of their own, which every command reads as `--data`.
+"""Write images with their truth as a devkit of their own, which every command reads as `--data`.
 
-Photos are PNGs: nothing of them is lost. The folder is whole or not there.
+Images are PNGs: nothing of them is lost. The folder is whole or not there.
 """
 
 import json
@@ -17,14 +17,14 @@ from vocctl.errors import RunError
 from vocctl.labels import CLASSES, IGNORE
 
 IN_LIST = {1: " 1", 0: "-1", IGNORE: " 0"}
-MANIFEST = "manifest.json"  # by which photos that were attacked are known
+MANIFEST = "manifest.json"  # by which images that were attacked are known
 
 
 def write_devkit(
     root: Path,
     split: str,
     ids: Sequence[str],
-    photos: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     *,
     masks: Sequence[np.ndarray] = (),
     targets: np.ndarray | None = None,
@@ -32,7 +32,7 @@ def write_devkit(
 ) -> Path:
     """root with JPEGImages, and masks or class lists of one split. Raises RunError: it can't be written.
 
-    photos: (H, W, 3) uint8; masks: (H, W) uint8; targets: (N, 20), 1, 0 or IGNORE; manifest: what the photos are.
+    images: (H, W, 3) uint8; masks: (H, W) uint8; targets: (N, 20), 1, 0 or IGNORE; manifest: what the images are.
     """
     part = root.with_name(root.name + ".part")
     try:
@@ -40,7 +40,7 @@ def write_devkit(
         for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "ImageSets/Main"):
             (part / folder).mkdir(parents=True)
         for place, image_id in enumerate(ids):
-            Image.fromarray(photos[place]).save(part / "JPEGImages" / f"{image_id}.png", compress_level=1)
+            Image.fromarray(images[place]).save(part / "JPEGImages" / f"{image_id}.png", compress_level=1)
             if len(masks):
                 write_mask(part / "SegmentationClass" / f"{image_id}.png", masks[place])
         lists = part / "ImageSets"

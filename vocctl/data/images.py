@@ -1,7 +1,7 @@
-"""Reading one photo or one mask from a file, bounded and checked.
+"""Reading one image or one mask from a file, bounded and checked.
 
-Photos come as (H, W, 3) uint8 RGB. Masks come as (H, W) uint8 label maps: 0..20 and IGNORE, nothing else. VOC's masks are
-palette PNGs (mode P): the stored index is the label, so they are never converted to grey.
+Images come as (H, W, 3) uint8 RGB. Masks come as (H, W) uint8 label maps: 0..20 and IGNORE, nothing else. VOC's masks are
+palette PNGs (mode P): the stored index is the label, so they are never converted to gray.
 """
 
 import io
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vocctl.errors import DataError, VocctlError
-from vocctl.files import refuse_endless
+from vocctl.files import check_regular_file
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
 
 MAX_PIXELS = 64_000_000  # a file that declares more is refused before anything is decoded
@@ -27,7 +27,7 @@ Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, with our own me
 def _open(path: Path) -> Image.Image:
     """Of FORMATS alone: Pillow goes by a file's first bytes, and starts another program for some, such as PostScript."""
     try:
-        refuse_endless(path)
+        check_regular_file(path)
         image = Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
@@ -55,22 +55,22 @@ def _decoding(path: Path) -> Iterator[None]:
         raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
 
 
-def read_photo(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB as stored (an EXIF turn would part it from its mask). Raises DataError naming the file."""
     with _open(path) as image, _decoding(path):
         return np.asarray(image.convert("RGB"))
 
 
-def read_any_photo(path: Path) -> np.ndarray:
+def read_any_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, turned as its EXIF says: of any mode.
 
-    16-bit grey is scaled to 8 bits; what is transparent lies on white; of several frames the first is read. Raises DataError
+    16-bit gray is scaled to 8 bits; what is transparent lies on white; of several frames the first is read. Raises DataError
     naming the file.
     """
     with _open(path) as image, _decoding(path):
         turned = ImageOps.exif_transpose(image)
         if turned.mode == "F" or turned.mode.startswith("I"):
-            return _from_deep_grey(np.asarray(turned), path)
+            return _from_deep_gray(np.asarray(turned), path)
         if turned.has_transparency_data:
             seen = turned.convert("RGBA")
             white = Image.new("RGBA", seen.size, "white")
@@ -78,12 +78,12 @@ def read_any_photo(path: Path) -> np.ndarray:
         return np.asarray(turned.convert("RGB"))
 
 
-def _from_deep_grey(values: np.ndarray, path: Path) -> np.ndarray:
+def _from_deep_gray(values: np.ndarray, path: Path) -> np.ndarray:
     """Whole numbers up to 65535 span 16 bits."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        raise DataError(f"{path} holds numbers that are no 8- or 16-bit pixels: save it as an 8-bit photo")
-    grey = np.round(values.astype(np.float64) / 257).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+        raise DataError(f"{path} holds numbers that are no 8- or 16-bit pixels: save it as an 8-bit image")
+    gray = np.round(values.astype(np.float64) / 257).astype(np.uint8)
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -110,7 +110,7 @@ def checked_labels(mask: np.ndarray, path: Path) -> np.ndarray:
 def read_array(path: Path, dims: int) -> np.ndarray:
     """A uint8 .npy file of so many dimensions, never unpickled. Raises DataError."""
     try:
-        refuse_endless(path)
+        check_regular_file(path)
         with path.open("rb") as stream:
             if stream.read(6) != b"\x93NUMPY":  # np.load would open a zip or unpickle by what it finds
                 raise DataError(f"{path} is not a .npy file: replace it")

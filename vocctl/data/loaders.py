@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from vocctl.data.cache import CachedSplit
-from vocctl.data.datasets import Place, ScoredPhotos, TrainingPhotos
-from vocctl.distributed import rank, world
+from vocctl.data.datasets import EvalDataset, Place, TrainDataset
+from vocctl.distributed import rank, world_size
 from vocctl.seeding import derived_generator
 
 
-class EpochBatches(Sampler[list[Place]]):
+class EpochBatchSampler(Sampler[list[Place]]):
     """Batches of (epoch, index, side) for one epoch, from batch `first` on; the last, smaller one is left out.
 
     side_at(epoch, batch) gives the side of a batch's crops. The order depends on (seed, epoch) alone. A split smaller
@@ -23,10 +23,17 @@ class EpochBatches(Sampler[list[Place]]):
     """
 
     def __init__(
-        self, length: int, batch: int, seed: int, side_at: Callable[[int, int], int], *, rank: int = 0, world: int = 1
+        self,
+        length: int,
+        batch: int,
+        seed: int,
+        side_at: Callable[[int, int], int],
+        *,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.length, self.batch, self.seed, self.side_at = length, min(batch, length), seed, side_at
-        self.rank, self.world = rank, world
+        self.rank, self.world_size = rank, world_size
         self.epoch, self.first = 0, 0
 
     def __len__(self) -> int:
@@ -40,10 +47,10 @@ class EpochBatches(Sampler[list[Place]]):
         for number in range(self.first, self.length // self.batch):
             whole = order[number * self.batch : (number + 1) * self.batch]
             side = self.side_at(self.epoch, number)
-            yield [(self.epoch, index, side) for index in whole[self.rank :: self.world]]
+            yield [(self.epoch, index, side) for index in whole[self.rank :: self.world_size]]
 
 
-def equal_shapes(shapes: Sequence[tuple[int, ...]], batch: int) -> list[list[int]]:
+def same_shape_batches(shapes: Sequence[tuple[int, ...]], batch: int) -> list[list[int]]:
     """Places of equal shapes, in batches of at most so many, in the order in which the shapes first occur."""
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, shape in enumerate(shapes):
@@ -51,12 +58,12 @@ def equal_shapes(shapes: Sequence[tuple[int, ...]], batch: int) -> list[list[int
     return [group[at : at + batch] for group in by_shape.values() for at in range(0, len(group), batch)]
 
 
-class EqualShapes(Sampler[list[int]]):
-    """Batches of photos that have one shape, in the order in which the shapes first occur. shared: this rank's share."""
+class SameShapeBatchSampler(Sampler[list[int]]):
+    """Batches of images that have one shape, in the order in which the shapes first occur. shared: this rank's share."""
 
     def __init__(self, split: CachedSplit, batch: int, *, shared: bool = False) -> None:
-        batches = equal_shapes(split.sizes, batch)
-        self.batches = batches[rank() :: world()] if shared else batches
+        batches = same_shape_batches(split.sizes, batch)
+        self.batches = batches[rank() :: world_size()] if shared else batches
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -65,36 +72,36 @@ class EqualShapes(Sampler[list[int]]):
         return iter(self.batches)
 
 
-def training_loader(photos: TrainingPhotos, batches: EpochBatches, *, workers: int, pin: bool) -> DataLoader:
+def train_loader(images: TrainDataset, batches: EpochBatchSampler, *, workers: int, pin: bool) -> DataLoader:
     """(images (B, 3, S, S), targets (B, S, S)), both uint8. Call batches.start_at before each epoch."""
-    return _loader(photos, batches, workers, pin, stay=True)
+    return _loader(images, batches, workers, pin, stay=True)
 
 
-def scoring_loader(photos: ScoredPhotos, batch: int, *, workers: int, pin: bool, shared: bool = False) -> DataLoader:
+def eval_loader(images: EvalDataset, batch: int, *, workers: int, pin: bool, shared: bool = False) -> DataLoader:
     """(indices (B,), images (B, 3, H, W) uint8). shared: the batches are dealt out to the ranks, each to one."""
-    return _loader(photos, EqualShapes(photos.split, batch, shared=shared), workers, pin)
+    return _loader(images, SameShapeBatchSampler(images.split, batch, shared=shared), workers, pin)
 
 
-def _loader(photos: Dataset, batches: Sampler, workers: int, pin: bool, *, stay: bool = False) -> DataLoader:
+def _loader(images: Dataset, batches: Sampler, workers: int, pin: bool, *, stay: bool = False) -> DataLoader:
     """An iterator draws a seed when it starts: from a generator of its own, so that the model's dropout never feels it.
 
     stay: workers are kept from one epoch to the next; batches are drawn in the main process, and name all that they need.
     """
     own = torch.Generator().manual_seed(0)
     return DataLoader(
-        photos, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own, worker_init_fn=_apart,
+        images, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=own, worker_init_fn=_apart,
         persistent_workers=stay and workers > 0, collate_fn=collated,
     )  # fmt: skip
 
 
 def collated(samples: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """As default_collate, but photos stay channels last, which is how they come and how models take them."""
+    """As default_collate, but images stay channels last, which is how they come and how models take them."""
     return tuple(_stacked(column) for column in zip(*samples, strict=True))
 
 
 def _stacked(column: tuple[Any, ...]) -> Any:
     if isinstance(column[0], Tensor) and column[0].dim() == 3:  # (3, H, W)
-        return torch.stack([photo.permute(1, 2, 0) for photo in column]).permute(0, 3, 1, 2)
+        return torch.stack([image.permute(1, 2, 0) for image in column]).permute(0, 3, 1, 2)
     return default_collate(list(column))
 
 

@@ -1,7 +1,7 @@
-"""A data set seen as photos with labels of the 20 classes: ids and targets come from its class lists, masks are not read.
+"""A data set seen as images with labels of the 20 classes: ids and targets come from its class lists, masks are not read.
 
 The devkit's lists are `ImageSets/Main/<class>_<split>.txt`: an id and 1 (present), -1 (absent) or 0 (only difficult
-objects, which becomes IGNORE). The competition's are its two tables. A photo's target is (20,) uint8: 1, 0 or IGNORE.
+objects, which becomes IGNORE). The competition's are its two tables. A image's target is (20,) uint8: 1, 0 or IGNORE.
 """
 
 from dataclasses import dataclass
@@ -20,26 +20,26 @@ FROM_LIST = {"1": 1, "-1": 0, "0": IGNORE}
 
 
 @dataclass(frozen=True)
-class LabelledPhotos:
+class MultilabelDataset:
     """A Source whose splits are those with class lists, and which has no masks."""
 
-    photos: VocData | CompetitionData
+    images: VocData | CompetitionData
 
     @property
     def root(self) -> Path:
-        return self.photos.root
+        return self.images.root
 
     @property
     def name(self) -> str:
-        return self.photos.name
+        return self.images.name
 
     @property
     def layout(self) -> str:
-        return self.photos.layout
+        return self.images.layout
 
     def splits(self) -> tuple[str, ...]:
-        if isinstance(self.photos, CompetitionData):
-            return tuple(split for split in self.photos.splits() if split != "test")
+        if isinstance(self.images, CompetitionData):
+            return tuple(split for split in self.images.splits() if split != "test")
         first = f"{CLASSES[0]}_"
         return tuple(sorted(path.stem.removeprefix(first) for path in self._lists().glob(f"{first}*.txt")))
 
@@ -48,26 +48,26 @@ class LabelledPhotos:
 
     def targets(self, split: str) -> dict[str, np.ndarray]:
         """Id -> target, in the lists' order. Raises DataError: no such split, lists that differ, a label VOC lacks."""
-        if isinstance(self.photos, CompetitionData):
-            return _from_table(self.photos, split)
+        if isinstance(self.images, CompetitionData):
+            return _from_table(self.images, split)
         columns = [_read_list(self._lists() / f"{name}_{split}.txt", self.splits()) for name in CLASSES]
         for name, column in zip(CLASSES, columns, strict=True):
             if column.keys() != columns[0].keys():
                 other = next(iter(column.keys() ^ columns[0].keys()))
                 raise DataError(
-                    f"{self._lists()}/{name}_{split}.txt and {CLASSES[0]}_{split}.txt differ in their photos ({other}): "
+                    f"{self._lists()}/{name}_{split}.txt and {CLASSES[0]}_{split}.txt differ in their images ({other}): "
                     "the 20 lists of a split name the same ones, replace them"
                 )
         return {image_id: np.array([column[image_id] for column in columns], np.uint8) for image_id in columns[0]}
 
     def image_path(self, image_id: str) -> Path:
-        return self.photos.image_path(image_id)
+        return self.images.image_path(image_id)
 
     def mask_path(self, image_id: str) -> Path | None:
         return None
 
     def image(self, image_id: str) -> np.ndarray:
-        return self.photos.image(image_id)
+        return self.images.image(image_id)
 
     def mask(self, image_id: str) -> np.ndarray:
         raise DataError(f"{image_id}: masks are not read for classification")
@@ -76,23 +76,23 @@ class LabelledPhotos:
         return self.root / "ImageSets" / "Main"
 
 
-def labelled(source: Source) -> LabelledPhotos:
+def with_labels(source: Source) -> MultilabelDataset:
     """The same data set with its class labels."""
     assert isinstance(source, VocData | CompetitionData)
-    return LabelledPhotos(source)
+    return MultilabelDataset(source)
 
 
-def target_matrix(source: LabelledPhotos, split: str, ids: tuple[str, ...]) -> np.ndarray:
-    """(N, 20) uint8: the targets of these photos of the split, in their order."""
+def target_matrix(source: MultilabelDataset, split: str, ids: tuple[str, ...]) -> np.ndarray:
+    """(N, 20) uint8: the targets of these images of the split, in their order."""
     targets = source.targets(split)
     return np.stack([targets[image_id] for image_id in ids])
 
 
-def _from_table(photos: CompetitionData, split: str) -> dict[str, np.ndarray]:
-    ids = photos.ids(split)
+def _from_table(images: CompetitionData, split: str) -> dict[str, np.ndarray]:
+    ids = images.ids(split)
     if split == "test":
-        raise DataError(f"{photos.root}: the competition keeps the labels of its test part, name another split")
-    path = photos.root / "train" / "train_set.csv"
+        raise DataError(f"{images.root}: the competition keeps the labels of its test part, name another split")
+    path = images.root / "train" / "train_set.csv"
     table = read_table(path)
     targets = {}
     for image_id in ids:
@@ -121,5 +121,5 @@ def _read_list(path: Path, known: tuple[str, ...]) -> dict[str, int]:
             raise DataError(f"{path}, line {number}: {image_id} is listed twice, mend the list")
         labels[image_id] = FROM_LIST[row[1]]
     if not labels:
-        raise DataError(f"{path} is empty: a split needs at least one photo")
+        raise DataError(f"{path} is empty: a split needs at least one image")
     return labels

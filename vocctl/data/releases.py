@@ -25,7 +25,7 @@ class Release:
     md5: str
     urls: tuple[str, ...]  # in the order in which they are tried
     base: str = "VOCdevkit"  # the folder of the archive that holds VOC<year>
-    split_sizes: Mapping[str, int] = field(default_factory=dict)  # "Main/train" -> photos; what is known for sure
+    split_sizes: Mapping[str, int] = field(default_factory=dict)  # "Main/train" -> images; what is known for sure
 
     @property
     def name(self) -> str:
@@ -82,9 +82,9 @@ def read_ids(path: Path) -> list[str]:
 
 
 def check_release(root: Path, release: Release) -> dict[str, int]:
-    """Photos per split of the release that root holds. Raises DataError: none there, or not all of it.
+    """Images per split of the release that root holds. Raises DataError: none there, or not all of it.
 
-    Looks at the lists and the names of files; `data/audit.py` decodes every photo.
+    Looks at the lists and the names of files; `data/audit.py` decodes every image.
     """
     again = f"choose another folder with --out, or delete {root} and run `vocctl download {release.name}` again"
     try:
@@ -110,7 +110,7 @@ def check_release(root: Path, release: Release) -> dict[str, int]:
             expected = release.split_sizes.get(key)
             if not ids or (expected is not None and len(ids) != expected):
                 due = "at least 1 was" if expected is None else f"{expected} were"
-                raise DataError(f"{path} lists {len(ids)} photos, {due} expected: {again}")
+                raise DataError(f"{path} lists {len(ids)} images, {due} expected: {again}")
             lost = next((name for name in ids if name + ending not in there[files]), None)
             if lost is not None:
                 raise DataError(f"{devkit / files / lost}{ending} is missing, {path.name} of {lists} lists it: {again}")

@@ -1,4 +1,4 @@
-"""What a data set of photos with masks offers, and which reader a folder needs.
+"""What a data set of images with masks offers, and which reader a folder needs.
 
 Two layouts are known: the VOC development kit (`data/voc.py`) and the competition's `.npy` files (`data/competition.py`).
 """
@@ -14,7 +14,7 @@ from vocctl.errors import DataError
 
 
 class Source(Protocol):
-    """A data set on disk, read one photo at a time. Ids are unique within a data set."""
+    """A data set on disk, read one image at a time. Ids are unique within a data set."""
 
     @property
     def root(self) -> Path: ...
@@ -30,7 +30,7 @@ class Source(Protocol):
     def splits(self) -> tuple[str, ...]: ...
 
     def ids(self, split: str) -> list[str]:
-        """The split's photos, in its own order. Raises DataError: no such split, or an empty one."""
+        """The split's images, in its own order. Raises DataError: no such split, or an empty one."""
         ...
 
     def image_path(self, image_id: str) -> Path: ...

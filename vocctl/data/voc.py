@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.images import read_mask, read_photo
+from vocctl.data.images import read_image, read_mask
 from vocctl.errors import DataError
 from vocctl.files import read_text
 
@@ -33,7 +33,7 @@ def find_devkit(root: Path) -> Path:
 
 @dataclass(frozen=True)
 class VocData:
-    """Photos and class masks of one year's devkit."""
+    """Images and class masks of one year's devkit."""
 
     devkit: Path
     name: str
@@ -59,7 +59,7 @@ class VocData:
         except (UnicodeDecodeError, OSError) as error:
             raise DataError(f"{listed} can't be read as text: replace the list") from error
         if not ids:
-            raise DataError(f"{listed} is empty: a split needs at least one photo")
+            raise DataError(f"{listed} is empty: a split needs at least one image")
         strange = next(
             (name for name in ids if Path(name).name != name or not name.isprintable() or name in (".", "..")), None
         )
@@ -77,7 +77,7 @@ class VocData:
         return self.devkit / "SegmentationClass" / f"{image_id}.png"
 
     def image(self, image_id: str) -> np.ndarray:
-        return read_photo(self.image_path(image_id))
+        return read_image(self.image_path(image_id))
 
     def mask(self, image_id: str) -> np.ndarray:
         return read_mask(self.devkit / "SegmentationClass" / f"{image_id}.png")

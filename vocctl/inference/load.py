@@ -1,4 +1,4 @@
-"""A run's model with its trained weights, where it will predict; and what a classifier says of photos."""
+"""A run's model with its trained weights, where it will predict; and what a classifier says of images."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,72 +9,76 @@ import torch
 
 from vocctl.config import TrainClsConfig, TrainConfig, TrainSegConfig
 from vocctl.data.cache import CachedSplit
-from vocctl.data.datasets import ScoredPhotos
-from vocctl.data.loaders import scoring_loader
-from vocctl.devices import keep_freed_memory, pick_device
+from vocctl.data.datasets import EvalDataset
+from vocctl.data.loaders import eval_loader
+from vocctl.devices import disable_malloc_trim, pick_device
 from vocctl.inference.predict import predict_label_probs
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
 from vocctl.runs.folder import RunFolder
-from vocctl.training.trainer import Hardware, hardware
+from vocctl.training.trainer import DeviceSetup, device_setup
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
 
-def scoring_hardware(train: TrainConfig, device: str | None) -> Hardware:
+def eval_setup(train: TrainConfig, device: str | None) -> DeviceSetup:
     """device: in place of the run's own. A run that was trained in fp16, on a GPU, finds its precision here by itself."""
     train = train if device is None else replace(train, device=device)
     if train.precision == "fp16" and pick_device(train.device).type == "cpu":
         train = replace(train, precision="auto")
-    here = hardware(train)
-    if here.device.type == "cpu":
-        keep_freed_memory()
-    return here
+    setup = device_setup(train)
+    if setup.device.type == "cpu":
+        disable_malloc_trim()
+    return setup
 
 
-def load_classifier(run: RunFolder, checkpoint: str, device: str | None) -> tuple[Classifier, TrainClsConfig, Hardware]:
+def load_classifier(
+    run: RunFolder, checkpoint: str, device: str | None
+) -> tuple[Classifier, TrainClsConfig, DeviceSetup]:
     """Raises ConfigError: no such device. DataError: weights missing or broken."""
     config = run.config(TrainClsConfig())
-    here = scoring_hardware(config.train, device)
+    setup = eval_setup(config.train, device)
     model = Classifier(replace(config.model, weights="none"), config.data.size)
     run.load_weights(checkpoint, model)
-    return _to_device(model, here), config, here
+    return _to_device(model, setup), config, setup
 
 
-def load_segmenter(run: RunFolder, checkpoint: str, device: str | None) -> tuple[Segmenter, TrainSegConfig, Hardware]:
+def load_segmenter(
+    run: RunFolder, checkpoint: str, device: str | None
+) -> tuple[Segmenter, TrainSegConfig, DeviceSetup]:
     """As load_classifier."""
     config = run.config(TrainSegConfig())
-    here = scoring_hardware(config.train, device)
+    setup = eval_setup(config.train, device)
     model = Segmenter(replace(config.model, weights="none"))
     run.load_weights(checkpoint, model)
-    return _to_device(model, here), config, here
+    return _to_device(model, setup), config, setup
 
 
 def classifier_probs(
     run: RunFolder,
-    photos: CachedSplit,
+    images: CachedSplit,
     *,
     checkpoint: str,
     tta: str,
     device: str | None,
-    on_photo: Callable[[int, int], None] | None = None,
+    on_image: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """(N, 20): one run's probabilities of photos cached at the size that it was trained for."""
-    model, config, here = load_classifier(run, checkpoint, device)
-    loader = scoring_loader(
-        ScoredPhotos(photos), config.train.batch, workers=0, pin=here.device.type == "cuda", shared=True
+    """(N, 20): one run's probabilities of images cached at the size that it was trained for."""
+    model, config, setup = load_classifier(run, checkpoint, device)
+    loader = eval_loader(
+        EvalDataset(images), config.train.batch, workers=0, pin=setup.device.type == "cuda", shared=True
     )
     return predict_label_probs(
         model,
         loader,
-        len(photos),
-        device=here.device,
-        precision=here.precision,
+        len(images),
+        device=setup.device,
+        precision=setup.precision,
         tta=tta,
-        on_photo=on_photo,
+        on_image=on_image,
         shared=True,
     )
 
 
-def _to_device(model: Model, here: Hardware) -> Model:
-    return model.to(device=here.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+def _to_device(model: Model, setup: DeviceSetup) -> Model:
+    return model.to(device=setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

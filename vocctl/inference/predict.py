@@ -1,6 +1,6 @@
-"""Probabilities over a loader of photos that come resized: per pixel, with label maps at the photos' own size; per photo.
+"""Probabilities over a loader of images that come resized: per pixel, with label maps at the images' own size; per image.
 
-And what a classifier's head is given of each photo.
+And what a classifier's head is given of each image.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.devices import autocast, to_pixels
-from vocctl.distributed import gathered
+from vocctl.distributed import all_gather_object
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
 
 HELD_PIXELS = 32_000_000  # of label maps, a byte each
@@ -37,15 +37,15 @@ def predict_probs(
 def predict_label_probs(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
-    photos: int,
+    num_images: int,
     *,
     device: torch.device,
     precision: str,
     tta: str = "none",
-    on_photo: Callable[[int, int], None] | None = None,
+    on_image: Callable[[int, int], None] | None = None,
     shared: bool = False,
 ) -> np.ndarray:
-    """(N, K) float32, the probability of each label, in the photos' own order; batches as above, each photo in one.
+    """(N, K) float32, the probability of each label, in the images' own order; batches as above, each image in one.
 
     shared: the batches are this rank's share, and every rank gets the whole.
     """
@@ -54,7 +54,7 @@ def predict_label_probs(
     def look(pixels: Tensor) -> Tensor:
         return averaged_label_probs(forward, pixels, tta)
 
-    return _in_order(look, batches, photos, device=device, on_photo=on_photo, shared=shared).numpy()
+    return _in_order(look, batches, num_images, device=device, on_image=on_image, shared=shared).numpy()
 
 
 @torch.inference_mode()
@@ -62,14 +62,14 @@ def predict_features(
     model: nn.Module,
     head: nn.Linear,
     batches: Iterable[tuple[Tensor, Tensor]],
-    photos: int,
+    num_images: int,
     *,
     device: torch.device,
     precision: str,
-    on_photo: Callable[[int, int], None] | None = None,
+    on_image: Callable[[int, int], None] | None = None,
     shared: bool = False,
 ) -> Tensor:
-    """(N, D) float32, what the model's head is given of each photo; batches, order and shared as above."""
+    """(N, D) float32, what the model's head is given of each image; batches, order and shared as above."""
     forward = forward_of(model, device, precision)
     given: list[Tensor] = []
 
@@ -79,7 +79,7 @@ def predict_features(
 
     listening = head.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
     try:
-        return _in_order(look, batches, photos, device=device, on_photo=on_photo, shared=shared)
+        return _in_order(look, batches, num_images, device=device, on_image=on_image, shared=shared)
     finally:
         listening.remove()
 
@@ -87,21 +87,21 @@ def predict_features(
 def _in_order(
     look: Callable[[Tensor], Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],
-    photos: int,
+    num_images: int,
     *,
     device: torch.device,
-    on_photo: Callable[[int, int], None] | None,
+    on_image: Callable[[int, int], None] | None,
     shared: bool,
 ) -> Tensor:
-    """(N, ...): what look, of pixels (B, 3, H, W), says of each photo; row i is photo i."""
+    """(N, ...): what look, of pixels (B, 3, H, W), says of each image; row i is image i."""
     places, said = [], []
     for indices, images in batches:
         places.append(indices)
         said.append(look(to_pixels(images, device)))
-        if on_photo:
-            on_photo(sum(map(len, places)), photos)
+        if on_image:
+            on_image(sum(map(len, places)), num_images)
     found = [(torch.cat(places), torch.cat(said).cpu())] if places else []
-    parts = [part for held in gathered(found) for part in held] if shared else found
+    parts = [part for held in all_gather_object(found) for part in held] if shared else found
     together = torch.cat([one for _, one in parts])
     return torch.empty_like(together).index_copy_(0, torch.cat([place for place, _ in parts]), together)
 
@@ -119,18 +119,18 @@ def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callab
 
 def predict_labels(
     probs: Iterable[tuple[Tensor, Tensor]],
-    own_sizes: Sequence[tuple[int, int]],
-    on_photo: Callable[[int, int], None] | None = None,
+    original_sizes: Sequence[tuple[int, int]],
+    on_image: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, label map (H, W) uint8) at each photo's own size: probabilities upsampled bilinearly, then the largest."""
-    return chain.from_iterable(predict_label_runs(probs, own_sizes, on_photo))
+    """(index, label map (H, W) uint8) at each image's own size: probabilities upsampled bilinearly, then the largest."""
+    return chain.from_iterable(predict_label_runs(probs, original_sizes, on_image))
 
 
 @torch.inference_mode()
 def predict_label_runs(
     probs: Iterable[tuple[Tensor, Tensor]],
-    own_sizes: Sequence[tuple[int, int]],
-    on_photo: Callable[[int, int], None] | None = None,
+    original_sizes: Sequence[tuple[int, int]],
+    on_image: Callable[[int, int], None] | None = None,
 ) -> Iterator[list[tuple[int, np.ndarray]]]:
     """As predict_labels, some dozen at once.
 
@@ -142,11 +142,11 @@ def predict_label_runs(
     pixels = 0
     for indices, batch in probs:
         for index, one in zip(indices.tolist(), batch, strict=True):
-            size = own_sizes[index]
+            size = original_sizes[index]
             done += 1
-            if on_photo:
-                on_photo(done, len(own_sizes))
-            held.append((index, largest(resized_probs(one, size))))  # on the device still: nothing waits for it
+            if on_image:
+                on_image(done, len(original_sizes))
+            held.append((index, argmax_labels(resized_probs(one, size))))  # on the device still: nothing waits for it
             pixels += size[0] * size[1]
         if pixels > HELD_PIXELS:
             yield _on_the_cpu(held)
@@ -165,6 +165,6 @@ def resized_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
-def largest(probs: Tensor) -> Tensor:
+def argmax_labels(probs: Tensor) -> Tensor:
     """(H, W) uint8: the class of the largest of probs (K, H, W), the first of equals."""
     return probs.max(dim=0).indices.to(torch.uint8)  # argmax takes six times as long on a CPU

@@ -1,7 +1,7 @@
 """From probabilities to label sets: thresholds, fitted for the mean F1 over images, which is the competition's Dice.
 
 A set is never empty: where no probability reaches its threshold, the most probable label is taken. Thresholds are never
-judged on the images that they were fitted on: `cross_decided` decides each image with thresholds that the others gave.
+judged on the images that they were fitted on: `cross_fitted_predictions` decides each image with thresholds that the others gave.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ PASSES = 3  # over the classes; each looks at one class's threshold with the oth
 FOLDS = 5
 
 
-def decide(probs: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def binarize(probs: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """(N, K) bool, no row without a label. probs: (N, K); thresholds: (K,)."""
     chosen = probs >= thresholds
     empty = ~chosen.any(1)
@@ -31,7 +31,7 @@ def fit_thresholds(probs: np.ndarray, targets: np.ndarray, kind: str) -> np.ndar
     if kind == "0.5":
         return np.full(classes, 0.5)
     keep, true = targets != IGNORE, targets == 1
-    scores = [sample_f1(decide(probs, np.full(classes, t)) & keep, true).mean() for t in GRID]
+    scores = [sample_f1(binarize(probs, np.full(classes, t)) & keep, true).mean() for t in GRID]
     best = float(GRID[int(np.argmax(scores))])
     thresholds = np.full(classes, best)
     if kind == "global":
@@ -60,13 +60,13 @@ def _scores_of_one_class(
     return np.where(total > 0, 2 * hits / np.maximum(total, 1), 1.0).mean(0)
 
 
-def cross_decided(probs: np.ndarray, targets: np.ndarray, kind: str, *, seed: int = 0) -> np.ndarray:
+def cross_fitted_predictions(probs: np.ndarray, targets: np.ndarray, kind: str, *, seed: int = 0) -> np.ndarray:
     """(N, K) bool: each image decided with thresholds fitted on the four fifths of the images that it is not in."""
     if kind == "0.5" or len(probs) < 2:
-        return decide(probs, fit_thresholds(probs, targets, "0.5"))
+        return binarize(probs, fit_thresholds(probs, targets, "0.5"))
     folds = np.random.default_rng(seed).permutation(len(probs)) % min(FOLDS, len(probs))
     decided = np.zeros(probs.shape, bool)
     for fold in np.unique(folds):
         mine = folds == fold
-        decided[mine] = decide(probs[mine], fit_thresholds(probs[~mine], targets[~mine], kind))
+        decided[mine] = binarize(probs[mine], fit_thresholds(probs[~mine], targets[~mine], kind))
     return decided

@@ -27,10 +27,10 @@ from torch import Tensor
 from vocctl.labels import IGNORE
 
 LOG_2 = math.log(2)
-FAR = 10.0  # logits
+MARGIN_CLIP = 10.0  # logits
 
 
-class Elements:
+class LossElements:
     """An image's elements, (B, N) each. Computed when asked for: a pass over the logits of all classes takes its time.
 
     Pixels of a segmenter where logits has four dimensions, labels of a classifier where it has two. nll alone carries
@@ -79,51 +79,51 @@ class Elements:
         return (self._of_label(logits) >= logits.amax(dim=1)).flatten(1)
 
 
-Weights = Callable[[Elements, float], Tensor]  # elements, share of the steps done
+Weights = Callable[[LossElements, float], Tensor]  # elements, share of the steps done
 
 
-def _half_and_half(seen: Elements, done: float) -> Tensor:
+def _segpgd_weights(seen: LossElements, done: float) -> Tensor:
     return torch.where(seen.reached, 1 - done / 2, done / 2)
 
 
-AWAY: dict[str, Weights] = {
+UNTARGETED: dict[str, Weights] = {
     "ce": lambda seen, done: torch.ones_like(seen.nll),
-    "segpgd": _half_and_half,
+    "segpgd": _segpgd_weights,
     "cospgd": lambda seen, done: seen.cosine,
     "masked": lambda seen, done: seen.reached.float(),
 }
-TOWARD: dict[str, Weights] = {
-    "ce": AWAY["ce"],
-    "segpgd": lambda seen, done: 1 - _half_and_half(seen, done),
+TARGETED: dict[str, Weights] = {
+    "ce": UNTARGETED["ce"],
+    "segpgd": lambda seen, done: 1 - _segpgd_weights(seen, done),
     "cospgd": lambda seen, done: 1 - seen.cosine,
     "masked": lambda seen, done: (~seen.reached).float(),
 }
-KINDS = (*AWAY, "js", "balanced")
+KINDS = (*UNTARGETED, "js", "balanced")
 
 
 def attack_values(logits: Tensor, labels: Tensor, kind: str, *, done: float, toward: bool = False) -> Tensor:
     """(B,) the value of that kind for each image. done: share of the attack's steps that lie behind, in [0, 1)."""
-    seen = Elements(logits, labels)
+    seen = LossElements(logits, labels)
     count = seen.keep.sum(1).clamp(min=1)
     if kind == "js":
         return _jensen_shannon(seen.nll).where(seen.keep, 0).sum(1) / count
     if kind == "balanced":
-        share = _class_shares(seen) * (TOWARD if toward else AWAY)["masked"](seen, done)
+        share = _class_shares(seen) * (TARGETED if toward else UNTARGETED)["masked"](seen, done)
         return (seen.nll * share).where(seen.keep, 0).sum(1)
-    weights = (TOWARD if toward else AWAY)[kind](seen, done)
+    weights = (TARGETED if toward else UNTARGETED)[kind](seen, done)
     return (seen.nll * weights).where(seen.keep, 0).sum(1) / count
 
 
-def margins(logits: Tensor, labels: Tensor) -> Tensor:
+def logit_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """(B,) mean logit of the absent labels less that of the present ones, each cut where it is FAR on its way.
 
     logits: (B, K) of a classifier; labels: (B, K) of 1 and 0, those with IGNORE are neither. A difference of logits, as of
     Carlini and Wagner, arXiv 1608.04644: it does not flatten where the model is sure. Not of the strongest absent label
-    alone: an average precision falls where the present labels sink below other photos' absent ones.
+    alone: an average precision falls where the present labels sink below other images' absent ones.
     """
     absent, present = (labels == one for one in (0, 1))
-    raised = logits.float().clamp(max=FAR).where(absent, 0).sum(1) / absent.sum(1).clamp(min=1)
-    return raised - logits.float().clamp(min=-FAR).where(present, 0).sum(1) / present.sum(1).clamp(min=1)
+    raised = logits.float().clamp(max=MARGIN_CLIP).where(absent, 0).sum(1) / absent.sum(1).clamp(min=1)
+    return raised - logits.float().clamp(min=-MARGIN_CLIP).where(present, 0).sum(1) / present.sum(1).clamp(min=1)
 
 
 def _jensen_shannon(nll: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ def _jensen_shannon(nll: Tensor) -> Tensor:
     return 0.5 * (-middle + (1 - prob) * LOG_2 + prob * (-nll - middle))
 
 
-def _class_shares(seen: Elements) -> Tensor:
+def _class_shares(seen: LossElements) -> Tensor:
     """(B, N) 1 / (size of the element's class in its image * number of classes in the image)."""
     sizes = torch.zeros(len(seen.labels), int(seen.labels.max()) + 1, device=seen.labels.device)
     sizes.scatter_add_(1, seen.labels, seen.keep.float())

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.labels import IGNORE
-from vocctl.losses.distributed import total
+from vocctl.losses.distributed import all_reduce_sum_autograd
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -60,7 +60,7 @@ def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, pos_weigh
 
 def _masked_mean(per_pair: Tensor, targets: Tensor) -> Tensor:
     keep = targets != IGNORE
-    return total(per_pair.where(keep, 0).sum()) / total(keep.sum()).clamp(min=1)
+    return all_reduce_sum_autograd(per_pair.where(keep, 0).sum()) / all_reduce_sum_autograd(keep.sum()).clamp(min=1)
 
 
 def loss_function(name: str, pos_weight: Tensor | None) -> Loss:

@@ -5,23 +5,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vocctl.distributed import summed, world
+from vocctl.distributed import all_reduce_sum, world_size
 
 
-def total(value: Tensor) -> Tensor:
+def all_reduce_sum_autograd(value: Tensor) -> Tensor:
     """The sum over the ranks; alone, the value itself.
 
     Backward sums the gradients too. When each parameter's gradients are then averaged over the ranks, as
     DistributedDataParallel does, a loss made of totals has the gradient of one process with the whole batch.
     """
-    return value if world() == 1 else _Total.apply(value)
+    return value if world_size() == 1 else _Total.apply(value)
 
 
 class _Total(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
-        return summed(value.clone())
+        return all_reduce_sum(value.clone())
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return summed(gradient.clone())
+        return all_reduce_sum(gradient.clone())

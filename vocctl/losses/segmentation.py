@@ -12,20 +12,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.compat import declare_missing_ops
-from vocctl.distributed import world
+from vocctl.distributed import world_size
 from vocctl.labels import IGNORE
-from vocctl.losses.distributed import total
+from vocctl.losses.distributed import all_reduce_sum_autograd
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor | None = None) -> Tensor:
-    """Mean of -log p(true class) over the labelled pixels of the batch, weighted by their classes."""
+    """Mean of -log p(true class) over the labeled pixels of the batch, weighted by their classes."""
     lost = F.cross_entropy(logits.float(), targets, weight=weights, ignore_index=IGNORE, reduction="sum")
     keep = targets != IGNORE
     if weights is None:
-        return total(lost) / total(keep.sum()).clamp(min=1)
-    return total(lost) / total((weights[targets.where(keep, 0)] * keep).sum()).clamp(min=1e-8)
+        return all_reduce_sum_autograd(lost) / all_reduce_sum_autograd(keep.sum()).clamp(min=1)
+    return all_reduce_sum_autograd(lost) / all_reduce_sum_autograd(
+        (weights[targets.where(keep, 0)] * keep).sum()
+    ).clamp(min=1e-8)
 
 
 def dice_loss(logits: Tensor, targets: Tensor, *, smooth: float = 1.0) -> Tensor:
@@ -42,7 +44,9 @@ def _dice(probs: Tensor, targets: Tensor, smooth: float) -> Tensor:
     classes = torch.arange(probs.shape[1], device=probs.device)[:, None, None]
     true = (targets[:, None] == classes).float()  # (B, K, H, W), void in none of them
     keep = (targets != IGNORE).float()[:, None]
-    shared, truth, predicted = (total(held.sum((2, 3)).sum(0)) for held in (probs * true, true, probs * keep))  # (K,)
+    shared, truth, predicted = (
+        all_reduce_sum_autograd(held.sum((2, 3)).sum(0)) for held in (probs * true, true, probs * keep)
+    )  # (K,)
     present = truth > 0
     lost = 1 - (2 * shared + smooth) / (truth + predicted + smooth)  # (K,)
     return (lost * present).sum() / present.sum().clamp(min=1)
@@ -55,16 +59,18 @@ def ce_dice_loss(logits: Tensor, targets: Tensor, *, weights: Tensor | None = No
     labels = targets.where(keep, 0)
     share = keep.float() if weights is None else weights[labels] * keep
     lost = -(log_probs.gather(1, labels[:, None])[:, 0] * share).sum()
-    return total(lost) / total(share.sum()).clamp(min=1e-8) + _dice(log_probs.exp(), targets, smooth=1.0)
+    return all_reduce_sum_autograd(lost) / all_reduce_sum_autograd(share.sum()).clamp(min=1e-8) + _dice(
+        log_probs.exp(), targets, smooth=1.0
+    )
 
 
 def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weights: Tensor | None = None) -> Tensor:
-    """Mean of (1 - p)^gamma * -log p over the labelled pixels. Source: Lin et al., arXiv 1708.02002, without alpha."""
+    """Mean of (1 - p)^gamma * -log p over the labeled pixels. Source: Lin et al., arXiv 1708.02002, without alpha."""
     keep = targets != IGNORE
     log_probs = -F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="none")  # 0 where ignored
     per_pixel = -((1 - log_probs.exp()) ** gamma) * log_probs
     share = keep.float() if weights is None else weights[targets.where(keep, 0)] * keep
-    return total((per_pixel * share).sum()) / total(share.sum()).clamp(min=1e-8)
+    return all_reduce_sum_autograd((per_pixel * share).sum()) / all_reduce_sum_autograd(share.sum()).clamp(min=1e-8)
 
 
 def lovasz_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -77,7 +83,7 @@ def lovasz_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
     held = (targets != IGNORE).any()
     loss = LovaszLoss("multiclass", ignore_index=IGNORE)(logits.float(), targets) if held else logits.float().sum() * 0
-    return total(loss) / world()
+    return all_reduce_sum_autograd(loss) / world_size()
 
 
 def loss_function(name: str, class_weights: tuple[float, ...], device: torch.device) -> Loss:

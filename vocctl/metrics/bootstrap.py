@@ -1,4 +1,4 @@
-"""Percentile bootstrap over images: how far a score would move on other photos of the same kind.
+"""Percentile bootstrap over images: how far a score would move on other images of the same kind.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993. Images are drawn with replacement; a draw is given
 as how often each image counts. Two runs are compared on the same draws.

@@ -1,4 +1,4 @@
-"""Scores of a segmenter from ONE confusion matrix over all pixels of all photos.
+"""Scores of a segmenter from ONE confusion matrix over all pixels of all images.
 
 Source: Everingham et al., "The PASCAL VOC Challenge: A Retrospective", IJCV 2015, and FACTS of the devkit: pixels whose
 truth is 255 (void) are left out. Rows are the truth, columns the prediction.
@@ -50,15 +50,15 @@ def mean_present(values: Tensor, confusion: Tensor) -> float:
     """Mean of a score over the classes that the truth holds. Raises DataError where it holds none."""
     present = confusion.sum(1) > 0
     if not present.any():
-        raise DataError("no labelled pixel in the truth: the mean over its classes is not defined")
+        raise DataError("no labeled pixel in the truth: the mean over its classes is not defined")
     return values[present].mean().item()
 
 
 def pixel_accuracy(confusion: Tensor) -> float:
-    """Share of the labelled pixels that are right. Raises DataError where there are none."""
+    """Share of the labeled pixels that are right. Raises DataError where there are none."""
     total = confusion.sum().item()
     if total == 0:
-        raise DataError("no labelled pixel in the truth: pixel accuracy is not defined")
+        raise DataError("no labeled pixel in the truth: pixel accuracy is not defined")
     return confusion.diag().sum().item() / total
 
 
@@ -75,7 +75,7 @@ class SegScores:
 
 
 def seg_scores(confusion: Tensor) -> SegScores:
-    """Scores of the 21 VOC classes. confusion: (21, 21). Raises DataError where no pixel is labelled."""
+    """Scores of the 21 VOC classes. confusion: (21, 21). Raises DataError where no pixel is labeled."""
     iou, dice = iou_per_class(confusion), dice_per_class(confusion)
     present = confusion.sum(1) > 0
     return SegScores(
@@ -89,8 +89,8 @@ def seg_scores(confusion: Tensor) -> SegScores:
 
 
 def image_mean_iou(confusions: Tensor) -> Tensor:
-    """(N,) of (N, K, K): each photo's mean IoU over the classes in its truth or prediction; nan where no pixel is labelled.
+    """(N,) of (N, K, K): each image's mean IoU over the classes in its truth or prediction; nan where no pixel is labeled.
 
-    For picking the best and worst photos; not VOC's score.
+    For picking the best and worst images; not VOC's score.
     """
     return torch.nanmean(iou_per_class(confusions), dim=-1)

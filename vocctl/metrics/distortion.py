@@ -1,8 +1,8 @@
-"""How visible a change is. images, adv: (B, 3, H, W) in [0, 1]; each result is (B,), a value a photo.
+"""How visible a change is. images, adv: (B, 3, H, W) in [0, 1]; each result is (B,), a value a image.
 
 Sources: PSNR is 10 log10(1 / mean squared error) over all pixels and channels, inf where nothing changed. SSIM: Wang et al.,
 IEEE TIP 2004: Gaussian windows of 11 pixels and sigma 1.5, K1 = .01, K2 = .03, on each channel, mean over channels and over
-the windows that lie inside the photo.
+the windows that lie inside the image.
 """
 
 import torch
@@ -29,7 +29,7 @@ def psnr(images: Tensor, adv: Tensor) -> Tensor:
 
 
 def ssim(images: Tensor, adv: Tensor) -> Tensor:
-    """In [-1, 1]; 1 where nothing changed. Photos of fewer than 11 pixels a side have smaller windows."""
+    """In [-1, 1]; 1 where nothing changed. Images of fewer than 11 pixels a side have smaller windows."""
     side = min(WINDOW, *images.shape[-2:])
     place = torch.arange(side, device=images.device) - (side - 1) / 2
     weights = torch.exp(-(place**2) / (2 * SIGMA**2))

@@ -80,23 +80,23 @@ def expected_calibration_error(probs: np.ndarray, targets: np.ndarray) -> float:
     return float(np.abs(gap).sum() / max(len(probs), 1))
 
 
-def found_beside(decided: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(K, K) shares, a multi-label confusion: row a class that is there, column a class that was decided on those photos.
+def multilabel_confusion(decided: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(K, K) shares, a multi-label confusion: row a class that is there, column a class that was decided on those images.
 
-    The diagonal is the class's recall. Off it, a class counts only on photos that it is not on: a second class that is
-    rightly found is no confusion. A photo may count in several columns or in none, so a row need not sum to 1. Pairs whose
-    target is IGNORE are left out, of the photos counted too; nan where no photo is left. decided: (N, K) bool.
+    The diagonal is the class's recall. Off it, a class counts only on images that it is not on: a second class that is
+    rightly found is no confusion. A image may count in several columns or in none, so a row need not sum to 1. Pairs whose
+    target is IGNORE are left out, of the images counted too; nan where no image is left. decided: (N, K) bool.
     """
     true, absent = (targets == 1).astype(int), (targets == 0).astype(int)
     chosen = decided.astype(int)
-    counts, photos = true.T @ (chosen * absent), true.T @ absent
+    counts, images = true.T @ (chosen * absent), true.T @ absent
     np.fill_diagonal(counts, (true * chosen).sum(0))
-    np.fill_diagonal(photos, true.sum(0))
-    return np.where(photos > 0, counts / np.maximum(photos, 1), np.nan)
+    np.fill_diagonal(images, true.sum(0))
+    return np.where(images > 0, counts / np.maximum(images, 1), np.nan)
 
 
-def occurs_beside(targets: np.ndarray) -> np.ndarray:
-    """(K, K) shares: of the photos that hold the row's class, those that hold the column's too; nan for a class on none."""
+def cooccurrence(targets: np.ndarray) -> np.ndarray:
+    """(K, K) shares: of the images that hold the row's class, those that hold the column's too; nan for a class on none."""
     true = (targets == 1).astype(int)
-    photos = true.sum(0)[:, None]
-    return np.where(photos > 0, (true.T @ true) / np.maximum(photos, 1), np.nan)
+    images = true.sum(0)[:, None]
+    return np.where(images > 0, (true.T @ true) / np.maximum(images, 1), np.nan)

@@ -1,7 +1,7 @@
 """What an attack did to predictions: how many turned, how many of those that were right, and which attack did worst.
 
-Classifier: decided labels (N, K) bool, before and after. Segmenter: label maps (H, W) of one photo, before and after.
-A pair of photo and class, or a pixel, whose truth is IGNORE counts in nothing. Undefined shares are nan.
+Classifier: decided labels (N, K) bool, before and after. Segmenter: label maps (H, W) of one image, before and after.
+A pair of image and class, or a pixel, whose truth is IGNORE counts in nothing. Undefined shares are nan.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from vocctl.labels import IGNORE
 class LabelFlips:
     """Shares in [0, 1]."""
 
-    flipped: float  # pairs of photo and label whose decision turned
-    changed: float  # photos whose set of labels is another one: fooling against the clean prediction
-    fooled: float  # of the photos whose set was exactly right, those whose set no longer is
-    by_class: np.ndarray  # (K,) photos whose decision of the class turned
+    flipped: float  # pairs of image and label whose decision turned
+    changed: float  # images whose set of labels is another one: fooling against the clean prediction
+    fooled: float  # of the images whose set was exactly right, those whose set no longer is
+    by_class: np.ndarray  # (K,) images whose decision of the class turned
 
 
 def label_flips(before: np.ndarray, after: np.ndarray, targets: np.ndarray) -> LabelFlips:
@@ -40,9 +40,9 @@ def label_flips(before: np.ndarray, after: np.ndarray, targets: np.ndarray) -> L
 
 @dataclass(frozen=True)
 class PixelFlips:
-    """Counts of one photo, to be added up over photos."""
+    """Counts of one image, to be added up over images."""
 
-    labelled: int
+    labeled: int
     changed: int  # predicted as another class than before
     right: int  # predicted right before
     fooled: int  # of those, predicted wrong now
@@ -52,7 +52,7 @@ def pixel_flips(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> Pix
     keep = truth != IGNORE
     right = (before == truth) & keep
     return PixelFlips(
-        labelled=int(keep.sum()),
+        labeled=int(keep.sum()),
         changed=int(((before != after) & keep).sum()),
         right=int(right.sum()),
         fooled=int((right & (after != truth)).sum()),
@@ -60,12 +60,12 @@ def pixel_flips(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> Pix
 
 
 def binary_cross_entropy(probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(N,) mean over a photo's labels of -log p, by which the worst attack on a classifier is chosen."""
+    """(N,) mean over a image's labels of -log p, by which the worst attack on a classifier is chosen."""
     keep = targets != IGNORE
     true = np.where(targets == 1, probs, 1 - probs).clip(1e-12)
     return -(np.log(true) * keep).sum(1) / np.maximum(keep.sum(1), 1)
 
 
 def worst(damage: np.ndarray) -> np.ndarray:
-    """(N,) the attack with the most damage for each photo. damage: (attacks, N); of equals the first."""
+    """(N,) the attack with the most damage for each image. damage: (attacks, N); of equals the first."""
     return damage.argmax(0)

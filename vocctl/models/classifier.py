@@ -22,7 +22,7 @@ Layer = tuple[list[nn.Parameter], float]  # parameters, and their rate as a shar
 class Classifier(nn.Module):
     """images (B, 3, H, W) in [0, 1], any H and W, to logits (B, 20) float32.
 
-    A model that takes one size alone gets photos stretched to it; a ViT gets sides that its patches divide.
+    A model that takes one size alone gets images stretched to it; a ViT gets sides that its patches divide.
     """
 
     def __init__(self, config: ClsModelConfig, size: int) -> None:
@@ -30,28 +30,28 @@ class Classifier(nn.Module):
         super().__init__()
         self.side: int | None = None  # the one side that the model takes
         self.patch = 1  # what its sides are multiples of
-        self.keeps_statistics = False  # batch norms stay as they were trained, also while the rest learns
+        self.freeze_bn_stats = False  # batch norms stay as they were trained, also while the rest learns
         if config.model == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
-            self.body: nn.Module = ScratchClassifier(len(CLASSES))
+            self.backbone: nn.Module = ScratchClassifier(len(CLASSES))
             return
         refuse_unknown(config.model)
         self.normalize = Normalize(*pixel_statistics(config.model))
-        self.body, self.side, self.patch = _timm_classifier(config.model, size)
-        load_classifier(self.body, config.model, config.weights)
+        self.backbone, self.side, self.patch = _timm_classifier(config.model, size)
+        load_classifier(self.backbone, config.model, config.weights)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.body(self._seen(images)).float()
+        return self.backbone(self._seen(images)).float()
 
     def features(self, images: Tensor) -> Tensor:
         """The body's last features before pooling: (B, D, h, w), or (B, N, D) of a transformer."""
-        return self.with_features(images)[1]
+        return self.forward_with_features(images)[1]
 
-    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What forward gives, and features, in one pass."""
-        found = self.body.forward_features(self._seen(images))  # type: ignore[operator]
+        found = self.backbone.forward_features(self._seen(images))  # type: ignore[operator]
         deepest: Tensor = found[-1] if isinstance(found, list) else found  # of efficientvim a map comes last
-        return self.body.forward_head(found).float(), deepest  # type: ignore[operator]
+        return self.backbone.forward_head(found).float(), deepest  # type: ignore[operator]
 
     def _seen(self, images: Tensor) -> Tensor:
         x = self.normalize(images)
@@ -60,52 +60,54 @@ class Classifier(nn.Module):
             x = F.interpolate(x, size=fitted, mode="bilinear", align_corners=False, antialias=True)
         return x
 
-    def layers(self, body_rate: float, layer_decay: float, *, head_rate: float = 1.0) -> list[Layer]:
+    def layers(self, backbone_lr_scale: float, layer_decay: float, *, head_lr_scale: float = 1.0) -> list[Layer]:
         """The head, then the body's layers from the top down, each layer_decay times the rate of the one above."""
-        head = {id(parameter) for parameter in _head(self.body)}
-        depth = group_parameters(self.body, self.body.group_matcher(), reverse=True)  # type: ignore[operator]
+        head = {id(parameter) for parameter in _head(self.backbone)}
+        depth = group_parameters(self.backbone, self.backbone.group_matcher(), reverse=True)  # type: ignore[operator]
         deepest = max(depth.values())
         rates: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.body.named_parameters():
-            rate = head_rate if id(parameter) in head else body_rate * layer_decay ** (deepest - depth[name])
+        for name, parameter in self.backbone.named_parameters():
+            rate = (
+                head_lr_scale if id(parameter) in head else backbone_lr_scale * layer_decay ** (deepest - depth[name])
+            )
             rates.setdefault(rate, []).append(parameter)
         return [(parameters, rate) for rate, parameters in sorted(rates.items(), reverse=True)]
 
     @property
     def head(self) -> nn.Linear | None:
         """What turns features into logits; None where that is no linear layer."""
-        head = self.body.get_classifier()  # type: ignore[operator]
+        head = self.backbone.get_classifier()  # type: ignore[operator]
         return head if isinstance(head, nn.Linear) else None
 
-    def freeze_body(self, frozen: bool) -> None:
+    def freeze_backbone(self, frozen: bool) -> None:
         """Whether the head alone learns; a frozen body keeps its batch norms' statistics too."""
-        head = {id(parameter) for parameter in _head(self.body)}
-        for parameter in self.body.parameters():
+        head = {id(parameter) for parameter in _head(self.backbone)}
+        for parameter in self.backbone.parameters():
             parameter.requires_grad_(not frozen or id(parameter) in head)
-        self.body.train(self.training and not frozen)
-        self._keep_statistics()
+        self.backbone.train(self.training and not frozen)
+        self._freeze_bn_stats()
 
     def train(self, mode: bool = True) -> "Classifier":
         super().train(mode)
-        self._keep_statistics()
+        self._freeze_bn_stats()
         return self
 
-    def _keep_statistics(self) -> None:
-        if self.keeps_statistics:
+    def _freeze_bn_stats(self) -> None:
+        if self.freeze_bn_stats:
             for module in self.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
 
-def _head(body: nn.Module) -> Iterator[nn.Parameter]:
-    head = body.get_classifier()  # type: ignore[operator]
+def _head(backbone: nn.Module) -> Iterator[nn.Parameter]:
+    head = backbone.get_classifier()  # type: ignore[operator]
     for module in head if isinstance(head, Iterable) else (head,):
         yield from module.parameters()
 
 
-def _patch(body: nn.Module) -> int:
+def _patch(backbone: nn.Module) -> int:
     """Pixels to a side of a ViT's patches."""
-    return int(body.patch_embed.patch_size[0]) if hasattr(body, "patch_embed") else 1  # type: ignore[union-attr, index]
+    return int(backbone.patch_embed.patch_size[0]) if hasattr(backbone, "patch_embed") else 1  # type: ignore[union-attr, index]
 
 
 def _timm_classifier(name: str, size: int) -> tuple[nn.Module, int | None, int]:
@@ -116,8 +118,8 @@ def _timm_classifier(name: str, size: int) -> tuple[nn.Module, int | None, int]:
         attempts = [({"dynamic_img_size": True}, None), ({"img_size": size}, size), ({}, about.input_size[-1])]
     for arguments, side in attempts:
         try:
-            body = timm.create_model(name, num_classes=len(CLASSES), pretrained=False, **arguments)
-            return body, side, _patch(body) if "dynamic_img_size" in arguments else 1
+            backbone = timm.create_model(name, num_classes=len(CLASSES), pretrained=False, **arguments)
+            return backbone, side, _patch(backbone) if "dynamic_img_size" in arguments else 1
         except TypeError as error:  # the argument is not one of this family's
             refused: Exception = error
         except (RuntimeError, ValueError, AssertionError) as error:

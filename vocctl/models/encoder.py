@@ -11,7 +11,7 @@ FINEST = 4  # the stride of the finest feature that a decoder sees
 
 
 class TimmEncoder(nn.Module):
-    """images (B, 3, H, W), normalised, to features at strides of 4 and more, finest first."""
+    """images (B, 3, H, W), normalized, to features at strides of 4 and more, finest first."""
 
     def __init__(self, name: str, weights: str) -> None:
         super().__init__()
@@ -20,29 +20,29 @@ class TimmEncoder(nn.Module):
             raise ConfigError(f"{name} has features at one stride alone: take --decoder dpt, or an encoder with stages")
         about = timm.get_pretrained_cfg(name, allow_unregistered=True)
         if about is not None and about.fixed_input_size:
-            raise ConfigError(f"{name} takes photos of one size alone, VOC's differ: take another --encoder")
+            raise ConfigError(f"{name} takes images of one size alone, VOC's differ: take another --encoder")
         try:
             every = _strides(timm.create_model(name, features_only=True, pretrained=False))
             keep = tuple(place for place, stride in enumerate(every) if stride >= FINEST)
-            self.body = timm.create_model(name, features_only=True, pretrained=False, out_indices=keep)
+            self.backbone = timm.create_model(name, features_only=True, pretrained=False, out_indices=keep)
         except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
             reason = str(error).split("\n")[0][:120]
             raise ConfigError(f"{name} offers no features to a decoder: take another --encoder ({reason})") from error
-        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())  # type: ignore[union-attr, operator]
-        self.strides: tuple[int, ...] = _strides(self.body)
+        self.channels: tuple[int, ...] = tuple(self.backbone.feature_info.channels())  # type: ignore[union-attr, operator]
+        self.strides: tuple[int, ...] = _strides(self.backbone)
         if len(set(self.strides)) < len(self.strides):
             raise ConfigError(f"{name} has features at strides {self.strides}, which don't fall: take --decoder dpt")
-        load_encoder(self.body, name, weights)
+        load_encoder(self.backbone, name, weights)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        features = self.body(images)
+        features = self.backbone(images)
         if features[0].shape[1] != self.channels[0]:  # Swin-like networks put channels last
             return [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
         return features
 
 
-def _strides(body: nn.Module) -> tuple[int, ...]:
-    return tuple(body.feature_info.reduction())  # type: ignore[union-attr, operator]
+def _strides(backbone: nn.Module) -> tuple[int, ...]:
+    return tuple(backbone.feature_info.reduction())  # type: ignore[union-attr, operator]
 
 
 def refuse_unknown(name: str) -> None:

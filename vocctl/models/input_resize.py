@@ -1,4 +1,4 @@
-"""A model as an attack sees it: photos at their own size in, logits out, with the resize between differentiable.
+"""A model as an attack sees it: images at their own size in, logits out, with the resize between differentiable.
 
 What the cache does with whole numbers (data/cache.py) is done here in the run's precision: the gradient is that of the
 resize without its rounding; in bf16 a pixel is off by a fifth of a level on average. Adversarial images are scored through
@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.devices import autocast
-from vocctl.resizing import area_weights, fitted_size
+from vocctl.resizing import area_weights, model_input_size
 
 
-def resized(images: Tensor, size: int) -> Tensor:
+def resize_differentiable(images: Tensor, size: int) -> Tensor:
     """images (B, 3, H, W) as a model of this size sees them: averaged down by area, or interpolated up."""
     own = (int(images.shape[-2]), int(images.shape[-1]))
-    fitted = fitted_size(*own, size)
+    fitted = model_input_size(*own, size)
     if fitted == own:
         return images
     if fitted[0] < own[0] and fitted[1] <= own[1]:
@@ -34,7 +34,7 @@ def _weights_on(device: torch.device, source: int, target: int) -> Tensor:
         return torch.from_numpy(area_weights(source, target)).to(device)
 
 
-class Resized(nn.Module):
+class ResizeWrapper(nn.Module):
     """images (B, 3, H, W) in [0, 1], any size, to logits: (B, K) of a classifier, (B, K, H, W) of a segmenter.
 
     model: pixels at its own size to logits, left in evaluation mode with frozen weights.
@@ -51,18 +51,18 @@ class Resized(nn.Module):
         return _sized(logits.float(), images)
 
     def seen(self, images: Tensor) -> Tensor:
-        return resized(images, self.size).contiguous(memory_format=torch.channels_last)
+        return resize_differentiable(images, self.size).contiguous(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        """The deepest features that the model's encoder has of these photos, (B, D, h, w) or (B, N, D)."""
+        """The deepest features that the model's encoder has of these images, (B, D, h, w) or (B, N, D)."""
         with autocast(images.device, self.precision):
             deepest: Tensor = self.model.features(self.seen(images))  # type: ignore[operator]
         return deepest.float()
 
-    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What forward gives, and features, in one pass."""
         with autocast(images.device, self.precision):
-            logits, deepest = self.model.with_features(self.seen(images))  # type: ignore[operator]
+            logits, deepest = self.model.forward_with_features(self.seen(images))  # type: ignore[operator]
         return _sized(logits.float(), images), deepest.float()
 
 
@@ -72,10 +72,10 @@ def _sized(logits: Tensor, images: Tensor) -> Tensor:
     return logits
 
 
-class Together(nn.Module):
+class LogitEnsemble(nn.Module):
     """Several models of one task as one: logits whose probabilities are the mean of theirs."""
 
-    def __init__(self, models: Sequence[Resized]) -> None:
+    def __init__(self, models: Sequence[ResizeWrapper]) -> None:
         super().__init__()
         self.models = nn.ModuleList(models)
 
@@ -85,8 +85,8 @@ class Together(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         return torch.cat([model.features(images).flatten(1) for model in self.models], 1)  # type: ignore[operator]
 
-    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        each = [model.with_features(images) for model in self.models]  # type: ignore[operator]
+    def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        each = [model.forward_with_features(images) for model in self.models]  # type: ignore[operator]
         return _mean_probs(torch.stack([one for one, _ in each])), torch.cat([one.flatten(1) for _, one in each], 1)
 
 

@@ -1,7 +1,7 @@
 """A plain CNN for training from nothing, as an encoder and as a classifier: no pretraining, no tricks.
 
 Five stages; each halves the sides and is two 3x3 convolutions with batch norm and ReLU. The classifier averages the last
-stage's features over the photo, drops some, and is linear from there.
+stage's features over the image, drops some, and is linear from there.
 """
 
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class ScratchEncoder(nn.Module):
 
 
 class ScratchClassifier(nn.Module):
-    """images (B, 3, H, W), normalised, to logits (B, K). Offers what timm's models do: its head, and its layers by depth."""
+    """images (B, 3, H, W), normalized, to logits (B, K). Offers what timm's models do: its head, and its layers by depth."""
 
     def __init__(self, classes: int, *, dropout: float = 0.2) -> None:
         super().__init__()

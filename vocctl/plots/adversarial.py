@@ -1,4 +1,4 @@
-"""Clean photo, perturbation, adversarial photo, and what the model says before and after, side by side."""
+"""Clean image, perturbation, adversarial image, and what the model says before and after, side by side."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class AttackedCase:
 
 
 def amplification(cases: list[AttackedCase]) -> int:
-    """By how much the changes of the cases may be multiplied to fill the grey scale; a power of two, at least 1.
+    """By how much the changes of the cases may be multiplied to fill the gray scale; a power of two, at least 1.
 
     One channel of a hundred may leave it, so that a change without a bound is seen for its few large values.
     """
@@ -37,7 +37,7 @@ def amplification(cases: list[AttackedCase]) -> int:
 
 
 def amplified(image: np.ndarray, adv: np.ndarray, factor: int) -> np.ndarray:
-    """(H, W, 3) uint8: grey where nothing changed, factor times the change around it."""
+    """(H, W, 3) uint8: gray where nothing changed, factor times the change around it."""
     return np.clip(128 + factor * (adv.astype(int) - image.astype(int)), 0, 255).astype(np.uint8)
 
 

@@ -19,7 +19,7 @@ SCORES = {
     "mAP, 11-point": "map_11_point",
     "mAP, all points": "map_all_points",
     "mAP, sklearn": "map_sklearn",
-    "F1 per photo at 0.5": "sample_f1",
+    "F1 per image at 0.5": "sample_f1",
     "drop of the targets' scores": "drop",
 }
 Records = Sequence[Mapping[str, Any]]  # the lines of a run's metrics.jsonl
@@ -51,7 +51,7 @@ def draw_curves(records: Records, path: Path, *, title: str, best_epoch: int) ->
 def draw_overlaid_curves(
     groups: Mapping[str, Sequence[Records]], path: Path, *, title: str, score: tuple[str, str]
 ) -> Path:
-    """A colour a group. Runs of a group are drawn as their mean, with a band from the lowest to the highest.
+    """A color a group. Runs of a group are drawn as their mean, with a band from the lowest to the highest.
 
     score: name and key of the one that is drawn; each run's best value of it is marked.
     """

@@ -1,4 +1,4 @@
-"""Photos that a classifier was surest about and wrong: each with its highest probabilities."""
+"""Images that a classifier was surest about and wrong: each with its highest probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from vocctl.plots.style import put_title, quiet_style, save_figure
 
-COLORS = {"true": "#0173b2", "not true": "#de8f05", "in no score": "#949494"}  # of seaborn's colour-blind palette
+COLORS = {"true": "#0173b2", "not true": "#de8f05", "in no score": "#949494"}  # of seaborn's color-blind palette
 COLUMNS = 4
 
 
@@ -25,15 +25,15 @@ class LabelBar:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class ErrorCase:
     image_id: str
     what: str  # which mistake, in words
     image: np.ndarray  # (H, W, 3) uint8
     bars: Sequence[LabelBar]  # the highest first
 
 
-def draw_mistakes(mistakes: Sequence[Mistake], path: Path, *, title: str) -> Path:
-    """Four to a row, the photo above its probabilities."""
+def draw_errors(mistakes: Sequence[ErrorCase], path: Path, *, title: str) -> Path:
+    """Four to a row, the image above its probabilities."""
     rows = -(-len(mistakes) // COLUMNS)
     columns = min(COLUMNS, len(mistakes))
     with quiet_style():

@@ -45,7 +45,7 @@ class Table:
 class Layer:
     name: str
     source: str
-    overlay: bool  # transparent, to lie over the photo; else a picture in its place
+    overlay: bool  # transparent, to lie over the image; else a picture in its place
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Card:
     image_id: str
     run: str
     kind: str  # clean or adversarial
-    photo: str
+    image: str
     layers: Sequence[Layer]
     lines: Sequence[str]  # what is said of it
     classes: Sequence[str]  # true or predicted
@@ -84,7 +84,7 @@ class Report:
     overview: Table | None  # of several runs
     pictures: Sequence[Picture] = ()  # of several runs together
     cards: Sequence[Card] = ()
-    rule: str = ""  # by which the gallery's photos were chosen
+    rule: str = ""  # by which the gallery's images were chosen
     colors: Mapping[str, str] = field(default_factory=dict)  # class -> #rrggbb, of the masks
 
 
@@ -112,13 +112,13 @@ def cell(value: str | int | float | None) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-def photo_source(image: np.ndarray) -> str:
+def image_source(image: np.ndarray) -> str:
     """(H, W, 3) uint8 as a small WebP in a data: address."""
     return webp_source(shrunk(image, Image.Resampling.LANCZOS), quality=72)
 
 
 def layer_source(colors: np.ndarray) -> str:
-    """(H, W, 4) uint8, flat colours with the uncoloured transparent, as a small lossless WebP."""
+    """(H, W, 4) uint8, flat colors with the uncolored transparent, as a small lossless WebP."""
     return webp_source(shrunk(colors, Image.Resampling.NEAREST), quality=None)
 
 

@@ -41,7 +41,7 @@ def draw_robustness(lines: dict[str, Line], path: Path, *, clean: float, score: 
 
 
 def draw_robust_runs(lines: dict[str, list[Line]], path: Path, *, score: str, budget: str, title: str) -> Path:
-    """Several runs under one attack: a colour for each config, a thin line a run, a thick one their mean; 0 is clean."""
+    """Several runs under one attack: a color for each config, a thin line a run, a thick one their mean; 0 is clean."""
     with quiet_style():
         figure, ax = plt.subplots(figsize=(8.5, 4.4), layout="constrained")
         for number, (name, runs) in enumerate(lines.items()):

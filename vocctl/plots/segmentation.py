@@ -1,4 +1,4 @@
-"""Photo, truth, prediction and errors side by side, in VOC's palette."""
+"""Image, truth, prediction and errors side by side, in VOC's palette."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from vocctl.labels import IGNORE, PALETTE, SEG_CLASSES
 from vocctl.plots.style import put_title, quiet_style, save_figure
 
 COLORS = np.array(PALETTE, dtype=np.uint8)  # (256, 3)
-# what a pixel can be, with colours that the colour-blind part: right, a missed object, an invented one, a mistaken class
-VERDICTS = {
+# what a pixel can be, with colors that the color-blind part: right, a missed object, an invented one, a mistaken class
+ERROR_COLORS = {
     "right": (235, 235, 235),
     "object missed": (0, 114, 178),
     "object invented": (230, 159, 0),
@@ -25,20 +25,20 @@ VERDICTS = {
 @dataclass(frozen=True)
 class Case:
     image_id: str
-    score: float  # mean IoU of this photo, in [0, 1]
+    score: float  # mean IoU of this image, in [0, 1]
     image: np.ndarray  # (H, W, 3) uint8
     truth: np.ndarray  # (H, W) labels
     predicted: np.ndarray  # (H, W) labels
 
 
 def palette_image(labels: np.ndarray) -> np.ndarray:
-    """(H, W) labels to (H, W, 3) in VOC's colours."""
+    """(H, W) labels to (H, W, 3) in VOC's colors."""
     return COLORS[labels]
 
 
 def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """(H, W, 3): each pixel in the colour of its verdict."""
-    colors = np.array(list(VERDICTS.values()), dtype=np.uint8)
+    """(H, W, 3): each pixel in the color of its verdict."""
+    colors = np.array(list(ERROR_COLORS.values()), dtype=np.uint8)
     verdict = np.zeros(truth.shape, dtype=np.intp)
     wrong = truth != predicted
     verdict[wrong & (predicted == 0)] = 1
@@ -49,14 +49,14 @@ def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def blended(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: the photo, half of each object's colour over it; the background stays as it is."""
+    """(H, W, 3) uint8: the image, half of each object's color over it; the background stays as it is."""
     mixed = (image.astype(np.uint16) + COLORS[labels]) // 2
     return np.where((labels > 0)[:, :, None], mixed, image).astype(np.uint8)
 
 
 def draw_cases(cases: list[Case], path: Path, *, title: str) -> Path:
     """One row a case, four columns; below, the legend of the classes that occur and of the error map."""
-    columns = ("photo", "truth", "prediction", "errors")
+    columns = ("image", "truth", "prediction", "errors")
     with quiet_style():
         heights = [case.image.shape[0] / case.image.shape[1] for case in cases]
         figure, axes = plt.subplots(
@@ -95,7 +95,9 @@ def _legend(cases: list[Case]) -> list[Patch]:
     ]
     if IGNORE in seen:
         classes.append(Patch(facecolor=_shade(COLORS[IGNORE]), edgecolor="0.5", label="border"))
-    verdicts = [Patch(facecolor=_shade(c), edgecolor="0.5", label=f"errors: {name}") for name, c in VERDICTS.items()]
+    verdicts = [
+        Patch(facecolor=_shade(c), edgecolor="0.5", label=f"errors: {name}") for name, c in ERROR_COLORS.items()
+    ]
     return classes + verdicts
 
 

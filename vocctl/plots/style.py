@@ -1,4 +1,4 @@
-"""One quiet look for every figure, readable in print and for the colour-blind; and figures written whole."""
+"""One quiet look for every figure, readable in print and for the color-blind; and figures written whole."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,7 +44,7 @@ def put_title(figure: Figure, title: str) -> None:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Place everything now: savefig would draw a figure that has a layout engine twice, photos and all."""
+    """Place everything now: savefig would draw a figure that has a layout engine twice, images and all."""
     figure.set_dpi(DPI)
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)

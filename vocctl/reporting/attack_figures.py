@@ -8,26 +8,26 @@ import numpy as np
 
 from vocctl.plots.adversarial import draw_attacked
 from vocctl.plots.robustness import Line, draw_robust_runs, draw_robustness, draw_transfer
-from vocctl.reporting.config_diff import groups
-from vocctl.reporting.options import NothingToDraw, Wish, by_task
+from vocctl.reporting.config_diff import group_by_config
+from vocctl.reporting.options import NothingToPlot, PlotOptions, by_task
 from vocctl.runs.attacks import (
     SCORES,
     UNITS,
-    SeenAttack,
-    SeenTransfer,
+    AttackRecord,
+    TransferRecord,
+    attack_records,
     attacked_title,
     file_name,
-    seen_attacks,
-    seen_transfers,
+    transfer_records,
 )
-from vocctl.runs.evaluations import SeenRun
+from vocctl.runs.evaluations import RunRecord
 
 
-def adversarial(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
-    """A picture for each folder of RUN/attacks/: the photos of the attack that left least, before and after."""
+def adversarial(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
+    """A picture for each folder of RUN/attacks/: the images of the attack that left least, before and after."""
     drawn = []
     for run in runs:
-        for seen in seen_attacks(run.folder.path):
+        for seen in attack_records(run.folder.path):
             cases, kept = seen.cases(), seen.about["kept"]
             title = attacked_title(run.name, kept["attack"], seen.about["norm"], kept["eps"])
             drawn.append(draw_attacked(cases[: wish.cases], wish.place(run, f"adversarial-{seen.name}"), title=title))
@@ -36,13 +36,13 @@ def adversarial(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
     return drawn
 
 
-def robustness(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
+def robustness(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
     """Scores against budgets, every attack of a run; transfer grids; several runs of one task under the same attack."""
     drawn = []
     for run in runs:
-        for seen in seen_attacks(run.folder.path):
+        for seen in attack_records(run.folder.path):
             drawn.append(draw_scores(run.name, seen, wish.place(run, f"robustness-{seen.name}")))
-        for grid in seen_transfers(run.folder.path):
+        for grid in transfer_records(run.folder.path):
             drawn += draw_grids(grid, partial(wish.place, run))
     for alike in by_task(runs):
         drawn += _compared(alike, wish) if len(alike) > 1 else []
@@ -51,14 +51,14 @@ def robustness(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
     return drawn
 
 
-def draw_scores(name: str, seen: SeenAttack, path: Path) -> Path:
-    title = f"{name}, {seen.about['photos']} photos"
+def draw_scores(name: str, seen: AttackRecord, path: Path) -> Path:
+    title = f"{name}, {seen.about['images']} images"
     return draw_robustness(
         seen.lines(), path, clean=seen.clean, score=SCORES[seen.score], budget=UNITS[seen.about["norm"]], title=title
     )
 
 
-def draw_grids(seen: SeenTransfer, place: Callable[[str], Path]) -> list[Path]:
+def draw_grids(seen: TransferRecord, place: Callable[[str], Path]) -> list[Path]:
     """place: from a stem to a path."""
     drawn = []
     for matrix in seen.matrices:
@@ -66,14 +66,14 @@ def draw_grids(seen: SeenTransfer, place: Callable[[str], Path]) -> list[Path]:
         rows = [matrix["clean"], *matrix["scores"].values()]
         values = np.array([[row[name] for name in names] for row in rows], dtype=float)
         path = place(f"{seen.folder.name}-{file_name(matrix['attack'])}-{matrix['eps'].replace('/', '-')}")
-        title = f"{matrix['attack']}, eps {matrix['eps']}, {matrix['photos']} photos"
+        title = f"{matrix['attack']}, eps {matrix['eps']}, {matrix['images']} images"
         drawn.append(
             draw_transfer(list(matrix["scores"]), names, values, path, score=SCORES[matrix["score"]], title=title)
         )
     return drawn
 
 
-def _compared(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
+def _compared(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
     """One picture for each protocol that all of them were attacked by: clean against robust."""
     by_run = [_by_protocol(run) for run in runs]
     drawn = []
@@ -85,25 +85,25 @@ def _compared(runs: Sequence[SeenRun], wish: Wish) -> list[Path]:
             continue
         lines = {
             group.label or "mean of the seeds": [held[str(run.folder.path)][attack] for run in group.runs]
-            for group in groups(runs)
+            for group in group_by_config(runs)
         }
         drawn.append(
             draw_robust_runs(
                 lines, wish.shared_place(runs, f"robustness-{seen.name}"), score=SCORES[seen.score],
-                budget=UNITS[seen.about["norm"]], title=f"{len(runs)} runs under {attack}, {seen.about['photos']} photos",
+                budget=UNITS[seen.about["norm"]], title=f"{len(runs)} runs under {attack}, {seen.about['images']} images",
             )
         )  # fmt: skip
     return drawn
 
 
-def _by_protocol(run: SeenRun) -> dict[str, list[SeenAttack]]:
-    found: dict[str, list[SeenAttack]] = {}
-    for seen in seen_attacks(run.folder.path):
+def _by_protocol(run: RunRecord) -> dict[str, list[AttackRecord]]:
+    found: dict[str, list[AttackRecord]] = {}
+    for seen in attack_records(run.folder.path):
         found.setdefault(seen.protocol, []).append(seen)
     return found
 
 
-def _lines(alike: Sequence[SeenAttack]) -> dict[str, Line]:
+def _lines(alike: Sequence[AttackRecord]) -> dict[str, Line]:
     """By attack, of all evaluations by one protocol: what was left, from the clean score on.
 
     Of several evaluations each has a worst case of its own, which is none of the whole.
@@ -132,6 +132,6 @@ def _strongest_shared(lines: Sequence[dict[str, Line]]) -> str | None:
     return min(shared, key=lambda attack: first[attack][1][-1], default=None)
 
 
-def _not_attacked(run: SeenRun) -> NothingToDraw:
+def _not_attacked(run: RunRecord) -> NothingToPlot:
     where = run.folder.path
-    return NothingToDraw(f"{where} was not attacked yet: `vocctl eval {where} --attack noise,fgsm,pgd-20` first")
+    return NothingToPlot(f"{where} was not attacked yet: `vocctl eval {where} --attack noise,fgsm,pgd-20` first")

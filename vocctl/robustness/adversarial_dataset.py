@@ -8,7 +8,7 @@ from vocctl.attacks.table import AttackSpec
 from vocctl.data.devkit import MANIFEST, write_devkit
 from vocctl.errors import ConfigError
 from vocctl.files import read_json
-from vocctl.robustness.benchmark import Bench, Images
+from vocctl.robustness.benchmark import AttackBenchmark, Images
 from vocctl.runs.attacks import SOFT, file_name
 
 
@@ -17,9 +17,9 @@ def saved_folder(save: Path, spec: AttackSpec, eps: str) -> Path:
 
 
 def refuse_others(
-    save: Path, specs: Sequence[AttackSpec], budgets: Sequence[str], soft: Collection[str], bench: Bench
+    save: Path, specs: Sequence[AttackSpec], budgets: Sequence[str], soft: Collection[str], bench: AttackBenchmark
 ) -> None:
-    """Raises ConfigError: a folder that would be written holds something else than the same attack on the same photos.
+    """Raises ConfigError: a folder that would be written holds something else than the same attack on the same images.
 
     soft: names of attacks that have one strength, whatever the budget.
     """
@@ -37,7 +37,7 @@ def refuse_others(
             raise ConfigError(f"{folder} holds other images than these: choose another --save-adv, or move it away")
 
 
-def save_adversarial(save: Path, adv: Images, spec: AttackSpec, eps: str, bench: Bench, split: str) -> None:
+def save_adversarial(save: Path, adv: Images, spec: AttackSpec, eps: str, bench: AttackBenchmark, split: str) -> None:
     """Raises RunError: it can't be written."""
     write_devkit(
         saved_folder(save, spec, eps), split, bench.truth.ids, adv,
@@ -46,12 +46,12 @@ def save_adversarial(save: Path, adv: Images, spec: AttackSpec, eps: str, bench:
     )  # fmt: skip
 
 
-def manifest(spec: AttackSpec, eps: str, bench: Bench) -> dict[str, Any]:
+def manifest(spec: AttackSpec, eps: str, bench: AttackBenchmark) -> dict[str, Any]:
     config = bench.config
     return {
-        "attack": spec.name, "norm": config.norm, "eps": eps, "goal": config.goal, "against": config.against,
+        "attack": spec.name, "norm": config.norm, "eps": eps, "goal": config.goal, "against": config.reference,
         "seed": config.seed, "crafted on": [str(run.path) for run in bench.target.runs],
-        "checkpoint": bench.target.checkpoint, "data": str(bench.root), "photos": list(bench.truth.ids),
+        "checkpoint": bench.target.checkpoint, "data": str(bench.root), "images": list(bench.truth.ids),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-SLACK = 0.005  # damage that a few photos differ by without meaning
+SLACK = 0.005  # damage that a few images differ by without meaning
 LARGE_EPS = 64 / 255
 
 
@@ -22,7 +22,7 @@ class Check:
 
 
 def zero_gradients(gradients: Sequence[Tensor]) -> Check:
-    """gradients: (B, 3, H, W) each, of the objective on clean photos."""
+    """gradients: (B, 3, H, W) each, of the objective on clean images."""
     share = sum(int((one == 0).sum()) for one in gradients) / sum(one.numel() for one in gradients)
     return Check(
         "zero gradients", share < 0.5, f"{100 * share:.1f} % of the channels have a gradient of 0",
@@ -48,7 +48,7 @@ def budget_is_left(l2: float, eps: float) -> Check:
     """l2: mean norm of the changes after rounding to 8 bits. A change of less than half a level a channel rounds away."""
     return Check(
         "rounding", l2 >= 0.5 * eps, f"{l2:.2f} of the budget of {eps:.2f} is left after rounding to 8 bits",
-        "photos of this size hold no change so small, and the model looks more robust than it is: take a larger eps",
+        "images of this size hold no change so small, and the model looks more robust than it is: take a larger eps",
     )  # fmt: skip
 
 

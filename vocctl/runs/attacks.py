@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vocctl.config import parse_epsilon
-from vocctl.data.images import read_mask, read_photo
+from vocctl.data.images import read_image, read_mask
 from vocctl.errors import ConfigError, DataError
 from vocctl.files import read_json
 from vocctl.plots.adversarial import AttackedCase
@@ -22,10 +22,10 @@ UNITS = {"linf": "eps, in steps of 1/255 (linf)", "l2": "eps, L2 norm for pixels
 
 
 @dataclass(frozen=True)
-class SeenAttack:
-    """RUN/attacks/<name>/: attack.json, table.csv, and the kept photos of the attack that left least.
+class AttackRecord:
+    """RUN/attacks/<name>/: attack.json, table.csv, and the kept images of the attack that left least.
 
-    clean/, adversarial/ hold the photos, labels-clean/ and labels-adversarial/ a segmenter's predictions for them.
+    clean/, adversarial/ hold the images, labels-clean/ and labels-adversarial/ a segmenter's predictions for them.
     """
 
     folder: Path
@@ -37,10 +37,10 @@ class SeenAttack:
 
     @property
     def protocol(self) -> str:
-        """Two evaluations compare where this is the same: photos, budgets, goal, weights, how many runs as one."""
+        """Two evaluations compare where this is the same: images, budgets, goal, weights, how many runs as one."""
         with _readable(self.folder):
             config = {key: value for key, value in self.about.get("config", {}).items() if key != "attack"}
-            others = {key: self.about.get(key) for key in ("root", "split", "photos", "checkpoint")}
+            others = {key: self.about.get(key) for key in ("root", "split", "images", "checkpoint")}
             return json.dumps([config, others, len(self.about.get("members", ()))], sort_keys=True)
 
     @property
@@ -71,20 +71,20 @@ class SeenAttack:
 
     def cases(self) -> list[AttackedCase]:
         with _readable(self.folder):
-            return [self._case(kept) for kept in self.about["kept"]["photos"]]
+            return [self._case(kept) for kept in self.about["kept"]["images"]]
 
     def case_paths(self) -> list[Path]:
-        """The kept adversarial photos."""
+        """The kept adversarial images."""
         return sorted((self.folder / "adversarial").glob("*.png"))
 
     def labels(self, image_id: str) -> np.ndarray | None:
-        """(H, W): what a segmenter predicted for the adversarial photo; None of a classifier."""
+        """(H, W): what a segmenter predicted for the adversarial image; None of a classifier."""
         path = self.folder / "labels-adversarial" / f"{image_id}.png"
         return read_mask(path) if path.is_file() else None
 
     def _case(self, kept: dict[str, Any]) -> AttackedCase:
         image_id = kept["id"]
-        image, adv = (read_photo(self.folder / part / f"{image_id}.png") for part in ("clean", "adversarial"))
+        image, adv = (read_image(self.folder / part / f"{image_id}.png") for part in ("clean", "adversarial"))
         before, after = kept["before"], kept["after"]
         if self.score == "mean_iou":
             before, after = (
@@ -94,20 +94,20 @@ class SeenAttack:
 
 
 @dataclass(frozen=True)
-class SeenTransfer:
+class TransferRecord:
     folder: Path
     matrices: list[dict[str, Any]]  # transfer.json: one an attack and budget
 
 
-def seen_attacks(run: Path) -> list[SeenAttack]:
+def attack_records(run: Path) -> list[AttackRecord]:
     """Raises DataError: one that can't be read."""
-    return [SeenAttack(path.parent, _json(path)) for path in sorted((run / "attacks").glob("*/attack.json"))]
+    return [AttackRecord(path.parent, _json(path)) for path in sorted((run / "attacks").glob("*/attack.json"))]
 
 
-def seen_transfers(run: Path) -> list[SeenTransfer]:
+def transfer_records(run: Path) -> list[TransferRecord]:
     """Raises DataError: one that can't be read."""
     paths = sorted((run / "attacks").glob("*/transfer.json"))
-    return [SeenTransfer(path.parent, _json(path)["matrices"]) for path in paths]
+    return [TransferRecord(path.parent, _json(path)["matrices"]) for path in paths]
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ SCORE_NAMES = {
     "map_11_point": "mAP (11-point)",
     "map_all_points": "mAP (all points)",
     "map_sklearn": "mAP (sklearn)",
-    "sample_f1": "F1 per photo",
+    "sample_f1": "F1 per image",
     "drop": "drop of the targets' scores",
     "val_loss": "validation loss",
 }
@@ -39,7 +39,7 @@ SCORE_NAMES = {
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier said of each photo, and what is true."""
+    """What a classifier said of each image, and what is true."""
 
     ids: tuple[str, ...]
     probs: np.ndarray  # (N, 20)
@@ -89,27 +89,27 @@ class Evaluation:
         return counts
 
     @cached_property
-    def photo_confusions(self) -> dict[str, np.ndarray]:
-        """Of a segmenter, each photo's (21, 21) pixels; empty where an older vocctl did not write them."""
-        if not (self.folder / "photos.csv").is_file():
+    def image_confusions(self) -> dict[str, np.ndarray]:
+        """Of a segmenter, each image's (21, 21) pixels; empty where an older vocctl did not write them."""
+        if not (self.folder / "images.csv").is_file():
             return {}
         place = {name: label for label, name in enumerate(SEG_CLASSES)}
         counts = {
-            image_id: np.zeros((NUM_SEG_CLASSES, NUM_SEG_CLASSES), np.int64) for image_id in self.scores["photo_iou"]
+            image_id: np.zeros((NUM_SEG_CLASSES, NUM_SEG_CLASSES), np.int64) for image_id in self.scores["image_iou"]
         }
         try:
-            for row in self._rows("photos.csv"):
+            for row in self._rows("images.csv"):
                 counts[row["id"]][place[row["truth"]], place[row["predicted"]]] = int(row["pixels"])
         except (KeyError, ValueError, TypeError) as error:
-            raise self._broken("photos.csv") from error
+            raise self._broken("images.csv") from error
         return counts
 
     def label_map(self, image_id: str, size: tuple[int, int]) -> np.ndarray:
-        """(H, W): what a segmenter predicted. Raises DataError: gone, broken, of another size than its photo."""
+        """(H, W): what a segmenter predicted. Raises DataError: gone, broken, of another size than its image."""
         path = self.folder / "labels" / f"{image_id}.png"
         predicted = read_mask(path)
         if predicted.shape != size:
-            raise DataError(f"{path} does not fit its photo: run `vocctl eval` again")
+            raise DataError(f"{path} does not fit its image: run `vocctl eval` again")
         return predicted
 
     def _rows(self, name: str) -> list[dict[str, str]]:
@@ -124,7 +124,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class SeenRun:
+class RunRecord:
     folder: RunFolder
     task: str
     settings: dict[str, Any]  # every setting by its field's name
@@ -161,13 +161,13 @@ def flat_settings(folder: RunFolder) -> dict[str, Any]:
     return {name: value for table in tables.values() for name, value in table.items()}
 
 
-def see_run(name: str, evaluation: str | None = None) -> SeenRun:
+def read_run(name: str, evaluation: str | None = None) -> RunRecord:
     """A run with its evaluation. Raises DataError: no such run or evaluation."""
-    (run,) = see_runs([name], evaluation)
+    (run,) = read_runs([name], evaluation)
     return run
 
 
-def see_runs(names: Sequence[str], evaluation: str | None = None) -> list[SeenRun]:
+def read_runs(names: Sequence[str], evaluation: str | None = None) -> list[RunRecord]:
     """As see_run; where no evaluation is named, the newest that all runs of a task share, if they share one."""
     folders = [open_run(name) for name in names]
     tasks = [str(folder.about().get("task")) for folder in folders]
@@ -176,7 +176,7 @@ def see_runs(names: Sequence[str], evaluation: str | None = None) -> list[SeenRu
         alike = [other.path for other, its in zip(folders, tasks, strict=True) if its == task]
         shared = [one for one in _newest_first(alike[0]) if all(one in evaluations(path) for path in alike)]
         wanted = next(iter(shared), None) if evaluation is None else evaluation
-        runs.append(SeenRun(folder, task, flat_settings(folder), open_evaluation(folder.path, wanted), name))
+        runs.append(RunRecord(folder, task, flat_settings(folder), open_evaluation(folder.path, wanted), name))
     return runs
 
 
@@ -212,13 +212,13 @@ def open_evaluation(run: Path, name: str | None) -> Evaluation | None:
 
 
 def _refuse_other(scores: dict[str, Any]) -> None:
-    """Raises ValueError, LookupError, TypeError or AttributeError: no scores.json of a segmenter (its photos have an IoU)
+    """Raises ValueError, LookupError, TypeError or AttributeError: no scores.json of a segmenter (its images have an IoU)
     or of a classifier."""
     held = scores["scores"]
-    if "photo_iou" in scores:
+    if "image_iou" in scores:
         names: Sequence[str] = SEG_CLASSES
         by_class = [held["iou"], held["dice"]]
-        single = [held["mean_iou"], held["mean_dice"], held["pixel_accuracy"], *scores["photo_iou"].values()]
+        single = [held["mean_iou"], held["mean_dice"], held["pixel_accuracy"], *scores["image_iou"].values()]
         single.append(scores["competition_dice"])
     else:
         names = CLASSES
@@ -229,7 +229,7 @@ def _refuse_other(scores: dict[str, Any]) -> None:
     single += [table[name] for table in by_class for name in names]
     if not all(number is None or (is_number(number) and abs(number) < inf) for number in single):
         raise ValueError("other values than numbers")
-    words = ("data", "data_path", "split", "checkpoint", "tta", *(["thresholds"] if "photo_iou" not in scores else []))
+    words = ("data", "data_path", "split", "checkpoint", "tta", *(["thresholds"] if "image_iou" not in scores else []))
     if not all(isinstance(scores[word], str) for word in words):
         raise ValueError("other values than words")
 

@@ -31,7 +31,7 @@ import tomli_w
 from safetensors import SafetensorError
 
 from vocctl.config import as_tables, read_toml
-from vocctl.distributed import first_says, is_first
+from vocctl.distributed import broadcast_object, is_main_process
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import is_number, parse_json, read_json, read_text
 from vocctl.labels import CLASSES
@@ -47,7 +47,7 @@ Config = TypeVar("Config")
 
 def write_text(path: Path, text: str) -> None:
     """The whole file or none of it, by the first rank. Raises RunError: no space, read-only, folder gone, no UTF-8."""
-    if not is_first():
+    if not is_main_process():
         return
     part = path.with_name(path.name + ".part")
     try:
@@ -87,7 +87,7 @@ class RunFolder:
 
     def note(self, **about: Any) -> None:
         """Put these into run.json, beside what it says."""
-        if is_first():
+        if is_main_process():
             write_text(self.path / "run.json", json.dumps(self.about() | about, indent=2) + "\n")
 
     def write_json(self, name: str, value: Any) -> None:
@@ -101,10 +101,10 @@ class RunFolder:
             raise DataError(f"{self.path / name} is missing or broken: train the run again") from error
 
     def split_ids(self, side: str) -> list[str]:
-        """The photos of this side, train or val. Raises DataError: split.json is missing or broken."""
+        """The images of this side, train or val. Raises DataError: split.json is missing or broken."""
         ids = self.read_json("split.json").get(side)
         if not isinstance(ids, list) or not all(isinstance(image_id, str) for image_id in ids):
-            raise DataError(f"{self.path / 'split.json'} has no list of {side} photos: train the run again")
+            raise DataError(f"{self.path / 'split.json'} has no list of {side} images: train the run again")
         return ids
 
     def thresholds(self, checkpoint: str, kind: str) -> np.ndarray:
@@ -121,7 +121,7 @@ class RunFolder:
 
     def append_metrics(self, record: dict[str, Any]) -> int:
         """One line more; returns the file's length after it, 0 on other ranks than the first."""
-        if not is_first():
+        if not is_main_process():
             return 0
         try:
             with self.metrics.open("a", encoding="utf-8") as stream:
@@ -132,10 +132,10 @@ class RunFolder:
                 f"{self.metrics} can't be written: {error.strerror}; free space, then go on with --resume {self.path}"
             ) from error
 
-    def cut_metrics(self, length: int) -> None:
+    def truncate_metrics(self, length: int) -> None:
         """Drop the lines that a killed run wrote after its last state. Raises RunError: read-only."""
         try:
-            if is_first() and self.metrics.exists() and self.metrics.stat().st_size > length:
+            if is_main_process() and self.metrics.exists() and self.metrics.stat().st_size > length:
                 os.truncate(self.metrics, length)
         except OSError as error:
             raise RunError(
@@ -158,7 +158,7 @@ class RunFolder:
 
     def save_weights(self, name: str, model: "nn.Module", about: dict[str, str]) -> None:
         """<name>.safetensors, whole or not at all. Raises RunError: no space, folder gone."""
-        if is_first():
+        if is_main_process():
             write_tensors(self.path / f"{name}.safetensors", model.state_dict(), about, run=self.path)
 
     def load_weights(self, name: str, model: "nn.Module") -> None:
@@ -210,8 +210,8 @@ def _copied(tensor: "Tensor") -> "Tensor":
 
 def create_run(path: Path, task: str, config: Any) -> RunFolder:
     """A new run folder, the first rank's on all. Raises ConfigError: the name is taken; RunError: it can't be made."""
-    if not is_first():
-        return RunFolder(first_says(path))
+    if not is_main_process():
+        return RunFolder(broadcast_object(path))
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ConfigError(f"{path} is taken: choose another --name, or go on with --resume {path}")
@@ -226,10 +226,10 @@ def create_run(path: Path, task: str, config: Any) -> RunFolder:
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     write_text(path / "run.json", json.dumps(about, indent=2) + "\n")
-    return RunFolder(first_says(path))
+    return RunFolder(broadcast_object(path))
 
 
-def place_of(out: Path | None, name: str | None, kind: str, made_up: str) -> Path:
+def new_run_dir(out: Path | None, name: str | None, kind: str, made_up: str) -> Path:
     """Where a new run goes: out, or runs/<kind>/<name>, or under made_up. Raises ConfigError: a name with slashes."""
     if out is not None:
         return out

@@ -1,7 +1,7 @@
-"""Attack runs and measure what is left: every attack at every budget on the photos of a split.
+"""Attack runs and measure what is left: every attack at every budget on the images of a split.
 
 Writes RUN/attacks/<data>-<split>-<norm>/ (goals, subsets and ensembles in its name too): attack.json, table.csv, pictures,
-and a few photos as seen_attacks.py reads them; RUN/attacks/transfer-.../ for a transfer matrix. The same evaluation again
+and a few images as seen_attacks.py reads them; RUN/attacks/transfer-.../ for a transfer matrix. The same evaluation again
 takes its folder's place, another one stands beside it under a number.
 """
 
@@ -14,36 +14,36 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vocctl.attacks.table import AttackSpec, parse_attack, refuse_for
+from vocctl.attacks.table import AttackSpec, check_attack_fits, parse_attack
 from vocctl.config import AttackConfig, parse_epsilon
-from vocctl.distributed import is_first
+from vocctl.distributed import is_main_process
 from vocctl.errors import ConfigError, DataError
 from vocctl.files import read_json
-from vocctl.inference.evaluation import HELD_OUT, fresh_part, plain, put_in_place, refuse_unknown
+from vocctl.inference.evaluation import HELD_OUT, check_eval_options, new_partial_folder, publish_folder, to_plain
 from vocctl.reporting.attack_figures import draw_grids, draw_scores
 from vocctl.robustness.adversarial_dataset import refuse_others, save_adversarial
-from vocctl.robustness.benchmark import Bench, Images, Made, read_truth
-from vocctl.robustness.examples import Pictures
+from vocctl.robustness.benchmark import AttackBenchmark, AttackedImages, Images, read_ground_truth
+from vocctl.robustness.examples import AttackExamples
 from vocctl.robustness.outcomes import (
+    AttackedPredictions,
     AttackRow,
-    Outcome,
-    fooling,
+    attacked_predictions,
+    distortion_stats,
+    fooling_rates,
     goal_match,
-    outcome,
     scores,
     thresholds,
-    visibility,
-    worst_of,
+    worst_case,
 )
 from vocctl.robustness.sanity import sanity_checks
 from vocctl.robustness.sanity_checks import Check
-from vocctl.robustness.victims import Target, open_target
-from vocctl.runs.attacks import SOFT, SeenAttack, SeenTransfer
+from vocctl.robustness.victims import Victim, open_victim
+from vocctl.runs.attacks import SOFT, AttackRecord, TransferRecord
 from vocctl.runs.folder import distinct_names, write_text
 from vocctl.tasks.train_adv import open_adversary
 
-OnWork = Callable[[int, int], None]  # photos done, of all
-BLIND = ("noise", "adv")  # look at no target: what they make is the same whichever is attacked
+OnWork = Callable[[int, int], None]  # images done, of all
+MODEL_FREE = ("noise", "adv")  # look at no target: what they make is the same whichever is attacked
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class AttackResult:
     data: str
     root: Path  # of the data
     split: str
-    photos: int
+    images: int
     checkpoint: str
     norm: str
     goal: str
-    against: str
+    reference: str
     rows: list[AttackRow]  # clean first, then a budget at a time, each with its worst case
-    worst_by: dict[str, dict[str, float]]  # eps -> attack -> share of the photos on which it was the worst
+    worst_by: dict[str, dict[str, float]]  # eps -> attack -> share of the images on which it was the worst
     sanity: list[Check]
 
 
@@ -74,7 +74,7 @@ class TransferResult:
 
     folder: Path
     score: str  # mean_iou or map_sklearn
-    photos: int
+    images: int
     attack: str
     eps: str
     runs: tuple[str, ...]
@@ -98,31 +98,31 @@ def attack(
 
     Raises ConfigError: no such attack, budget, goal, or one that the task has no use for. DataError as eval does.
     """
-    refuse_unknown(checkpoint, "none")
+    check_eval_options(checkpoint, "none")
     config = _ascending(config)
     specs = [parse_attack(text) for text in dict.fromkeys(config.attack)]
-    target = open_target(names, checkpoint, device)
+    target = open_victim(names, checkpoint, device)
     for spec in specs:
-        refuse_for(spec, target.task, config.goal)
-    trained = {spec.run: open_adversary(spec.run, config.norm, target.here) for spec in specs if spec.kind == "adv"}
+        check_attack_fits(spec, target.task, config.goal)
+    trained = {spec.run: open_adversary(spec.run, config.norm, target.setup) for spec in specs if spec.kind == "adv"}
     if data is None and split is None:
         _refuse_strangers([target])
-    truth, source, split_name = read_truth(target, config, data, split)
+    truth, source, split_name = read_ground_truth(target, config, data, split)
     limits = None if target.segments else thresholds(target, checkpoint)
-    clean = outcome(target, truth.photos, truth)
+    clean = attacked_predictions(target, truth.images, truth)
     members = Counter(member.name for spec in specs for member in spec.members)
     soft = {spec.name for spec in specs if spec.run in trained and not trained[spec.run].bounded}
     crafts = sum(1 if name in soft else len(config.eps) for name in members)
     count = _counter(crafts * len(truth.ids), on_work)
-    bench = Bench(target, source.root.resolve(), truth, clean, limits, config, trained, count)
+    bench = AttackBenchmark(target, source.root.resolve(), truth, clean, limits, config, trained, count)
     if save is not None:
         refuse_others(save, specs, config.eps, soft, bench)
-    rows = [_row("clean", "0", clean, clean, truth.photos, bench)]
+    rows = [_row("clean", "0", clean, clean, truth.images, bench)]
     worst_by: dict[str, dict[str, float]] = {}
-    kept: dict[tuple[str, str], Outcome] = {}
-    pictures = Pictures(target, truth, clean, config)
+    kept: dict[tuple[str, str], AttackedPredictions] = {}
+    pictures = AttackExamples(target, truth, clean, config)
     for eps in config.eps:
-        made: dict[str, Made] = {}
+        made: dict[str, AttackedImages] = {}
         left = members.copy()
         for spec in specs:
             if spec.name in soft and eps != config.eps[0]:
@@ -135,13 +135,13 @@ def attack(
             named = SOFT if spec.name in soft else eps
             pictures.add(spec, named, adv, seen)
             rows.append(_row(spec.name, named, clean, seen, adv, bench))
-            if save is not None and is_first():
+            if save is not None and is_main_process():
                 own = target.config.data.val_split if split_name == HELD_OUT else split_name
                 save_adversarial(save, adv, spec, named, bench, own)
         bound = [spec for spec in specs if spec.name not in soft]
         if config.goal == "untargeted" and len(bound) > 1:
             names_here = ["clean", *(spec.name for spec in bound)]
-            seen, chosen = worst_of([clean, *(kept[spec.name, eps] for spec in bound)])
+            seen, chosen = worst_case([clean, *(kept[spec.name, eps] for spec in bound)])
             rows.append(AttackRow("worst case", eps, scores(seen, truth, limits), {}, {}))
             worst_by[eps] = {name: float((chosen == place).mean()) for place, name in enumerate(names_here)}
     several = "-ensemble" if len(names) > 1 else ""
@@ -151,7 +151,7 @@ def attack(
     result = AttackResult(
         run=target.runs[0].path, members=runs, task=target.task, data=source.name, root=bench.root, split=split_name,
         folder=_own_folder(target.runs[0].path / "attacks" / place, "attack.json", about),
-        photos=len(truth.ids), checkpoint=checkpoint, norm=config.norm, goal=config.goal, against=config.against,
+        images=len(truth.ids), checkpoint=checkpoint, norm=config.norm, goal=config.goal, reference=config.reference,
         rows=rows, worst_by=worst_by, sanity=sanity_checks(bench, kept, bound),
     )  # fmt: skip
     _write(result, config, pictures)
@@ -169,49 +169,49 @@ def transfer(
     on_work: OnWork | None = None,
 ) -> list[TransferResult]:
     """Craft on each run, test on all. Raises as attack does; ConfigError: runs of different tasks."""
-    refuse_unknown(checkpoint, "none")
+    check_eval_options(checkpoint, "none")
     config = _ascending(config)
     specs = [parse_attack(text) for text in dict.fromkeys(config.attack)]
-    targets = [open_target([name], checkpoint, device) for name in names]
+    targets = [open_victim([name], checkpoint, device) for name in names]
     if len({target.task for target in targets}) > 1:
         raise ConfigError("a transfer matrix is of one task: name classifiers alone, or segmenters alone")
     for spec in specs:
-        refuse_for(spec, targets[0].task, config.goal)
+        check_attack_fits(spec, targets[0].task, config.goal)
     if data is None and split is None:
         _refuse_strangers(targets)
-    truth, source, split_name = read_truth(targets[0], config, data, split)
+    truth, source, split_name = read_ground_truth(targets[0], config, data, split)
     root = source.root.resolve()
     main = "mean_iou" if targets[0].segments else "map_sklearn"
     limits = [None if target.segments else thresholds(target, checkpoint) for target in targets]
     labels = distinct_names([target.runs[0].path for target in targets])
-    cleans = [outcome(target, truth.photos, truth) for target in targets]
-    crafts = sum(len(spec.members) * (1 if spec.kind in BLIND else len(targets)) for spec in specs)
+    cleans = [attacked_predictions(target, truth.images, truth) for target in targets]
+    crafts = sum(len(spec.members) * (1 if spec.kind in MODEL_FREE else len(targets)) for spec in specs)
     count = _counter(crafts * len(config.eps) * len(truth.ids), on_work)
     benches = [
-        Bench(target, root, truth, clean, limit, config, {}, count)
+        AttackBenchmark(target, root, truth, clean, limit, config, {}, count)
         for target, clean, limit in zip(targets, cleans, limits, strict=True)
     ]
 
-    def scored(seen: Iterable[Outcome]) -> dict[str, float]:
+    def scored(seen: Iterable[AttackedPredictions]) -> dict[str, float]:
         return {name: scores(one, truth, limit)[main] for name, one, limit in zip(labels, seen, limits, strict=True)}
 
-    kept: dict[str, dict[tuple[str, str], Outcome]] = {label: {} for label in labels}
+    kept: dict[str, dict[tuple[str, str], AttackedPredictions]] = {label: {} for label in labels}
     found: list[tuple[AttackSpec, str, dict[str, dict[str, float]]]] = []
     for spec in specs:
-        trained = {spec.run: open_adversary(spec.run, config.norm, targets[0].here)} if spec.run else {}
+        trained = {spec.run: open_adversary(spec.run, config.norm, targets[0].setup)} if spec.run else {}
         soft = any(not one.bounded for one in trained.values())
         for eps in config.eps[:1] if soft else config.eps:
             table: dict[str, dict[str, float]] = {}
             for label, bench in zip(labels, benches, strict=True):
                 adv, own = replace(bench, trained=trained).run(spec, eps)
-                table[spec.name if spec.kind in BLIND else label] = scored(
-                    own if target is bench.target else outcome(target, adv, truth) for target in targets
+                table[spec.name if spec.kind in MODEL_FREE else label] = scored(
+                    own if target is bench.target else attacked_predictions(target, adv, truth) for target in targets
                 )
                 kept[label][spec.name, eps] = replace(own, maps=())
-                if spec.kind in BLIND:
+                if spec.kind in MODEL_FREE:
                     break
             found.append((spec, SOFT if soft else eps, table))
-    looking = [spec for spec in specs if spec.kind not in BLIND]
+    looking = [spec for spec in specs if spec.kind not in MODEL_FREE]
     sanity = {label: sanity_checks(bench, kept[label], looking) for label, bench in zip(labels, benches, strict=True)}
     members = [str(target.runs[0].path) for target in targets]
     about = {"members": members, "root": root, "checkpoint": checkpoint, "config": asdict(config)}
@@ -225,13 +225,13 @@ def transfer(
     return results
 
 
-def _refuse_strangers(targets: Sequence[Target]) -> None:
-    """Raises DataError where one run would be attacked on photos that it was trained on, because another validated there."""
+def _refuse_strangers(targets: Sequence[Victim]) -> None:
+    """Raises DataError where one run would be attacked on images that it was trained on, because another validated there."""
     first, *others = [run for target in targets for run in target.runs]
     for run in others:
         if run.split_ids("val") != first.split_ids("val"):
             raise DataError(
-                f"{run.path} and {first.path} were validated on different photos: name --data and --split of some that "
+                f"{run.path} and {first.path} were validated on different images: name --data and --split of some that "
                 "none was trained on"
             )
 
@@ -250,7 +250,7 @@ def _own_folder(wanted: Path, file: str, about: dict[str, Any]) -> Path:
             held = read_json(folder / file)
         except (OSError, ValueError):
             break  # broken: of no use to anyone
-        if json.loads(json.dumps(plain(about))) == {key: held.get(key) for key in about}:
+        if json.loads(json.dumps(to_plain(about))) == {key: held.get(key) for key in about}:
             break
         number += 1
         folder = wanted.with_name(f"{wanted.name}-{number}")
@@ -265,7 +265,7 @@ def _place(data: str, split: str, config: AttackConfig) -> str:
 
 def as_json(result: AttackResult | TransferResult) -> dict[str, Any]:
     """The result as plain values; an undefined score is null."""
-    values: dict[str, Any] = plain(asdict(result))
+    values: dict[str, Any] = to_plain(asdict(result))
     return values
 
 
@@ -281,44 +281,46 @@ def _counter(total: int, on_work: OnWork | None) -> Callable[[int], None]:
     return count
 
 
-def _row(name: str, eps: str, clean: Outcome, seen: Outcome, adv: Images, bench: Bench) -> AttackRow:
+def _row(
+    name: str, eps: str, clean: AttackedPredictions, seen: AttackedPredictions, adv: Images, bench: AttackBenchmark
+) -> AttackRow:
     truth, limits = bench.truth, bench.limits
     goal = bench.config.goal
     if seen is clean:  # how often a target is met without an attack
         turned = goal_match(clean, clean, truth, limits, goal) if goal.startswith("target") else {}
         return AttackRow(name, eps, scores(seen, truth, limits), turned, {})
-    turned = fooling(clean, seen, truth, limits, goal)
-    return AttackRow(name, eps, scores(seen, truth, limits), turned, visibility(truth.photos, adv))
+    turned = fooling_rates(clean, seen, truth, limits, goal)
+    return AttackRow(name, eps, scores(seen, truth, limits), turned, distortion_stats(truth.images, adv))
 
 
-def _write(result: AttackResult, config: AttackConfig, pictures: Pictures) -> None:
-    part = fresh_part(result.folder)
-    if is_first():
+def _write(result: AttackResult, config: AttackConfig, pictures: AttackExamples) -> None:
+    part = new_partial_folder(result.folder)
+    if is_main_process():
         _fill(part, result, config, pictures)
-    put_in_place(part, result.folder)
+    publish_folder(part, result.folder)
 
 
-def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: Pictures) -> None:
+def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: AttackExamples) -> None:
     pictures.draw(part)
-    about = as_json(result) | {"config": plain(asdict(config)), "kept": plain(pictures.keep(part, result.rows))}
+    about = as_json(result) | {"config": to_plain(asdict(config)), "kept": to_plain(pictures.keep(part, result.rows))}
     write_text(part / "attack.json", json.dumps(about, indent=1) + "\n")
-    draw_scores(result.run.resolve().name, SeenAttack(part, about), part / "robustness.png")
+    draw_scores(result.run.resolve().name, AttackRecord(part, about), part / "robustness.png")
     columns = sorted({key for row in result.rows for key in row.scores}, reverse=True)
-    shares = list(dict.fromkeys(key for row in result.rows for key in row.fooling))
-    seen = list(dict.fromkeys(key for row in result.rows for key in row.visibility))
+    shares = list(dict.fromkeys(key for row in result.rows for key in row.fooling_rates))
+    seen = list(dict.fromkeys(key for row in result.rows for key in row.distortion))
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["attack", "eps", *columns, *shares, *seen])
     for row in result.rows:
-        held = row.scores | row.fooling | row.visibility
+        held = row.scores | row.fooling_rates | row.distortion
         writer.writerow([row.attack, row.eps, *(held.get(key, "") for key in (*columns, *shares, *seen))])
     write_text(part / "table.csv", table.getvalue())
 
 
 def _write_transfer(folder: Path, results: Sequence[TransferResult], about: dict[str, Any]) -> None:
-    part = fresh_part(folder)
-    if is_first():
+    part = new_partial_folder(folder)
+    if is_main_process():
         matrices = [as_json(result) for result in results]
-        write_text(part / "transfer.json", json.dumps({"matrices": matrices} | plain(about), indent=1) + "\n")
-        draw_grids(SeenTransfer(folder, matrices), lambda stem: part / f"{stem}.png")
-    put_in_place(part, folder)
+        write_text(part / "transfer.json", json.dumps({"matrices": matrices} | to_plain(about), indent=1) + "\n")
+        draw_grids(TransferRecord(folder, matrices), lambda stem: part / f"{stem}.png")
+    publish_folder(part, folder)

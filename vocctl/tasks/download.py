@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vocctl.competition.editions import ALIAS, EDITIONS, is_competition_name, photos_of, slug_of
+from vocctl.competition.editions import ALIAS, EDITIONS, images_of, is_competition_name, slug_of
 from vocctl.competition.kaggle import Kaggle
 from vocctl.competition.mock_competition import build_competition
 from vocctl.config import closest
@@ -23,23 +23,23 @@ from vocctl.data.source import open_dataset
 from vocctl.data.zip_archive import unpack_zip
 from vocctl.errors import ConfigError, DataError
 
-SHAPES = {"train": 600, "val": 200}  # photos that are drawn
+SHAPES = {"train": 600, "val": 200}  # images that are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class DownloadProgress:
     """What to call on the way; each with what is done so far, and how much it is in all (None: not known)."""
 
     on_fetch: OnBytes | None = None  # bytes
     on_unpack: OnBytes | None = None  # bytes of the archive
-    on_image: OnBytes | None = None  # photos drawn or written
-    on_check: OnBytes | None = None  # photos read and found sound
+    on_image: OnBytes | None = None  # images drawn or written
+    on_check: OnBytes | None = None  # images read and found sound
 
 
 @dataclass(frozen=True)
 class DownloadResult:
     root: Path
-    splits: dict[str, int]  # photos by split: "Main/train" of a VOC year, "train" of the shapes
+    splits: dict[str, int]  # images by split: "Main/train" of a VOC year, "train" of the shapes
     skipped: bool  # all was there already, nothing was done
 
 
@@ -51,7 +51,7 @@ def download(
     archive: Path | None = None,
     tree: Path | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     releases: Mapping[str, Release] = RELEASES,
 ) -> DownloadResult:
     """The data set called what (voc2007 to voc2012, shapes, h02a5a or any slug of Kaggle's), whole in root.
@@ -61,7 +61,7 @@ def download(
     Raises ConfigError (name, flags), DataError (the archive, or what root holds already), NetworkError (no address gave
     it) and RunError (disk).
     """
-    progress = progress or Progress()
+    progress = progress or DownloadProgress()
     if is_competition_name(what):
         if urls:
             raise ConfigError("the competition's data come from Kaggle's client: leave out --url")
@@ -93,7 +93,7 @@ def known_data_sets() -> dict[str, str]:
 
 
 def _bring_competition(
-    slug: str, root: Path, archive: Path | None, tree: Path | None, progress: Progress
+    slug: str, root: Path, archive: Path | None, tree: Path | None, progress: DownloadProgress
 ) -> DownloadResult:
     """An archive that this call fetched is kept until its data are found sound; what --archive names is kept anyway."""
     skipped = _holds_anything(root)
@@ -109,14 +109,14 @@ def _bring_competition(
             beside.mkdir(parents=True, exist_ok=True)
         fetched = archive or Kaggle(slug).download(beside, progress.on_fetch)
         unpack_zip(fetched, root, on_bytes=progress.on_unpack)
-    result = _sound_competition(root, photos_of(slug), skipped, progress)
+    result = _sound_competition(root, images_of(slug), skipped, progress)
     if archive is None and not skipped:
         (beside / f"{slug}.zip").unlink(missing_ok=True)
     return result
 
 
-def _sound_competition(root: Path, due: Mapping[str, int], skipped: bool, progress: Progress) -> DownloadResult:
-    """due: photos of train and test, where they are known. Raises DataError: other layout, counts, or a bad file."""
+def _sound_competition(root: Path, due: Mapping[str, int], skipped: bool, progress: DownloadProgress) -> DownloadResult:
+    """due: images of train and test, where they are known. Raises DataError: other layout, counts, or a bad file."""
     again = f"choose another folder with --out, or delete {root} and run it again"
     if not is_competition(root):
         raise DataError(f"{root} holds no train/train_set.csv, it is not the competition's data: {again}")
@@ -124,7 +124,7 @@ def _sound_competition(root: Path, due: Mapping[str, int], skipped: bool, progre
     found = {"train": len(source.ids("trainval")), "test": len(source.ids("test"))}
     for part, count in due.items():
         if found[part] != count:
-            raise DataError(f"{root} lists {found[part]} photos in {part}, the competition has {count}: {again}")
+            raise DataError(f"{root} lists {found[part]} images in {part}, the competition has {count}: {again}")
     report = audit(root, progress.on_check)
     if report.problems:
         first = report.problems[0]
@@ -142,7 +142,7 @@ def _holds_anything(root: Path) -> bool:
 
 
 def _bring(
-    release: Release, root: Path, urls: tuple[str, ...], archive: Path | None, progress: Progress
+    release: Release, root: Path, urls: tuple[str, ...], archive: Path | None, progress: DownloadProgress
 ) -> DownloadResult:
     if _holds_anything(root):
         return DownloadResult(root, check_release(root, release), skipped=True)
@@ -157,7 +157,7 @@ def _bring(
     return DownloadResult(root, check_release(root, release), skipped=False)
 
 
-def _draw(root: Path, seed: int, progress: Progress) -> DownloadResult:
+def _draw(root: Path, seed: int, progress: DownloadProgress) -> DownloadResult:
     there = _holds_anything(root)
     if not there:
         from vocctl.data.shapes import draw_dataset
@@ -172,5 +172,5 @@ def _draw(root: Path, seed: int, progress: Progress) -> DownloadResult:
     if splits != SHAPES:
         found = ", ".join(f"{split} {size}" for split, size in splits.items())
         due = ", ".join(f"{split} {size}" for split, size in SHAPES.items())
-        raise DataError(f"{root} holds other photos than the shapes ({found}; {due} expected): {another}")
+        raise DataError(f"{root} holds other images than the shapes ({found}; {due} expected): {another}")
     return DownloadResult(root, splits, skipped=there)

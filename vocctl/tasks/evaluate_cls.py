@@ -2,7 +2,7 @@
 
 Writes RUN/eval/<data>-<split>/: scores.json, predictions.csv (an image a line: probabilities, decided labels, true ones,
 and those that are in no score because their objects are all difficult), errors.csv (the surest false positives and misses
-of each class), taken_for.csv (missed classes against wrongly found ones).
+of each class), confused_with.csv (missed classes against wrongly found ones).
 An ensemble averages probabilities; its folder is the first run's, with -ensemble behind its name.
 """
 
@@ -20,14 +20,14 @@ from vocctl.config import THRESHOLDS, TrainClsConfig
 from vocctl.data.devkit import MANIFEST
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.evaluation import (
-    fresh_part,
-    plain,
-    put_in_place,
-    refuse_unknown,
-    scored_part,
+    check_eval_options,
+    eval_split,
+    new_partial_folder,
+    publish_folder,
+    to_plain,
 )
 from vocctl.inference.load import classifier_probs
-from vocctl.inference.thresholds import cross_decided, decide
+from vocctl.inference.thresholds import binarize, cross_fitted_predictions
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
@@ -48,7 +48,7 @@ class ClsEvalResult:
     split: str
     checkpoint: str
     tta: str
-    photos: int
+    images: int
     thresholds: str  # their kind
     decided: str  # where the thresholds come from
     positives: dict[str, int]
@@ -59,7 +59,7 @@ class ClsEvalResult:
 
 
 @dataclass(frozen=True)
-class Compared:
+class PairedComparison:
     score: str
     first: float
     second: float
@@ -86,28 +86,28 @@ def evaluate(
     thresholds: str | None = None,
     ci: int = 0,
     device: str | None = None,
-    on_photo: Callable[[int, int], None] | None = None,
+    on_image: Callable[[int, int], None] | None = None,
 ) -> ClsEvalResult:
     """Score one train-cls run, or the mean of several runs' probabilities. ci: resamples of the bootstrap; 0: none.
 
     Raises ConfigError: no such checkpoint, tta or thresholds. DataError: no such run, or runs, weights or data that are
-    missing or broken, or runs that were validated on different photos.
+    missing or broken, or runs that were validated on different images.
     """
-    result, _ = _evaluated(names, data, split, checkpoint, tta, thresholds, ci, device, on_photo)
+    result, _ = _evaluated(names, data, split, checkpoint, tta, thresholds, ci, device, on_image)
     return result
 
 
 def compare(
     first: str, second: str, *, resamples: int = 1000, **settings: Any
-) -> tuple[ClsEvalResult, ClsEvalResult, list[Compared]]:
+) -> tuple[ClsEvalResult, ClsEvalResult, list[PairedComparison]]:
     """Both runs' results, and a paired bootstrap over the images: the same draws for both. settings: as evaluate's.
 
-    The decisions stay as they are while images are drawn. Raises DataError where the two score different photos.
+    The decisions stay as they are while images are drawn. Raises DataError where the two score different images.
     """
     one, predicted = _evaluated([first], **_defaults(settings))
     other, predicted_other = _evaluated([second], **_defaults(settings))
     if predicted.ids != predicted_other.ids:
-        raise DataError(f"{first} and {second} score different photos: name --data and --split for both")
+        raise DataError(f"{first} and {second} score different images: name --data and --split for both")
 
     def differences(counts: np.ndarray) -> dict[str, float]:
         mine, theirs = _resampled_scores(predicted, counts), _resampled_scores(predicted_other, counts)
@@ -117,19 +117,19 @@ def compare(
     table = []
     for name, values in drawn.items():
         low, high = interval(values)
-        table.append(Compared(name, one.scores[name], other.scores[name], low, high, two_sided_p(values)))
+        table.append(PairedComparison(name, one.scores[name], other.scores[name], low, high, two_sided_p(values)))
     return one, other, table
 
 
-def as_json(result: ClsEvalResult | Compared) -> dict[str, Any]:
+def as_json(result: ClsEvalResult | PairedComparison) -> dict[str, Any]:
     """The result as plain values; an undefined score is null."""
-    values: dict[str, Any] = plain(asdict(result))
+    values: dict[str, Any] = to_plain(asdict(result))
     return values
 
 
 def _defaults(settings: dict[str, Any]) -> dict[str, Any]:
     names = {"data": None, "split": None, "checkpoint": "best", "tta": "none", "thresholds": None, "ci": 0}
-    return names | {"device": None, "on_photo": None} | settings
+    return names | {"device": None, "on_image": None} | settings
 
 
 def _evaluated(
@@ -141,23 +141,25 @@ def _evaluated(
     thresholds: str | None,
     ci: int,
     device: str | None,
-    on_photo: Callable[[int, int], None] | None,
+    on_image: Callable[[int, int], None] | None,
 ) -> tuple[ClsEvalResult, _Predicted]:
-    refuse_unknown(checkpoint, tta)
+    check_eval_options(checkpoint, tta)
     if thresholds is not None and thresholds not in THRESHOLDS:
         raise ConfigError(f"--thresholds is one of {', '.join(THRESHOLDS)}, got {thresholds!r}")
     runs = [find_run(name, "train-cls") for name in names]
     config = runs[0].config(TrainClsConfig())
-    kind = thresholds or config.decision.thresholds
-    source, scored, part = scored_part(runs[0], config.data, data, split)
-    ids, targets = part.photos.ids, part.targets
+    kind = thresholds or config.threshold.thresholds
+    source, scored, part = eval_split(runs[0], config.data, data, split)
+    ids, targets = part.images.ids, part.targets
     assert targets is not None
     probs = np.zeros(targets.shape)
     for run in runs:
         if run.split_ids("val") != runs[0].split_ids("val"):
-            raise DataError(f"{run.path} and {runs[0].path} were validated on different photos: one would flatter")
-        probs += _probs(run, data, split, checkpoint, tta, device, on_photo) / len(runs)
-    chosen, decided = _decided(runs, checkpoint, kind, ids, probs, targets, attacked=(source.root / MANIFEST).is_file())
+            raise DataError(f"{run.path} and {runs[0].path} were validated on different images: one would flatter")
+        probs += _probs(run, data, split, checkpoint, tta, device, on_image) / len(runs)
+    chosen, decided = _predicted_labels(
+        runs, checkpoint, kind, ids, probs, targets, attacked=(source.root / MANIFEST).is_file()
+    )
     predicted = _Predicted(ids, probs, targets, chosen)
     folder = runs[0].path / "eval" / f"{source.name}-{scored}{'-ensemble' if len(runs) > 1 else ''}"
     about = {
@@ -172,7 +174,7 @@ def _evaluated(
         "decided": decided,
     }
     result = _scored(predicted, about, ci)
-    _write(folder, result, predicted, {"data_path": str(source.root), "fingerprint": part.photos.fingerprint})
+    _write(folder, result, predicted, {"data_path": str(source.root), "fingerprint": part.images.fingerprint})
     return result, predicted
 
 
@@ -183,28 +185,28 @@ def _probs(
     checkpoint: str,
     tta: str,
     device: str | None,
-    on_photo: Callable[[int, int], None] | None,
+    on_image: Callable[[int, int], None] | None,
 ) -> np.ndarray:
-    """(N, 20): one run's probabilities, of the photos at the size that it was trained for."""
-    _, _, part = scored_part(run, run.config(TrainClsConfig()).data, data, split)
-    return classifier_probs(run, part.photos, checkpoint=checkpoint, tta=tta, device=device, on_photo=on_photo)
+    """(N, 20): one run's probabilities, of the images at the size that it was trained for."""
+    _, _, part = eval_split(run, run.config(TrainClsConfig()).data, data, split)
+    return classifier_probs(run, part.images, checkpoint=checkpoint, tta=tta, device=device, on_image=on_image)
 
 
-def _decided(
+def _predicted_labels(
     runs: Sequence[RunFolder], checkpoint: str, kind: str, ids: tuple[str, ...], probs: np.ndarray, targets: np.ndarray,
     *, attacked: bool,
 ) -> tuple[np.ndarray, str]:  # fmt: skip
-    """Each photo's decided labels (N, 20) bool, and where the thresholds come from.
+    """Each image's decided labels (N, 20) bool, and where the thresholds come from.
 
-    attacked: the photos are adversarial images, which are decided as the attack's own table decides them.
+    attacked: the images are adversarial images, which are decided as the attack's own table decides them.
     """
     if kind == "0.5":
-        return decide(probs, np.full(len(CLASSES), 0.5)), "thresholds of 0.5"
+        return binarize(probs, np.full(len(CLASSES), 0.5)), "thresholds of 0.5"
     if set(ids) & set(runs[0].split_ids("val")) and not attacked:
-        how = "cross-fitted: each photo by thresholds that the other four fifths gave"
-        return cross_decided(probs, targets, kind), how
+        how = "cross-fitted: each image by thresholds that the other four fifths gave"
+        return cross_fitted_predictions(probs, targets, kind), how
     kept = [run.thresholds(checkpoint, kind) for run in runs]
-    return decide(probs, np.mean(kept, axis=0)), "fitted on the run's validation photos"
+    return binarize(probs, np.mean(kept, axis=0)), "fitted on the run's validation images"
 
 
 def _resampled_scores(predicted: _Predicted, counts: np.ndarray) -> dict[str, float]:
@@ -227,7 +229,7 @@ def _scored(predicted: _Predicted, about: dict[str, Any], ci: int) -> ClsEvalRes
         intervals = {name: interval(values) for name, values in drawn.items()}
     return ClsEvalResult(
         **about,
-        photos=len(predicted.ids),
+        images=len(predicted.ids),
         positives={name: int(count) for name, count in _by_class((predicted.targets == 1).sum(0)).items()},
         ap={name: _by_class(values) for name, values in aps.items()},
         scores=scores,
@@ -241,7 +243,7 @@ def _by_class(values: np.ndarray) -> dict[str, float]:
 
 
 def _write(folder: Path, result: ClsEvalResult, predicted: _Predicted, about: dict[str, str]) -> None:
-    part = fresh_part(folder)
+    part = new_partial_folder(folder)
     write_text(part / "scores.json", json.dumps(as_json(result) | about, indent=2) + "\n")
     rows = [["id", *CLASSES, "decided", "true", "unscored"]]
     for place, image_id in enumerate(predicted.ids):
@@ -251,8 +253,8 @@ def _write(folder: Path, result: ClsEvalResult, predicted: _Predicted, about: di
         rows.append([image_id, *probs, *sets])
     _write_csv(part / "predictions.csv", rows)
     _write_csv(part / "errors.csv", [["kind", "class", "id", "probability", "decided", "true"], *_errors(predicted)])
-    _write_csv(part / "taken_for.csv", [["missed \\ found instead", *CLASSES], *_taken_for(predicted)])
-    put_in_place(part, folder)
+    _write_csv(part / "confused_with.csv", [["missed \\ found instead", *CLASSES], *_confused_with(predicted)])
+    publish_folder(part, folder)
 
 
 def _names(row: np.ndarray) -> str:
@@ -268,15 +270,15 @@ def _errors(predicted: _Predicted) -> list[list[str]]:
         missed = np.flatnonzero((predicted.targets[:, place] == 1) & ~chosen)
         surest = [("false positive", false[np.argsort(-probs[false], kind="stable")])]
         surest.append(("miss", missed[np.argsort(probs[missed], kind="stable")]))
-        for kind, photos in surest:
-            for photo in photos[:ERRORS_SHOWN]:
-                sets = [_names(predicted.chosen[photo]), _names(predicted.targets[photo] == 1)]
-                rows.append([kind, name, predicted.ids[photo], f"{probs[photo]:.4f}", *sets])
+        for kind, images in surest:
+            for image in images[:ERRORS_SHOWN]:
+                sets = [_names(predicted.chosen[image]), _names(predicted.targets[image] == 1)]
+                rows.append([kind, name, predicted.ids[image], f"{probs[image]:.4f}", *sets])
     return rows
 
 
-def _taken_for(predicted: _Predicted) -> list[list[str]]:
-    """Row: a class that is there and was missed; column: one that was found on the same photo and is not there."""
+def _confused_with(predicted: _Predicted) -> list[list[str]]:
+    """Row: a class that is there and was missed; column: one that was found on the same image and is not there."""
     missed = ((predicted.targets == 1) & ~predicted.chosen).astype(int)
     found = ((predicted.targets == 0) & predicted.chosen).astype(int)
     counts = missed.T @ found

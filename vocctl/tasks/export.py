@@ -1,6 +1,6 @@
-"""Write a run's model as ONNX, and check it against the run on real photos before the file gets its name.
+"""Write a run's model as ONNX, and check it against the run on real num_images before the file gets its name.
 
-Input `images`: (B, 3, H, W) float32 RGB in [0, 1]; the normalisation is inside. Output `logits`: (B, 20), or (B, 21, H, W).
+Input `images`: (B, 3, H, W) float32 RGB in [0, 1]; the normalization is inside. Output `logits`: (B, 20), or (B, 21, H, W).
 B is free; H and W too, where the model takes them, in multiples of 32. Metadata: class names, preprocessing, thresholds.
 """
 
@@ -21,7 +21,7 @@ from torch.onnx import symbolic_helper
 from vocctl import __version__
 from vocctl.config import TrainClsConfig, TrainSegConfig, closest
 from vocctl.errors import ConfigError, RunError
-from vocctl.inference.evaluation import CHECKPOINTS, scored_part
+from vocctl.inference.evaluation import CHECKPOINTS, eval_split
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
@@ -33,9 +33,9 @@ OPSET = 18
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     path: Path
-    photos: int  # that were compared
+    num_images: int  # that were compared
     difference: float  # largest of a logit, in the unit of the run's largest one or 1, whichever is more
     probability_difference: float
     agreement: float  # share of the decisions (labels of a pixel, classes by logit) that are the same
@@ -47,10 +47,10 @@ class _Fitted(nn.Module):
 
     def __init__(self, model: Segmenter) -> None:
         super().__init__()
-        self.normalize, self.body = model.normalize, model.body
+        self.normalize, self.backbone = model.normalize, model.backbone
 
     def forward(self, images: Tensor) -> Tensor:
-        logits = self.body(self.normalize(images)).float()
+        logits = self.backbone(self.normalize(images)).float()
         return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -60,10 +60,10 @@ def export(
     form: str = "onnx",
     out: Path | None = None,
     checkpoint: str = "best",
-    photos: int = 16,
-    on_photo: Callable[[int, int], None] = lambda done, total: None,
-) -> Exported:
-    """Write and check it. photos: how many of the run's validation photos are compared.
+    num_images: int = 16,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> ExportResult:
+    """Write and check it. num_images: how many of the run's validation num_images are compared.
 
     Raises ConfigError: format, checkpoint, or the packages are not installed. DataError: run, weights or data are missing.
     RunError: the model can't be written as ONNX, or what was written differs from the run; no file is left then.
@@ -82,7 +82,7 @@ def export(
     model, config, about = _loaded(run, checkpoint)
     path = out or run.path / f"{checkpoint}.onnx"
     part = path.with_name(path.name + ".part")
-    images = _validation_images(run, config, photos)
+    images = _validation_images(run, config, num_images)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(model, part, run)
@@ -91,7 +91,7 @@ def export(
         onnx.helper.set_model_props(held, about)
         onnx.save(held, part)
         session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
-        result = _compared(model, session, images, path, part.stat().st_size / 1e6, on_photo)
+        result = _compared(model, session, images, path, part.stat().st_size / 1e6, on_image)
         part.replace(path)
     except OSError as error:
         raise RunError(
@@ -108,13 +108,13 @@ def _loaded(run: RunFolder, checkpoint: str) -> tuple[nn.Module, Any, dict[str, 
     task = run.about().get("task")
     about = {
         "vocctl": __version__, "task": str(task), "checkpoint": checkpoint,
-        "input": "images, (B, 3, H, W) float32, RGB, values in [0, 1]; normalisation is part of the model",
+        "input": "images, (B, 3, H, W) float32, RGB, values in [0, 1]; normalization is part of the model",
     }  # fmt: skip
     if task == "train-seg":
         seg = run.config(TrainSegConfig())
         model: nn.Module = Segmenter(replace(seg.model, weights="none"))
         config: TrainSegConfig | TrainClsConfig = seg
-        about["output"] = "logits, (B, 21, H, W): softmax over the classes, then resize to the photo, then the largest"
+        about["output"] = "logits, (B, 21, H, W): softmax over the classes, then resize to the image, then the largest"
         about["class_names"] = json.dumps(SEG_CLASSES)
     elif task == "train-cls":
         cls = run.config(TrainClsConfig())
@@ -122,7 +122,7 @@ def _loaded(run: RunFolder, checkpoint: str) -> tuple[nn.Module, Any, dict[str, 
         config = cls
         about["output"] = "logits, (B, 20): a sigmoid gives the probability of each class"
         about["class_names"] = json.dumps(CLASSES)
-        kept = run.thresholds(checkpoint, cls.decision.thresholds).tolist()
+        kept = run.thresholds(checkpoint, cls.threshold.thresholds).tolist()
         about["thresholds"] = json.dumps(dict(zip(CLASSES, kept, strict=True)))
     else:
         raise ConfigError(f"{run.path} is a run of {task}: export takes one of train-seg or train-cls")
@@ -135,10 +135,10 @@ def _loaded(run: RunFolder, checkpoint: str) -> tuple[nn.Module, Any, dict[str, 
 
 
 def _validation_images(run: RunFolder, config: Any, count: int) -> list[Tensor]:
-    """(1, 3, H, W) each, photos spread over those that the run validated on, as eval sends them."""
-    _, _, part = scored_part(run, config.data, None, None)
-    places = np.unique(np.linspace(0, len(part.photos) - 1, min(max(count, 1), len(part.photos))).round().astype(int))
-    return [torch.from_numpy(np.array(part.photos.image(i))).permute(2, 0, 1)[None].float() / 255 for i in places]
+    """(1, 3, H, W) each, num_images spread over those that the run validated on, as eval sends them."""
+    _, _, part = eval_split(run, config.data, None, None)
+    places = np.unique(np.linspace(0, len(part.images) - 1, min(max(count, 1), len(part.images))).round().astype(int))
+    return [torch.from_numpy(np.array(part.images.image(i))).permute(2, 0, 1)[None].float() / 255 for i in places]
 
 
 def _antialiased(mode: str) -> Callable[..., Any]:
@@ -186,8 +186,8 @@ def _compared(
     images: list[Tensor],
     path: Path,
     megabytes: float,
-    on_photo: Callable[[int, int], None],
-) -> Exported:
+    on_image: Callable[[int, int], None],
+) -> ExportResult:
     """Raises RunError: a logit that differs by more than the tolerance, alone or in a batch."""
     segments = isinstance(model, Segmenter)
     worst = worst_probability = 0.0
@@ -212,7 +212,9 @@ def _compared(
         worst_probability = max(worst_probability, (of(got) - of(expected)).abs().max().item())
         agree = got.argmax(1) == expected.argmax(1) if segments else (got > 0) == (expected > 0)
         same, total = same + int(agree.sum()), total + agree.numel()
-        on_photo(done, len(images))
+        on_image(done, len(images))
     if not worst <= TOLERANCE:
-        raise RunError(f"{path}: ONNX differs from the run by {worst:.1e} on real photos, the limit is {TOLERANCE:.0e}")
-    return Exported(path, len(images), worst, worst_probability, same / total, megabytes)
+        raise RunError(
+            f"{path}: ONNX differs from the run by {worst:.1e} on real num_images, the limit is {TOLERANCE:.0e}"
+        )
+    return ExportResult(path, len(images), worst, worst_probability, same / total, megabytes)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from vocctl.errors import DataError, VocctlError
 from vocctl.reporting.class_scores import class_scores_mean
-from vocctl.reporting.config_diff import from_default
-from vocctl.runs.evaluations import MAIN_SCORE, SCORE_NAMES, SeenRun, see_run
+from vocctl.reporting.config_diff import diff_from_default
+from vocctl.runs.evaluations import MAIN_SCORE, SCORE_NAMES, RunRecord, read_run
 from vocctl.runs.folder import RUNS
 
 
 @dataclass(frozen=True)
-class ListedRun:
+class RunSummary:
     path: Path
     task: str
     data: str
@@ -25,7 +25,7 @@ class ListedRun:
     problem: str = ""  # why the rest is empty
 
 
-def list_runs(folder: Path | None = None) -> list[ListedRun]:
+def list_runs(folder: Path | None = None) -> list[RunSummary]:
     """Runs in the folder and in the folders in it. Raises DataError: no such folder."""
     folder = folder or RUNS
     if not folder.is_dir():
@@ -34,20 +34,22 @@ def list_runs(folder: Path | None = None) -> list[ListedRun]:
     return sorted((_listed(path) for path in found), key=lambda run: (run.started, str(run.path)), reverse=True)
 
 
-def _listed(path: Path) -> ListedRun:
+def _listed(path: Path) -> RunSummary:
     try:
-        run = see_run(str(path))
+        run = read_run(str(path))
         about = run.folder.about()
         score, where = _score(run)
         data = Path(run.settings["path"]).name
         name = SCORE_NAMES[MAIN_SCORE[run.task]]
         started = str(about.get("started", ""))
-        return ListedRun(path, run.task, data, from_default(run), run.settings["seed"], score, name, where, started)
+        return RunSummary(
+            path, run.task, data, diff_from_default(run), run.settings["seed"], score, name, where, started
+        )
     except VocctlError as error:
-        return ListedRun(path, "-", "-", "", None, None, "-", "-", "", problem=str(error))
+        return RunSummary(path, "-", "-", "", None, None, "-", "-", "", problem=str(error))
 
 
-def _score(run: SeenRun) -> tuple[float | None, str]:
+def _score(run: RunRecord) -> tuple[float | None, str]:
     if run.evaluation is not None:
         score, where = class_scores_mean(run.evaluation), run.evaluation.name
     else:

@@ -6,10 +6,10 @@ from pathlib import Path
 from vocctl.config import closest
 from vocctl.errors import ConfigError
 from vocctl.reporting.attack_figures import adversarial, robustness
-from vocctl.reporting.options import FORMATS, Kind, NothingToDraw, Wish
+from vocctl.reporting.options import FORMATS, Kind, NothingToPlot, PlotOptions
 from vocctl.reporting.prediction_figures import classes, confusion, masks, mistakes
 from vocctl.reporting.training_figures import compare, curves
-from vocctl.runs.evaluations import see_runs
+from vocctl.runs.evaluations import read_runs
 
 KINDS: dict[str, Kind] = {
     "curves": curves,
@@ -28,7 +28,7 @@ def plot(
     *,
     what: Sequence[str] = (),
     evaluation: str | None = None,
-    wish: Wish = Wish(),
+    wish: PlotOptions = PlotOptions(),
     on_kind: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
     """The pictures' paths. what: kinds; empty: all that the runs have something for. evaluation: of RUN/eval/; the newest.
@@ -41,12 +41,12 @@ def plot(
             raise ConfigError(f"--what takes {', '.join(KINDS)}; got {kind!r}{closest(kind, KINDS)}")
     if wish.format not in FORMATS:
         raise ConfigError(f"--format is one of {', '.join(FORMATS)}, got {wish.format!r}")
-    runs = see_runs(names, evaluation)
+    runs = read_runs(names, evaluation)
     drawn: list[Path] = []
     for done, kind in enumerate(what or KINDS):
         try:
             drawn += KINDS[kind](runs, wish)
-        except NothingToDraw:
+        except NothingToPlot:
             if what:
                 raise
         on_kind(done + 1, len(what or KINDS))

@@ -1,6 +1,6 @@
-"""Predict photos that are in no data set: labels with probabilities, or masks in VOC's palette with overlays.
+"""Predict images that are in no data set: labels with probabilities, or masks in VOC's palette with overlays.
 
-A photo goes through the run as eval sends it: shrunk to the run's size, probabilities brought back to the photo's own. Its
+A image goes through the run as eval sends it: shrunk to the run's size, probabilities brought back to the image's own. Its
 own size is that after its EXIF turn, as every viewer shows it. One that can't be read is named, and the others go on.
 """
 
@@ -15,24 +15,24 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from vocctl.data.cache import fitted_photo
-from vocctl.data.images import read_any_photo, write_mask
+from vocctl.data.cache import resize_to_model
+from vocctl.data.images import read_any_image, write_mask
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.inference.evaluation import refuse_unknown
+from vocctl.inference.evaluation import check_eval_options
 from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
-from vocctl.inference.thresholds import decide
+from vocctl.inference.thresholds import binarize
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.plots.segmentation import blended
 from vocctl.runs.folder import RunFolder, open_run
-from vocctl.training.trainer import Hardware
+from vocctl.training.trainer import DeviceSetup
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 SHOWN = 0.005  # share of the pixels from which on a class is named
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Prediction:
     image: Path
     error: str = ""  # why it was not predicted; all below is empty then
     size: tuple[int, int] = (0, 0)  # width, height
@@ -48,7 +48,7 @@ class _Model:
     run: RunFolder
     network: nn.Module
     size: int
-    here: Hardware
+    setup: DeviceSetup
     tta: str
     thresholds: np.ndarray | None  # of a classifier
 
@@ -61,35 +61,35 @@ def predict(
     checkpoint: str = "best",
     tta: str = "none",
     device: str | None = None,
-    on_photo: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Predicted]:
-    """One result for each photo named, and for each in the folders named. out: where masks and overlays go, never over one
-    of these photos.
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Prediction]:
+    """One result for each image named, and for each in the folders named. out: where masks and overlays go, never over one
+    of these images.
 
-    Raises ConfigError: no such checkpoint or tta. DataError: no such run or path, a folder without photos, no weights.
+    Raises ConfigError: no such checkpoint or tta. DataError: no such run or path, a folder without images, no weights.
     RunError: out can't be written.
     """
-    refuse_unknown(checkpoint, tta)
-    found = list(_photos(images))
+    check_eval_options(checkpoint, tta)
+    found = list(_images(images))
     model = _loaded(name, checkpoint, tta, device)
     segments = model.thresholds is None
     out = out or Path("predictions")
-    taken, photos = set[Path](), {_file(path) for path, _ in found}
+    taken, input_files = set[Path](), {_file(path) for path, _ in found}
     results = []
     for done, (path, inside) in enumerate(found, start=1):
         try:
-            photo = read_any_photo(path)
+            image = read_any_image(path)
         except DataError as error:
-            results.append(Predicted(path, error=str(error)))
+            results.append(Prediction(path, error=str(error)))
         else:
-            stem = _free(out / inside, taken, photos) if segments else out
-            results.append(_segmented(model, path, photo, stem) if segments else _classified(model, path, photo))
-        on_photo(done, len(found))
+            stem = _free(out / inside, taken, input_files) if segments else out
+            results.append(_segmented(model, path, image, stem) if segments else _classified(model, path, image))
+        on_image(done, len(found))
     return results
 
 
-def as_json(result: Predicted) -> dict[str, Any]:
-    """Plain values; an unreadable photo has its error alone."""
+def as_json(result: Prediction) -> dict[str, Any]:
+    """Plain values; an unreadable image has its error alone."""
     if result.error:
         return {"image": str(result.image), "error": result.error}
     about = {
@@ -103,24 +103,24 @@ def as_json(result: Predicted) -> dict[str, Any]:
     return about | {"mask": str(result.mask), "overlay": str(result.overlay)}
 
 
-def _photos(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """(photo, its place below the folder that was named, without a suffix)."""
+def _images(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """(image, its place below the folder that was named, without a suffix)."""
     for path in images:
         if path.is_dir():
             inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
             if not inside:
-                raise DataError(f"{path} holds no photo ({', '.join(SUFFIXES)}): name another folder")
+                raise DataError(f"{path} holds no image ({', '.join(SUFFIXES)}): name another folder")
             yield from ((one, one.relative_to(path).with_suffix("")) for one in inside)
         elif path.is_file():
             yield path, Path(path.stem)
         else:
-            raise DataError(f"{path} is neither a photo nor a folder: mend its name")
+            raise DataError(f"{path} is neither a image nor a folder: mend its name")
 
 
-def _free(stem: Path, taken: set[Path], photos: set[str]) -> Path:
-    """stem, or stem-2, ... where another photo of this call has it, or its mask or overlay would go over a photo."""
+def _free(stem: Path, taken: set[Path], images: set[str]) -> Path:
+    """stem, or stem-2, ... where another image of this call has it, or its mask or overlay would go over a image."""
     free, number = stem, 1
-    while free in taken or photos & set(map(_file, _places(free))):
+    while free in taken or images & set(map(_file, _places(free))):
         number += 1
         free = stem.with_name(f"{stem.name}-{number}")
     taken.add(free)
@@ -143,38 +143,43 @@ def _loaded(name: str, checkpoint: str, tta: str, device: str | None) -> _Model:
     thresholds = None
     if task == "train-seg":
         network: nn.Module
-        network, seg, here = load_segmenter(run, checkpoint, device)
+        network, seg, setup = load_segmenter(run, checkpoint, device)
         size = seg.data.size
     elif task == "train-cls":
-        network, cls, here = load_classifier(run, checkpoint, device)
+        network, cls, setup = load_classifier(run, checkpoint, device)
         size = cls.data.size
-        thresholds = run.thresholds(checkpoint, cls.decision.thresholds)
+        thresholds = run.thresholds(checkpoint, cls.threshold.thresholds)
     else:
         raise ConfigError(f"{run.path} is a run of {task}: predict takes one of train-seg or train-cls")
-    return _Model(run, network, size, here, tta, thresholds)
+    return _Model(run, network, size, setup, tta, thresholds)
 
 
-def _batch(model: _Model, photo: np.ndarray) -> list[tuple[Tensor, Tensor]]:
-    fitted = fitted_photo(photo, model.size)
+def _batch(model: _Model, image: np.ndarray) -> list[tuple[Tensor, Tensor]]:
+    fitted = resize_to_model(image, model.size)
     return [(torch.tensor([0]), torch.from_numpy(fitted.copy()).permute(2, 0, 1)[None])]
 
 
-def _classified(model: _Model, path: Path, photo: np.ndarray) -> Predicted:
+def _classified(model: _Model, path: Path, image: np.ndarray) -> Prediction:
     assert model.thresholds is not None
     probs = predict_label_probs(
-        model.network, _batch(model, photo), 1, device=model.here.device, precision=model.here.precision, tta=model.tta
+        model.network,
+        _batch(model, image),
+        1,
+        device=model.setup.device,
+        precision=model.setup.precision,
+        tta=model.tta,
     )
-    chosen = np.flatnonzero(decide(probs, model.thresholds)[0])
+    chosen = np.flatnonzero(binarize(probs, model.thresholds)[0])
     ranked = sorted(chosen, key=lambda label: -probs[0, label])
     shares = {CLASSES[label]: float(probs[0, label]) for label in np.argsort(-probs[0], kind="stable")}
-    return Predicted(path, "", photo.shape[1::-1], tuple(CLASSES[label] for label in ranked), shares)
+    return Prediction(path, "", image.shape[1::-1], tuple(CLASSES[label] for label in ranked), shares)
 
 
-def _segmented(model: _Model, path: Path, photo: np.ndarray, stem: Path) -> Predicted:
+def _segmented(model: _Model, path: Path, image: np.ndarray, stem: Path) -> Prediction:
     probs = predict_probs(
-        model.network, _batch(model, photo), device=model.here.device, precision=model.here.precision, tta=model.tta
+        model.network, _batch(model, image), device=model.setup.device, precision=model.setup.precision, tta=model.tta
     )
-    ((_, labels),) = predict_labels(probs, [(photo.shape[0], photo.shape[1])])
+    ((_, labels),) = predict_labels(probs, [(image.shape[0], image.shape[1])])
     counts = np.bincount(labels.ravel(), minlength=len(SEG_CLASSES)) / labels.size
     shares = {
         SEG_CLASSES[label]: float(counts[label]) for label in np.argsort(-counts, kind="stable") if counts[label] > 0
@@ -185,8 +190,8 @@ def _segmented(model: _Model, path: Path, photo: np.ndarray, stem: Path) -> Pred
         mask.parent.mkdir(parents=True, exist_ok=True)
         write_mask(mask, labels)
         part = overlay.with_name(overlay.name + ".part")
-        Image.fromarray(blended(photo, labels)).save(part, format="JPEG", quality=90)
+        Image.fromarray(blended(image, labels)).save(part, format="JPEG", quality=90)
         part.replace(overlay)
     except OSError as error:
         raise RunError(f"{mask} can't be written: {error.strerror}; free space or choose another --out") from error
-    return Predicted(path, "", photo.shape[1::-1], named, shares, mask, overlay)
+    return Prediction(path, "", image.shape[1::-1], named, shares, mask, overlay)

@@ -1,6 +1,6 @@
 """One page on one run or several: what was trained on what, its figures with their definitions, plots, tables, a gallery.
 
-An attack's folder, RUN/attacks/<name>/, adds its attack.json and table.csv as tables, its pictures (*.png), and the photos
+An attack's folder, RUN/attacks/<name>/, adds its attack.json and table.csv as tables, its pictures (*.png), and the images
 that it keeps to the gallery as adversarial ones.
 """
 
@@ -21,27 +21,27 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.files import is_number, read_text
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.plots.report import Headline, Picture, Report, Section, Table, picture_source, render
-from vocctl.reporting.class_scores import amounts, class_scores, class_scores_mean
-from vocctl.reporting.config_diff import differing, from_default, in_words
+from vocctl.reporting.class_scores import class_frequencies, class_scores, class_scores_mean
+from vocctl.reporting.config_diff import diff_from_default, differing_settings, format_settings
 from vocctl.reporting.gallery import LEGEND, LIMIT, gallery
-from vocctl.reporting.options import NothingToDraw, Wish
-from vocctl.runs.attacks import seen_attacks
-from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, SeenRun, see_runs
+from vocctl.reporting.options import NothingToPlot, PlotOptions
+from vocctl.runs.attacks import attack_records
+from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, RunRecord, read_runs
 from vocctl.runs.folder import write_text
 from vocctl.tasks.plot import KINDS
 
 ALONE = ("curves", "confusion", "classes", "masks", "mistakes")  # kinds that show one run
 MEANINGS = {
     "mean_iou": "Mean over the classes that the truth holds of TP / (TP + FP + FN), from one confusion matrix over all "
-    "pixels at the photos' own size, borders left out.",
+    "pixels at the images' own size, borders left out.",
     "mean_dice": "The same mean of 2 TP / (2 TP + FP + FN).",
-    "pixel_accuracy": "Share of the labelled pixels that are right.",
-    "competition_dice": "Of each photo's foreground pixels with their class, border as background; mean over the photos.",
+    "pixel_accuracy": "Share of the labeled pixels that are right.",
+    "competition_dice": "Of each image's foreground pixels with their class, border as background; mean over the images.",
     "map_11_point": "Mean average precision as VOC 2007 to 2009 define it: best precision at eleven recalls.",
     "map_all_points": "As VOC 2010 and later define it: area under the precision envelope.",
     "map_sklearn": "As scikit-learn defines it: no interpolation.",
-    "sample_f1": "Mean over the photos of 2 |X n Y| / (|X| + |Y|), decided against true labels: the competition's Dice.",
-    "calibration_error": "Expected gap between probability and frequency, over 15 bins of all pairs of photo and class.",
+    "sample_f1": "Mean over the images of 2 |X n Y| / (|X| + |Y|), decided against true labels: the competition's Dice.",
+    "calibration_error": "Expected gap between probability and frequency, over 15 bins of all pairs of image and class.",
 }
 NAMES = SCORE_NAMES | {"competition_dice": "competition Dice", "calibration_error": "calibration error"}
 OnStep = Callable[[int, int], None]
@@ -56,7 +56,7 @@ def report(
         raise ConfigError(f"-o takes an .html file, got {path}")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} can't be written: name a file in a folder that is there")
-    runs = see_runs(list(dict.fromkeys(names)), evaluation)
+    runs = read_runs(list(dict.fromkeys(names)), evaluation)
     if adversary := next((run.folder.path for run in runs if run.task == "train-adv"), None):
         raise DataError(
             f"{adversary} is an adversary, whose page is its target's: `vocctl eval TARGET --attack adv:{adversary}`, then "
@@ -80,8 +80,8 @@ def report(
         pictures=_pictures(runs, ("compare", "curves", "classes")) if len(runs) > 1 else (),
         cards=cards,
         rule=f"{len(cards)} pictures, at most {LIMIT} in all and as many of each run: half are those that went worst, by "
-        "each photo's own mean IoU (segmenter) or by how sure the surest wrong decision was (classifier); the other half "
-        "is spread evenly over the rest of that ranking. Of an attacked run, up to half are adversarial photos.",
+        "each image's own mean IoU (segmenter) or by how sure the surest wrong decision was (classifier); the other half "
+        "is spread evenly over the rest of that ranking. Of an attacked run, up to half are adversarial images.",
         colors=LEGEND if any(card.layers for card in cards) else {},
     )
     write_text(path, render(page))
@@ -89,7 +89,7 @@ def report(
     return path
 
 
-def _section(run: SeenRun) -> Section:
+def _section(run: RunRecord) -> Section:
     about = run.folder.about()
     data = about.get("data", {})
     tables = as_tables(run.folder.config(CONFIGS[run.task]))
@@ -119,7 +119,7 @@ def _shown(value: Any) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value) if value != "" else "-"
 
 
-def _eval_command(run: SeenRun, evaluation: Evaluation) -> str:
+def _eval_command(run: RunRecord, evaluation: Evaluation) -> str:
     scores = evaluation.scores
     words = ["vocctl", "eval", str(run.folder.path), "--checkpoint", scores["checkpoint"]]
     if scores["tta"] != "none":
@@ -131,7 +131,7 @@ def _eval_command(run: SeenRun, evaluation: Evaluation) -> str:
     return shlex.join(words)
 
 
-def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
+def _sentence(run: RunRecord, about: dict[str, Any]) -> str:
     settings, data = run.settings, about.get("data", {})
     if run.segments:
         without = "" if settings["skip"] else " without skip connections"
@@ -140,17 +140,17 @@ def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
         model = f"The classifier {settings['model']}"
     size = about.get("parameters", {}).get("model")
     held = f" ({size / 1e6:.1f} M parameters)" if is_number(size) else ""
-    begun = settings.get("model" if not run.segments else "encoder") == "scratch" or settings["weights"] == "none"
-    weights = "from random weights" if begun else "from ImageNet weights"
+    resumed = settings.get("model" if not run.segments else "encoder") == "scratch" or settings["weights"] == "none"
+    weights = "from random weights" if resumed else "from ImageNet weights"
     if settings["weights"] not in ("auto", "none"):
         weights = f"from {settings['weights']}"
     length = f"{settings['minutes']:g} minutes" if settings["minutes"] else f"{settings['epochs']} epochs"
     name = Path(settings["path"]).resolve().name
-    photos = f"{data['train']} photos of {name}" if "train" in data else name
+    images = f"{data['train']} images of {name}" if "train" in data else name
     sentence = (
-        f"{model}{held}, trained {weights} for {length} on {photos}, loss {settings['loss']}, seed {settings['seed']}."
+        f"{model}{held}, trained {weights} for {length} on {images}, loss {settings['loss']}, seed {settings['seed']}."
     )
-    changed = from_default(run)
+    changed = diff_from_default(run)
     sentence += f" It differs from the defaults in: {changed}." if changed else " All other settings are the defaults."
     if run.evaluation is None:
         return (
@@ -158,11 +158,11 @@ def _sentence(run: SeenRun, about: dict[str, Any]) -> str:
         )
     scores = run.evaluation.scores
     tta = "" if scores["tta"] == "none" else f", averaged over {scores['tta']} views"
-    where = f"{scores['data']} {scores['split']}, {scores['photos']} photos"
+    where = f"{scores['data']} {scores['split']}, {scores['images']} images"
     return f"{sentence} Scored on {where}, with its {scores['checkpoint']} weights{tta}."
 
 
-def _headlines(run: SeenRun) -> list[Headline]:
+def _headlines(run: RunRecord) -> list[Headline]:
     """Of the evaluation, or of training's last validation where there is none."""
     if run.evaluation is None:
         values: dict[str, Any] = dict(run.records[-1])
@@ -182,10 +182,10 @@ def _interval(bounds: Sequence[float]) -> str:
     return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
 
 
-def _class_table(run: SeenRun) -> list[Table]:
+def _class_table(run: RunRecord) -> list[Table]:
     if run.evaluation is None:
         return []
-    scores, held = run.evaluation.scores, amounts(run.evaluation)
+    scores, held = run.evaluation.scores, class_frequencies(run.evaluation)
     ranked = class_scores(run.evaluation)
     intervals = {name: _interval(bounds) for name, bounds in ranked.intervals.items()}
     names: Sequence[str] = SEG_CLASSES if run.segments else CLASSES
@@ -208,7 +208,7 @@ def _class_table(run: SeenRun) -> list[Table]:
         ]
         for name in names
     ]
-    note = "A head sorts. - stands for undefined. Intervals: bootstrap over the photos."
+    note = "A head sorts. - stands for undefined. Intervals: bootstrap over the images."
     return [Table("Scores of each class", heads, rows, note)]
 
 
@@ -216,14 +216,14 @@ def _percent(value: float | None) -> float | None:
     return None if value is None or isnan(value) else 100 * value
 
 
-def _pictures(runs: Sequence[SeenRun], kinds: Sequence[str]) -> list[Picture]:
+def _pictures(runs: Sequence[RunRecord], kinds: Sequence[str]) -> list[Picture]:
     """Drawn anew, into the page alone."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for kind in kinds:
             try:
-                paths = KINDS[kind](runs, Wish(out=Path(folder)))
-            except NothingToDraw:
+                paths = KINDS[kind](runs, PlotOptions(out=Path(folder)))
+            except NothingToPlot:
                 continue
             found += [Picture(_title(kind), picture_source(path)) for path in paths]
     return found
@@ -234,17 +234,17 @@ def _title(kind: str) -> str:
         "curves": "Training curves",
         "confusion": "Confusion",
         "classes": "Scores of each class",
-        "masks": "Photo, truth, prediction and errors: drawn at random, then the worst",
+        "masks": "Image, truth, prediction and errors: drawn at random, then the worst",
         "mistakes": "The surest mistakes",
         "compare": "How the configs compare",
     }
     return titles[kind]
 
 
-def _attacks(run: SeenRun) -> tuple[list[Table], list[Picture]]:
+def _attacks(run: RunRecord) -> tuple[list[Table], list[Picture]]:
     """Tables and pictures of RUN/attacks/."""
     tables, pictures = [], []
-    for seen in seen_attacks(run.folder.path):
+    for seen in attack_records(run.folder.path):
         folder = seen.folder
         try:
             rows = [[str(key), _said(value)] for key, value in seen.about.items() if key not in ("rows", "kept")]
@@ -275,12 +275,12 @@ def _number(text: str) -> str | float | None:
     return None if isnan(value) else int(value) if text.lstrip("-").isdigit() else value
 
 
-def _overview(runs: Sequence[SeenRun]) -> Table:
+def _overview(runs: Sequence[RunRecord]) -> Table:
     """A row a run, with what differs between the configs of its task."""
     rows: list[list[str | int | float | None]] = []
     for run in runs:
         alike = [other.settings for other in runs if other.task == run.task]
-        words = in_words(run.settings, [name for name in differing(alike) if name != "path"]) or "-"
+        words = format_settings(run.settings, [name for name in differing_settings(alike) if name != "path"]) or "-"
         score, where = None, "not evaluated"
         if run.evaluation is not None:
             score, where = _percent(class_scores_mean(run.evaluation)), run.evaluation.name

@@ -9,92 +9,96 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from vocctl.config import THRESHOLDS, TrainClsConfig
-from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
-from vocctl.data.loaders import scoring_loader
-from vocctl.data.splits import Part, Splits, open_splits
+from vocctl.data.datasets import EvalDataset, TrainDataset
+from vocctl.data.loaders import eval_loader
+from vocctl.data.splits import LabeledSplit, Splits, open_splits
 from vocctl.errors import DataError
 from vocctl.inference.predict import predict_features, predict_label_probs
-from vocctl.inference.thresholds import decide, fit_thresholds
+from vocctl.inference.thresholds import binarize, fit_thresholds
 from vocctl.labels import CLASSES
 from vocctl.losses.classification import bce_loss, loss_function
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.multilabel import decision_scores
 from vocctl.models.classifier import Classifier
-from vocctl.runs.folder import RunFolder, create_run, place_of
+from vocctl.runs.folder import RunFolder, create_run, new_run_dir
 from vocctl.seeding import seed_everything
-from vocctl.training.adversarial import hardening, training_attack
+from vocctl.training.adversarial import adversarial_examples, training_attack
 from vocctl.training.probe import linear_probe
-from vocctl.training.signals import Heed
+from vocctl.training.signals import InterruptCheck
 from vocctl.training.trainer import (
-    Hardware,
+    DeviceSetup,
     Loss,
     Recipe,
     Scores,
+    TrainingCallbacks,
     TrainResult,
-    Watch,
-    describe,
-    encoder_rate,
-    goes_on,
-    hardware_to_train,
-    memory_named,
-    refuse_changed_data,
+    check_data_unchanged,
+    encoder_lr_scale,
+    explain_oom,
+    resumable,
     run_to_resume,
     train_model,
+    training_setup,
     workers_for,
+    write_run_info,
 )
 
 TASK = "train-cls"
-PROBED = 20_000  # photos that the head is fitted to at most, evenly spaced: 100 MB of features
-LARGEST_WEIGHT = 20.0  # of --pos-weight auto; a class of two photos would drown the others
+PROBED = 20_000  # images that the head is fitted to at most, evenly spaced: 100 MB of features
+LARGEST_WEIGHT = 20.0  # of --pos-weight auto; a class of two images would drown the others
 
 
 def run(
-    config: TrainClsConfig, out: Path | None = None, *, name: str | None = None, watch: Watch = Watch()
+    config: TrainClsConfig,
+    out: Path | None = None,
+    *,
+    name: str | None = None,
+    callbacks: TrainingCallbacks = TrainingCallbacks(),
 ) -> TrainResult:
     """Train from the start into out, or into runs/cls/<name>; the name comes from the config where none is given.
 
     Raises VocctlError in its kinds: see errors.py.
     """
-    hardware_to_train(config.train)  # what can be refused is, before any work is done
-    training_attack(config.harden)
-    splits = open_splits(config.data, TASK, watch.on_count)
-    _look_at_classes(splits, watch)
+    training_setup(config.train)  # what can be refused is, before any work is done
+    training_attack(config.adversarial_training)
+    splits = open_splits(config.data, TASK, callbacks.on_count)
+    check_class_coverage(splits, callbacks)
     seed_everything(config.train.seed)
-    with memory_named(config.train, config.data):
+    with explain_oom(config.train, config.data):
         model = Classifier(config.model, config.data.size)
         plain = f"{splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
-        folder = create_run(place_of(out, name, "cls", plain), TASK, config)
-        return _train(folder, config, splits, model, watch, resume=False)
+        folder = create_run(new_run_dir(out, name, "cls", plain), TASK, config)
+        return _train(folder, config, splits, model, callbacks, resume=False)
 
 
-def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
+def resume(name: str, *, callbacks: TrainingCallbacks = TrainingCallbacks()) -> TrainResult:
     """Go on with a run where its last state stands: on a CPU the same as if it had never stopped.
 
     Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished, or
     does not work on this hardware.
     """
     folder, config = run_to_resume(name, TASK, TrainClsConfig())
-    hardware_to_train(config.train)
-    splits = open_splits(config.data, TASK, watch.on_count)
-    refuse_changed_data(folder, splits)
+    training_setup(config.train)
+    splits = open_splits(config.data, TASK, callbacks.on_count)
+    check_data_unchanged(folder, splits)
     seed_everything(config.train.seed)
-    begun = goes_on(folder, watch)
-    with memory_named(config.train, config.data):
-        model = Classifier(replace(config.model, weights="none") if begun else config.model, config.data.size)
-        return _train(folder, config, splits, model, watch, resume=begun)
+    resumed = resumable(folder, callbacks)
+    with explain_oom(config.train, config.data):
+        model = Classifier(replace(config.model, weights="none") if resumed else config.model, config.data.size)
+        return _train(folder, config, splits, model, callbacks, resume=resumed)
 
 
-def _look_at_classes(splits: Splits, watch: Watch) -> None:
+def check_class_coverage(splits: Splits, callbacks: TrainingCallbacks) -> None:
     """Say which classes a side lacks. Raises DataError where it has no positive label at all."""
     for side, part in (("train", splits.train), ("validation", splits.val)):
         lacking = [name for name, count in zip(CLASSES, (_targets(part) == 1).sum(0), strict=True) if count == 0]
         if len(lacking) == len(CLASSES):
-            raise DataError(f"{splits.source.root}: no photo of the {side} part has a class, name another split")
+            raise DataError(f"{splits.source.root}: no image of the {side} part has a class, name another split")
         if lacking:
-            watch.on_note(f"no {side} photo has {', '.join(lacking)}: not scored there, shown as -")
+            callbacks.on_note(f"no {side} image has {', '.join(lacking)}: not scored there, shown as -")
 
 
-def _targets(part: Part) -> np.ndarray:
+def _targets(part: LabeledSplit) -> np.ndarray:
     assert part.targets is not None
     return part.targets
 
@@ -107,57 +111,68 @@ def pos_weight(targets: np.ndarray) -> Tensor:
 
 
 def _train(
-    folder: RunFolder, config: TrainClsConfig, splits: Splits, model: Classifier, watch: Watch, *, resume: bool
+    folder: RunFolder,
+    config: TrainClsConfig,
+    splits: Splits,
+    model: Classifier,
+    callbacks: TrainingCallbacks,
+    *,
+    resume: bool,
 ) -> TrainResult:
     if not resume:
-        describe(folder, splits, config.train, {"model": sum(p.numel() for p in model.parameters())}, watch)
+        write_run_info(folder, splits, config.train, {"model": sum(p.numel() for p in model.parameters())}, callbacks)
     targets = _targets(splits.train)
     probes = config.optim.probe and config.model.pretrained
     if probes and model.head is None:
-        watch.on_note(f"{config.model.model} ends in no linear layer: its head begins at random")
+        callbacks.on_note(f"{config.model.model} ends in no linear layer: its head begins at random")
         probes = False
-    model.keeps_statistics = probes
-    body_rate = encoder_rate(config, TrainClsConfig(), watch)
+    model.freeze_bn_stats = probes
+    backbone_lr_scale = encoder_lr_scale(config, TrainClsConfig(), callbacks)
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         weights = pos_weight(targets).to(device) if config.loss.pos_weight == "auto" else None
         label_loss = loss_function(config.loss.loss, weights)
-        harden = hardening(config.harden, model, model)
-        return lambda pixels, wanted: label_loss(network(harden(pixels, wanted)), wanted)
+        adversarial_training = adversarial_examples(config.adversarial_training, model, model)
+        return lambda pixels, wanted: label_loss(network(adversarial_training(pixels, wanted)), wanted)
 
     recipe = Recipe(
         data=config.data, optim=config.optim, train=config.train,
-        photos=TrainingPhotos(
-            splits.train.photos, augment=config.data.augment, seed=config.train.seed, targets=targets
+        images=TrainDataset(
+            splits.train.images, augment=config.data.augment, seed=config.train.seed, targets=targets
         ),
-        layers=lambda: model.layers(body_rate, config.optim.layer_decay, head_rate=body_rate if probes else 1.0),
+        layers=lambda: model.layers(backbone_lr_scale, config.optim.layer_decay, head_lr_scale=backbone_lr_scale if probes else 1.0),
         loss=loss,
-        validate=lambda scored, here, heed: _validation(scored, splits, config, here, heed),
-        prepare=lambda here, heed: _begin_as_probe(model, splits.train, config, here, watch, heed) if probes else None,
-        conclude=lambda here, heed: _keep_thresholds(folder, config, splits, here, heed),
+        validate=lambda scored, setup, check_interrupt: _validation(scored, splits, config, setup, check_interrupt),
+        prepare=lambda setup, check_interrupt: init_head_by_linear_probe(model, splits.train, config, setup, callbacks, check_interrupt) if probes else None,
+        conclude=lambda setup, check_interrupt: _keep_thresholds(folder, config, splits, setup, check_interrupt),
         find_unused=config.optim.freeze_epochs > 0,
-        on_epoch_start=lambda epoch: model.freeze_body(epoch < config.optim.freeze_epochs),
+        on_epoch_start=lambda epoch: model.freeze_backbone(epoch < config.optim.freeze_epochs),
     )  # fmt: skip
-    return train_model(folder, model, recipe, watch, resume=resume)
+    return train_model(folder, model, recipe, callbacks, resume=resume)
 
 
-def _begin_as_probe(
-    model: Classifier, part: Part, config: TrainClsConfig, here: Hardware, watch: Watch, heed: Heed
+def init_head_by_linear_probe(
+    model: Classifier,
+    part: LabeledSplit,
+    config: TrainClsConfig,
+    setup: DeviceSetup,
+    callbacks: TrainingCallbacks,
+    check_interrupt: InterruptCheck,
 ) -> None:
-    """Fit the head of a pretrained model to the features of the training photos, as they are, of at most PROBED."""
+    """Fit the head of a pretrained model to the features of the training images, as they are, of at most PROBED."""
     assert model.head is not None
-    if len(part.photos) > PROBED:
-        part = part.take(np.linspace(0, len(part.photos) - 1, PROBED).round().astype(int))
-    loader = _scoring(part, config, here)
+    if len(part.images) > PROBED:
+        part = part.take(np.linspace(0, len(part.images) - 1, PROBED).round().astype(int))
+    loader = _scoring(part, config, setup)
     share = sum(map(len, loader.batch_sampler))  # type: ignore[arg-type]
 
     def seen(done: int, total: int) -> None:
-        watch.on_count("fitting the head", done, share)
-        heed()
+        callbacks.on_count("fitting the head", done, share)
+        check_interrupt()
 
     features = predict_features(
-        model, model.head, loader, len(part.photos), device=here.device, precision=here.precision,
-        on_photo=seen, shared=True,
+        model, model.head, loader, len(part.images), device=setup.device, precision=setup.precision,
+        on_image=seen, shared=True,
     )  # fmt: skip
     weight, bias = linear_probe(features, torch.from_numpy(_targets(part)))
     with torch.no_grad():
@@ -165,40 +180,46 @@ def _begin_as_probe(
         model.head.bias.copy_(bias)
 
 
-def _keep_thresholds(folder: RunFolder, config: TrainClsConfig, splits: Splits, here: Hardware, heed: Heed) -> None:
+def _keep_thresholds(
+    folder: RunFolder, config: TrainClsConfig, splits: Splits, setup: DeviceSetup, check_interrupt: InterruptCheck
+) -> None:
     """Fit every kind of threshold for both checkpoints on the validation part, into thresholds.json."""
     model = Classifier(replace(config.model, weights="none"), config.data.size)
     fitted: dict[str, dict[str, list[float]]] = {}
     for checkpoint in ("best", "final"):
         folder.load_weights(checkpoint, model)
-        model.to(device=here.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        probs = label_probs(model, splits.val, config, here, heed)
+        model.to(device=setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        probs = label_probs(model, splits.val, config, setup, check_interrupt)
         fitted[checkpoint] = {kind: fit_thresholds(probs, _targets(splits.val), kind).tolist() for kind in THRESHOLDS}
     folder.write_json("thresholds.json", fitted)
 
 
-def label_probs(model: nn.Module, part: Part, config: TrainClsConfig, here: Hardware, heed: Heed) -> np.ndarray:
-    """(N, 20) probabilities of a part's photos."""
+def label_probs(
+    model: nn.Module, part: LabeledSplit, config: TrainClsConfig, setup: DeviceSetup, check_interrupt: InterruptCheck
+) -> np.ndarray:
+    """(N, 20) probabilities of a part's images."""
     return predict_label_probs(
-        model, _scoring(part, config, here), len(part.photos), device=here.device, precision=here.precision,
-        on_photo=lambda done, total: heed(), shared=True,
+        model, _scoring(part, config, setup), len(part.images), device=setup.device, precision=setup.precision,
+        on_image=lambda done, total: check_interrupt(), shared=True,
     )  # fmt: skip
 
 
-def _scoring(part: Part, config: TrainClsConfig, here: Hardware) -> DataLoader:
-    """This rank's share of the photos, as they are."""
-    workers, pin = workers_for(config.data, here.device), here.device.type == "cuda"
-    return scoring_loader(ScoredPhotos(part.photos), config.train.batch, workers=workers, pin=pin, shared=True)
+def _scoring(part: LabeledSplit, config: TrainClsConfig, setup: DeviceSetup) -> DataLoader:
+    """This rank's share of the images, as they are."""
+    workers, pin = workers_for(config.data, setup.device), setup.device.type == "cuda"
+    return eval_loader(EvalDataset(part.images), config.train.batch, workers=workers, pin=pin, shared=True)
 
 
-def _validation(model: nn.Module, splits: Splits, config: TrainClsConfig, here: Hardware, heed: Heed) -> Scores:
+def _validation(
+    model: nn.Module, splits: Splits, config: TrainClsConfig, setup: DeviceSetup, check_interrupt: InterruptCheck
+) -> Scores:
     """val_loss is binary cross-entropy; sample_f1 is that of decisions at 0.5, so that nothing is fitted in it."""
     targets = _targets(splits.val)
-    probs = label_probs(model, splits.val, config, here, heed)
+    probs = label_probs(model, splits.val, config, setup, check_interrupt)
     aps = class_aps(probs, targets)
     logits = torch.from_numpy(probs).double().logit(eps=1e-7)
     return {
         "val_loss": bce_loss(logits, torch.from_numpy(targets)).item(),
         **{f"map_{name}": mean_defined(values) for name, values in aps.items()},
-        "sample_f1": decision_scores(decide(probs, np.full(len(CLASSES), 0.5)), targets).sample_f1,
+        "sample_f1": decision_scores(binarize(probs, np.full(len(CLASSES), 0.5)), targets).sample_f1,
     }

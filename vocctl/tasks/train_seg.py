@@ -9,77 +9,81 @@ import torch
 from torch import Tensor, nn
 
 from vocctl.config import ModelConfig, TrainSegConfig
-from vocctl.data.datasets import ScoredPhotos, TrainingPhotos
-from vocctl.data.loaders import scoring_loader
+from vocctl.data.datasets import EvalDataset, TrainDataset
+from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import Splits, open_splits
-from vocctl.distributed import gathered, summed
+from vocctl.distributed import all_gather_object, all_reduce_sum
 from vocctl.inference.predict import predict_labels, predict_probs
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.segmentation import loss_function
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
 from vocctl.models.segmenter import Segmenter, count_parameters
-from vocctl.runs.folder import RunFolder, create_run, place_of
+from vocctl.runs.folder import RunFolder, create_run, new_run_dir
 from vocctl.seeding import seed_everything
-from vocctl.training.adversarial import hardening, training_attack
+from vocctl.training.adversarial import adversarial_examples, training_attack
 from vocctl.training.optim import encoder_and_rest
-from vocctl.training.signals import Heed
+from vocctl.training.signals import InterruptCheck
 from vocctl.training.trainer import (
-    Hardware,
+    DeviceSetup,
     Loss,
     Recipe,
     Scores,
+    TrainingCallbacks,
     TrainResult,
-    Watch,
-    describe,
-    encoder_rate,
-    goes_on,
-    hardware_to_train,
-    memory_named,
-    refuse_changed_data,
+    check_data_unchanged,
+    encoder_lr_scale,
+    explain_oom,
+    resumable,
     run_to_resume,
     train_model,
+    training_setup,
     workers_for,
+    write_run_info,
 )
 
 TASK = "train-seg"
 
 
 def run(
-    config: TrainSegConfig, out: Path | None = None, *, name: str | None = None, watch: Watch = Watch()
+    config: TrainSegConfig,
+    out: Path | None = None,
+    *,
+    name: str | None = None,
+    callbacks: TrainingCallbacks = TrainingCallbacks(),
 ) -> TrainResult:
     """Train from the start into out, or into runs/seg/<name>; the name comes from the config where none is given.
 
     Raises VocctlError in its kinds: see errors.py.
     """
-    hardware_to_train(config.train)  # what can be refused is, before any work is done
-    training_attack(config.harden)
-    splits = open_splits(config.data, TASK, watch.on_count)
+    training_setup(config.train)  # what can be refused is, before any work is done
+    training_attack(config.adversarial_training)
+    splits = open_splits(config.data, TASK, callbacks.on_count)
     seed_everything(config.train.seed)
-    with memory_named(config.train, config.data):
+    with explain_oom(config.train, config.data):
         model = Segmenter(config.model)
         skip = "" if config.model.skip else "-no-skip"
         plain = f"{config.model.encoder}-{config.model.decoder}{skip}-{config.loss.loss}"
         folder = create_run(
-            place_of(out, name, "seg", f"{splits.source.name}-{plain}-s{config.train.seed}"), TASK, config
+            new_run_dir(out, name, "seg", f"{splits.source.name}-{plain}-s{config.train.seed}"), TASK, config
         )
-        return _train(folder, config, splits, model, watch, resume=False)
+        return _train(folder, config, splits, model, callbacks, resume=False)
 
 
-def resume(name: str, *, watch: Watch = Watch()) -> TrainResult:
+def resume(name: str, *, callbacks: TrainingCallbacks = TrainingCallbacks()) -> TrainResult:
     """Go on with a run where its last state stands: on a CPU the same as if it had never stopped.
 
     Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished, or
     does not work on this hardware.
     """
     folder, config = run_to_resume(name, TASK, TrainSegConfig())
-    hardware_to_train(config.train)
-    splits = open_splits(config.data, TASK, watch.on_count)
-    refuse_changed_data(folder, splits)
+    training_setup(config.train)
+    splits = open_splits(config.data, TASK, callbacks.on_count)
+    check_data_unchanged(folder, splits)
     seed_everything(config.train.seed)
-    begun = goes_on(folder, watch)
-    with memory_named(config.train, config.data):
-        model = Segmenter(replace(config.model, weights="none") if begun else config.model)
-        return _train(folder, config, splits, model, watch, resume=begun)
+    resumed = resumable(folder, callbacks)
+    with explain_oom(config.train, config.data):
+        model = Segmenter(replace(config.model, weights="none") if resumed else config.model)
+        return _train(folder, config, splits, model, callbacks, resume=resumed)
 
 
 def _parameters(config: ModelConfig) -> dict[str, int]:
@@ -91,39 +95,49 @@ def _parameters(config: ModelConfig) -> dict[str, int]:
 
 
 def _train(
-    folder: RunFolder, config: TrainSegConfig, splits: Splits, model: Segmenter, watch: Watch, *, resume: bool
+    folder: RunFolder,
+    config: TrainSegConfig,
+    splits: Splits,
+    model: Segmenter,
+    callbacks: TrainingCallbacks,
+    *,
+    resume: bool,
 ) -> TrainResult:
     if not resume:
-        describe(folder, splits, config.train, _parameters(config.model), watch)
+        write_run_info(folder, splits, config.train, _parameters(config.model), callbacks)
     every = config.loss.loss_stride
-    pretrained_rate = encoder_rate(config, TrainSegConfig(), watch)
+    pretrained_rate = encoder_lr_scale(config, TrainSegConfig(), callbacks)
 
     def loss(network: nn.Module, device: torch.device) -> Loss:
         pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, device)
-        harden = hardening(config.harden, model, lambda pixels: model(pixels, every))
+        adversarial_training = adversarial_examples(
+            config.adversarial_training, model, lambda pixels: model(pixels, every)
+        )
 
         def of_batch(pixels: Tensor, targets: Tensor) -> Tensor:
             labels = targets[:, every // 2 :: every, every // 2 :: every]
-            return pixel_loss(network(harden(pixels, labels), every), labels)
+            return pixel_loss(network(adversarial_training(pixels, labels), every), labels)
 
         return of_batch
 
     recipe = Recipe(
         data=config.data, optim=config.optim, train=config.train,
-        photos=TrainingPhotos(splits.train.photos, augment=config.data.augment, seed=config.train.seed),
+        images=TrainDataset(splits.train.images, augment=config.data.augment, seed=config.train.seed),
         layers=lambda: encoder_and_rest(model, model.encoder, pretrained_rate),
         loss=loss,
-        validate=lambda scored, here, heed: _validation(scored, splits, config, here, heed),
+        validate=lambda scored, setup, check_interrupt: _validation(scored, splits, config, setup, check_interrupt),
         find_unused=config.model.decoder == "dpt",  # it leaves the ViT's last norm and its head aside
     )  # fmt: skip
-    return train_model(folder, model, recipe, watch, resume=resume)
+    return train_model(folder, model, recipe, callbacks, resume=resume)
 
 
-def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: Hardware, heed: Heed) -> Scores:
-    """Scores at the photos' own size, and val_loss: cross-entropy at the cache's size, mean over the photos."""
-    cached, device = splits.val.photos, here.device
-    loader = scoring_loader(
-        ScoredPhotos(cached),
+def _validation(
+    model: nn.Module, splits: Splits, config: TrainSegConfig, setup: DeviceSetup, check_interrupt: InterruptCheck
+) -> Scores:
+    """Scores at the images' own size, and val_loss: cross-entropy at the cache's size, mean over the images."""
+    cached, device = splits.val.images, setup.device
+    loader = eval_loader(
+        EvalDataset(cached),
         config.train.batch,
         workers=workers_for(config.data, device),
         pin=device.type == "cuda",
@@ -132,8 +146,8 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
     losses: list[Tensor] = []  # on the device until the end
 
     def watched() -> Iterator[tuple[Tensor, Tensor]]:
-        for indices, probs in predict_probs(model, loader, device=device, precision=here.precision):
-            heed()
+        for indices, probs in predict_probs(model, loader, device=device, precision=setup.precision):
+            check_interrupt()
             for index, one in zip(indices.tolist(), probs, strict=True):
                 mask = torch.from_numpy(cached.mask(index).copy()).to(device).long()
                 losses.append(
@@ -142,11 +156,13 @@ def _validation(model: nn.Module, splits: Splits, config: TrainSegConfig, here: 
             yield indices, probs
 
     confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
-    for index, labels in predict_labels(watched(), cached.own_sizes):
-        confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(cached.own_mask(index)))
-    scores = seg_scores(summed(confusion))
+    for index, labels in predict_labels(watched(), cached.original_sizes):
+        confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(cached.original_mask(index)))
+    scores = seg_scores(all_reduce_sum(confusion))
     mine = torch.stack(losses).tolist() if losses else []
-    all_losses = [loss for held in gathered(mine) for loss in held if math.isfinite(loss)]  # nan: a mask all void
+    all_losses = [
+        loss for held in all_gather_object(mine) for loss in held if math.isfinite(loss)
+    ]  # nan: a mask all void
     return {
         "val_loss": math.fsum(all_losses) / max(len(all_losses), 1),
         "mean_iou": scores.mean_iou,

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vocctl.distributed import is_first
+from vocctl.distributed import is_main_process
 from vocctl.errors import DataError
 from vocctl.files import is_number, parse_json
 from vocctl.runs.folder import write_tensors
@@ -23,7 +23,7 @@ KEPT = 2
 
 
 @dataclass
-class Position:
+class TrainState:
     """Where a run is. All of it is saved, and the loop goes on from it."""
 
     step: int = 0  # optimizer steps done
@@ -36,19 +36,21 @@ class Position:
     scores: dict[str, float] = field(default_factory=dict)  # of the last validation
     best: float | None = None  # monitor's best value
     best_epoch: int = -1
-    stale: int = 0  # validations since the best
+    epochs_without_improvement: int = 0  # validations since the best
     metrics_bytes: int = 0  # length of metrics.jsonl at this moment
     finished: bool = False
     scaler: dict[str, float] = field(default_factory=dict)  # fp16 loss scale
 
 
-def save_state(folder: Path, position: Position, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Path:
+def save_checkpoint(
+    folder: Path, position: TrainState, model: nn.Module, average: nn.Module, optimizer: Optimizer
+) -> Path:
     """Write folder/step-<step>.safetensors, then remove all but the last two; the first rank does.
 
     Raises RunError: no space, folder gone.
     """
     path = folder / f"step-{position.step:07d}-{position.epoch:04d}-{position.batch:06d}.safetensors"
-    if not is_first():
+    if not is_main_process():
         return path
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if average is not model:
@@ -59,33 +61,33 @@ def save_state(folder: Path, position: Position, model: nn.Module, average: nn.M
     tensors["generator.cpu"] = torch.get_rng_state()
     for place in range(torch.cuda.device_count()):
         tensors[f"generator.cuda.{place}"] = torch.cuda.get_rng_state(place)
-    write_tensors(path, tensors, {"position": json.dumps(asdict(position))}, run=folder.parent)
+    write_tensors(path, tensors, {"train_state": json.dumps(asdict(position))}, run=folder.parent)
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
-def has_state(folder: Path) -> bool:
+def has_checkpoint(folder: Path) -> bool:
     """Whether a run got as far as its first state; it may be broken."""
     return any(folder.glob("step-*.safetensors"))
 
 
-def load_latest(folder: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Position:
+def load_latest_checkpoint(folder: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> TrainState:
     """Put the newest state back in place, or the one before where that is damaged. Raises DataError: none that fits."""
     refused: DataError | None = None
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
-            return load_state(path, model, average, optimizer)
+            return load_checkpoint(path, model, average, optimizer)
         except DataError as error:
             refused = refused or error
     raise refused or DataError(f"{folder} holds no state to go on from: start the run anew under another --name")
 
 
-def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> Position:
+def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> TrainState:
     """Put everything back in place. Raises DataError where the file is damaged or fits another model."""
     try:
         with safe_open(path, "pt") as held:
-            position = _checked(Position(**parse_json(held.metadata()["position"])))
+            position = _checked(TrainState(**parse_json(held.metadata()["train_state"])))
             tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
         model.load_state_dict(_under(tensors, "model."))
         if average is not model:
@@ -107,9 +109,9 @@ def load_state(path: Path, model: nn.Module, average: nn.Module, optimizer: Opti
     return position
 
 
-def _checked(position: Position) -> Position:
+def _checked(position: TrainState) -> TrainState:
     """Raises TypeError, ValueError: values that no run writes."""
-    for name in ("step", "epoch", "batch", "metrics_bytes", "stale"):
+    for name in ("step", "epoch", "batch", "metrics_bytes", "epochs_without_improvement"):
         if not isinstance(getattr(position, name), int) or getattr(position, name) < 0:
             raise ValueError(f"{name} is a number of things")
     numbers = [position.seconds, position.prepared, position.loss_sum, position.lr, position.best_epoch]

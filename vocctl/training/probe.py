@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vocctl.labels import IGNORE
 
-DECAY = 0.2  # L2 on the weights of features of unit variance, beside the mean loss over the photos
+DECAY = 0.2  # L2 on the weights of features of unit variance, beside the mean loss over the images
 ITERATIONS = 100  # of L-BFGS, which is done long before
 
 

@@ -7,7 +7,7 @@ from types import FrameType
 
 from vocctl.errors import Interrupted, Terminated
 
-Heed = Callable[[], None]  # raises Interrupted where a signal has come
+InterruptCheck = Callable[[], None]  # raises Interrupted where a signal has come
 
 
 class StopRequest:
@@ -19,14 +19,14 @@ class StopRequest:
         """The error that ends the run with the signal's exit code."""
         return Terminated(message) if self.asked == signal.SIGTERM else Interrupted(message)
 
-    def heed(self, message: str) -> None:
+    def check_interrupt(self, message: str) -> None:
         """Raise that error where a signal has come."""
         if self.asked:
             raise self.error(message)
 
 
 @contextmanager
-def listening() -> Iterator[StopRequest]:
+def catch_signals() -> Iterator[StopRequest]:
     """While inside, the first signal is noted; a Ctrl-C after it ends the process at once.
 
     A second SIGTERM doesn't: `timeout` sends one to the process and one to its group, and a save may be under way.

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
-from vocctl.distributed import world
+from vocctl.distributed import world_size
 
 
-class Pace:
+class Throughput:
     """Counts from its making on."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Pace:
 
     @property
     def images_per_second(self) -> float:
-        return self.images * world() / max(self.seconds, 1e-9)
+        return self.images * world_size() / max(self.seconds, 1e-9)
 
     @property
     def data_wait(self) -> float:

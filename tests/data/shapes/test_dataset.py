@@ -43,8 +43,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
     one, again, other = (digests(tmp_path / name) for name in ("one", "again", "other"))
     assert one == again
     assert len(one) == 6 * 4 + 3 + 3 + 20 * 3  # four files a picture, the lists, those of the classes
-    photos = [path for path in one if path.endswith(".jpg")]
-    assert all(one[path] != other[path] for path in photos)
+    images = [path for path in one if path.endswith(".jpg")]
+    assert all(one[path] != other[path] for path in images)
 
 
 def test_a_picture_depends_on_its_number_and_the_seed_alone(tmp_path: Path) -> None:
@@ -77,21 +77,21 @@ def test_masks_are_paletted_and_hold_what_the_annotation_lists(devkit: Path) -> 
     for name in ids(devkit, "trainval"):
         with (
             Image.open(devkit / "SegmentationClass" / f"{name}.png") as mask,
-            Image.open(devkit / "JPEGImages" / f"{name}.jpg") as photo,
+            Image.open(devkit / "JPEGImages" / f"{name}.jpg") as image,
         ):
-            assert (mask.mode, photo.mode) == ("P", "RGB")
-            assert mask.size == photo.size
+            assert (mask.mode, image.mode) == ("P", "RGB")
+            assert mask.size == image.size
             assert mask.getpalette() == FLAT_PALETTE
             labels = set(np.unique(np.array(mask)).tolist())
         assert IGNORE in labels
         assert labels - {0, IGNORE} == {SEG_CLASSES.index(one) for one, _ in objects(devkit, name)}
 
 
-def test_annotations_name_their_photo_and_its_size(devkit: Path) -> None:
+def test_annotations_name_their_image_and_its_size(devkit: Path) -> None:
     for name in ids(devkit, "val"):
         tree = ElementTree.parse(devkit / "Annotations" / f"{name}.xml")
-        with Image.open(devkit / "JPEGImages" / f"{name}.jpg") as photo:
-            assert (tree.findtext("size/width"), tree.findtext("size/height")) == tuple(map(str, photo.size))
+        with Image.open(devkit / "JPEGImages" / f"{name}.jpg") as image:
+            assert (tree.findtext("size/width"), tree.findtext("size/height")) == tuple(map(str, image.size))
         assert (tree.findtext("folder"), tree.findtext("filename"), tree.findtext("segmented")) == (
             "VOC2009",
             f"{name}.jpg",
@@ -150,17 +150,17 @@ def test_a_killed_draw_leaves_nothing_that_looks_whole_and_the_next_one_succeeds
     assert len(list(root.rglob("*.jpg"))) == 3
 
 
-def test_colour_alone_does_not_tell_the_classes(devkit: Path) -> None:
+def test_color_alone_does_not_tell_the_classes(devkit: Path) -> None:
     """Mean RGB of each class over train, the nearest one as the label: mean IoU over 21 classes of val, void out."""
 
     def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:
         colors, labels = [], []
         for name in ids(devkit, split):
             with (
-                Image.open(devkit / "JPEGImages" / f"{name}.jpg") as photo,
+                Image.open(devkit / "JPEGImages" / f"{name}.jpg") as image,
                 Image.open(devkit / "SegmentationClass" / f"{name}.png") as mask,
             ):
-                colors.append(np.array(photo, np.float32)[::2, ::2].reshape(-1, 3))
+                colors.append(np.array(image, np.float32)[::2, ::2].reshape(-1, 3))
                 labels.append(np.array(mask)[::2, ::2].ravel())
         color, label = np.concatenate(colors), np.concatenate(labels)
         return color[label != IGNORE], label[label != IGNORE]

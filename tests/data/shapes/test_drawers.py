@@ -1,4 +1,4 @@
-"""Each of the twenty drawers leaves a picture of sensible size, of several colours, that is not the same twice."""
+"""Each of the twenty drawers leaves a picture of sensible size, of several colors, that is not the same twice."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SIDE = 200
 
 
 def painted(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The object, fitted into SIDE x SIDE on grey: its pixels and what it covers."""
+    """The object, fitted into SIDE x SIDE on gray: its pixels and what it covers."""
     sketch = DRAWERS[name](np.random.default_rng(seed))
     left, bottom, right, top = sketch.bounds()
     scale = 0.9 * SIDE / max(right - left, top - bottom)
@@ -26,7 +26,7 @@ def test_every_class_has_a_drawer() -> None:
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_drawing_covers_a_sensible_area_in_several_colours(name: str) -> None:
+def test_a_drawing_covers_a_sensible_area_in_several_colors(name: str) -> None:
     for seed in range(6):
         image, covered = painted(name, seed)
         share = (covered > 127).mean()

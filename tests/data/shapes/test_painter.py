@@ -53,7 +53,7 @@ def test_a_shape_beyond_the_edge_is_cut() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["stripes", "bands", "spots", "checks", "patches", "grain"])
-def test_a_pattern_shows_both_colours(pattern: str) -> None:
+def test_a_pattern_shows_both_colors(pattern: str) -> None:
     x, y = np.meshgrid(np.linspace(0, 1, 80), np.linspace(0, 1, 80))
     share = pattern_share(Fill((0, 0, 0), pattern=pattern, scale=0.15), x, y)
     assert share.min() >= 0

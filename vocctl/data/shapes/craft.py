@@ -52,7 +52,14 @@ def from_above(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
     s = Sketch(airborne=True)
     sweep, span = rng.uniform(0.25, 0.6), rng.uniform(0.85, 1.05)
     for side in (-1, 1):
-        s.box(1.0, side * 0.42 - 0.07, 1.3, side * 0.42 + 0.07, Fill(tone(body.color, 0.6), roundness=0.6), corner=0.06)
+        s.box(
+            1.0,
+            side * 0.42 - 0.07,
+            1.3,
+            side * 0.42 + 0.07,
+            Fill(tone(body.color, 0.6), roundness=0.6),
+            corner=0.06,
+        )
         s.poly(
             [(1.32, side * 0.1), (1.1 - sweep, side * span), (0.9 - sweep, side * span), (0.82, side * 0.1)],
             body.toned(0.9),
@@ -67,9 +74,12 @@ def from_above(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
             accent,
             outline=0.5,
         )
-        s.poly([(0.26, side * 0.06), (0.0, side * 0.36), (-0.14, side * 0.36), (0.02, side * 0.05)], body.toned(0.85))
+        s.poly(
+            [(0.26, side * 0.06), (0.0, side * 0.36), (-0.14, side * 0.36), (0.02, side * 0.05)], body.toned(0.85)
+        )
     s.blob(
-        [(-0.1, 0.0), (0.2, 0.1), (1.0, 0.14), (1.7, 0.13), (2.0, 0.0), (1.7, -0.13), (1.0, -0.14), (0.2, -0.1)], body
+        [(-0.1, 0.0), (0.2, 0.1), (1.0, 0.14), (1.7, 0.13), (2.0, 0.0), (1.7, -0.13), (1.0, -0.14), (0.2, -0.1)],
+        body,
     )
     s.poly([(-0.14, -0.025), (0.36, -0.02), (0.36, 0.02), (-0.14, 0.025)], accent)
     s.blob([(1.76, 0.08), (1.86, 0.06), (1.86, -0.06), (1.76, -0.08)], glass(rng), outline=0.5)
@@ -87,7 +97,8 @@ def propeller(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
             s.rod([(x, 0.5), (x - 0.04, 0.95)], 0.04, STEEL)
         s.box(0.66, 0.9, 1.62, 1.02, body.toned(0.75), corner=0.05)
     s.blob(
-        [(-0.1, 0.5), (0.6, 0.6), (1.1, 0.64), (1.75, 0.56), (1.82, 0.4), (1.72, 0.24), (1.1, 0.18), (0.4, 0.32)], body
+        [(-0.1, 0.5), (0.6, 0.6), (1.1, 0.64), (1.75, 0.56), (1.82, 0.4), (1.72, 0.24), (1.1, 0.18), (0.4, 0.32)],
+        body,
     )
     s.blob([(0.78, 0.6), (0.9, 0.76), (1.14, 0.76), (1.32, 0.6)], glass(rng))
     s.poly([(0.0, 0.44), (1.78, 0.42), (1.78, 0.36), (0.1, 0.4)], accent, outline=0)

@@ -1,7 +1,7 @@
-"""What a shape is filled with: its colour, its pattern, how round and how clear it looks.
+"""What a shape is filled with: its color, its pattern, how round and how clear it looks.
 
-Colours are (R, G, B) in 0..255. No colour belongs to one class: bodies, furs and backgrounds draw from the same
-functions below, so that a pixel's colour says little about its label.
+Colors are (R, G, B) in 0..255. No color belongs to one class: bodies, furs and backgrounds draw from the same
+functions below, so that a pixel's color says little about its label.
 """
 
 import colorsys
@@ -57,7 +57,7 @@ def any_color(rng: np.random.Generator, *, lively: float = 0.6) -> Color:
 
 
 def fur_color(rng: np.random.Generator) -> Color:
-    """A natural coat, a little off, and once in six times a coat of any muted colour."""
+    """A natural coat, a little off, and once in six times a coat of any muted color."""
     if rng.uniform() < 0.16:
         return any_color(rng, lively=0.3)
     return mixed(FURS[rng.integers(len(FURS))], any_color(rng, lively=0.3), rng.uniform(0, 0.2))

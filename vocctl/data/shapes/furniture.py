@@ -14,7 +14,7 @@ WOODS: tuple[Color, ...] = ((196, 144, 92), (140, 92, 58), (92, 62, 48), (224, 1
 
 
 def wood(rng: np.random.Generator) -> Color:
-    """A wood's colour, or once in three times any paint."""
+    """A wood's color, or once in three times any paint."""
     return any_color(rng) if rng.uniform() < 0.33 else mixed(WOODS[rng.integers(len(WOODS))], any_color(rng), 0.12)
 
 

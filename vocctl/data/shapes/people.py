@@ -1,6 +1,6 @@
 """Person: standing, walking, waving, sitting on the ground, or only head and shoulders.
 
-Units: a standing person is about 2 tall. Skin, hair and clothes take any colour that they may have.
+Units: a standing person is about 2 tall. Skin, hair and clothes take any color that they may have.
 """
 
 import numpy as np

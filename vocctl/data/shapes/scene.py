@@ -15,7 +15,7 @@ from vocctl.data.shapes.placement import Placed, arranged, scenery_for
 from vocctl.labels import IGNORE, SEG_CLASSES
 
 SIZES = ((168, 224), (224, 168), (224, 224), (192, 240), (240, 192), (160, 224))  # height, width
-LEAST_PIXELS = 12  # an object with fewer labelled pixels is left out, its pixels IGNORE
+LEAST_PIXELS = 12  # an object with fewer labeled pixels is left out, its pixels IGNORE
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def draw_scene(main: str, rng: np.random.Generator) -> Drawing:
         covered = paint(canvas, one.sketch, one.matrix, line=rng.uniform(0.9, 2.2))
         covers.append(cv2.resize(covered, (width, height), interpolation=cv2.INTER_AREA) >= 128)
     image = _photographed(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), rng)
-    return _labelled(image, placed, covers, rng)
+    return _labeled(image, placed, covers, rng)
 
 
 def _shadow(canvas: np.ndarray, box: tuple[float, ...], rng: np.random.Generator) -> None:
@@ -67,7 +67,7 @@ def _shadow(canvas: np.ndarray, box: tuple[float, ...], rng: np.random.Generator
 
 
 def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Uneven light, a colour cast, a little blur and grain."""
+    """Uneven light, a color cast, a little blur and grain."""
     height, width = image.shape[:2]
     x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
     light = (
@@ -80,7 +80,7 @@ def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(lit + grain, 0, 255).astype(np.uint8)
 
 
-def _labelled(image: np.ndarray, placed: list[Placed], covers: list[np.ndarray], rng: np.random.Generator) -> Drawing:
+def _labeled(image: np.ndarray, placed: list[Placed], covers: list[np.ndarray], rng: np.random.Generator) -> Drawing:
     """covers: what each object covers alone; a later one hides those before it."""
     seen = np.zeros(image.shape[:2], np.uint8)
     for number, cover in enumerate(covers, start=1):

@@ -24,7 +24,7 @@ def washed(top: Color, bottom: Color, height: int, width: int) -> np.ndarray:
 
 
 def tinted(rng: np.random.Generator, usual: Color, freedom: float) -> Color:
-    """The usual colour, moved towards any other by up to freedom in [0, 1]."""
+    """The usual color, moved towards any other by up to freedom in [0, 1]."""
     return mixed(usual, any_color(rng, lively=0.45), rng.uniform(0, freedom))
 
 

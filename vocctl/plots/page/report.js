@@ -58,7 +58,7 @@ if (filters) {
   const slide = () => { over.style.clipPath = `inset(0 ${100 - range.value}% 0 0)`; };
   const lay = (layer, button) => {
     over.src = layer.src;
-    over.alt = `${layer.dataset.name}, over the photo`;
+    over.alt = `${layer.dataset.name}, over the image`;
     over.style.opacity = layer.classList.contains("overlay") ? 0.7 : 1;
     viewer.querySelector(".right").textContent = layer.dataset.name;
     [...choices.children].forEach(other => other.setAttribute("aria-pressed", other === button));
@@ -67,8 +67,8 @@ if (filters) {
     current = card;
     const layers = [...card.querySelectorAll(".layer")];
     viewer.querySelector("h3").textContent = card.querySelector(".id").textContent;
-    under.src = card.querySelector(".photo").src;
-    under.alt = `photo ${card.querySelector(".id").textContent}`;
+    under.src = card.querySelector(".image").src;
+    under.alt = `image ${card.querySelector(".id").textContent}`;
     choices.replaceChildren(...layers.map(layer => {
       const button = document.createElement("button");
       button.type = "button";
