@@ -1,48 +1,145 @@
-"""Text and JSON that others wrote, so that whatever the file is, what comes is text or an ordinary error."""
+"""Read untrusted text and JSON within bounds; write files and folders that are complete or absent.
 
+A file or folder is written as `<name>.part` and renamed when it is complete, so that a killed process never leaves half of
+one under its name. In a distributed run the main process writes.
+"""
+
+import csv
 import errno
+import io
 import json
+import math
+import os
+import shutil
 import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-MAX_BYTES = 1 << 30  # of a file that is read whole; nothing that vocctl writes or VOC holds comes near
+from vocctl.distributed import barrier, is_main_process
+from vocctl.errors import RunError
+
+MAX_BYTES = 1 << 30  # a larger file is not read whole; every file of vocctl and VOC is far smaller
 
 
 def read_text(path: Path) -> str:
-    """The whole file, UTF-8. Raises OSError, for a pipe or a device too, and UnicodeDecodeError (a ValueError)."""
+    """Read a UTF-8 file. Raises OSError (also for a pipe or a device) and UnicodeDecodeError (a ValueError)."""
     check_regular_file(path)
     return path.read_text(encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The table that the file holds. Raises OSError, and ValueError: no UTF-8, no JSON, no table."""
+    """Read a JSON object. Raises OSError, and ValueError: not UTF-8, not JSON, not an object."""
     return parse_json(read_text(path))
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """Raises ValueError: no JSON, no table, or nested deeper than Python goes."""
+    """Parse a JSON object. Raises ValueError: not JSON, not an object, or nested deeper than Python's recursion limit."""
     try:
-        held = json.loads(text)
+        value = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    if not isinstance(held, dict):
-        raise ValueError(f"a table is due, not {type(held).__name__}")
-    return held
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
+    return value
 
 
 def check_regular_file(path: Path) -> None:
-    """Raises OSError for what a read may never come back from: a pipe, a socket, a device, a file that fills the memory."""
+    """Raise OSError for a path whose read might never end: a pipe, a socket, a device, or a file over MAX_BYTES."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
-        return  # the read will say why
-    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if found.st_size > MAX_BYTES:
+        return  # reading it raises the reason
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if status.st_size > MAX_BYTES:
         raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MB", str(path))
 
 
 def is_number(value: Any) -> bool:
-    """Of JSON's values: NaN is one, true and false are none."""
+    """Whether a JSON value is a number. NaN is; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@contextmanager
+def atomic_file(path: Path, fix: str = "free space, or choose another folder or name") -> Iterator[Path]:
+    """Yield `<path>.part` to write to; rename it to path when the block succeeds, remove it when the block fails.
+
+    Raises RunError: no space, read-only, folder missing, or a name that is not UTF-8. fix: what the message advises.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        part.replace(path)
+    except (OSError, ValueError) as error:  # a name that is not UTF-8 raises ValueError
+        raise RunError(f"{path} cannot be written: {_reason(error)}; {fix}") from error
+    finally:
+        with suppress(OSError, ValueError):
+            part.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder `<path>.part` to fill; it replaces path when the block succeeds, and is removed when it fails.
+
+    Every process of a distributed run enters the block; only the main process may write there. On exit all of them wait, so
+    that each can read the result. Raises RunError: the folder cannot be created or replaced.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        if is_main_process():
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+    except OSError as error:
+        raise RunError(f"{part} cannot be created: {_reason(error)}; free space or fix the permissions") from error
+    try:
+        yield part
+        if is_main_process():
+            _replace_folder(part, path)
+    finally:
+        if is_main_process():
+            shutil.rmtree(part, ignore_errors=True)
+    barrier()
+
+
+def _replace_folder(part: Path, path: Path) -> None:
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        part.rename(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be replaced: {_reason(error)}; fix its permissions or move it away") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file atomically, in the main process. Raises RunError as atomic_file does."""
+    if is_main_process():
+        with atomic_file(path) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any, *, indent: int = 2) -> None:
+    """Write a value that to_json can convert, atomically, in the main process. Raises RunError as atomic_file does."""
+    write_text(path, json.dumps(to_json(value), indent=indent) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as comma-separated lines, atomically, in the main process. Raises RunError as atomic_file does."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    write_text(path, table.getvalue())
+
+
+def to_json(value: Any) -> Any:
+    """Convert to what JSON holds: tuples become lists, paths become strings, NaN and infinity become null."""
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return os.fspath(value) if isinstance(value, Path) else value
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

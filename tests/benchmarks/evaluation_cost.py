@@ -37,7 +37,11 @@ from vocctl.runs.folder import find_run
 from vocctl.tasks.evaluate_seg import evaluate
 
 ROUNDS = 9
-STEPS = {"forward": "averaged_probs", "resize": "resized_probs", "arg-max": "argmax_labels"}  # of vocctl.inference.predict
+STEPS = {
+    "forward": "averaged_probs",
+    "resize": "resized_probs",
+    "arg-max": "argmax_labels",
+}  # of vocctl.inference.predict
 
 
 def seconds(work: Callable[[], object]) -> float:

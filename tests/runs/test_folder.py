@@ -254,7 +254,7 @@ def test_what_a_kill_in_the_middle_of_writing_left_goes_with_the_next(run):
 
 
 def test_weights_without_a_folder(tmp_path):
-    with pytest.raises(RunError, match="can't be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         RunFolder(tmp_path / "gone").save_weights("best", linear(), {})
 
 
@@ -263,14 +263,14 @@ def test_no_space_left_keeps_the_old_text(tmp_path):
     path = tmp_path / "run.json"
     write_text(path, "old")
     path.with_name("run.json.part").symlink_to("/dev/full")
-    with pytest.raises(RunError, match=r"run\.json can't be written: No space left on device"):
+    with pytest.raises(RunError, match=r"run\.json cannot be written: No space left on device"):
         write_text(path, "new" * 10_000)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_a_name_that_is_no_utf_8_cannot_be_written_and_leaves_nothing(tmp_path):
-    with pytest.raises(RunError, match=r"run\.json can't be written: .* choose another folder or name"):
+    with pytest.raises(RunError, match=r"run\.json cannot be written: .* choose another folder or name"):
         write_text(tmp_path / "run.json", os.fsdecode(b"\xff.jpg"))
     assert list(tmp_path.iterdir()) == []
 

@@ -1,9 +1,7 @@
 """What every evaluation does alike: which images are scored, and a folder that is whole or not there."""
 
-import math
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -67,14 +65,3 @@ def publish_folder(part: Path, folder: Path) -> None:
         except OSError as error:
             raise RunError(f"{folder} can't be replaced: {error.strerror}; mend its rights or move it away") from error
     barrier()
-
-
-def to_plain(value: Any) -> Any:
-    """As JSON takes it; an undefined score is null."""
-    if isinstance(value, dict):
-        return {key: to_plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [to_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value

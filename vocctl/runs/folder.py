@@ -18,7 +18,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -33,7 +32,7 @@ from safetensors import SafetensorError
 from vocctl.config import as_tables, read_toml
 from vocctl.distributed import broadcast_object, is_main_process
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.files import is_number, parse_json, read_json, read_text
+from vocctl.files import is_number, parse_json, read_json, read_text, write_text
 from vocctl.labels import CLASSES
 
 if TYPE_CHECKING:
@@ -43,21 +42,6 @@ RUNS = Path("runs")
 PACKAGES = ("vocctl", "torch", "timm", "segmentation-models-pytorch", "albumentations", "accelerate", "numpy")
 
 Config = TypeVar("Config")
-
-
-def write_text(path: Path, text: str) -> None:
-    """The whole file or none of it, by the first rank. Raises RunError: no space, read-only, folder gone, no UTF-8."""
-    if not is_main_process():
-        return
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except (OSError, ValueError) as error:  # a name that is no UTF-8 is a ValueError
-        with suppress(OSError, ValueError):
-            part.unlink()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RunError(f"{path} can't be written: {reason}; free space, or choose another folder or name") from error
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from vocctl.attacks.table import AttackSpec, check_attack_fits, parse_attack
 from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.distributed import is_main_process
 from vocctl.errors import ConfigError, DataError
-from vocctl.files import read_json
-from vocctl.inference.evaluation import HELD_OUT, check_eval_options, new_partial_folder, publish_folder, to_plain
+from vocctl.files import read_json, to_json, write_text
+from vocctl.inference.evaluation import HELD_OUT, check_eval_options, new_partial_folder, publish_folder
 from vocctl.reporting.attack_figures import draw_grids, draw_scores
 from vocctl.robustness.adversarial_dataset import refuse_others, save_adversarial
 from vocctl.robustness.benchmark import AttackBenchmark, AttackedImages, Images, read_ground_truth
@@ -39,7 +39,7 @@ from vocctl.robustness.sanity import sanity_checks
 from vocctl.robustness.sanity_checks import Check
 from vocctl.robustness.victims import Victim, open_victim
 from vocctl.runs.attacks import SOFT, AttackRecord, TransferRecord
-from vocctl.runs.folder import distinct_names, write_text
+from vocctl.runs.folder import distinct_names
 from vocctl.tasks.train_adv import open_adversary
 
 OnWork = Callable[[int, int], None]  # images done, of all
@@ -250,7 +250,7 @@ def _own_folder(wanted: Path, file: str, about: dict[str, Any]) -> Path:
             held = read_json(folder / file)
         except (OSError, ValueError):
             break  # broken: of no use to anyone
-        if json.loads(json.dumps(to_plain(about))) == {key: held.get(key) for key in about}:
+        if json.loads(json.dumps(to_json(about))) == {key: held.get(key) for key in about}:
             break
         number += 1
         folder = wanted.with_name(f"{wanted.name}-{number}")
@@ -265,7 +265,7 @@ def _place(data: str, split: str, config: AttackConfig) -> str:
 
 def as_json(result: AttackResult | TransferResult) -> dict[str, Any]:
     """The result as plain values; an undefined score is null."""
-    values: dict[str, Any] = to_plain(asdict(result))
+    values: dict[str, Any] = to_json(asdict(result))
     return values
 
 
@@ -302,7 +302,7 @@ def _write(result: AttackResult, config: AttackConfig, pictures: AttackExamples)
 
 def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: AttackExamples) -> None:
     pictures.draw(part)
-    about = as_json(result) | {"config": to_plain(asdict(config)), "kept": to_plain(pictures.keep(part, result.rows))}
+    about = as_json(result) | {"config": to_json(asdict(config)), "kept": to_json(pictures.keep(part, result.rows))}
     write_text(part / "attack.json", json.dumps(about, indent=1) + "\n")
     draw_scores(result.run.resolve().name, AttackRecord(part, about), part / "robustness.png")
     columns = sorted({key for row in result.rows for key in row.scores}, reverse=True)
@@ -321,6 +321,6 @@ def _write_transfer(folder: Path, results: Sequence[TransferResult], about: dict
     part = new_partial_folder(folder)
     if is_main_process():
         matrices = [as_json(result) for result in results]
-        write_text(part / "transfer.json", json.dumps({"matrices": matrices} | to_plain(about), indent=1) + "\n")
+        write_text(part / "transfer.json", json.dumps({"matrices": matrices} | to_json(about), indent=1) + "\n")
         draw_grids(TransferRecord(folder, matrices), lambda stem: part / f"{stem}.png")
     publish_folder(part, folder)

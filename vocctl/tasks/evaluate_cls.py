@@ -19,12 +19,12 @@ import numpy as np
 from vocctl.config import THRESHOLDS, TrainClsConfig
 from vocctl.data.devkit import MANIFEST
 from vocctl.errors import ConfigError, DataError
+from vocctl.files import to_json, write_text
 from vocctl.inference.evaluation import (
     check_eval_options,
     eval_split,
     new_partial_folder,
     publish_folder,
-    to_plain,
 )
 from vocctl.inference.load import classifier_probs
 from vocctl.inference.thresholds import binarize, cross_fitted_predictions
@@ -32,7 +32,7 @@ from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
 from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
-from vocctl.runs.folder import RunFolder, find_run, write_text
+from vocctl.runs.folder import RunFolder, find_run
 
 ERRORS_SHOWN = 10  # of each kind and class
 
@@ -123,7 +123,7 @@ def compare(
 
 def as_json(result: ClsEvalResult | PairedComparison) -> dict[str, Any]:
     """The result as plain values; an undefined score is null."""
-    values: dict[str, Any] = to_plain(asdict(result))
+    values: dict[str, Any] = to_json(asdict(result))
     return values
 
 

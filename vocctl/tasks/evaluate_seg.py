@@ -26,19 +26,19 @@ from vocctl.data.loaders import eval_loader
 from vocctl.data.source import Source
 from vocctl.distributed import all_gather_dict, is_main_process, world_size
 from vocctl.errors import RunError
+from vocctl.files import to_json, write_text
 from vocctl.inference.evaluation import (
     check_eval_options,
     eval_split,
     new_partial_folder,
     publish_folder,
-    to_plain,
 )
 from vocctl.inference.load import load_segmenter
 from vocctl.inference.predict import predict_label_runs, predict_probs
 from vocctl.labels import SEG_CLASSES
 from vocctl.metrics.confusion import SegScores, confusion_and_void, image_mean_iou, seg_scores
 from vocctl.metrics.dice import dice_of_counts
-from vocctl.runs.folder import find_run, write_text
+from vocctl.runs.folder import find_run
 
 SCORERS = min(os.cpu_count() or 1, 4)  # threads
 
@@ -126,7 +126,7 @@ def evaluate(
 
 def as_json(result: SegEvalResult) -> dict[str, Any]:
     """The result as plain values; an undefined score is null."""
-    values: dict[str, Any] = to_plain(asdict(result))
+    values: dict[str, Any] = to_json(asdict(result))
     return values
 
 

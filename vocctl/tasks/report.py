@@ -18,7 +18,7 @@ from typing import Any
 from vocctl import __version__
 from vocctl.config import as_tables
 from vocctl.errors import ConfigError, DataError
-from vocctl.files import is_number, read_text
+from vocctl.files import is_number, read_text, write_text
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.plots.report import Headline, Picture, Report, Section, Table, picture_source, render
 from vocctl.reporting.class_scores import class_frequencies, class_scores, class_scores_mean
@@ -27,7 +27,6 @@ from vocctl.reporting.gallery import LEGEND, LIMIT, gallery
 from vocctl.reporting.options import NothingToPlot, PlotOptions
 from vocctl.runs.attacks import attack_records
 from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, RunRecord, read_runs
-from vocctl.runs.folder import write_text
 from vocctl.tasks.plot import KINDS
 
 ALONE = ("curves", "confusion", "classes", "masks", "mistakes")  # kinds that show one run

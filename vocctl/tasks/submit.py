@@ -25,7 +25,8 @@ from vocctl.competition.validation import (
 )
 from vocctl.data.source import Source
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.inference.evaluation import check_eval_options, to_plain
+from vocctl.files import to_json
+from vocctl.inference.evaluation import check_eval_options
 from vocctl.runs.folder import RUNS, RunFolder, find_run
 
 TASKS = {"cls": "train-cls", "seg": "train-seg"}
@@ -119,8 +120,8 @@ def _record(prepared: Submission, images: TestSet, runs: EnsembleSpec) -> dict[s
         "cls_checkpoint": runs.cls_checkpoint,
         "seg_checkpoint": runs.seg_checkpoint,
         "tta": runs.tta,
-        "expected": to_plain({key: value for key, value in asdict(prepared.expected).items() if key != "rules"}),
-        "rules": to_plain([asdict(rule) for rule in prepared.expected.rules]),
+        "expected": to_json({key: value for key, value in asdict(prepared.expected).items() if key != "rules"}),
+        "rules": to_json([asdict(rule) for rule in prepared.expected.rules]),
         "notes": list(prepared.notes),
         "status": "written",
     }

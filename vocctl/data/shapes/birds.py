@@ -53,9 +53,7 @@ def flying(rng: np.random.Generator, body: Fill, belly: Color) -> Sketch:
     s.add(_wing(wing.toned(0.65), raised), 0.22, 0.08, scale=span * 0.95, tilt=lean - (34 if raised else -34))
     for slip in (-0.14, -0.02, 0.1):
         s.rod([(-0.4, 0.0), (-0.92, slip)], [0.14, 0.18], body.toned(0.7), outline=0.7)
-    s.blob(
-        [(-0.55, 0.02), (-0.2, 0.19), (0.25, 0.22), (0.52, 0.14), (0.44, -0.14), (0.05, -0.24), (-0.3, -0.16)], body
-    )
+    s.blob([(-0.55, 0.02), (-0.2, 0.19), (0.25, 0.22), (0.52, 0.14), (0.44, -0.14), (0.05, -0.24), (-0.3, -0.16)], body)
     s.blob([(-0.25, -0.1), (0.1, -0.08), (0.42, 0.0), (0.4, -0.13), (0.04, -0.22)], belly, outline=0)
     _head(s, 0.56, 0.14, rng.uniform(0.2, 0.24), body, rng)
     s.add(_wing(wing, raised), 0.04, 0.06, scale=span, tilt=lean)

@@ -74,9 +74,7 @@ def from_above(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
             accent,
             outline=0.5,
         )
-        s.poly(
-            [(0.26, side * 0.06), (0.0, side * 0.36), (-0.14, side * 0.36), (0.02, side * 0.05)], body.toned(0.85)
-        )
+        s.poly([(0.26, side * 0.06), (0.0, side * 0.36), (-0.14, side * 0.36), (0.02, side * 0.05)], body.toned(0.85))
     s.blob(
         [(-0.1, 0.0), (0.2, 0.1), (1.0, 0.14), (1.7, 0.13), (2.0, 0.0), (1.7, -0.13), (1.0, -0.14), (0.2, -0.1)],
         body,
