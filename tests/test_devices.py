@@ -42,8 +42,8 @@ def test_each_process_takes_the_gpu_of_its_number(monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "own", "says"),
     [
-        ("cuda:0", "1", "cuda:0 is for one process alone: of 4 each takes its own with --device cuda"),
-        ("auto", "2", "4 processes on a machine with 2 GPUs, and each takes one: lower --nproc-per-node"),
+        ("cuda:0", "1", "cuda:0 is for a single process: with 4 processes use --device cuda"),
+        ("auto", "2", "4 processes on a machine with 2 GPUs, and each needs its own: lower --nproc-per-node"),
         ("cuda", "3", "lower --nproc-per-node"),
     ],
 )
@@ -67,7 +67,7 @@ def test_refused_devices(name):
 
 def test_a_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(ConfigError, match="cuda is not on this machine: take --device auto or cpu"):
+    with pytest.raises(ConfigError, match="cuda is not on this machine: use --device auto or cpu"):
         pick_device("cuda")
 
 
@@ -75,7 +75,7 @@ def test_precision_by_name():
     assert pick_precision("fp32", CPU) == "fp32"
     assert pick_precision("bf16", CPU) == "bf16"
     assert pick_precision("fp16", CUDA) == "fp16"
-    with pytest.raises(ConfigError, match="fp16 is for GPUs"):
+    with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         pick_precision("fp16", CPU)
 
 

@@ -53,7 +53,7 @@ from vocctl.tasks import train_cls, train_seg
 from vocctl.training.ema import MovingAverage
 from vocctl.training.loop import make_accelerator
 from vocctl.training.optim import build_optimizer, clip_and_step
-from vocctl.training.trainer import device_setup
+from vocctl.devices import device_setup
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # by growing
@@ -78,7 +78,7 @@ def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> flo
 def bare(config: Any, seconds: float) -> float:
     """config: of train-seg or train-cls."""
     segments = isinstance(config, TrainSegConfig)
-    here = device_setup(config.train)
+    here = device_setup(config.train.device, config.train.precision)
     accelerator = make_accelerator(here.device, here.precision)
     model = Segmenter(config.model) if segments else Classifier(config.model, config.data.size)
     model.to(device=here.device, memory_format=torch.channels_last)
@@ -155,7 +155,7 @@ def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     config = config_of(task, data, seconds)
-    here = device_setup(config.train)
+    here = device_setup(config.train.device, config.train.precision)
 
     class Job(lightning.LightningModule):
         def __init__(self) -> None:

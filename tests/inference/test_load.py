@@ -3,13 +3,13 @@
 import pytest
 
 from vocctl.config import TrainConfig
+from vocctl.devices import device_setup
 from vocctl.errors import ConfigError
 from vocctl.inference.load import eval_setup
-from vocctl.training.trainer import device_setup
 
 
 def test_a_run_in_half_precision_from_a_gpu_is_scored_on_a_cpu() -> None:
     trained = TrainConfig(precision="fp16", device="cuda")
     assert eval_setup(trained, "cpu").precision in ("fp32", "bf16")
-    with pytest.raises(ConfigError, match="fp16 is for GPUs"):  # to train so is refused
-        device_setup(TrainConfig(precision="fp16", device="cpu"))
+    with pytest.raises(ConfigError, match="fp16 needs a GPU"):  # to train so is refused
+        device_setup("cpu", "fp16")

@@ -11,12 +11,11 @@ from vocctl.config import TrainClsConfig, TrainConfig, TrainSegConfig
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset
 from vocctl.data.loaders import eval_loader
-from vocctl.devices import disable_malloc_trim, pick_device
+from vocctl.devices import DeviceSetup, device_setup, disable_malloc_trim, pick_device
 from vocctl.inference.predict import predict_label_probs
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
 from vocctl.runs.folder import RunFolder
-from vocctl.training.trainer import DeviceSetup, device_setup
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -26,7 +25,7 @@ def eval_setup(train: TrainConfig, device: str | None) -> DeviceSetup:
     train = train if device is None else replace(train, device=device)
     if train.precision == "fp16" and pick_device(train.device).type == "cpu":
         train = replace(train, precision="auto")
-    setup = device_setup(train)
+    setup = device_setup(train.device, train.precision)
     if setup.device.type == "cpu":
         disable_malloc_trim()
     return setup

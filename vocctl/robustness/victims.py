@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vocctl.data.cache import resize_to_model
 from vocctl.data.loaders import same_shape_batches
+from vocctl.devices import DeviceSetup
 from vocctl.distributed import rank, world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.load import load_classifier, load_segmenter
@@ -17,7 +18,6 @@ from vocctl.inference.predict import predict_label_probs, predict_labels, predic
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.input_resize import LogitEnsemble, ResizeWrapper
 from vocctl.runs.folder import RunFolder, open_run
-from vocctl.training.trainer import DeviceSetup
 
 TASKS = ("train-cls", "train-seg")
 OnImage = Callable[[int, int], None]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vocctl.data.cache import resize_to_model
 from vocctl.data.images import read_any_image, write_mask
+from vocctl.devices import DeviceSetup
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.inference.evaluation import check_eval_options
 from vocctl.inference.load import load_classifier, load_segmenter
@@ -25,7 +26,6 @@ from vocctl.inference.thresholds import binarize
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.plots.segmentation import blended
 from vocctl.runs.folder import RunFolder, open_run
-from vocctl.training.trainer import DeviceSetup
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 SHOWN = 0.005  # share of the pixels from which on a class is named

@@ -20,6 +20,7 @@ from vocctl.attacks.threat import MAX_PIXEL, Threat
 from vocctl.config import TrainAdvConfig, parse_epsilon
 from vocctl.data.datasets import TrainDataset
 from vocctl.data.splits import Splits, open_splits
+from vocctl.devices import DeviceSetup
 from vocctl.distributed import all_reduce_sum, rank, world_size
 from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
@@ -40,7 +41,6 @@ from vocctl.runs.folder import RunFolder, create_run, find_run, new_run_dir
 from vocctl.seeding import seed_everything
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.trainer import (
-    DeviceSetup,
     Loss,
     Recipe,
     Scores,

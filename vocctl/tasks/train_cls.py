@@ -12,6 +12,7 @@ from vocctl.config import THRESHOLDS, TrainClsConfig
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import LabeledSplit, Splits, open_splits
+from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.errors import DataError
 from vocctl.inference.predict import predict_features, predict_label_probs
 from vocctl.inference.thresholds import binarize, fit_thresholds
@@ -26,7 +27,6 @@ from vocctl.training.adversarial import adversarial_examples, training_attack
 from vocctl.training.probe import linear_probe
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.trainer import (
-    DeviceSetup,
     Loss,
     Recipe,
     Scores,
@@ -39,7 +39,6 @@ from vocctl.training.trainer import (
     run_to_resume,
     train_model,
     training_setup,
-    workers_for,
     write_run_info,
 )
 
@@ -206,7 +205,7 @@ def label_probs(
 
 def _scoring(part: LabeledSplit, config: TrainClsConfig, setup: DeviceSetup) -> DataLoader:
     """This rank's share of the images, as they are."""
-    workers, pin = workers_for(config.data, setup.device), setup.device.type == "cuda"
+    workers, pin = loader_workers(config.data.workers, setup.device), setup.device.type == "cuda"
     return eval_loader(EvalDataset(part.images), config.train.batch, workers=workers, pin=pin, shared=True)
 
 

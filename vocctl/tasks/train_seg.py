@@ -12,6 +12,7 @@ from vocctl.config import ModelConfig, TrainSegConfig
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import Splits, open_splits
+from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.distributed import all_gather_object, all_reduce_sum
 from vocctl.inference.predict import predict_labels, predict_probs
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
@@ -24,7 +25,6 @@ from vocctl.training.adversarial import adversarial_examples, training_attack
 from vocctl.training.optim import encoder_and_rest
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.trainer import (
-    DeviceSetup,
     Loss,
     Recipe,
     Scores,
@@ -37,7 +37,6 @@ from vocctl.training.trainer import (
     run_to_resume,
     train_model,
     training_setup,
-    workers_for,
     write_run_info,
 )
 
@@ -139,7 +138,7 @@ def _validation(
     loader = eval_loader(
         EvalDataset(cached),
         config.train.batch,
-        workers=workers_for(config.data, device),
+        workers=loader_workers(config.data.workers, device),
         pin=device.type == "cuda",
         shared=True,
     )

@@ -1,7 +1,6 @@
 """What every training task does with its model: a run folder, the loop, and going on where it stopped."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,8 +16,15 @@ from vocctl.data.datasets import TrainDataset
 from vocctl.data.device_loader import DeviceLoader
 from vocctl.data.loaders import EpochBatchSampler, train_loader
 from vocctl.data.splits import Splits
-from vocctl.devices import device_name, disable_malloc_trim, memory_of, pick_device, pick_precision
-from vocctl.distributed import all_reduce_max, init_process_group, local_world_size, rank, world_size
+from vocctl.devices import (
+    DeviceSetup,
+    device_name,
+    device_setup,
+    disable_malloc_trim,
+    loader_workers,
+    memory_of,
+)
+from vocctl.distributed import all_reduce_max, rank, world_size
 from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError, is_out_of_memory
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.runs.folder import RunFolder, find_run
@@ -55,12 +61,6 @@ class TrainResult:
 
 
 @dataclass(frozen=True)
-class DeviceSetup:
-    device: torch.device
-    precision: str
-
-
-@dataclass(frozen=True)
 class Recipe:
     """What a task hands over: its settings, and what differs between tasks."""
 
@@ -81,20 +81,13 @@ class Recipe:
     on_epoch_start: Callable[[int], None] = lambda epoch: None  # epoch from 0; the model is in training mode
 
 
-def device_setup(train: TrainConfig) -> DeviceSetup:
-    """Where this process works; several meet here. Raises ConfigError: a device or a precision that is not here."""
-    device = pick_device(train.device)
-    init_process_group(device)
-    return DeviceSetup(device, pick_precision(train.precision, device))
-
-
 def training_setup(train: TrainConfig) -> DeviceSetup:
     """As hardware; ConfigError also for a batch that the processes can't share evenly, and where --compile can't work."""
     if train.batch % world_size():
         raise ConfigError(
             f"--batch {train.batch} is split over {world_size()} processes: take a multiple of {world_size()}"
         )
-    setup = device_setup(train)
+    setup = device_setup(train.device, train.precision)
     if train.compile:
         with explain_compile_error():
             torch.compile(lambda numbers: numbers + 1)(torch.ones(2, device=setup.device))
@@ -105,7 +98,7 @@ def write_run_info(
     folder: RunFolder, splits: Splits, train: TrainConfig, parameters: dict[str, int], callbacks: TrainingCallbacks
 ) -> None:
     """Put into the run folder what it is trained on and how large it is, and say so. parameters: "model" first."""
-    setup = device_setup(train)
+    setup = device_setup(train.device, train.precision)
     data = {
         "path": str(splits.source.root),
         "fingerprint": splits.fingerprint,
@@ -165,7 +158,7 @@ def _train_until(
     *,
     resume: bool,
 ) -> TrainResult:
-    setup = device_setup(recipe.train)
+    setup = device_setup(recipe.train.device, recipe.train.precision)
     accelerator = make_accelerator(setup.device, setup.precision, find_unused=recipe.find_unused)
     model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     position = TrainState()
@@ -237,7 +230,7 @@ def _loader(
     )
     if recipe.data.augment_on == "gpu":
         return DeviceLoader(recipe.images, batches, setup.device), batches
-    workers = workers_for(recipe.data, setup.device)
+    workers = loader_workers(recipe.data.workers, setup.device)
     return train_loader(recipe.images, batches, workers=workers, pin=setup.device.type == "cuda"), batches
 
 
@@ -278,13 +271,6 @@ def encoder_lr_scale(config: Any, default: Any, callbacks: TrainingCallbacks) ->
     if config.optim.encoder_lr != default.optim.encoder_lr:
         callbacks.on_note("--encoder-lr is for pretrained weights: all that begins from nothing learns at --lr")
     return 1.0
-
-
-def workers_for(data: DataConfig, device: torch.device) -> int:
-    """Processes that load and augment: as set, or by the device."""
-    if data.workers >= 0:
-        return data.workers
-    return 0 if device.type == "cpu" else min(8, max((os.cpu_count() or 1) // local_world_size(), 1))
 
 
 @contextmanager
