@@ -39,11 +39,11 @@ import timm
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from vocctl.data.classification import target_matrix, with_labels
 
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
+from vocctl.data.multilabel import target_matrix, with_labels
 from vocctl.data.source import open_dataset
-from vocctl.devices import disable_malloc_trim, to_pixels
+from vocctl.devices import device_setup, disable_malloc_trim, to_pixels
 from vocctl.losses import classification, segmentation
 from vocctl.models.classifier import Classifier
 from vocctl.models.depthwise import train_depthwise_in_fp32
@@ -53,7 +53,6 @@ from vocctl.tasks import train_cls, train_seg
 from vocctl.training.ema import MovingAverage
 from vocctl.training.loop import make_accelerator
 from vocctl.training.optim import build_optimizer, clip_and_step
-from vocctl.devices import device_setup
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # by growing
