@@ -79,7 +79,7 @@ def test_train_eval_plot_from_the_command_line(
     assert scores["images"] == 4
     assert set(scores["scores"]["absent"]) >= {"train", "sofa"}  # the tiny images hold classes 1 and 2 alone
     assert main(["eval", "one"]) == 0
-    assert "border (255) left out" in capsys.readouterr().out
+    assert "without void pixels (255)" in capsys.readouterr().out
     assert main(["plot", "one"]) == 0
     drawn = capsys.readouterr().out.split()
     assert [Path(path).name for path in drawn] == [
@@ -96,7 +96,7 @@ def test_train_eval_plot_from_the_command_line(
 
 @pytest.mark.parametrize(
     ("command", "says"),
-    [("train_seg", "next `vocctl eval runs/one`"), ("train_adv", "next `vocctl eval TARGET --attack adv:runs/one`")],
+    [("train_seg", "next `vocctl eval runs/one`"), ("train_adv", "next `vocctl eval VICTIM --attack adv:runs/one`")],
 )
 def test_what_comes_next_after_training(
     command: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -121,5 +121,5 @@ def test_predict_and_export_from_the_command_line(
     assert len(said["probabilities"]) == 20
     assert said["labels"]
     assert main(["export", str(trained.cls), "--out", "model.onnx", "--images", "2"]) == 0
-    assert "onnxruntime against the run in fp32 on 2 images" in capsys.readouterr().out
+    assert "onnxruntime compared with the run in fp32 on 2 images" in capsys.readouterr().out
     assert Path("model.onnx").stat().st_size > 10_000

@@ -50,7 +50,7 @@ def test_from_kaggle(kaggle, made, capsys):
     assert [path.name for path in Path("data").iterdir()] == [SLUG]  # no zip, no part
     asked = len(kaggle.calls)
     assert main(["download", f"https://www.kaggle.com/competitions/{SLUG}/data"]) == 0
-    assert "was there already; train 8, test 4" in capsys.readouterr().out
+    assert "already downloaded; train 8, test 4" in capsys.readouterr().out
     assert len(kaggle.calls) == asked  # nobody was asked
 
 
@@ -144,7 +144,7 @@ def test_from_a_tree(made, tiny, capsys):
     assert main(["download", "h02a5a", "--from", str(tiny), "--quiet"]) == 0
     assert "data/h02a5a: ready; train 8, test 4" in capsys.readouterr().out
     assert main(["download", "h02a5a", "--from", str(tiny), "--quiet"]) == 0
-    assert "was there already" in capsys.readouterr().out
+    assert "already downloaded" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from vocctl import __version__
-from vocctl.cli import display
+from vocctl.cli import messages
 from vocctl.cli.download import download
 from vocctl.cli.evaluate import evaluate
 from vocctl.cli.export import export
@@ -58,29 +58,30 @@ for command_name, command in COMMANDS.items():
 @app.callback(invoke_without_command=True)
 def version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        display.line(f"vocctl {__version__}")
+        messages.print_line(f"vocctl {__version__}")
         raise typer.Exit
 
 
 def main(args: list[str] | None = None) -> int:
     """Run one command; returns the exit code. What a user can put right ends in one line on stderr."""
+    messages.escape_undecodable_names()
     try:
         return int(app(args, standalone_mode=False, prog_name="vocctl") or 0)
     except VocctlError as error:
-        display.error(str(error))
+        messages.print_error(str(error))
         return error.exit_code
     except TyperException as error:
-        display.error(_usage(error))
+        messages.print_error(_usage(error))
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        display.error("interrupted: nothing half-written is left")
+        messages.print_error("interrupted: nothing half-written is left")
         return 130
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             return _no_memory()
         if world_size() == 1 or "peer" not in str(error).lower():
             raise
-        return display.peer_gone()
+        return messages.wait_for_shutdown()
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
@@ -89,12 +90,12 @@ def main(args: list[str] | None = None) -> int:
             return _no_memory()
         if error.errno not in USERS_OWN or error.filename is None:
             raise
-        display.error(f"{error.filename} can't be used ({error.strerror}): mend that or name another")
+        messages.print_error(f"{error.filename} can't be used ({error.strerror}): mend that or name another")
         return DataError.exit_code
 
 
 def _no_memory() -> int:
-    display.error("out of memory: end other programs that use it, or take smaller images or another --device")
+    messages.print_error("out of memory: end other programs that use it, or take smaller images or another --device")
     return MemoryExceeded.exit_code
 
 

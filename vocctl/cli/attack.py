@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vocctl.cli import attack_tables, display
+from vocctl.cli import attack_tables, messages, progress
 from vocctl.config import AttackConfig
 from vocctl.errors import ConfigError
 
@@ -25,7 +25,7 @@ def attacked(
 
     from vocctl.tasks import attack as task
 
-    with display.counting("attacking", "images", quiet=quiet or as_json) as on_work:
+    with progress.counter("attacking", "images", quiet=quiet or as_json) as on_work:
         if transfer:
             matrices = task.transfer(runs, config, **place, on_work=on_work)
         else:
@@ -33,12 +33,12 @@ def attacked(
     if transfer:
         for matrix in matrices:
             if as_json:
-                display.line(json.dumps(task.as_json(matrix)))
+                messages.print_line(json.dumps(task.as_json(matrix)))
             else:
                 attack_tables.transfer_matrix(matrix)
         if not as_json:
             attack_tables.transfer_sanity(matrices[0])
     elif as_json:
-        display.line(json.dumps(task.as_json(result)))
+        messages.print_line(json.dumps(task.as_json(result)))
     else:
         attack_tables.attack_result(result)

@@ -1,4 +1,4 @@
-"""The tables of an attack, with their definitions under them; written to display.py's terminal."""
+"""The tables of an attack, with their definitions under them; printed to the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vocctl.cli.display import out, share
+from vocctl.cli.messages import out
+from vocctl.cli.tables import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,8 @@ def attack_result(result: AttackResult) -> None:
         if row.eps != before:
             table.add_section()
             before = row.eps
-        scores = [share(row.scores[key]) for key in clean.scores]
-        turned = [share(row.fooling_rates[key]) if key in row.fooling_rates else "" for key in shares]
+        scores = [percent(row.scores[key]) for key in clean.scores]
+        turned = [percent(row.fooling_rates[key]) if key in row.fooling_rates else "" for key in shares]
         seen = row.distortion
         visible = [""] * 4
         if seen:
@@ -88,9 +89,9 @@ def transfer_matrix(result: TransferResult) -> None:
     )
     for head in ("crafted on \\ tested on", *result.runs):
         table.add_column(escape(head), justify="left" if head.startswith("crafted") else "right")
-    table.add_row("clean", *(share(result.clean[name]) for name in result.runs), style="bold")
+    table.add_row("clean", *(percent(result.clean[name]) for name in result.runs), style="bold")
     for crafted, tested in result.scores.items():
-        table.add_row(escape(crafted), *(share(tested[name]) for name in result.runs))
+        table.add_row(escape(crafted), *(percent(tested[name]) for name in result.runs))
     out.print(table)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import messages, progress, tables
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
@@ -39,16 +39,16 @@ def download(
         from vocctl.tasks.download import known_data_sets
 
         for name, about in known_data_sets().items():
-            display.line(f"{name:<36}{about}")
+            messages.print_line(f"{name:<36}{about}")
         return
     if (what is None) == (check is None):
         raise ConfigError("name what to download (see --years), or a folder to --check: one of the two")
     if check is not None:
         from vocctl.data.audit import audit
 
-        with display.counting("checking", "images", quiet=quiet) as on_image:
+        with progress.counter("checking", "images", quiet=quiet) as on_image:
             report = audit(check, on_image)
-        display.audit(report)
+        tables.print_audit(report)
         if report.problems:
             raise DataError(
                 f"{check}: {len(report.problems)} problems in {report.checked} images, listed above: mend or remove them"
@@ -59,12 +59,12 @@ def download(
     from vocctl.tasks import download as task
 
     root = out or Path("data") / (slug_of(what) if "/" in what else what)
-    with display.transfer(quiet=quiet) as steps:
-        progress = task.DownloadProgress(
+    with progress.counters(quiet=quiet) as steps:
+        callbacks = task.DownloadProgress(
             on_fetch=steps("fetching", "bytes"),
             on_unpack=steps("unpacking", "bytes"),
             on_image=steps("writing", "images"),
             on_check=steps("checking", "images"),
         )
-        result = task.download(what, root, urls=url or (), archive=archive, tree=tree, seed=seed, progress=progress)
-    display.downloaded(result)
+        result = task.download(what, root, urls=url or (), archive=archive, tree=tree, seed=seed, progress=callbacks)
+    tables.print_download(result)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import attacked
 from vocctl.cli.options import Quiet, Runs
 from vocctl.config import THRESHOLDS, AttackConfig
@@ -97,7 +97,7 @@ def evaluate(
     from vocctl.runs.folder import task_of
 
     tasks = {task_of(run) for run in runs}
-    with display.counting("scoring", "images", quiet=quiet or as_json) as on_image:
+    with progress.counter("scoring", "images", quiet=quiet or as_json) as on_image:
         settings: dict[str, Any] = {
             "data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device, "on_image": on_image,
         }  # fmt: skip
@@ -119,9 +119,9 @@ def _segmenters(runs: list[str], settings: dict[str, Any], as_json: bool) -> Non
     for run in runs:
         result = task.evaluate(run, **settings)
         if as_json:
-            display.line(json.dumps(task.as_json(result)))
+            messages.print_line(json.dumps(task.as_json(result)))
         else:
-            display.seg_scores(result)
+            score_tables.print_seg_scores(result)
 
 
 def _classifiers(runs: list[str], settings: dict[str, Any], ensemble: bool, compare: bool, as_json: bool) -> None:
@@ -135,11 +135,11 @@ def _classifiers(runs: list[str], settings: dict[str, Any], ensemble: bool, comp
         results = [task.evaluate(group, **settings) for group in groups]
     if as_json:
         for result in results:
-            display.line(json.dumps(task.as_json(result)))
+            messages.print_line(json.dumps(task.as_json(result)))
         for row in compared:
-            display.line(json.dumps(task.as_json(row)))
+            messages.print_line(json.dumps(task.as_json(row)))
         return
     for result in results:
-        display.cls_scores(result)
+        score_tables.print_cls_scores(result)
     if compared:
-        display.comparison(runs[0], runs[1], compared)
+        score_tables.print_comparison(runs[0], runs[1], compared)

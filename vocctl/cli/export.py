@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import progress, tables
 from vocctl.cli.options import Quiet
 
 
@@ -23,6 +23,6 @@ def export(
     """
     from vocctl.tasks import export as task
 
-    with display.counting("comparing", "images", quiet=quiet) as on_image:
+    with progress.counter("comparing", "images", quiet=quiet) as on_image:
         result = task.export(run, form=form, out=out, checkpoint=checkpoint, num_images=images, on_image=on_image)
-    display.exported(result)
+    tables.print_export(result)

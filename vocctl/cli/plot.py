@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import messages, progress
 from vocctl.cli.options import Quiet, Runs
 
 
@@ -38,10 +38,10 @@ def plot(
     from vocctl.tasks import plot as task
 
     wish = PlotOptions(cases=cases, pick=pick, format=form, out=out)
-    with display.counting("drawing", "kinds", quiet=quiet) as on_kind:
+    with progress.counter("drawing", "kinds", quiet=quiet) as on_kind:
         paths = task.plot(runs, what=[w for word in what or () for w in word.split(",")], evaluation=evaluation, wish=wish,
                           on_kind=on_kind)  # fmt: skip
     for path in paths:
-        display.line(str(path))
+        messages.print_line(str(path))
     if not what and all(path.stem.startswith("curves") for path in paths) and task_of(runs[0]) != "train-adv":
-        display.line(f"no predictions drawn: `vocctl eval {runs[0]}` first, then plot again")
+        messages.print_line(f"no predictions drawn: `vocctl eval {runs[0]}` first, then plot again")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import messages, progress, tables
 from vocctl.cli.options import Quiet
 from vocctl.errors import DataError
 
@@ -31,13 +31,13 @@ def predict(
     """
     from vocctl.tasks import predict as task
 
-    with display.counting("predicting", "images", quiet=quiet or as_json) as on_image:
+    with progress.counter("predicting", "images", quiet=quiet or as_json) as on_image:
         results = task.predict(images, run, out=out, checkpoint=checkpoint, tta=tta, device=device, on_image=on_image)
     if as_json:
         for result in results:
-            display.line(json.dumps(task.as_json(result)))
+            messages.print_line(json.dumps(task.as_json(result)))
     else:
-        display.predictions(results)
+        tables.print_predictions(results)
     failed = [result for result in results if result.error]
     if failed:
         names = ", ".join(str(result.image) for result in failed[:5]) + (", ..." if len(failed) > 5 else "")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import messages, progress
 from vocctl.cli.options import Quiet, Runs
 
 
@@ -23,6 +23,6 @@ def report(
     """
     from vocctl.tasks import report as task
 
-    with display.counting("reporting", "steps", quiet=quiet) as on_step:
+    with progress.counter("reporting", "steps", quiet=quiet) as on_step:
         path = task.report(runs, out, evaluation=evaluation, on_step=on_step)
-    display.line(str(path))
+    messages.print_line(str(path))

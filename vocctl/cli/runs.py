@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display
+from vocctl.cli import messages, tables
 
 
 def runs(
@@ -22,6 +22,6 @@ def runs(
     found = list_runs(folder)
     if as_json:
         for run in found:
-            display.line(json.dumps(asdict(run) | {"path": str(run.path)}))
+            messages.print_line(json.dumps(asdict(run) | {"path": str(run.path)}))
     else:
-        display.run_list(found)
+        tables.print_runs(found)

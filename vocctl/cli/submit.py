@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocctl.cli import display, submit_tables
+from vocctl.cli import messages, progress, submit_tables
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
@@ -102,11 +102,11 @@ def submit(
     elif merge is not None:
         from vocctl.tasks.submit import merged
 
-        display.line(str(merged(*merge, data=data, out=out)))
+        messages.print_line(str(merged(*merge, data=data, out=out)))
     elif score is not None and truth is not None:
         from vocctl.competition.offline_score import score_file
 
-        with display.transfer(quiet=quiet) as steps:
+        with progress.counters(quiet=quiet) as steps:
             result = score_file(score, truth=truth, data=data, steps=steps)
         submit_tables.submission_score(result, score, worst)
     elif history:
@@ -118,7 +118,7 @@ def submit(
     else:
         from vocctl.tasks.submit import prepare
 
-        with display.transfer(quiet=quiet) as steps:
+        with progress.counters(quiet=quiet) as steps:
             prepared = prepare(
                 competition=competition, data=data, cls=cls or (), seg=seg or (), checkpoint=checkpoint, tta=tta,
                 device=device, out=out, allow_test_images=allow_test_images, steps=steps,
@@ -131,28 +131,28 @@ def submit(
 def _check(file: Path, competition: str | None, data: Path | None, quiet: bool) -> None:
     from vocctl.tasks.submit import check_submission_file
 
-    with display.transfer(quiet=quiet) as steps:
+    with progress.counters(quiet=quiet) as steps:
         faults, rows = check_submission_file(file, competition=competition, data=data, steps=steps)
     for fault in faults:
         where = f"{file}, line {fault.line}" if fault.line else str(file)
-        display.line(f"{where}: {f'{fault.name} {fault.reason}'.lstrip()}")
+        messages.print_line(f"{where}: {f'{fault.name} {fault.reason}'.lstrip()}")
     if faults:
         raise DataError(
             f"{file}: {len(faults)} faults, listed above: mend them, or write it anew with `vocctl submit --dry-run`"
         )
-    display.line(f"{file}: {rows} rows, no fault")
+    messages.print_line(f"{file}: {rows} rows, no fault")
 
 
 def _upload(file: Path, competition: str | None, message: str | None, wait: float | None, quiet: bool) -> None:
     from vocctl.competition.upload import upload
 
-    with display.transfer(quiet=quiet) as steps:
+    with progress.counters(quiet=quiet) as steps:
         uploaded = upload(
             file,
             competition=competition,
             message=message,
             wait=600 if wait is None else wait,
-            on_note=lambda text: display.note(text, quiet=quiet),
+            on_note=lambda text: messages.print_note(text, quiet=quiet),
             on_wait=steps("waiting for the score", "s"),
         )
     submit_tables.uploaded(uploaded)
@@ -164,6 +164,6 @@ def _history(wait: float | None, quiet: bool) -> None:
     if wait is not None:
         from vocctl.competition.upload import refresh
 
-        with display.transfer(quiet=quiet) as steps:
+        with progress.counters(quiet=quiet) as steps:
             refresh(wait, steps("waiting for the score", "s"))
-    display.submissions(submission_log.history())
+    submit_tables.print_submission_log(submission_log.history())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from vocctl.cli.display import line, out, share
+from vocctl.cli.messages import out, print_line
+from vocctl.cli.tables import percent
 
 if TYPE_CHECKING:
     from vocctl.competition.offline_score import OfflineScore
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def prepared(submission: Submission) -> None:
     """The csv, who made it, and the score to expect of it."""
     for text in submission.picked:
-        line(text)
+        print_line(text)
     expected = submission.expected
     low, high = expected.interval
     images = f"{expected.cls_images}"
@@ -31,9 +32,9 @@ def prepared(submission: Submission) -> None:
     )
     for rule in expected.rules:
         gain = f"{rule.gain:+.4f}, 95 % interval {rule.low:+.4f} to {rule.high:+.4f}"
-        line(f"{rule.rule}: {f'used, at {rule.value:g}' if rule.used else 'not used'} (gain {gain})")
+        print_line(f"{rule.rule}: {f'used, at {rule.value:g}' if rule.used else 'not used'} (gain {gain})")
     if not expected.rules:
-        line("rule-out, proof: not used, no image is held out from both kinds of run")
+        print_line("rule-out, proof: not used, no image is held out from both kinds of run")
     for text in submission.notes:
         out.print(f"[bold yellow]note:[/] {escape(text)}")
     then = (
@@ -41,7 +42,7 @@ def prepared(submission: Submission) -> None:
         if submission.in_notebook
         else f"`vocctl submit --file {submission.file}` uploads it"
     )
-    line(f"{submission.file}: {2 * submission.images} rows for {submission.competition}; {then}")
+    print_line(f"{submission.file}: {2 * submission.images} rows for {submission.competition}; {then}")
 
 
 def uploaded(result: UploadResult) -> None:
@@ -51,8 +52,8 @@ def uploaded(result: UploadResult) -> None:
     if outcome.status == "complete":
         out.print(f"public score [bold]{escape(outcome.public_score) or '-'}[/]{left}")
     else:
-        line(f"submitted, not scored yet{left}: `vocctl submit --history --wait 60` asks again")
-    line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
+        print_line(f"submitted, not scored yet{left}: `vocctl submit --history --wait 60` asks again")
+    print_line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
 
 
 def submission_score(result: OfflineScore, file: Path, worst: int) -> None:
@@ -61,7 +62,7 @@ def submission_score(result: OfflineScore, file: Path, worst: int) -> None:
     for head in ("class", "classification", "segmentation"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for name, value in score.class_dice.items():
-        table.add_row(name, share(value), share(score.pixel_dice[name]))
+        table.add_row(name, percent(value), percent(score.pixel_dice[name]))
     out.print(table)
     out.print(
         f"joint Dice [bold]{score.joint:.5f}[/] (95 % interval {low:.4f} to {high:.4f})   "
@@ -73,7 +74,26 @@ def submission_score(result: OfflineScore, file: Path, worst: int) -> None:
         style="dim",
     )
     if score.lacking:
-        line(f"{score.lacking} rows are missing and count as empty: Kaggle would refuse the file")
+        print_line(f"{score.lacking} rows are missing and count as empty: Kaggle would refuse the file")
     for number in score.worst(worst):
         classes, pixels = score.per_image[number]
-        line(f"worst: image {number}, classification {classes:.3f}, segmentation {pixels:.3f}")
+        print_line(f"worst: image {number}, classification {classes:.3f}, segmentation {pixels:.3f}")
+
+
+def print_submission_log(records: list[dict[str, Any]]) -> None:
+    """Print the submission log, oldest first. records: lines of the log."""
+    if not records:
+        print_line("no submission yet: `vocctl submit --dry-run` writes one")
+        return
+    table = Table(title="submissions, oldest first", title_justify="left")
+    for head in ("time", "file", "runs", "expected", "public", "status"):
+        table.add_column(head, justify="right" if head in ("expected", "public") else "left", overflow="fold")
+    for record in records:
+        runs = ", ".join(name.rpartition("/")[2] for kind in ("cls", "seg") for name in record.get(kind, []))
+        expected = record.get("expected")
+        status = record["status"] + (f": {record['reason']}" if record.get("reason") else "")
+        scores = [f"{expected['joint']:.4f}" if expected else "-", record.get("public_score") or "-"]
+        table.add_row(*map(escape, (record["time"][:16], record["file"], runs or "-", *scores, status)))
+    out.print(table)
+    if any(record["status"] == "pending" for record in records):
+        print_line("some submissions are not scored yet: `vocctl submit --history --wait 60` asks Kaggle")

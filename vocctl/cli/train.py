@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from vocctl.cli import display
+from vocctl.cli import progress, tables
 from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Resume, settings
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given, read_toml
 from vocctl.errors import ConfigError
@@ -75,7 +75,7 @@ def _train(
     task = importlib.import_module(module)  # torch comes in here
     from vocctl.training.trainer import TrainingCallbacks
 
-    with display.training(quiet=quiet) as view:
+    with progress.training_view(quiet=quiet) as view:
         callbacks = TrainingCallbacks(
             on_note=view.note, on_count=view.count, on_progress=view.progress, on_epoch=view.epoch
         )
@@ -84,4 +84,4 @@ def _train(
             if resume
             else task.run(chosen, out, name=name, callbacks=callbacks)
         )
-    display.train_result(result, is_adversary=isinstance(default, TrainAdvConfig))
+    tables.print_train_result(result, is_adversary=isinstance(default, TrainAdvConfig))

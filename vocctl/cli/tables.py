@@ -1,0 +1,120 @@
+"""The results of download, train, predict, export and runs on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from vocctl.cli.messages import out, print_line
+
+if TYPE_CHECKING:
+    from vocctl.data.audit import Audit
+    from vocctl.tasks.download import DownloadResult
+    from vocctl.tasks.export import ExportResult
+    from vocctl.tasks.list_runs import RunSummary
+    from vocctl.tasks.predict import Prediction
+    from vocctl.training.trainer import TrainResult
+
+VALIDATION_SCORES = {
+    "mean_iou": "mean IoU",
+    "pixel_accuracy": "pixel accuracy",
+    "map_11_point": "mAP (11-point)",
+    "map_sklearn": "mAP (sklearn)",
+    "sample_f1": "F1 per image",
+}  # printed after each validation, where the task has them
+
+
+def percent(value: float) -> str:
+    """Format a fraction in [0, 1] as a percentage with one decimal; - for NaN, which means undefined."""
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def format_duration(seconds: float) -> str:
+    """m:ss, or h:mm:ss from one hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def format_scores(scores: Mapping[str, Any], separator: str) -> str:
+    """The validation scores in percent, each after its name."""
+    return separator.join(f"{name} {100 * scores[key]:.1f}" for key, name in VALIDATION_SCORES.items() if key in scores)
+
+
+def print_audit(audit: Audit) -> None:
+    for problem in audit.problems:
+        print_line(f"{problem.path}: {problem.reason}")
+    counts = f"{audit.checked} images checked, {len(audit.problems)} problems"
+    print_line(f"{audit.root}: {audit.layout}; {_split_sizes(audit.splits)}; {counts}")
+
+
+def print_download(result: DownloadResult) -> None:
+    status = "already downloaded" if result.skipped else "ready"
+    print_line(f"{result.root}: {status}; {_split_sizes(result.splits)}")
+
+
+def _split_sizes(splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count}" for split, count in splits.items())
+
+
+def print_train_result(result: TrainResult, *, is_adversary: bool) -> None:
+    """Print the best and the final score, and the commands to run next."""
+    scale = 1 if result.monitor == "val_loss" else 100
+    out.print(
+        f"trained {format_duration(result.seconds)} min; best {result.monitor} {scale * result.best:.1f} at epoch "
+        f"{result.best_epoch}, final {format_scores(result.scores, ', ')}"
+    )
+    arguments = f"VICTIM --attack adv:{result.run}" if is_adversary else result.run
+    print_line(f"{result.run}: next `vocctl eval {arguments}`, then `vocctl plot {result.run}`")
+
+
+def print_predictions(results: Sequence[Prediction]) -> None:
+    """One row per image: a classifier's labels with probabilities, or a segmenter's classes with their area."""
+    table = Table()
+    has_masks = any(result.mask for result in results)
+    for head in ("image", "size", "classes, % of the pixels" if has_masks else "labels, probability in %"):
+        table.add_column(head, overflow="fold")
+    if has_masks:
+        table.add_column("mask", overflow="fold")
+    for result in results:
+        if result.error:
+            table.add_row(escape(str(result.image)), "-", f"[red]{escape(result.error)}[/]", *["-"] * has_masks)
+            continue
+        shares = result.shares or {}
+        labels = ", ".join(f"{name} {100 * shares[name]:.0f}" for name in result.labels) or "background only"
+        size = f"{result.size[0]} x {result.size[1]}"
+        table.add_row(escape(str(result.image)), size, labels, *([escape(str(result.mask))] if has_masks else []))
+    out.print(table)
+
+
+def print_export(result: ExportResult) -> None:
+    out.print(f"{result.path}: {result.megabytes:.1f} MB", markup=False)
+    out.print(
+        f"onnxruntime compared with the run in fp32 on {result.num_images} images: largest difference of a logit "
+        f"{result.difference:.1e} of the largest logit, of a probability {result.probability_difference:.1e}; equal "
+        f"decisions {100 * result.agreement:.3f} %"
+    )
+
+
+def print_runs(runs: Sequence[RunSummary]) -> None:
+    if not runs:
+        print_line("no runs yet: start one with `vocctl train-seg` or `vocctl train-cls`")
+        return
+    table = Table()
+    for head in ("run", "task", "data", "settings that differ from the defaults", "seed", "score", "started"):
+        table.add_column(head, overflow="fold")
+    for run in runs:
+        if run.problem:
+            table.add_row(escape(run.path.name), "-", "-", f"[red]{escape(run.problem)}[/]", "-", "-", "-")
+            continue
+        score = "-" if run.score is None else f"{run.score_name} {percent(run.score)} %"
+        started = run.started[:16].replace("T", " ")
+        seed = "-" if run.seed is None else str(run.seed)
+        table.add_row(
+            escape(run.path.name), run.task.removeprefix("train-"), escape(run.data), escape(run.differs) or "none", seed,
+            f"{score}\n[dim]{escape(run.scored_on)}[/]", escape(started),
+        )  # fmt: skip
+    out.print(table)
