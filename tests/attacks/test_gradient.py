@@ -1,4 +1,4 @@
-"""FGSM, PGD and APGD: closed forms on a linear model, and foolbox's images from the same start."""
+"""FGSM, PGD and APGD against closed forms on a linear model, and against foolbox from the same start."""
 
 import eagerpy
 import foolbox
@@ -7,142 +7,156 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocctl.attacks.gradient import apgd, checkpoints, evaluate, fgsm, pgd, with_restarts
+from vocctl.attacks import gradient
+from vocctl.attacks.gradient import apgd, apgd_from, checkpoints, fgsm, pgd, pgd_from
+from vocctl.attacks.objectives import Objective, evaluate
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat, norms
 
-CLASSES = 4
+NUM_CLASSES = 4
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def random_images(count: int = 5) -> Tensor:
-    return 0.3 + 0.4 * torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    return 0.3 + 0.4 * torch.rand(count, 3, 6, 6, generator=seeded(0))
 
 
-def weight() -> Tensor:
-    return torch.randn(3, 6, 6, generator=torch.Generator().manual_seed(1))
+def linear_weights() -> Tensor:
+    return torch.randn(3, 6, 6, generator=seeded(1))
 
 
-def linear(images: Tensor) -> Tensor:
-    return (images * weight()).flatten(1).sum(1, keepdim=True)
+def linear_model(images: Tensor) -> Tensor:
+    return (images * linear_weights()).flatten(1).sum(1, keepdim=True)
 
 
-def raised(logits: Tensor, done: float) -> Tensor:
+def raise_logit(logits: Tensor, step_fraction: float) -> Tensor:
     return logits[:, 0]
 
 
-@pytest.mark.parametrize("attack", ["fgsm", "pgd", "apgd"])
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_on_a_linear_model_the_answer_is_the_closed_form(attack, norm):
-    """w.x is raised most by epsilon sign(w) in linf, by epsilon w / |w| in l2."""
+def test_attacks_reach_the_closed_form_on_a_linear_model(norm):
+    """w.x is highest at epsilon * sign(w) in linf, at epsilon * w / |w| in l2."""
     threat, images = Threat(norm, 0.05), random_images()
-    best = weight().sign() if norm == "linf" else weight() / weight().norm()
-    if attack == "fgsm":
-        adv = fgsm(linear, images, raised, threat)
-    elif attack == "pgd":
-        adv = pgd(linear, images, raised, threat, steps=40, start=images)
-    else:
-        adv = apgd(linear, images, raised, threat, steps=40, start=images)
-    assert torch.allclose(adv, images + 0.05 * best, atol=1e-5)
+    direction = linear_weights().sign() if norm == "linf" else linear_weights() / linear_weights().norm()
+    expected = images + 0.05 * direction
+    one_step = fgsm(linear_model, images, raise_logit, threat, steps=1, generator=seeded(0))
+    from_clean = pgd_from(linear_model, images, raise_logit, threat, steps=40, start=images)
+    assert torch.allclose(one_step, expected, atol=1e-5)
+    assert torch.allclose(from_clean, expected, atol=1e-5)
+    from_clean = apgd_from(linear_model, images, raise_logit, threat, steps=40, start=images)
+    assert torch.allclose(from_clean, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("attack", "attack_from"), [(pgd, pgd_from), (apgd, apgd_from)])
+def test_attacks_start_at_random_in_the_ball(attack, attack_from):
+    threat, images = Threat("linf", 0.05), random_images()
+    adv = attack(linear_model, images, raise_logit, threat, steps=3, generator=seeded(7))
+    start = random_start(images, threat, seeded(7))
+    assert torch.equal(adv, attack_from(linear_model, images, raise_logit, threat, steps=3, start=start))
 
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(96, CLASSES))
+    layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(96, NUM_CLASSES))
     return layers.eval().requires_grad_(False)
 
 
-def truth(model: nn.Module) -> Tensor:
-    return model(random_images()).argmax(1)
+def cross_entropy_of(labels: Tensor) -> Objective:
+    return lambda logits, step_fraction: F.cross_entropy(logits, labels, reduction="none")
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("steps", [1, 7])
-def test_the_images_are_foolboxs_from_the_same_start(norm, steps):
+def test_fgsm_and_pgd_equal_foolbox(norm, steps):
     model, images = network(), random_images()
-    labels, epsilon, length = truth(model), {"linf": 0.06, "l2": 0.4}[norm], {"linf": 0.02, "l2": 0.15}[norm]
-
-    def objective(logits: Tensor, done: float) -> Tensor:
-        return F.cross_entropy(logits, labels, reduction="none")
-
+    labels = model(images).argmax(1)
+    epsilon, step_length = {"linf": (0.06, 0.02), "l2": (0.4, 0.15)}[norm]
     threat = Threat(norm, epsilon)
-    start = random_start(images, threat, torch.Generator().manual_seed(2)) if steps > 1 else images
-    kinds = {
+    start = random_start(images, threat, seeded(2)) if steps > 1 else images
+    attack_class = {
         "linf": foolbox.attacks.LinfProjectedGradientDescentAttack,
         "l2": foolbox.attacks.L2ProjectedGradientDescentAttack,
-    }
-    theirs = kinds[norm](abs_stepsize=length if steps > 1 else epsilon, steps=steps, random_start=steps > 1)
-    theirs.get_random_start = lambda x0, size: eagerpy.astensor(start)
-    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-    expected = theirs.run(wrapped, images, foolbox.criteria.Misclassification(labels), epsilon=epsilon)
+    }[norm]
+    reference = attack_class(abs_stepsize=step_length if steps > 1 else epsilon, steps=steps, random_start=steps > 1)
+    reference.get_random_start = lambda x0, size: eagerpy.astensor(start)
+    foolbox_model = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    expected = reference.run(foolbox_model, images, foolbox.criteria.Misclassification(labels), epsilon=epsilon)
+    objective = cross_entropy_of(labels)
     if steps == 1:
-        ours = fgsm(model, images, objective, threat)
+        adv = fgsm(model, images, objective, threat, steps=1, generator=seeded(0))
     else:
-        ours = pgd(model, images, objective, threat, steps=steps, start=start, step=length)
-    assert torch.allclose(ours, expected, atol=1e-5)
-    assert not torch.allclose(ours, images, atol=1e-3)
+        adv = pgd_from(model, images, objective, threat, steps=steps, start=start, step_length=step_length)
+    assert torch.allclose(adv, expected, atol=1e-5)
+    assert not torch.allclose(adv, images, atol=1e-3)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_apgd_is_at_least_as_strong_as_pgd_at_the_same_steps(norm):
+def test_apgd_is_at_least_as_strong_as_pgd(norm):
     model, images = network(), random_images()
-    labels, threat = truth(model), Threat(norm, {"linf": 0.06, "l2": 0.4}[norm])
-
-    def objective(logits: Tensor, done: float) -> Tensor:
-        return F.cross_entropy(logits, labels, reduction="none")
-
-    plain = pgd(model, images, objective, threat, steps=20, start=images)
-    auto = apgd(model, images, objective, threat, steps=20, start=images)
-    threat.check(auto, images)
-    assert evaluate(model, auto, objective).mean() >= 0.99 * evaluate(model, plain, objective).mean()
+    objective, threat = cross_entropy_of(model(images).argmax(1)), Threat(norm, {"linf": 0.06, "l2": 0.4}[norm])
+    pgd_images = pgd_from(model, images, objective, threat, steps=20, start=images)
+    apgd_images = apgd_from(model, images, objective, threat, steps=20, start=images)
+    threat.check(apgd_images, images)
+    pgd_loss, apgd_loss = (evaluate(model, adv, objective).mean() for adv in (pgd_images, apgd_images))
+    assert apgd_loss >= 0.99 * pgd_loss
 
 
-def test_apgd_keeps_what_ranks_best():
-    """The rank prefers small changes: of all iterates the first is the best, so the start comes back."""
+def test_apgd_returns_the_iterate_with_the_highest_selection_score():
+    """The score prefers a low logit, and each step raises the logit: the start is the best iterate."""
+    images, threat = random_images(), Threat("linf", 0.05)
+    adv = apgd_from(
+        linear_model, images, raise_logit, threat,
+        steps=10, start=images, selection_score=lambda logits: -logits[:, 0],
+    )  # fmt: skip
+    assert torch.equal(adv, images)
+
+
+def test_apgd_continues_where_the_objective_falls_and_the_progress_objective_rises():
+    """As with a loss over the pixels that are still correct: its gradient helps, its value falls with every step."""
     images, threat = random_images(), Threat("linf", 0.05)
 
-    def rank(logits: Tensor) -> Tensor:
-        return -logits[:, 0]
-
-    assert torch.equal(apgd(linear, images, raised, threat, steps=10, start=images, rank=rank), images)
-
-
-def test_apgd_goes_on_where_the_objective_falls_and_the_judge_rises():
-    """As with a loss of the pixels that are still right: its gradient leads on, its value falls with every step."""
-    images, threat = random_images(), Threat("linf", 0.05)
-
-    def falling(logits: Tensor, done: float) -> Tensor:
+    def falling(logits: Tensor, step_fraction: float) -> Tensor:
         return logits[:, 0] - 2 * logits.detach()[:, 0]
 
-    assert torch.equal(apgd(linear, images, falling, threat, steps=40, start=images), images)
-    led = apgd(linear, images, falling, threat, steps=40, start=images, judge=raised)
-    assert torch.allclose(led, images + 0.05 * weight().sign(), atol=1e-5)
+    assert torch.equal(apgd_from(linear_model, images, falling, threat, steps=40, start=images), images)
+    adv = apgd_from(linear_model, images, falling, threat, steps=40, start=images, progress_objective=raise_logit)
+    assert torch.allclose(adv, images + 0.05 * linear_weights().sign(), atol=1e-5)
 
 
-def test_checkpoints_of_100_steps_are_autoattacks():
+def test_apgd_halves_the_step_length_where_steps_overshoot(monkeypatch):
+    """The maximum of f is .01 from the start, and steps of 2 epsilon = .1 end at the edge of the ball, .04 or .06 from it.
+
+    With momentum the iterates come a little closer, but not below half of the distance at the start.
+    """
+    images, threat = random_images(2), Threat("linf", 0.05)
+    maximum = images + 0.01
+
+    def objective(distances: Tensor, step_fraction: float) -> Tensor:
+        return -distances
+
+    def distances(x: Tensor) -> Tensor:
+        return (x - maximum).abs().flatten(1).mean(1)
+
+    adv = apgd_from(distances, images, objective, threat, steps=100, start=images)
+    assert distances(adv).max() < 0.001
+    monkeypatch.setattr(gradient, "checkpoints", lambda steps: [])
+    without_halving = apgd_from(distances, images, objective, threat, steps=100, start=images)
+    assert distances(without_halving).min() > 0.005
+
+
+def test_checkpoints_of_100_steps():
     """p: .22, .41, .57, .70, .80, .87, .93, .99 (arXiv 2003.01690, section 3)."""
     assert checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]
 
 
-def test_restarts_keep_the_highest_value_of_each_image():
-    images, threat = random_images(3), Threat("linf", 0.05)
-    handed = iter([images, images + 0.01 * weight().sign(), images - 0.01 * weight().sign()])
-    adv = with_restarts(
-        lambda start: next(handed),
-        linear,
-        images,
-        raised,
-        threat,
-        restarts=3,
-        generator=torch.Generator().manual_seed(0),
-    )
-    assert torch.equal(adv, images + 0.01 * weight().sign())
-
-
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_random_starts_lie_in_the_ball_and_differ_by_generator(norm):
+def test_random_start_is_in_the_ball_and_follows_the_generator(norm):
     images, threat = random_images(), Threat(norm, 0.1)
-    one, same, other = (random_start(images, threat, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-    assert norms(one - images, norm).max() <= 0.1 + 1e-6
-    assert norms(one - images, norm).min() > 0.05
+    first, repeated, different = (random_start(images, threat, seeded(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first, repeated)
+    assert not torch.equal(first, different)
+    assert norms(first - images, norm).max() <= 0.1 + 1e-6
+    assert norms(first - images, norm).min() > 0.05

@@ -1,46 +1,59 @@
-"""Goals as labels to leave and labels to reach."""
+"""Goals become terms of labels, and the objective raises untargeted and lowers targeted terms."""
 
+import pytest
 import torch
 
-from vocctl.attacks.objectives import attack_goal, objective
+from vocctl.attacks.objectives import AttackObjective, attack_goal, pixel_error_rate
 from vocctl.labels import CLASSES, IGNORE, SEG_CLASSES
 
 DOG = SEG_CLASSES.index("dog")
 
 
-def test_aims_on_masks():
+def test_goals_on_masks():
     masks = torch.tensor([[[0, DOG], [IGNORE, 3]]])
-    assert attack_goal("untargeted", masks).away is masks
-    assert (attack_goal("target:dog", masks).toward == DOG).all()
-    hide = attack_goal("hide:dog", masks)
-    assert hide.away.tolist() == [[[IGNORE, DOG], [IGNORE, IGNORE]]]
-    assert hide.toward.tolist() == [[[0, IGNORE], [IGNORE, 3]]]
+    (untargeted,) = attack_goal("untargeted", masks).terms
+    assert untargeted.labels is masks
+    assert not untargeted.targeted
+    (target,) = attack_goal("target:dog", masks).terms
+    assert (target.labels == DOG).all()
+    assert target.targeted
+    hidden, others = attack_goal("hide:dog", masks).terms
+    assert hidden.labels.tolist() == [[[IGNORE, DOG], [IGNORE, IGNORE]]]
+    assert others.labels.tolist() == [[[0, IGNORE], [IGNORE, 3]]]
+    assert (hidden.targeted, others.targeted) == (False, True)
 
 
-def test_aims_on_labels():
+def test_goals_on_label_sets():
     labels = torch.zeros(2, 20, dtype=torch.long)
     dog = CLASSES.index("dog")
     labels[0, dog] = labels[1, 0] = 1
-    target = attack_goal("target:dog", labels).toward
-    assert target[:, dog].tolist() == [1, 1]
-    assert target.sum() == 2
-    hide = attack_goal("hide:dog", labels)
-    assert (hide.away != IGNORE).nonzero().tolist() == [[0, dog]]  # the second image has none to hide
-    assert hide.toward[1, 0] == 1
-    assert hide.toward[0, dog] == IGNORE
+    (target,) = attack_goal("target:dog", labels).terms
+    assert target.labels[:, dog].tolist() == [1, 1]
+    assert target.labels.sum() == 2
+    hidden, others = attack_goal("hide:dog", labels).terms
+    assert (hidden.labels != IGNORE).nonzero().tolist() == [[0, dog]]  # the second image shows no dog
+    assert others.labels[1, 0] == 1
+    assert others.labels[0, dog] == IGNORE
 
 
-def test_an_objective_goes_up_away_and_down_toward():
+def test_objective_rises_as_the_goal_is_reached():
     masks = torch.tensor([[[0, DOG]]])
-    sure = torch.full((1, 21, 1, 2), -5.0)
-    sure[0, 0, 0, 0] = sure[0, DOG, 0, 1] = 5.0
-    unsure = torch.zeros(1, 21, 1, 2)
-    untargeted = objective("ce", attack_goal("untargeted", masks))
-    assert untargeted(unsure, 0.0) > untargeted(sure, 0.0)
-    hide = objective("ce", attack_goal("hide:dog", masks))
-    hidden = sure.clone()
-    hidden[0, DOG, 0, 1] = -5.0
-    assert hide(hidden, 0.0) > hide(sure, 0.0)
-    spoilt = hidden.clone()
-    spoilt[0, 0, 0, 0] = -5.0  # the other pixel was to stay
-    assert hide(spoilt, 0.0) < hide(hidden, 0.0)
+    correct = torch.full((1, 21, 1, 2), -5.0)
+    correct[0, 0, 0, 0] = correct[0, DOG, 0, 1] = 5.0
+    undecided = torch.zeros(1, 21, 1, 2)
+    untargeted = AttackObjective("ce", attack_goal("untargeted", masks))
+    assert untargeted(undecided, 0.0) > untargeted(correct, 0.0)
+    hide = AttackObjective("ce", attack_goal("hide:dog", masks))
+    dog_hidden = correct.clone()
+    dog_hidden[0, DOG, 0, 1] = -5.0
+    assert hide(dog_hidden, 0.0) > hide(correct, 0.0)
+    background_lost = dog_hidden.clone()
+    background_lost[0, 0, 0, 0] = -5.0  # hide:dog should not change the other pixel
+    assert hide(background_lost, 0.0) < hide(dog_hidden, 0.0)
+
+
+def test_pixel_error_rate_by_hand():
+    labels = torch.tensor([[[0, 1], [2, IGNORE]]])
+    logits = torch.zeros(1, 3, 2, 2)
+    logits[0, 0, 0, 0] = logits[0, 2, 0, 1] = logits[0, 2, 1, 0] = 1  # correct, wrong, correct; the fourth is ignored
+    assert pixel_error_rate(logits, labels).tolist() == pytest.approx([1 / 3])

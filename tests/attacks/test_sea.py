@@ -1,46 +1,51 @@
-"""SEA's members, on a small network: what they rank by, and that masked losses don't hold them up."""
+"""SEA's runs on a small network."""
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from vocctl.attacks import sea
-from vocctl.attacks.gradient import apgd
-from vocctl.attacks.objectives import attack_goal, objective
-from vocctl.attacks.sea import pixel_error_rate, sea_member
-from vocctl.attacks.threat import Threat
-from vocctl.labels import IGNORE
-
-
-def test_share_wrong_by_hand():
-    labels = torch.tensor([[[0, 1], [2, IGNORE]]])
-    logits = torch.zeros(1, 3, 2, 2)
-    logits[0, 0, 0, 0] = logits[0, 2, 0, 1] = logits[0, 2, 1, 0] = (
-        1  # right, wrong, right; the border counts in nothing
-    )
-    assert pixel_error_rate(logits, labels).tolist() == pytest.approx([1 / 3])
+from vocctl.attacks.gradient import apgd_from
+from vocctl.attacks.objectives import AttackObjective, attack_goal, pixel_error_rate
+from vocctl.attacks.sea import sea_member
+from vocctl.attacks.threat import Threat, norms
 
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    backbone = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Tanh(), nn.Conv2d(16, 21, 3, padding=1))
-    return backbone.eval().requires_grad_(False)
+    layers = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Tanh(), nn.Conv2d(16, 21, 3, padding=1))
+    return layers.eval().requires_grad_(False)
 
 
 def random_images() -> Tensor:
     return torch.randint(0, 256, (4, 3, 16, 16), generator=torch.Generator().manual_seed(0)) / 255
 
 
-def test_a_loss_that_falls_as_pixels_turn_does_not_judge_its_own_steps(monkeypatch):
+def run_sea(steps: int) -> tuple[Tensor, float]:
+    """Adversarial images of the masked loss at 6/255, and their pixel error rate."""
     model, images = network(), random_images()
-    labels, threat = model(images).argmax(1), Threat("linf", 6 / 255)
-    goal = objective("masked", attack_goal("untargeted", labels))
+    labels = model(images).argmax(1)
+    objective = AttackObjective("masked", attack_goal("untargeted", labels))
+    generator = torch.Generator().manual_seed(0)
+    adv = sea_member(model, images, objective, Threat("linf", 6 / 255), steps=steps, generator=generator)
+    return adv, pixel_error_rate(model(adv), labels).mean().item()
 
-    def turned() -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        adv = sea_member(model, images, labels, goal, threat, steps=50, generator=generator)
-        return pixel_error_rate(model(adv), labels).mean()
 
-    judged = turned()
-    monkeypatch.setattr(sea, "apgd", lambda *given, judge, **named: apgd(*given, **named))
-    assert judged > turned()
+def test_masked_loss_needs_cross_entropy_to_measure_progress(monkeypatch):
+    """The masked loss falls as pixels become wrong: as its own measure of progress it stops the attack early."""
+    _, with_cross_entropy = run_sea(steps=50)
+    monkeypatch.setattr(sea, "apgd_from", lambda *args, progress_objective, **kwargs: apgd_from(*args, **kwargs))
+    assert with_cross_entropy > run_sea(steps=50)[1]
+
+
+def test_radius_shrinks_to_epsilon(monkeypatch):
+    """Radii 2, 1.5 and 1 epsilon for 3, 3 and 4 of 10 steps; the result is in the smallest ball."""
+    stages = []
+
+    def recorded(forward, images, objective, threat, *, steps, **kwargs):
+        stages.append((round(255 * threat.epsilon, 6), steps))
+        return apgd_from(forward, images, objective, threat, steps=steps, **kwargs)
+
+    monkeypatch.setattr(sea, "apgd_from", recorded)
+    adv, _ = run_sea(steps=10)
+    assert stages == [(12, 3), (9, 3), (6, 4)]
+    assert norms(adv - random_images(), "linf").max() <= 6 / 255 + 1e-6

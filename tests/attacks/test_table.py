@@ -1,116 +1,135 @@
-"""Attacks by name, and each on a small network: inside its threat, in steps of 1 / 255, the same for the same seed."""
+"""How attacks are written, what each supports, and that one row makes an attack available everywhere."""
+
+import subprocess
+import sys
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vocctl.attacks.objectives import attack_goal, objective
-from vocctl.attacks.table import AttackSpec, check_attack_fits, parse_attack, run_attack
-from vocctl.attacks.threat import Threat, norms
+from vocctl.attacks.gradient import input_gradient
+from vocctl.attacks.objectives import attack_goal
+from vocctl.attacks.run import run_attack
+from vocctl.attacks.table import (
+    ATTACKS,
+    Attack,
+    AttackSpec,
+    adv_train_help,
+    attack_help,
+    check_attack_fits,
+    parse_attack,
+)
+from vocctl.attacks.threat import Threat
+from vocctl.config import AdversarialTrainingConfig
 from vocctl.errors import ConfigError
+from vocctl.training.adversarial import adversarial_examples
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "name", "steps", "restarts", "run"),
     [
-        ("fgsm", AttackSpec("fgsm", "fgsm", 1)),
-        ("pgd", AttackSpec("pgd", "pgd", 20)),
-        ("pgd-7", AttackSpec("pgd-7", "pgd", 7)),
-        ("cospgd-7x3", AttackSpec("cospgd-7x3", "cospgd", 7, 3)),
-        ("sea-masked-9", AttackSpec("sea-masked-9", "sea-masked", 9)),
-        ("adv:runs/adv/first", AttackSpec("adv:runs/adv/first", "adv", 1, run="runs/adv/first")),
+        ("fgsm", "fgsm", 1, 1, ""),
+        ("pgd", "pgd", 20, 1, ""),
+        ("pgd-7", "pgd", 7, 1, ""),
+        ("cospgd-7x3", "cospgd", 7, 3, ""),
+        ("sea-masked-9", "sea-masked", 9, 1, ""),
+        ("square", "square", 1000, 1, ""),
+        ("adv:runs/adv/first-3", "adv", 1, 1, "runs/adv/first-3"),
     ],
 )
-def test_words(text, expected):
-    assert parse_attack(text) == expected
+def test_parse_attack(text, name, steps, restarts, run):
+    assert parse_attack(text) == AttackSpec(text, ATTACKS[name], steps, restarts, run)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "pgd-", "pgd--3", "pgd-3x", "PGD", "noise-3", "fgsm-2", "adv:", "pgd-3x0", "-3", "sea-9x2"]
+    ("text", "message"),
+    [
+        ("", "no attack"),
+        ("pgdd-20", "did you mean pgd"),
+        ("PGD", "no attack"),
+        ("pgd-", "no attack"),
+        ("pgd--3", "no attack"),
+        ("pgd-3x", "no attack"),
+        ("-3", "no attack"),
+        ("pgd:run", "no attack"),
+        ("pgd-" + "9" * 5000, "no attack"),
+        ("pgd-0", "1 or more"),
+        ("pgd-3x0", "1 or more"),
+        ("noise-3", "no number of steps"),
+        ("fgsm-2", "no number of steps"),
+        ("sea-9x2", "only pgd, segpgd, cospgd, apgd"),
+        ("adv", "adv:RUN"),
+        ("adv:", "adv:RUN"),
+        ("adv-3:run", "adv:RUN"),
+    ],
 )
-def test_words_that_are_none(text):
-    with pytest.raises(ConfigError):
+def test_parse_attack_refuses(text, message):
+    with pytest.raises(ConfigError, match=message):
         parse_attack(text)
 
 
-def test_sea_is_three_runs_and_for_segmenters():
+def test_unknown_attack_lists_all_attacks():
+    with pytest.raises(
+        ConfigError, match="fgsm, pgd-20, segpgd-20, cospgd-20, apgd-20, sea-50, square-1000, noise, adv:RUN"
+    ):
+        parse_attack("deepfool")
+
+
+def test_sea_is_three_runs_and_untargeted_and_for_segmenters():
     sea = parse_attack("sea-9")
-    assert [member.name for member in sea.members] == ["sea-js-9", "sea-masked-9", "sea-balanced-9"]
+    assert [(spec.name, spec.steps) for spec in sea.members] == [
+        ("sea-js-9", 9), ("sea-masked-9", 9), ("sea-balanced-9", 9),
+    ]  # fmt: skip
     check_attack_fits(sea, "train-seg", "untargeted")
-    with pytest.raises(ConfigError, match="for segmenters"):
+    with pytest.raises(ConfigError, match=r"for segmenters\. Attack classifiers with one of fgsm, pgd, segpgd"):
         check_attack_fits(sea, "train-cls", "untargeted")
-    with pytest.raises(ConfigError, match="no goal"):
+    with pytest.raises(ConfigError, match=r"cannot be combined with --goal hide:cat\. Use one of fgsm, pgd"):
         check_attack_fits(sea, "train-seg", "hide:cat")
+    check_attack_fits(parse_attack("pgd"), "train-cls", "hide:cat")
 
 
-def network(segments: bool) -> nn.Module:
-    torch.manual_seed(0)
-    backbone = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 21, 3, padding=1))
-    whole = backbone if segments else nn.Sequential(backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(21, 20))
-    return whole.eval().requires_grad_(False)
+def test_table_imports_no_torch():
+    """`vocctl eval --help` lists the attacks and has to start fast."""
+    code = "import sys, vocctl.attacks.table; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def random_images() -> Tensor:
-    return torch.randint(0, 256, (3, 3, 12, 12), generator=torch.Generator().manual_seed(0)) / 255
+def sign_ascent(forward, images, objective, threat, *, steps, generator):
+    """A new gradient attack: one step along the sign of the gradient, half as long as epsilon."""
+    gradient, _, _ = input_gradient(forward, images, objective, 0.0)
+    return threat.project(images + 0.5 * threat.epsilon * gradient.sign(), images)
 
 
-def labels(model: nn.Module, segments: bool) -> Tensor:
-    logits = model(random_images())
-    return logits.argmax(1) if segments else (logits > 0).long()
+def test_a_row_makes_an_attack_available_everywhere(monkeypatch):
+    row = Attack(
+        name="halfstep", function=f"{__name__}:sign_ascent", access="white-box", default_steps=3, restarts=True,
+        for_training=True, description="for this test",
+    )  # fmt: skip
+    monkeypatch.setitem(ATTACKS, "halfstep", row)
+    spec = parse_attack("halfstep-5x2")
+    assert (spec.attack, spec.steps, spec.restarts) == (row, 5, 2)
+    check_attack_fits(spec, "train-cls", "hide:cat")
+    assert "halfstep-3" in attack_help()
+    assert "halfstep" in adv_train_help()
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 20)).requires_grad_(False)
+    images, labels = torch.full((2, 3, 4, 4), 0.4), torch.ones(2, 20, dtype=torch.long)
+    goal, threat = attack_goal("untargeted", labels), Threat("linf", 8 / 255)
+    adv = run_attack(spec, model, images, goal, threat, generator=torch.Generator())
+    assert (255 * (adv - images)).abs().round().unique().tolist() == [4]
+    config = AdversarialTrainingConfig(adv_train="halfstep", adv_fraction=0.5, adv_eps="8/255")
+    mixed = adversarial_examples(config, model, model)(images, labels)
+    assert torch.equal(mixed[0], adv[0])
+    assert torch.equal(mixed[1], images[1])
 
 
-NAMES = ("noise", "fgsm", "pgd-5", "pgd-3x2", "segpgd-5", "cospgd-5", "apgd-8", "square-40")
+def test_commands_show_the_help_of_the_table():
+    from typing import get_type_hints
 
+    from vocctl.cli.evaluate import evaluate
+    from vocctl.cli.train import train_seg
 
-@pytest.mark.parametrize("segments", [True, False])
-@pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("name", [*NAMES, "sea-js-9", "sea-masked-9", "sea-balanced-9"])
-def test_every_attack_keeps_its_threat_and_fools_more_than_noise(name, norm, segments):
-    if name.startswith("sea") and not segments:
-        pytest.skip("SEA counts pixels")
-    model, images = network(segments), random_images()
-    threat = Threat(norm, {"linf": 16 / 255, "l2": 1.0}[norm])
-    aimed = attack_goal("untargeted", labels(model, segments))
-
-    def run(attack: str, seed: int = 0) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        return run_attack(parse_attack(attack), model, images, aimed, threat, generator=generator)
-
-    adv = run(name)
-    assert norms(adv - images, norm).max() <= threat.epsilon + 1e-4
-    assert torch.allclose(adv * 255, (adv * 255).round(), atol=1e-3)
-    assert torch.equal(adv, run(name))
-    if name != "noise":
-        value = objective("ce", aimed)
-        assert value(model(adv), 0.0).mean() > value(model(run("noise")), 0.0).mean()
-        assert value(model(adv), 0.0).mean() > value(model(images), 0.0).mean()
-
-
-@pytest.mark.parametrize("kind", ["pgd", "segpgd", "cospgd"])
-def test_a_restart_never_leaves_more_pixels_right(kind):
-    """The first start is the same; the weights of segpgd and cospgd favor images that hardly changed."""
-    model, images = network(True), random_images()
-    wanted, threat = labels(model, True), Threat("linf", 16 / 255)
-
-    def turned(name: str) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        adv = run_attack(
-            parse_attack(name), model, images, attack_goal("untargeted", wanted), threat, generator=generator
-        )
-        return (model(adv).argmax(1) != wanted).flatten(1).float().mean(1)
-
-    once, often = turned(f"{kind}-3"), turned(f"{kind}-3x5")
-    assert (often >= once - 0.01).all()  # rounding to 8 bits may take a pixel back
-    assert often.mean() > once.mean()
-
-
-def test_square_asks_for_no_gradient():
-    model, images = network(True), random_images()
-
-    def forward(x: Tensor) -> Tensor:
-        assert not torch.is_grad_enabled()
-        return model(x)
-
-    aimed = attack_goal("untargeted", labels(model, True))
-    generator = torch.Generator().manual_seed(0)
-    run_attack(parse_attack("square-9"), forward, images, aimed, Threat("linf", 0.05), generator=generator)
+    attack_option = get_type_hints(evaluate, include_extras=True)["attack"].__metadata__[0]
+    assert attack_option.help == attack_help()
+    adv_train_option = train_seg.__annotations__["adv_train"].__metadata__[0]
+    assert adv_train_option.help.startswith(adv_train_help())

@@ -1,4 +1,4 @@
-"""Balls, rounding to 8 bits, and the check of what an attack hands back."""
+"""Projection onto the ball, rounding to 8 bits, and the check of adversarial images."""
 
 import pytest
 import torch
@@ -17,13 +17,13 @@ def test_norms_by_hand():
     assert norms(delta, "l2").tolist() == [5, 0]
 
 
-def test_projection_linf_by_hand():
+def test_linf_projection_by_hand():
     images = torch.tensor([0.5, 0.0, 1.0]).view(1, 3, 1, 1)
     adv = torch.tensor([0.9, 0.05, 1.5]).view(1, 3, 1, 1)
     assert Threat("linf", 0.1).project(adv, images).flatten().tolist() == pytest.approx([0.6, 0.05, 1.0])
 
 
-def test_projection_l2_scales_each_image_on_its_own():
+def test_l2_projection_scales_each_image_separately():
     images = torch.full((2, 1, 1, 2), 0.5)
     adv = images + torch.tensor([[[[0.3, 0.4]]], [[[0.03, 0.04]]]])  # norms .5 and .05
     projected = Threat("l2", 0.1).project(adv, images) - images
@@ -31,7 +31,7 @@ def test_projection_l2_scales_each_image_on_its_own():
     assert projected[1].flatten().tolist() == pytest.approx([0.03, 0.04])
 
 
-def test_rounding_goes_toward_the_clean_image_where_the_nearest_step_is_outside():
+def test_rounding_moves_toward_the_clean_pixel_where_the_nearest_step_is_outside():
     images = torch.full((1, 3, 1, 1), 100 / 255)
     adv = images + torch.tensor([1.6, 1.4, -0.7]).view(1, 3, 1, 1) / 255
     rounded = Threat("linf", 1.6 / 255).quantized(adv, images) * 255
@@ -39,7 +39,7 @@ def test_rounding_goes_toward_the_clean_image_where_the_nearest_step_is_outside(
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 8 / 255), ("linf", 0.5 / 255), ("l2", 0.5), ("l2", 0.02)])
-def test_what_is_rounded_is_whole_and_inside(norm, epsilon):
+def test_quantized_images_are_multiples_of_1_255_inside_the_ball(norm, epsilon):
     threat = Threat(norm, epsilon)
     images = random_images()
     adv = threat.project(images + torch.randn(images.shape, generator=torch.Generator().manual_seed(1)), images)
@@ -51,15 +51,16 @@ def test_what_is_rounded_is_whole_and_inside(norm, epsilon):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("corrupt", "message"),
     [
-        (lambda adv: adv.index_fill(1, torch.tensor([0]), torch.nan), "not finite"),
-        (lambda adv: adv - 2, "leaves"),
-        (lambda adv: (adv + 0.2).clamp(0, 1), "from its image"),
+        (lambda adv: adv.index_fill(1, torch.tensor([0]), torch.nan), "NaN or infinite"),
+        (lambda adv: adv - 2, "outside"),
+        (lambda adv: (adv + 0.2).clamp(0, 1), "distance"),
     ],
 )
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_what_is_not_allowed_is_found(spoil, said, norm):
+def test_check_refuses_images_outside_the_threat_model(corrupt, message, norm):
     images = random_images()
-    with pytest.raises(AttackError, match=said):
-        Threat(norm, 0.1).check(spoil(images.clone()), images)
+    Threat(norm, 0.1).check(images, images)
+    with pytest.raises(AttackError, match=message):
+        Threat(norm, 0.1).check(corrupt(images.clone()), images)

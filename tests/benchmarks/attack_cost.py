@@ -14,8 +14,8 @@ from statistics import median
 
 import torch
 
-from vocctl.attacks.gradient import pgd
-from vocctl.attacks.objectives import AttackGoal, objective
+from vocctl.attacks.gradient import pgd_from
+from vocctl.attacks.objectives import AttackObjective, attack_goal
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat
 from vocctl.config import GENERATORS, GeneratorConfig, TrainClsConfig, TrainSegConfig
@@ -42,14 +42,14 @@ def ratio(ours: Callable[[], object], bare: Callable[[], object], parts: int) ->
 
 def pgd_cost(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[float, float]:
     forward = LogitEnsemble([ResizeWrapper(model, size, "fp32")])
-    aimed = objective("ce", AttackGoal(away=labels))
+    objective = AttackObjective("ce", attack_goal("untargeted", labels))
     start = random_start(images, LINF, torch.Generator().manual_seed(0))
 
     def bare() -> None:
         leaf = images.clone().requires_grad_()
-        torch.autograd.grad(aimed(forward(leaf), 0.0).sum(), leaf)
+        torch.autograd.grad(objective(forward(leaf), 0.0).sum(), leaf)
 
-    return ratio(lambda: pgd(forward, images, aimed, LINF, steps=STEPS, start=start), bare, STEPS)
+    return ratio(lambda: pgd_from(forward, images, objective, LINF, steps=STEPS, start=start), bare, STEPS)
 
 
 def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Multi-label losses against sums by hand and against each other."""
+"""Multi-label losses worked out by hand, against torch and against each other."""
 
 import math
 
@@ -6,28 +6,32 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vocctl.config import CLS_LOSSES
+from vocctl import config
 from vocctl.labels import IGNORE
-from vocctl.losses.classification import asl_loss, bce_loss, focal_loss, loss_function
+from vocctl.losses.classification import LOSSES, asl_loss, bce_loss, focal_loss, loss_function
 
 PROBS = torch.tensor([[0.75, 0.25]])
 LOGITS = PROBS.logit()
 TARGETS = torch.tensor([[1, 0]])
 
 
-def some() -> tuple[torch.Tensor, torch.Tensor]:
+def test_config_lists_the_losses_of_the_table():
+    assert set(config.CLS_LOSSES) == set(LOSSES)
+
+
+def random_batch() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(6, 20, generator=generator), torch.randint(2, (6, 20), generator=generator)
 
 
-def test_bce_by_hand_and_as_torch_has_it():
+def test_bce_by_hand_and_against_torch():
     assert bce_loss(LOGITS, TARGETS).item() == pytest.approx(-math.log(0.75))  # both terms are -log 3/4
-    logits, targets = some()
+    logits, targets = random_batch()
     assert torch.allclose(bce_loss(logits, targets), F.binary_cross_entropy_with_logits(logits, targets.float()))
 
 
 def test_asl_by_hand():
-    # positive: -log .75, no focusing; negative: p shifted to .2, .2^4 * -log .8
+    # positive: -log .75 without focusing; negative: p_m = .25 - .05 = .2, so .2^4 * -log .8
     expected = (-math.log(0.75) + 0.2**4 * -math.log(0.8)) / 2
     assert asl_loss(LOGITS, TARGETS).item() == pytest.approx(expected, rel=1e-5)
     with_focus = asl_loss(LOGITS, TARGETS, gamma_pos=1.0)
@@ -35,34 +39,34 @@ def test_asl_by_hand():
 
 
 def test_asl_without_focus_and_margin_is_bce():
-    logits, targets = some()
+    logits, targets = random_batch()
     assert torch.allclose(asl_loss(logits, targets, gamma_neg=0.0, margin=0.0), bce_loss(logits, targets), atol=1e-6)
 
 
-def test_asl_forgets_negatives_below_the_margin():
+def test_asl_ignores_negatives_below_the_margin():
     logits = torch.tensor([[-4.0]], requires_grad=True)  # p = .018
     asl_loss(logits, torch.tensor([[0]])).backward()
     assert logits.grad.item() == 0
 
 
 def test_focal_by_hand_and_without_focus():
-    # both pairs have p of the truth .75
+    # p_t is .75 for both pairs
     assert focal_loss(LOGITS, TARGETS).item() == pytest.approx(0.25**2 * -math.log(0.75))
-    logits, targets = some()
+    logits, targets = random_batch()
     assert torch.allclose(focal_loss(logits, targets, gamma=0.0), bce_loss(logits, targets))
 
 
-@pytest.mark.parametrize("name", CLS_LOSSES)
-def test_difficult_pairs_are_left_out(name):
-    logits, targets = some()
+@pytest.mark.parametrize("name", LOSSES)
+def test_ignored_pairs_do_not_change_the_loss(name):
+    logits, targets = random_batch()
     loss = loss_function(name, None)
     targets[1] = IGNORE
     keep = [0, 2, 3, 4, 5]
     assert torch.allclose(loss(logits, targets), loss(logits[keep], targets[keep]))
 
 
-@pytest.mark.parametrize("name", CLS_LOSSES)
-def test_nothing_left_gives_zero_and_no_gradient(name):
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_of_ignored_pairs_has_loss_0_and_gradient_0(name):
     logits = torch.randn(2, 20, requires_grad=True)
     loss = loss_function(name, None)(logits, torch.full((2, 20), IGNORE))
     loss.backward()
@@ -70,9 +74,9 @@ def test_nothing_left_gives_zero_and_no_gradient(name):
     assert logits.grad.abs().sum() == 0
 
 
-@pytest.mark.parametrize("name", CLS_LOSSES)
-def test_pos_weight_multiplies_positives_alone(name):
-    logits, targets = some()
+@pytest.mark.parametrize("name", LOSSES)
+def test_pos_weight_multiplies_positives_only(name):
+    logits, targets = random_batch()
     weight = torch.full((20,), 3.0)
     plain, weighted = loss_function(name, None), loss_function(name, weight)
     positives, negatives = targets.where(targets == 1, IGNORE), targets.where(targets == 0, IGNORE)
@@ -80,8 +84,8 @@ def test_pos_weight_multiplies_positives_alone(name):
     assert torch.allclose(weighted(logits, negatives), plain(logits, negatives))
 
 
-@pytest.mark.parametrize("name", CLS_LOSSES)
-def test_extreme_logits_stay_finite(name):
+@pytest.mark.parametrize("name", LOSSES)
+def test_extreme_logits_have_finite_losses_and_gradients(name):
     logits = torch.tensor([[80.0, -80.0]], requires_grad=True)
     loss = loss_function(name, None)(logits, torch.tensor([[0, 1]]))
     loss.backward()

@@ -1,4 +1,4 @@
-"""Which num_images of a batch adversarial training attacks, from which starts, and in which precision."""
+"""Adversarial training: which images of a batch are attacked, from which random starts, and in which precision."""
 
 from dataclasses import replace
 
@@ -11,70 +11,95 @@ from vocctl.attacks.threat import Threat
 from vocctl.config import AdversarialTrainingConfig, TrainClsConfig, TrainSegConfig
 from vocctl.errors import ConfigError
 from vocctl.training import adversarial
-from vocctl.training.adversarial import adversarial_examples
+from vocctl.training.adversarial import adversarial_examples, training_attack
 
-BALL = Threat("linf", 4 / 255)
+THREAT = Threat("linf", 4 / 255)
 
 
-def model() -> nn.Module:
+def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 20))
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 4 * 4, 20))
 
 
-def batch(num_images: int) -> tuple[Tensor, Tensor]:
-    images = torch.randint(50, 200, (num_images, 3, 4, 4), generator=torch.Generator().manual_seed(0)) / 255
-    return images, torch.ones(num_images, 20, dtype=torch.long)
+def batch(size: int) -> tuple[Tensor, Tensor]:
+    images = torch.randint(50, 200, (size, 3, 4, 4), generator=torch.Generator().manual_seed(0)) / 255
+    return images, torch.ones(size, 20, dtype=torch.long)
 
 
-def attacked(share: float, num_images: int) -> int:
-    network, (images, labels) = model(), batch(num_images)
-    changed = adversarial_examples(AdversarialTrainingConfig(adv_train="fgsm", adv_fraction=share), network, network)(
-        images, labels
-    )
-    return int((changed != images).flatten(1).any(1).sum())
+def count_attacked(fraction: float, batch_size: int) -> int:
+    model, (images, labels) = network(), batch(batch_size)
+    config = AdversarialTrainingConfig(adv_train="fgsm", adv_fraction=fraction)
+    adv = adversarial_examples(config, model, model)(images, labels)
+    assert (adv - images).abs().max() <= THREAT.epsilon + 1e-6
+    return int((adv != images).flatten(1).any(1).sum())
 
 
-@pytest.mark.parametrize(("share", "expected"), [(1, 8), (0.5, 4), (0.1, 1), (0.01, 1)])
-def test_a_share_of_the_batch_is_attacked(share, expected):
-    assert attacked(share, 8) == expected
+@pytest.mark.parametrize(("fraction", "expected"), [(1, 8), (0.5, 4), (0.1, 1), (0.01, 1)])
+def test_fraction_of_the_batch_is_attacked(fraction, expected):
+    assert count_attacked(fraction, 8) == expected
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, [1, 1, 1, 1]), (0.25, [1, 1, 0, 0]), (0.1, [1, 0, 0, 0])])
-def test_ranks_share_what_one_process_would_attack(monkeypatch, share, expected):
+@pytest.mark.parametrize(("fraction", "expected"), [(0.5, [1, 1, 1, 1]), (0.25, [1, 1, 0, 0]), (0.1, [1, 0, 0, 0])])
+def test_processes_together_attack_the_fraction_of_the_global_batch(monkeypatch, fraction, expected):
+    """Four processes with two images each: .5, .25 and .1 of eight images."""
     monkeypatch.setattr(adversarial, "world_size", lambda: 4)
     counts = []
-    for number in range(4):
-        monkeypatch.setattr(adversarial, "rank", lambda number=number: number)
-        counts.append(attacked(share, 2))
+    for rank in range(4):
+        monkeypatch.setattr(adversarial, "rank", lambda rank=rank: rank)
+        counts.append(count_attacked(fraction, 2))
     assert counts == expected
+
+
+def test_attack_runs_in_evaluation_mode_and_restores_training_mode():
+    model, modes = network().train(), []
+    model[0].eval()  # a module that stays in evaluation mode during training, as a frozen batch norm does
+
+    def forward(images: Tensor) -> Tensor:
+        modes.append(any(module.training for module in model.modules()))
+        return model(images)
+
+    config = AdversarialTrainingConfig(adv_train="pgd-2", adv_fraction=1)
+    adversarial_examples(config, model, forward)(*batch(2))
+    assert modes == [False, False]
+    assert [module.training for module in model] == [False, True, True]
+
+
+def test_plain_training_returns_the_batch():
+    images, labels = batch(2)
+    assert adversarial_examples(AdversarialTrainingConfig(), network(), network())(images, labels) is images
+
+
+@pytest.mark.parametrize("name", ["apgd-3", "sea-3", "square-9", "noise", "adv:run"])
+def test_attacks_that_are_not_for_training_are_refused(name):
+    with pytest.raises(ConfigError, match="adversarial training supports fgsm, pgd, segpgd, cospgd"):
+        training_attack(AdversarialTrainingConfig(adv_train=name))
 
 
 @pytest.mark.parametrize("config", [TrainSegConfig, TrainClsConfig])
 def test_fp16_is_refused(config):
-    """A mean over a image's pixels has gradients below its smallest number."""
+    """The gradient of a mean over all pixels of an image has values below the smallest number of fp16."""
     attacked = config(adversarial_training=AdversarialTrainingConfig(adv_train="pgd-3"))
-    narrow = replace(attacked.train, precision="fp16")
-    config(train=narrow)
+    half_precision = replace(attacked.train, precision="fp16")
+    config(train=half_precision)
     with pytest.raises(ConfigError, match="bf16 or fp32"):
-        replace(attacked, train=narrow)
+        replace(attacked, train=half_precision)
 
 
-def test_ranks_draw_starts_of_their_own_and_their_generators_stay_alike(monkeypatch):
-    """The state that a run saves is the first rank's, and each goes on from it."""
+def test_processes_have_different_starts_and_equal_global_generators(monkeypatch):
+    """A checkpoint stores the generator state of the first process, and all processes resume from it."""
     monkeypatch.setattr(adversarial, "world_size", lambda: 2)
     monkeypatch.setattr(
         adversarial,
         "run_attack",
-        lambda spec, forward, images, *rest, generator: random_start(images, BALL, generator),
+        lambda spec, forward, images, goal, threat, generator: random_start(images, THREAT, generator),
     )
-    network, found = model(), []
-    for number in range(2):
-        monkeypatch.setattr(adversarial, "rank", lambda number=number: number)
+    model, first_images, states = network(), [], []
+    config = AdversarialTrainingConfig(adv_train="pgd-2", adv_fraction=0.75)  # three of four images: two, and one
+    for rank in range(2):
+        monkeypatch.setattr(adversarial, "rank", lambda rank=rank: rank)
         torch.manual_seed(7)
-        config = AdversarialTrainingConfig(
-            adv_train="pgd-2", adv_fraction=0.75
-        )  # three of the four num_images: two, and one
-        changed = adversarial_examples(config, network, network)(*batch(2))
-        found.append((changed[0], torch.random.get_rng_state()))
-    assert not torch.equal(found[0][0], found[1][0])
-    assert torch.equal(found[0][1], found[1][1])
+        adv = adversarial_examples(config, model, model)(*batch(2))
+        first_images.append(adv[0])
+        states.append(torch.random.get_rng_state())
+    assert not torch.equal(*first_images)
+    assert torch.equal(*states)

@@ -1,7 +1,8 @@
-"""What an attack is after, as a function of the model's logits that it raises.
+"""What an attack maximizes: a function of the model's logits that follows from the attack's loss and its goal.
 
-A goal names it: `untargeted` (away from the labels), `target:CLASS` (a classifier that finds CLASS alone, a segmenter that
-finds it everywhere), `hide:CLASS` (CLASS is not found where it is; the rest stays as it is).
+Goals, as --goal takes them: `untargeted` (the model should stop predicting the labels), `target:CLASS` (a classifier should
+predict CLASS alone, a segmenter should predict it at every pixel), `hide:CLASS` (the model should not predict CLASS where it
+is, and its other predictions should stay as they are).
 """
 
 from collections.abc import Callable
@@ -11,47 +12,88 @@ import torch
 from torch import Tensor
 
 from vocctl.labels import CLASSES, IGNORE, SEG_CLASSES
-from vocctl.losses.adversarial import attack_values
+from vocctl.losses.adversarial import attack_losses
 
-Forward = Callable[[Tensor], Tensor]  # pixels (B, 3, H, W) in [0, 1] to logits
-Objective = Callable[[Tensor, float], Tensor]  # logits, share of the steps done in [0, 1), to (B,) values to raise
+Forward = Callable[[Tensor], Tensor]  # images (B, 3, H, W) in [0, 1] to logits
+# logits and the fraction of the attack's steps that are done, in [0, 1), to one value per image, (B,)
+Objective = Callable[[Tensor, float], Tensor]
+
+
+@dataclass(frozen=True)
+class GoalTerm:
+    """labels: (B, H, W) classes of a segmenter, or (B, K) of 1 and 0 of a classifier; IGNORE where the goal has no label.
+
+    targeted: True where the model should predict the labels, False where it should not.
+    """
+
+    labels: Tensor
+    targeted: bool
 
 
 @dataclass(frozen=True)
 class AttackGoal:
-    """Labels of one batch, (B, H, W) or (B, K) of 1 and 0, IGNORE where they say nothing."""
+    """The goal of an attack on one batch: one term, or two for hide:CLASS."""
 
-    away: Tensor | None = None
-    toward: Tensor | None = None
+    terms: tuple[GoalTerm, ...]
+
+    @property
+    def untargeted(self) -> bool:
+        return not any(term.targeted for term in self.terms)
 
 
 def attack_goal(goal: str, labels: Tensor) -> AttackGoal:
-    """The aim of a goal on images with these labels: true ones, or the model's own on the clean images."""
-    kind, _, name = goal.partition(":")
+    """Resolve untargeted, target:CLASS or hide:CLASS for one batch.
+
+    labels: the ground truth, or the model's own predictions on the clean images; shapes as in GoalTerm.
+    """
+    kind, _, class_name = goal.partition(":")
     if kind == "untargeted":
-        return AttackGoal(away=labels)
+        return AttackGoal((GoalTerm(labels, targeted=False),))
     if labels.ndim == 3:
-        place = SEG_CLASSES.index(name)
-        mine, others = labels == place, labels != place
-        wanted = torch.full_like(labels, place)
+        class_index = SEG_CLASSES.index(class_name)
+        shows_class, stays = labels == class_index, labels != class_index
+        target_labels = torch.full_like(labels, class_index)
     else:
-        column = torch.arange(labels.shape[1], device=labels.device) == CLASSES.index(name)
-        mine, others = column & (labels == 1), ~column.expand_as(labels)
-        wanted = column.to(labels.dtype).expand_as(labels)
+        column = torch.arange(labels.shape[1], device=labels.device) == CLASSES.index(class_name)
+        shows_class, stays = column & (labels == 1), ~column.expand_as(labels)
+        target_labels = column.to(labels.dtype).expand_as(labels)
     if kind == "target":
-        return AttackGoal(toward=wanted)
-    return AttackGoal(away=labels.where(mine, IGNORE), toward=labels.where(others, IGNORE))
+        return AttackGoal((GoalTerm(target_labels, targeted=True),))
+    return AttackGoal(
+        (
+            GoalTerm(labels.where(shows_class, IGNORE), targeted=False),
+            GoalTerm(labels.where(stays, IGNORE), targeted=True),
+        )
+    )
 
 
-def objective(kind: str, aimed: AttackGoal) -> Objective:
-    """kind: one of losses/adversarial.py's KINDS."""
+@dataclass(frozen=True)
+class AttackObjective:
+    """The Objective of one attack on one batch.
 
-    def value(logits: Tensor, done: float) -> Tensor:
+    loss: a key of ATTACK_LOSSES in losses/adversarial.py. It is raised on untargeted terms and lowered on targeted terms.
+    """
+
+    loss: str
+    goal: AttackGoal
+
+    def __call__(self, logits: Tensor, step_fraction: float) -> Tensor:
         total = torch.zeros(len(logits), device=logits.device)
-        if aimed.away is not None:
-            total = total + attack_values(logits, aimed.away, kind, done=done)
-        if aimed.toward is not None:
-            total = total - attack_values(logits, aimed.toward, kind, done=done, toward=True)
+        for term in self.goal.terms:
+            losses = attack_losses(logits, term.labels, self.loss, step_fraction=step_fraction, targeted=term.targeted)
+            total = total - losses if term.targeted else total + losses
         return total
 
-    return value
+
+@torch.no_grad()
+def evaluate(forward: Forward, adv: Tensor, objective: Objective) -> Tensor:
+    """The objective of each image, (B,), with the weights of the first step."""
+    return objective(forward(adv), 0.0)
+
+
+def pixel_error_rate(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B,) fraction of each image's labeled pixels that get a wrong class. logits: (B, K, H, W); labels: (B, H, W)."""
+    keep = labels != IGNORE
+    indices = labels.where(keep, 0).long()
+    correct = (logits.gather(1, indices[:, None])[:, 0] >= logits.amax(dim=1)) & keep
+    return 1 - correct.flatten(1).sum(1) / keep.flatten(1).sum(1).clamp(min=1)

@@ -1,119 +1,185 @@
-"""The attacks by name: `fgsm`, `pgd-20`, `pgd-20x5` (five restarts), `apgd-50`, `segpgd-20`, `cospgd-20`, `sea-50` (three
-runs of 50 steps), `square-1000` (queries), `noise`, `adv:RUN` (a trained adversary).
+"""The table of attacks. `vocctl eval --attack`, adversarial training, help texts and sanity checks all read it.
+
+To add an attack, write its function in this folder (signature: AttackFunction in attacks/run.py) and add its row to ATTACKS.
+This module imports no torch, because `vocctl eval --help` lists the attacks: a row names its function, and attacks/run.py
+imports it.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
-import torch
-from torch import Tensor
-
-from vocctl.attacks.gradient import apgd, fgsm, pgd, with_restarts
-from vocctl.attacks.objectives import AttackGoal, Forward, Objective, objective
-from vocctl.attacks.sea import SEA_LOSSES, pixel_error_rate, sea_member
-from vocctl.attacks.square import square
-from vocctl.attacks.steps import noise
-from vocctl.attacks.threat import Threat
 from vocctl.config import closest
 from vocctl.errors import ConfigError
 
-DEFAULT_STEPS = {
-    "fgsm": 1, "pgd": 20, "segpgd": 20, "cospgd": 20, "apgd": 20, "sea": 50, "square": 1000, "noise": 1,
-    **{f"sea-{loss}": 50 for loss in SEA_LOSSES},
-}  # fmt: skip
-LOSS = {"pgd": "ce", "segpgd": "segpgd", "cospgd": "cospgd", "apgd": "ce"}
-WHITE_BOX = ("fgsm", "pgd", "segpgd", "cospgd", "apgd", "sea", *(f"sea-{loss}" for loss in SEA_LOSSES))
-Generate = Callable[[Tensor, Threat], Tensor]  # a trained adversary: images to adversarial images
+Access = Literal["white-box", "black-box", "model-free"]
+VICTIMS = {"train-cls": "classifiers", "train-seg": "segmenters"}  # task of a run -> what it trains
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    name: str  # as --attack takes it
+    description: str  # one line, with the source
+    access: Access  # white-box: uses gradients; black-box: uses outputs alone; model-free: never runs the victim model
+    function: str = ""  # module:function; empty for an ensemble and for a trained generator
+    loss: str = "ce"  # a key of ATTACK_LOSSES in losses/adversarial.py
+    default_steps: int = 1  # queries of a black-box attack
+    iterative: bool = True  # whether the user may choose the number of steps, as in pgd-20
+    restarts: bool = False  # whether the user may choose a number of restarts, as in pgd-20x5
+    for_training: bool = False  # whether --adv-train accepts it
+    tasks: tuple[str, ...] = tuple(VICTIMS)  # tasks whose runs it can attack
+    targeted: bool = True  # whether it supports the goals target:CLASS and hide:CLASS
+    members: tuple[str, ...] = ()  # of an ensemble: the attacks whose worst case it is, for each image
+    trained: bool = False  # written name:RUN; its function is the generator that RUN trained
+
+
+_ROWS = (
+    Attack(
+        name="fgsm", function="vocctl.attacks.gradient:fgsm", access="white-box", iterative=False, for_training=True,
+        description="one step along the sign of the gradient (Goodfellow et al., arXiv 1412.6572)",
+    ),
+    Attack(
+        name="pgd", function="vocctl.attacks.gradient:pgd", access="white-box",
+        default_steps=20, restarts=True, for_training=True,
+        description="projected gradient ascent on the cross-entropy (Madry et al., arXiv 1706.06083)",
+    ),
+    Attack(
+        name="segpgd", function="vocctl.attacks.gradient:pgd", access="white-box", loss="segpgd",
+        default_steps=20, restarts=True, for_training=True,
+        description="PGD that weighs correct and wrong pixels by the step (Gu et al., arXiv 2207.12391)",
+    ),
+    Attack(
+        name="cospgd", function="vocctl.attacks.gradient:pgd", access="white-box", loss="cospgd",
+        default_steps=20, restarts=True, for_training=True,
+        description="PGD that weighs pixels by the cosine to their label (Agnihotri et al., arXiv 2302.02213)",
+    ),
+    Attack(
+        name="apgd", function="vocctl.attacks.gradient:apgd", access="white-box", default_steps=20, restarts=True,
+        description="PGD with momentum and an adaptive step length (Croce and Hein, arXiv 2003.01690)",
+    ),
+    Attack(
+        name="sea", access="white-box", default_steps=50, tasks=("train-seg",), targeted=False,
+        members=("sea-js", "sea-masked", "sea-balanced"),
+        description="worst case of three APGD runs with shrinking radii (Croce et al., arXiv 2306.12941)",
+    ),
+    Attack(
+        name="sea-js", function="vocctl.attacks.sea:sea_member", access="white-box", loss="js",
+        default_steps=50, tasks=("train-seg",), targeted=False,
+        description="SEA's run with the Jensen-Shannon divergence (arXiv 2306.12941)",
+    ),
+    Attack(
+        name="sea-masked", function="vocctl.attacks.sea:sea_member", access="white-box", loss="masked",
+        default_steps=50, tasks=("train-seg",), targeted=False,
+        description="SEA's run with the masked cross-entropy (arXiv 2306.12941)",
+    ),
+    Attack(
+        name="sea-balanced", function="vocctl.attacks.sea:sea_member", access="white-box", loss="balanced",
+        default_steps=50, tasks=("train-seg",), targeted=False,
+        description="SEA's run with the class-balanced masked cross-entropy (arXiv 2306.12941)",
+    ),
+    Attack(
+        name="square", function="vocctl.attacks.square:square", access="black-box", default_steps=1000,
+        description="random search over squares, by queries alone (Andriushchenko et al., arXiv 1912.00049)",
+    ),
+    Attack(
+        name="noise", function="vocctl.attacks.noise:noise", access="model-free", iterative=False,
+        description="random noise of the same size, as a control",
+    ),
+    Attack(
+        name="adv", access="model-free", iterative=False, trained=True,
+        description="the generator that a run of vocctl train-adv trained",
+    ),
+)  # fmt: skip
+ATTACKS: dict[str, Attack] = {row.name: row for row in _ROWS}
 
 
 @dataclass(frozen=True)
 class AttackSpec:
-    name: str  # as it was written
-    kind: str  # a key of DEFAULT_STEPS, or adv
+    """An attack as the user wrote it: a row of the table with its numbers."""
+
+    name: str  # as written, for example pgd-20x5
+    attack: Attack
     steps: int  # or queries
     restarts: int = 1
-    run: str = ""  # of adv
+    run: str = ""  # the run of adv:RUN
 
     @property
     def members(self) -> tuple["AttackSpec", ...]:
-        """What is run: the attack itself, or those whose worst it is."""
-        if self.kind != "sea":
+        """The attacks to run: the members of an ensemble, else the attack itself."""
+        if not self.attack.members:
             return (self,)
-        return tuple(replace(self, name=f"sea-{loss}-{self.steps}", kind=f"sea-{loss}") for loss in SEA_LOSSES)
+        return tuple(replace(self, name=f"{name}-{self.steps}", attack=ATTACKS[name]) for name in self.attack.members)
 
 
 def parse_attack(text: str) -> AttackSpec:
-    """Raises ConfigError with the closest name."""
-    if text.startswith("adv:"):
-        if not (run := text.removeprefix("adv:")):
-            raise ConfigError("adv: takes the name or the folder of a run of train-adv, as in adv:first")
-        return AttackSpec(text, "adv", 1, run=run)
-    found = re.fullmatch(r"([a-z-]*[a-z])(?:-(\d+)(?:x(\d+))?)?", text)
-    kind = found.group(1) if found else text
-    if found is None or kind not in DEFAULT_STEPS:
-        known = ", ".join(name for name in DEFAULT_STEPS if not name.startswith("sea-"))
-        raise ConfigError(f"no attack {text!r}{closest(kind, DEFAULT_STEPS)} There are {known} and adv:RUN, as pgd-20")
-    steps, restarts = int(found.group(2) or DEFAULT_STEPS[kind]), int(found.group(3) or 1)
-    if steps < 1 or restarts < 1 or (kind in ("fgsm", "noise") and (steps, restarts) != (1, 1)):
-        due = "no number" if kind in ("fgsm", "noise") else "1 step or more"
-        raise ConfigError(f"attack {text!r}: {kind} takes {due}")
-    if restarts > 1 and kind not in ("pgd", "segpgd", "cospgd", "apgd"):
-        raise ConfigError(f"attack {text!r}: restarts are for pgd, segpgd, cospgd and apgd")
-    return AttackSpec(text, kind, steps, restarts)
+    """Parse name, name-STEPS, name-STEPSxRESTARTS or adv:RUN. Raises ConfigError with the closest name."""
+    written, colon, run = text.partition(":")
+    match = re.fullmatch(r"(.*?)(?:-(\d{1,9})(?:x(\d{1,9}))?)?", written)
+    name = match[1] if match else written
+    attack = ATTACKS.get(name)
+    if match is None or attack is None or (colon and not attack.trained):
+        hint = closest(name, ATTACKS) or "."
+        raise ConfigError(f"there is no attack {text!r}{hint} The attacks are {', '.join(attack_examples())}")
+    steps, restarts = int(match[2] or attack.default_steps), int(match[3] or 1)
+    if attack.trained and not (run and written == name):
+        raise ConfigError(
+            f"attack {text!r}: write {name}:RUN with the name or the folder of a run of train-adv, as in {name}:my-generator"
+        )
+    if not attack.iterative and (steps, restarts) != (1, 1):
+        raise ConfigError(f"attack {text!r}: {name} has no number of steps, write {name}")
+    if steps < 1 or restarts < 1:
+        raise ConfigError(f"attack {text!r}: the number of steps and the number of restarts are 1 or more")
+    if restarts > 1 and not attack.restarts:
+        allowed = ", ".join(row.name for row in ATTACKS.values() if row.restarts)
+        raise ConfigError(f"attack {text!r}: {name} has no restarts, only {allowed} have")
+    return AttackSpec(text, attack, steps, restarts, run)
 
 
 def check_attack_fits(spec: AttackSpec, task: str, goal: str) -> None:
-    """Raises ConfigError where the attack is not made for the task or the goal."""
-    if spec.kind.startswith("sea") and task != "train-seg":
-        raise ConfigError(f"{spec.name} counts pixels: it is for segmenters, attack a classifier with apgd or pgd")
-    if spec.kind.startswith("sea") and goal != "untargeted":
-        raise ConfigError(f"{spec.name} has no goal but to leave no pixel right: take cospgd or pgd for {goal}")
+    """Raise ConfigError if the attack does not support the victim's task (train-cls or train-seg) or the goal."""
+    targeted = goal != "untargeted"
+    if task in spec.attack.tasks and (spec.attack.targeted or not targeted):
+        return
+    alternatives = ", ".join(
+        row.name
+        for row in _listed()
+        if row.access == "white-box" and task in row.tasks and (row.targeted or not targeted)
+    )
+    if task not in spec.attack.tasks:
+        supported = " and ".join(VICTIMS[name] for name in spec.attack.tasks)
+        raise ConfigError(f"{spec.name} is for {supported}. Attack {VICTIMS[task]} with one of {alternatives}")
+    raise ConfigError(f"{spec.name} cannot be combined with --goal {goal}. Use one of {alternatives}")
 
 
-def run_attack(
-    spec: AttackSpec,
-    forward: Forward,
-    images: Tensor,
-    aimed: AttackGoal,
-    threat: Threat,
-    *,
-    generator: torch.Generator,
-    generate: Generate | None = None,
-) -> Tensor:
-    """Adversarial images (B, 3, H, W), inside the threat, rounded to 8 bits and checked. generate: of adv."""
-    if spec.kind == "adv":
-        assert generate is not None
-        adv = generate(images, threat)
-    elif spec.kind == "noise":
-        adv = noise(images, threat, generator)
-    elif spec.kind == "fgsm":
-        adv = fgsm(forward, images, objective("ce", aimed), threat)
-    elif spec.kind == "square":
-        goal = objective("ce", aimed)
-        adv = square(forward, images, goal, threat, queries=spec.steps, generator=generator)
-    elif spec.kind.startswith("sea-"):
-        assert aimed.away is not None
-        goal = objective(spec.kind.removeprefix("sea-"), aimed)
-        adv = sea_member(forward, images, aimed.away, goal, threat, steps=spec.steps, generator=generator)
-    else:
-        goal = objective(LOSS[spec.kind], aimed)
-        attack = apgd if spec.kind == "apgd" else pgd
-
-        def run(start: Tensor) -> Tensor:
-            return attack(forward, images, goal, threat, steps=spec.steps, start=start)
-
-        adv = with_restarts(
-            run, forward, images, _best_restart(aimed), threat, restarts=spec.restarts, generator=generator
-        )
-    adv = threat.quantized(adv, images)
-    threat.check(adv, images)
-    return adv
+def attack_examples() -> tuple[str, ...]:
+    """Every attack as it may be written, with its default number of steps: fgsm, pgd-20, ..., adv:RUN."""
+    return tuple(_example(row) for row in _listed())
 
 
-def _best_restart(aimed: AttackGoal) -> Objective:
-    """How far an image got, whatever loss led there: the share of pixels that turned, else the cross-entropy."""
-    away = aimed.away
-    if away is None or away.ndim == 2 or aimed.toward is not None:
-        return objective("ce", aimed)
-    return lambda logits, done: pixel_error_rate(logits, away)
+def training_attacks() -> tuple[str, ...]:
+    """The names that --adv-train accepts."""
+    return tuple(row.name for row in ATTACKS.values() if row.for_training)
+
+
+def attack_help() -> str:
+    """The help text of --attack."""
+    return f"Attacks, separated by commas: {', '.join(attack_examples())}. pgd-20x5: 20 steps from each of 5 random starts."
+
+
+def adv_train_help() -> str:
+    """The help text of --adv-train."""
+    return (
+        f"Attack on a fraction of each batch: {', '.join(training_attacks())} with a number of steps, as pgd-3; none."
+    )
+
+
+def _listed() -> list[Attack]:
+    """All attacks but the members of an ensemble, which are parts of an attack."""
+    parts = {name for row in ATTACKS.values() for name in row.members}
+    return [row for row in ATTACKS.values() if row.name not in parts]
+
+
+def _example(row: Attack) -> str:
+    if row.trained:
+        return f"{row.name}:RUN"
+    return f"{row.name}-{row.default_steps}" if row.iterative else row.name

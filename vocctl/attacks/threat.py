@@ -1,7 +1,7 @@
-"""What an attack may change, and the check of what it hands back.
+"""The threat model: how far an adversarial image may be from its clean image, and the check that it is not further.
 
-Pixels are in [0, 1]; epsilon is in the same unit: the largest change of any channel of any pixel (linf), or the L2 norm of
-the whole change of a image (l2). An image is handed over as a file would hold it: in steps of 1 / 255.
+Pixels are in [0, 1] and epsilon has the same unit. linf: the largest change of any channel of any pixel. l2: the L2 norm of
+the change of the whole image. Adversarial images are evaluated as an 8-bit file stores them, in steps of 1 / 255.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from torch import Tensor
 from vocctl.errors import RunError
 
 MAX_PIXEL = 255
-TOLERANCE = {"linf": 1e-6, "l2": 1e-4}  # of float32 sums over a image's channels; far below one level
+TOLERANCE = {"linf": 1e-6, "l2": 1e-4}  # rounding errors of float32 norms; both are far below one step of 1 / 255
 
 
 class AttackError(RunError):
-    """An attack handed back an image that its threat does not allow, which is a bug in the attack."""
+    """An attack returned an image that its threat model does not allow, which is a bug in the attack."""
 
 
 def norms(delta: Tensor, norm: str) -> Tensor:
-    """(B,) the norm of each change. delta: (B, ...)."""
+    """The norm of each image's change. delta: (B, ...). Returns (B,) float32."""
     flat = delta.flatten(1).float()
     if norm == "linf":
         return flat.abs().amax(1)
@@ -28,25 +28,25 @@ def norms(delta: Tensor, norm: str) -> Tensor:
 
 
 def to_float64(values: Tensor) -> Tensor:
-    """In float64, where sums over a image's channels lose nothing; Apple's GPUs have none."""
+    """Convert to float64, in which sums over all channels of an image are exact enough. Apple's GPUs have no float64."""
     return values if values.device.type == "mps" else values.double()
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """(B,) values, shaped to multiply (B, ...) tensors."""
+    """Reshape (B,) values so that they broadcast over a (B, ...) tensor."""
     return values.view(-1, *(1,) * (like.ndim - 1))
 
 
 @dataclass(frozen=True)
 class Threat:
     norm: str  # linf or l2
-    epsilon: float
+    epsilon: float  # radius of the ball around the clean image
 
     def project(self, adv: Tensor, images: Tensor) -> Tensor:
-        """adv moved into the ball around images, then into [0, 1]. Both (B, 3, H, W).
+        """Project adv onto the ball around images, then clip to [0, 1]. Both are (B, 3, H, W).
 
-        linf: each channel clamped. l2: the change scaled by min(1, epsilon / its norm), image by image; cutting to [0, 1]
-        afterwards only brings it nearer.
+        linf: clamp the change of each channel. l2: scale the change of each image by min(1, epsilon / its norm). The clip
+        to [0, 1] only shortens the change, because images are in [0, 1].
         """
         delta = adv - images
         if self.norm == "linf":
@@ -57,42 +57,50 @@ class Threat:
         return (images + delta).clamp(0, 1)
 
     def quantized(self, adv: Tensor, images: Tensor) -> Tensor:
-        """adv in steps of 1 / 255, as a saved image holds it; images are in such steps already.
+        """Round adv to steps of 1 / 255 without leaving the ball. images already are multiples of 1 / 255.
 
-        linf: to the nearest step, toward the clean one where that would leave the ball. l2: the same, then the smallest
-        changes of channels are rounded toward the clean one, as many as it takes to be inside.
+        linf: round to the nearest step, or toward the clean pixel where the nearest step is outside of the ball. l2: round
+        to the nearest step; where that leaves the ball, move the channels that were rounded up most one step back.
         """
-        clean, wanted = (images * MAX_PIXEL).round(), adv * MAX_PIXEL
-        delta = wanted.round() - clean
+        clean, exact = (images * MAX_PIXEL).round(), adv * MAX_PIXEL
+        delta = exact.round() - clean
         if self.norm == "linf":
             limit = int(self.epsilon * MAX_PIXEL + 1e-4)
             return ((clean + delta.clamp(-limit, limit)).clamp(0, MAX_PIXEL)) / MAX_PIXEL
         outside = norms(delta / MAX_PIXEL, "l2") > self.epsilon
         if outside.any():
-            delta[outside] = self._shrunk((wanted - clean)[outside], delta[outside])
+            delta[outside] = self._shrink_to_ball(delta[outside], (exact - clean)[outside])
         return (clean + delta).clamp(0, MAX_PIXEL) / MAX_PIXEL
 
-    def _shrunk(self, wanted: Tensor, delta: Tensor) -> Tensor:
-        """Whole levels within the l2 ball: those channels go one level back first that were rounded up the furthest."""
+    def _shrink_to_ball(self, rounded: Tensor, exact: Tensor) -> Tensor:
+        """Move channels one step toward 0 until each image's change is inside the l2 ball.
+
+        rounded, exact: (B, 3, H, W) changes before and after rounding, in steps of 1 / 255. The channels whose size grew
+        most by rounding are moved first.
+        """
         budget = (self.epsilon * MAX_PIXEL) ** 2
-        flat, target = delta.flatten(1).clone(), wanted.flatten(1)
-        for row, exact in zip(flat, target, strict=True):
+        flat = rounded.flatten(1).clone()
+        for row, exact_row in zip(flat, exact.flatten(1), strict=True):
             while (excess := to_float64(row).square().sum().item() - budget) > 0:
-                order = (row.abs() - exact.abs()).masked_fill(row == 0, -torch.inf).argsort(descending=True)
-                gains = to_float64((2 * row[order].abs() - 1).clamp(min=0)).cumsum(0)
-                enough = int((gains < excess).sum().item()) + 1
-                chosen = order[:enough]
+                growth = (row.abs() - exact_row.abs()).masked_fill(row == 0, -torch.inf)
+                order = growth.argsort(descending=True)
+                savings = to_float64((2 * row[order].abs() - 1).clamp(min=0)).cumsum(0)  # n^2 - (n - 1)^2 = 2 n - 1
+                count = int((savings < excess).sum().item()) + 1
+                chosen = order[:count]
                 row[chosen] -= row[chosen].sign()
-        return flat.view_as(delta)
+        return flat.view_as(rounded)
 
     def check(self, adv: Tensor, images: Tensor) -> None:
-        """Raises AttackError: not finite, outside [0, 1], outside the ball."""
+        """Raise AttackError if adv has a value that is not finite, leaves [0, 1] or leaves the ball around images."""
         if not adv.isfinite().all():
-            raise AttackError("an adversarial image is not finite")
+            raise AttackError("the attack returned an adversarial image with NaN or infinite pixels")
         if adv.min() < 0 or adv.max() > 1:
-            raise AttackError(f"an adversarial image leaves [0, 1]: {adv.min().item():.4f} to {adv.max().item():.4f}")
-        reached = norms(adv - images, self.norm).max().item()
-        if reached > self.epsilon + TOLERANCE[self.norm]:
             raise AttackError(
-                f"an adversarial image is {reached:.5f} from its image in {self.norm}, over {self.epsilon:.5f}"
+                f"the attack returned pixels outside [0, 1]: from {adv.min().item():.4f} to {adv.max().item():.4f}"
+            )
+        distance = norms(adv - images, self.norm).max().item()
+        if distance > self.epsilon + TOLERANCE[self.norm]:
+            raise AttackError(
+                f"the attack returned an image at {self.norm} distance {distance:.5f} from its clean image, "
+                f"which is more than epsilon = {self.epsilon:.5f}"
             )

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vocctl.attacks.table import attack_help
 from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import attacked
 from vocctl.cli.options import Quiet, Runs
@@ -41,7 +42,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--attack",
-            help="fgsm, pgd-20, pgd-20x5, apgd-20, segpgd-20, cospgd-20, sea-50, square-1000, noise, adv:RUN; with commas.",
+            help=attack_help(),
             rich_help_panel=ATTACKS,
         ),
     ] = None,

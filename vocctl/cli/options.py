@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from vocctl.attacks.table import adv_train_help
 from vocctl.config import (
     ADV_MONITORS,
     ATTACK_LOSSES,
@@ -91,7 +92,7 @@ SETTINGS = {
     "compile": "torch.compile on the network that trains; its first steps are slow.",
     "seed": "Same seed, same CPU, same run.",
     "thresholds": f"What a probability must reach: {', '.join(THRESHOLDS)}.",
-    "adv_train": "The attack on a share of each batch, as pgd-3; none.",
+    "adv_train": adv_train_help(),
     "adv_eps": "Its budget: 4/255, 4px or 0.0157.",
     "adv_norm": f"{', '.join(NORMS)}.",
     "adv_fraction": "Of each batch.",

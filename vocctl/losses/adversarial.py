@@ -1,24 +1,29 @@
-"""What an attack raises: one value an image, from what a model says of each of its elements and what it should not say.
+"""Losses that attacks maximize: one value per image, from the model's logits and the labels of the image's elements.
 
-An element is a pixel of a segmenter (logits (B, K, H, W), labels (B, H, W)) or a label of a classifier (logits (B, K),
-labels (B, K) of 1 and 0); those with IGNORE count in nothing. p is the probability of an element's label, nll = -log p.
-An attack goes away from labels by raising a value, and toward labels by lowering it; the weights, which carry no gradient,
-turn over: an element that is done with counts less.
+An element is a pixel of a segmenter (logits (B, K, H, W), labels (B, H, W)) or a class of a classifier (logits (B, K), labels
+(B, K) of 1 and 0). Elements whose label is IGNORE are left out. p is the probability of an element's label, nll = -log p.
 
-ce        nll
-segpgd    (1 - l) nll where the label is still predicted, l nll where not; l = step / (2 steps), step from 0.
-          Source: Gu et al., arXiv 2207.12391, eq. 5
-cospgd    cos(probabilities, one-hot label) nll. Source: Agnihotri et al., arXiv 2302.02213, eq. 7
-js        Jensen-Shannon divergence of the probabilities and the one-hot label
-masked    nll where the label is still predicted, 0 elsewhere
-balanced  masked, each element divided by the size of its class in the image
-          The last three: Croce et al., arXiv 2306.12941 (SEA); there JS is raised as it is.
-Values are means over the image's elements (balanced: over its classes), 0 where it has none.
+An untargeted attack raises the loss, a targeted attack lowers it. Each loss is a sum of weighted terms, one per element. The
+weights carry no gradient; an element that already is as the attack wants it has a small weight. So a loss has two weights,
+untargeted and targeted. ATTACK_LOSSES is the table: to add a loss, add its row.
+
+    ce        weight 1
+    segpgd    1 - l where the label is predicted, l where it is not; l = step / (2 steps), step = 0, 1, ...
+              Gu et al., arXiv 2207.12391, eq. 5
+    cospgd    cosine of the probabilities and the one-hot label. Agnihotri et al., arXiv 2302.02213, eq. 7
+    js        weight 1; the term is the Jensen-Shannon divergence of the probabilities and the one-hot label
+    masked    1 where the label is predicted, 0 elsewhere
+    balanced  as masked, divided by the number of the image's elements that have the same label
+
+The last three are the losses of SEA (Croce et al., arXiv 2306.12941). A loss is the mean over the elements, balanced is the
+mean over the image's classes; it is 0 for an image without a labeled element.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,111 +36,145 @@ MARGIN_CLIP = 10.0  # logits
 
 
 class LossElements:
-    """An image's elements, (B, N) each. Computed when asked for: a pass over the logits of all classes takes its time.
+    """What the losses need of the elements of each image, (B, N) each. Only nll carries a gradient.
 
-    Pixels of a segmenter where logits has four dimensions, labels of a classifier where it has two. nll alone carries
-    a gradient.
+    Each property is computed on first use, because a pass over the logits of all classes takes long.
     """
 
     def __init__(self, logits: Tensor, labels: Tensor) -> None:
         keep = labels != IGNORE
-        self._logits, self._held = logits.float(), labels.where(keep, 0).long()
-        self.keep, self.labels = keep.flatten(1), self._held.flatten(1)
+        self._logits = logits.float()
+        self._labels = labels.where(keep, 0).long()  # the shape of labels
+        self.keep, self.labels = keep.flatten(1), self._labels.flatten(1)
 
     @property
-    def _pixels(self) -> bool:
+    def _are_pixels(self) -> bool:
         return self._logits.ndim == 4
 
     @cached_property
-    def _signed(self) -> Tensor:
-        """A classifier's logits, turned so that more is more of the label."""
-        return torch.where(self._held == 1, self._logits, -self._logits)
+    def _signed_logits(self) -> Tensor:
+        """Logits of a classifier with the sign changed where the label is 0: the higher, the more probable the label."""
+        return torch.where(self._labels == 1, self._logits, -self._logits)
 
     @cached_property
     def _log_probs(self) -> Tensor:
         return self._logits.log_softmax(dim=1)
 
-    def _of_label(self, values: Tensor) -> Tensor:
-        return values.gather(1, self._held[:, None])[:, 0]
+    def _at_label(self, values: Tensor) -> Tensor:
+        """(B, H, W) the values (B, K, H, W) of each pixel's label."""
+        return values.gather(1, self._labels[:, None])[:, 0]
 
     @cached_property
     def nll(self) -> Tensor:
-        return -self._of_label(self._log_probs).flatten(1) if self._pixels else -F.logsigmoid(self._signed)
+        """-log of the label's probability."""
+        if self._are_pixels:
+            return -self._at_label(self._log_probs).flatten(1)
+        return -F.logsigmoid(self._signed_logits)
 
     @cached_property
     def cosine(self) -> Tensor:
-        """Of the probabilities and the one-hot label, in [0, 1]."""
+        """Cosine of the probabilities and the one-hot label, in [0, 1]. A class of a classifier has two probabilities."""
         prob = (-self.nll.detach()).exp()
-        if not self._pixels:
-            return prob / (prob**2 + (1 - prob) ** 2).sqrt()
-        return prob / torch.linalg.vector_norm(self._log_probs.detach().exp(), dim=1).flatten(1)
+        if self._are_pixels:
+            return prob / torch.linalg.vector_norm(self._log_probs.detach().exp(), dim=1).flatten(1)
+        return prob / (prob**2 + (1 - prob) ** 2).sqrt()
 
     @cached_property
-    def reached(self) -> Tensor:
-        """Whether the label is what the model predicts."""
-        if not self._pixels:
-            return self._signed.detach() > 0
+    def is_correct(self) -> Tensor:
+        """Whether the model predicts the label, bool. A classifier predicts a class whose logit is above 0."""
+        if not self._are_pixels:
+            return self._signed_logits.detach() > 0
         logits = self._logits.detach()
-        return (self._of_label(logits) >= logits.amax(dim=1)).flatten(1)
+        return (self._at_label(logits) >= logits.amax(dim=1)).flatten(1)
 
 
-Weights = Callable[[LossElements, float], Tensor]  # elements, share of the steps done
+ElementFunction = Callable[[LossElements, float], Tensor]  # elements and the fraction of the steps done, to (B, N)
 
 
-def _segpgd_weights(seen: LossElements, done: float) -> Tensor:
-    return torch.where(seen.reached, 1 - done / 2, done / 2)
+def _uniform(elements: LossElements, step_fraction: float) -> Tensor:
+    return torch.ones_like(elements.nll)
 
 
-UNTARGETED: dict[str, Weights] = {
-    "ce": lambda seen, done: torch.ones_like(seen.nll),
-    "segpgd": _segpgd_weights,
-    "cospgd": lambda seen, done: seen.cosine,
-    "masked": lambda seen, done: seen.reached.float(),
+def segpgd_weights(elements: LossElements, step_fraction: float) -> Tensor:
+    wrong_weight = step_fraction / 2  # lambda in eq. 5
+    return torch.where(elements.is_correct, 1 - wrong_weight, wrong_weight)
+
+
+def _balanced(weights: ElementFunction) -> ElementFunction:
+    """Multiply the weights by 1 / (elements of the same label in the image * labels in the image)."""
+
+    def balanced_weights(elements: LossElements, step_fraction: float) -> Tensor:
+        labels = elements.labels
+        class_sizes = torch.zeros(len(labels), int(labels.max()) + 1, device=labels.device)
+        class_sizes.scatter_add_(1, labels, elements.keep.float())
+        num_classes = (class_sizes > 0).sum(1, keepdim=True).clamp(min=1)
+        class_weights = 1 / (class_sizes.gather(1, labels).clamp(min=1) * num_classes)
+        return class_weights * weights(elements, step_fraction)
+
+    return balanced_weights
+
+
+def _correct(elements: LossElements, step_fraction: float) -> Tensor:
+    return elements.is_correct.float()
+
+
+def _wrong(elements: LossElements, step_fraction: float) -> Tensor:
+    return (~elements.is_correct).float()
+
+
+def nll(elements: LossElements) -> Tensor:
+    return elements.nll
+
+
+def jensen_shannon(elements: LossElements) -> Tensor:
+    """JS(probabilities, one-hot label) in nats, in [0, log 2]. It depends on the label's probability alone."""
+    prob = (-elements.nll).exp()
+    log_mixture = torch.log1p(prob) - LOG_2  # log of the mean of the two distributions, at the label
+    return 0.5 * (-log_mixture + (1 - prob) * LOG_2 + prob * (-elements.nll - log_mixture))
+
+
+@dataclass(frozen=True)
+class AttackLoss:
+    untargeted_weights: ElementFunction
+    targeted_weights: ElementFunction
+    term: Callable[[LossElements], Tensor] = nll  # (B, N), what is weighted
+    reduction: Literal["mean", "sum"] = "mean"  # over an image's elements; sum: the weights already divide
+
+
+ATTACK_LOSSES = {
+    "ce": AttackLoss(_uniform, _uniform),
+    "segpgd": AttackLoss(segpgd_weights, lambda elements, fraction: 1 - segpgd_weights(elements, fraction)),
+    "cospgd": AttackLoss(lambda elements, _: elements.cosine, lambda elements, _: 1 - elements.cosine),
+    "js": AttackLoss(_uniform, _uniform, term=jensen_shannon),
+    "masked": AttackLoss(_correct, _wrong),
+    "balanced": AttackLoss(_balanced(_correct), _balanced(_wrong), reduction="sum"),
 }
-TARGETED: dict[str, Weights] = {
-    "ce": UNTARGETED["ce"],
-    "segpgd": lambda seen, done: 1 - _segpgd_weights(seen, done),
-    "cospgd": lambda seen, done: 1 - seen.cosine,
-    "masked": lambda seen, done: (~seen.reached).float(),
-}
-KINDS = (*UNTARGETED, "js", "balanced")
 
 
-def attack_values(logits: Tensor, labels: Tensor, kind: str, *, done: float, toward: bool = False) -> Tensor:
-    """(B,) the value of that kind for each image. done: share of the attack's steps that lie behind, in [0, 1)."""
-    seen = LossElements(logits, labels)
-    count = seen.keep.sum(1).clamp(min=1)
-    if kind == "js":
-        return _jensen_shannon(seen.nll).where(seen.keep, 0).sum(1) / count
-    if kind == "balanced":
-        share = _class_shares(seen) * (TARGETED if toward else UNTARGETED)["masked"](seen, done)
-        return (seen.nll * share).where(seen.keep, 0).sum(1)
-    weights = (TARGETED if toward else UNTARGETED)[kind](seen, done)
-    return (seen.nll * weights).where(seen.keep, 0).sum(1) / count
+def attack_losses(logits: Tensor, labels: Tensor, kind: str, *, step_fraction: float, targeted: bool = False) -> Tensor:
+    """The loss of each image, (B,).
+
+    kind: a key of ATTACK_LOSSES. step_fraction: fraction of the attack's steps that are done, in [0, 1). targeted: use the
+    weights of a targeted attack, which lowers the loss.
+    """
+    loss, elements = ATTACK_LOSSES[kind], LossElements(logits, labels)
+    weights = loss.targeted_weights if targeted else loss.untargeted_weights
+    total = (loss.term(elements) * weights(elements, step_fraction)).where(elements.keep, 0).sum(1)
+    return total / elements.keep.sum(1).clamp(min=1) if loss.reduction == "mean" else total
 
 
 def logit_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B,) mean logit of the absent labels less that of the present ones, each cut where it is FAR on its way.
+    """(B,) mean logit of the absent classes minus mean logit of the present classes; a classifier's attack raises it.
 
-    logits: (B, K) of a classifier; labels: (B, K) of 1 and 0, those with IGNORE are neither. A difference of logits, as of
-    Carlini and Wagner, arXiv 1608.04644: it does not flatten where the model is sure. Not of the strongest absent label
-    alone: an average precision falls where the present labels sink below other images' absent ones.
+    logits: (B, K); labels: (B, K) of 1 and 0, IGNORE is neither present nor absent. Logits of absent classes are clipped from
+    above at MARGIN_CLIP, those of present classes from below at -MARGIN_CLIP: beyond that the attack has succeeded and no
+    gradient is needed.
+
+    A difference of logits as in Carlini and Wagner, arXiv 1608.04644, because probabilities have small gradients where the
+    model is confident. It takes the mean over all absent classes, not the highest alone, because average precision falls
+    where the present classes of one image rank below the absent classes of other images.
     """
-    absent, present = (labels == one for one in (0, 1))
-    raised = logits.float().clamp(max=MARGIN_CLIP).where(absent, 0).sum(1) / absent.sum(1).clamp(min=1)
-    return raised - logits.float().clamp(min=-MARGIN_CLIP).where(present, 0).sum(1) / present.sum(1).clamp(min=1)
-
-
-def _jensen_shannon(nll: Tensor) -> Tensor:
-    """JS(p, one-hot) in nats, which depends on the label's probability alone: in [0, log 2]."""
-    prob = (-nll).exp()
-    middle = torch.log1p(prob) - LOG_2  # log of the mixture at the label
-    return 0.5 * (-middle + (1 - prob) * LOG_2 + prob * (-nll - middle))
-
-
-def _class_shares(seen: LossElements) -> Tensor:
-    """(B, N) 1 / (size of the element's class in its image * number of classes in the image)."""
-    sizes = torch.zeros(len(seen.labels), int(seen.labels.max()) + 1, device=seen.labels.device)
-    sizes.scatter_add_(1, seen.labels, seen.keep.float())
-    classes = (sizes > 0).sum(1, keepdim=True).clamp(min=1)
-    return 1 / (sizes.gather(1, seen.labels).clamp(min=1) * classes)
+    absent, present = labels == 0, labels == 1
+    absent_sum = logits.float().clamp(max=MARGIN_CLIP).where(absent, 0).sum(1)
+    present_sum = logits.float().clamp(min=-MARGIN_CLIP).where(present, 0).sum(1)
+    return absent_sum / absent.sum(1).clamp(min=1) - present_sum / present.sum(1).clamp(min=1)

@@ -1,11 +1,13 @@
-"""Losses for several labels an image. logits: (B, K); targets: (B, K), 1, 0 or IGNORE, int.
+"""Multi-label classification losses. logits: (B, K); targets: (B, K) int, 1 present, 0 absent or IGNORE.
 
-A pair whose target is IGNORE (only difficult objects of the class) is masked out before anything is summed. Each loss is
-the mean over the pairs that are left, of all ranks, 0 with a gradient of 0 where none is. pos_weight, (K,), multiplies
-positives' terms.
+Pairs of image and class whose target is IGNORE (the image shows only difficult objects of the class) are masked before the
+sum. Each loss is the mean over the other pairs of all processes; it is 0, with a gradient of 0, if there are none.
+pos_weight, (K,), multiplies the terms of positive pairs. LOSSES is the table: to add a loss, add its function and its row
+here and its name to CLS_LOSSES in config/training.py.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +20,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def bce_loss(logits: Tensor, targets: Tensor, *, pos_weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy: -log p of positives, -log(1 - p) of negatives."""
-    true = (targets == 1).float()
-    per_pair = F.binary_cross_entropy_with_logits(logits.float(), true, pos_weight=pos_weight, reduction="none")
+    """Binary cross-entropy: -log p for positives, -log(1 - p) for negatives."""
+    positive = (targets == 1).float()
+    per_pair = F.binary_cross_entropy_with_logits(logits.float(), positive, pos_weight=pos_weight, reduction="none")
     return _masked_mean(per_pair, targets)
 
 
@@ -33,25 +35,25 @@ def asl_loss(
     margin: float = 0.05,
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """Asymmetric loss: easy negatives count little, those below the margin nothing. Source: arXiv 2009.14119, eq. 7.
+    """Asymmetric loss: easy negatives have small weights, negatives with p below the margin none. arXiv 2009.14119, eq. 7.
 
-    The focusing factors carry no gradient, as in the authors' training.
+    The focusing factors (1 - p)^gamma_pos and p_m^gamma_neg carry no gradient, as in the authors' training code.
     """
     logits = logits.float()
     probs = logits.sigmoid()
-    shifted = (probs - margin).clamp(min=0)
-    positive = (1 - probs).detach() ** gamma_pos * F.logsigmoid(logits)
-    negative = shifted.detach() ** gamma_neg * torch.log1p(-shifted.clamp(max=1 - 1e-6))
+    shifted_probs = (probs - margin).clamp(min=0)  # p_m in the paper
+    positive_terms = (1 - probs).detach() ** gamma_pos * F.logsigmoid(logits)
+    negative_terms = shifted_probs.detach() ** gamma_neg * torch.log1p(-shifted_probs.clamp(max=1 - 1e-6))
     if pos_weight is not None:
-        positive = positive * pos_weight
-    return _masked_mean(-torch.where(targets == 1, positive, negative), targets)
+        positive_terms = positive_terms * pos_weight
+    return _masked_mean(-torch.where(targets == 1, positive_terms, negative_terms), targets)
 
 
 def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, pos_weight: Tensor | None = None) -> Tensor:
-    """(1 - p of the truth)^gamma times binary cross-entropy. Source: Lin et al., arXiv 1708.02002, without alpha."""
-    true = (targets == 1).float()
-    nll = F.binary_cross_entropy_with_logits(logits.float(), true, reduction="none")
-    per_pair = -torch.expm1(-nll)  # 1 - p of the truth
+    """(1 - p_t)^gamma * -log(p_t), p_t the probability of the target. Lin et al., arXiv 1708.02002, without alpha."""
+    positive = (targets == 1).float()
+    nll = F.binary_cross_entropy_with_logits(logits.float(), positive, reduction="none")  # -log(p_t)
+    per_pair = -torch.expm1(-nll)  # 1 - p_t
     per_pair = per_pair**gamma * nll
     if pos_weight is not None:
         per_pair = per_pair * torch.where(targets == 1, pos_weight, torch.ones_like(pos_weight))
@@ -63,8 +65,9 @@ def _masked_mean(per_pair: Tensor, targets: Tensor) -> Tensor:
     return all_reduce_sum_autograd(per_pair.where(keep, 0).sum()) / all_reduce_sum_autograd(keep.sum()).clamp(min=1)
 
 
+LOSSES: dict[str, Callable[..., Tensor]] = {"bce": bce_loss, "asl": asl_loss, "focal": focal_loss}
+
+
 def loss_function(name: str, pos_weight: Tensor | None) -> Loss:
-    """The loss of that name (config.CLS_LOSSES), as a function of logits and targets."""
-    functions = {"bce": bce_loss, "asl": asl_loss, "focal": focal_loss}
-    loss = functions[name]
-    return lambda logits, targets: loss(logits, targets, pos_weight=pos_weight)
+    """The loss of that name as a function of logits and targets. pos_weight: (K,)."""
+    return partial(LOSSES[name], pos_weight=pos_weight)

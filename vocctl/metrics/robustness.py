@@ -1,7 +1,7 @@
-"""What an attack did to predictions: how many turned, how many of those that were right, and which attack did worst.
+"""How an attack changed predictions, and which of several attacks is the worst for each image.
 
-Classifier: decided labels (N, K) bool, before and after. Segmenter: label maps (H, W) of one image, before and after.
-A pair of image and class, or a pixel, whose truth is IGNORE counts in nothing. Undefined shares are nan.
+Classifier: label sets (N, K) bool before and after the attack. Segmenter: label maps (H, W) of one image before and after.
+A pair of image and class, or a pixel, whose ground truth is IGNORE is left out. Undefined rates are nan.
 """
 
 from dataclasses import dataclass
@@ -13,59 +13,66 @@ from vocctl.labels import IGNORE
 
 @dataclass(frozen=True)
 class LabelFlips:
-    """Shares in [0, 1]."""
+    """Fractions in [0, 1]."""
 
-    flipped: float  # pairs of image and label whose decision turned
-    changed: float  # images whose set of labels is another one: fooling against the clean prediction
-    fooled: float  # of the images whose set was exactly right, those whose set no longer is
-    by_class: np.ndarray  # (K,) images whose decision of the class turned
+    label_flip_rate: float  # of the pairs of image and class: those whose prediction changed
+    prediction_change_rate: float  # of the images: those whose label set changed
+    fooling_rate: float  # of the images whose label set was correct before: those whose label set changed
+    flip_rate_by_class: np.ndarray  # (K,) of the images: those whose prediction of the class changed
 
 
 def label_flips(before: np.ndarray, after: np.ndarray, targets: np.ndarray) -> LabelFlips:
-    """targets: (N, K), 1, 0 or IGNORE."""
+    """before, after: (N, K) bool. targets: (N, K), 1 present, 0 absent or IGNORE."""
     keep = targets != IGNORE
-    turned = (before != after) & keep
-    was_right = (((before == (targets == 1)) | ~keep).all(1)).astype(bool)
-    changed = turned.any(1)
-    kept_by_class = keep.sum(0)
+    flipped = (before != after) & keep
+    correct_before = (((before == (targets == 1)) | ~keep).all(1)).astype(bool)
+    changed = flipped.any(1)
+    num_images = keep.sum(0)  # (K,)
     with np.errstate(invalid="ignore"):
-        by_class = np.where(kept_by_class > 0, turned.sum(0) / np.maximum(kept_by_class, 1), np.nan)
+        flip_rate_by_class = np.where(num_images > 0, flipped.sum(0) / np.maximum(num_images, 1), np.nan)
     return LabelFlips(
-        flipped=float(turned.sum() / max(keep.sum(), 1)),
-        changed=float(changed.mean()),
-        fooled=float(changed[was_right].mean()) if was_right.any() else float("nan"),
-        by_class=by_class,
+        label_flip_rate=float(flipped.sum() / max(keep.sum(), 1)),
+        prediction_change_rate=float(changed.mean()),
+        fooling_rate=float(changed[correct_before].mean()) if correct_before.any() else float("nan"),
+        flip_rate_by_class=flip_rate_by_class,
     )
 
 
 @dataclass(frozen=True)
 class PixelFlips:
-    """Counts of one image, to be added up over images."""
+    """Numbers of pixels of one image; add them up over images."""
 
     labeled: int
-    changed: int  # predicted as another class than before
-    right: int  # predicted right before
-    fooled: int  # of those, predicted wrong now
+    changed: int  # labeled pixels whose predicted class changed
+    correct_before: int
+    fooled: int  # pixels that were correct before and are wrong after
 
 
-def pixel_flips(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> PixelFlips:
-    keep = truth != IGNORE
-    right = (before == truth) & keep
+def pixel_flips(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> PixelFlips:
+    """before, after: (H, W) predicted classes. mask: (H, W) ground truth."""
+    keep = mask != IGNORE
+    correct_before = (before == mask) & keep
     return PixelFlips(
         labeled=int(keep.sum()),
         changed=int(((before != after) & keep).sum()),
-        right=int(right.sum()),
-        fooled=int((right & (after != truth)).sum()),
+        correct_before=int(correct_before.sum()),
+        fooled=int((correct_before & (after != mask)).sum()),
     )
 
 
 def binary_cross_entropy(probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(N,) mean over a image's labels of -log p, by which the worst attack on a classifier is chosen."""
+    """(N,) mean of -log p(target) over each image's classes. It selects the worst attack on a classifier.
+
+    probs: (N, K). targets: (N, K), 1, 0 or IGNORE. An image without a target has 0.
+    """
     keep = targets != IGNORE
-    true = np.where(targets == 1, probs, 1 - probs).clip(1e-12)
-    return -(np.log(true) * keep).sum(1) / np.maximum(keep.sum(1), 1)
+    target_probs = np.where(targets == 1, probs, 1 - probs).clip(1e-12)
+    return -(np.log(target_probs) * keep).sum(1) / np.maximum(keep.sum(1), 1)
 
 
-def worst(damage: np.ndarray) -> np.ndarray:
-    """(N,) the attack with the most damage for each image. damage: (attacks, N); of equals the first."""
-    return damage.argmax(0)
+def worst_attack(attack_loss: np.ndarray) -> np.ndarray:
+    """(N,) index of the attack with the highest loss for each image, the first if several are equal.
+
+    attack_loss: (number of attacks, N), higher is worse for the model.
+    """
+    return attack_loss.argmax(0)

@@ -1,8 +1,8 @@
-"""A model as an attack sees it: images at their own size in, logits out, with the resize between differentiable.
+"""A model as an attack needs it: images of any size in, logits of that size out, and the resize between is differentiable.
 
-What the cache does with whole numbers (data/cache.py) is done here in the run's precision: the gradient is that of the
-resize without its rounding; in bf16 a pixel is off by a fifth of a level on average. Adversarial images are scored through
-the cache's own resize, so the two never need to agree to the last bit.
+The cache resizes in whole numbers (data/cache.py). Here the resize runs in the run's precision and without rounding, so that
+gradients pass; in bf16 a pixel differs from the cache by 0.2 steps of 1 / 255 on average. Scores of adversarial images use
+the cache's resize, so the small difference never changes a score.
 """
 
 from collections.abc import Sequence
@@ -17,27 +17,31 @@ from vocctl.resizing import area_weights, model_input_size
 
 
 def resize_differentiable(images: Tensor, size: int) -> Tensor:
-    """images (B, 3, H, W) as a model of this size sees them: averaged down by area, or interpolated up."""
-    own = (int(images.shape[-2]), int(images.shape[-1]))
-    fitted = model_input_size(*own, size)
-    if fitted == own:
+    """Resize images (B, 3, H, W) to the input of a model of this size: area average if smaller, bilinear if larger."""
+    image_size = (int(images.shape[-2]), int(images.shape[-1]))
+    input_size = model_input_size(*image_size, size)
+    if input_size == image_size:
         return images
-    if fitted[0] < own[0] and fitted[1] <= own[1]:
-        rows, columns = (_weights_on(images.device, source, target) for source, target in zip(own, fitted, strict=True))
+    if input_size[0] < image_size[0] and input_size[1] <= image_size[1]:
+        rows, columns = (
+            _area_weights_on(images.device, source, target)
+            for source, target in zip(image_size, input_size, strict=True)
+        )
         return rows @ images @ columns.T
-    return F.interpolate(images, size=fitted, mode="bilinear", align_corners=False)
+    return F.interpolate(images, size=input_size, mode="bilinear", align_corners=False)
 
 
 @lru_cache(maxsize=64)
-def _weights_on(device: torch.device, source: int, target: int) -> Tensor:
-    with torch.inference_mode(False):  # kept, so that a later step may take gradients through them
+def _area_weights_on(device: torch.device, source: int, target: int) -> Tensor:
+    with torch.inference_mode(False):  # cached: a tensor made in inference mode could not be used with gradients later
         return torch.from_numpy(area_weights(source, target)).to(device)
 
 
 class ResizeWrapper(nn.Module):
-    """images (B, 3, H, W) in [0, 1], any size, to logits: (B, K) of a classifier, (B, K, H, W) of a segmenter.
+    """Images (B, 3, H, W) in [0, 1] of any size to logits: (B, K) of a classifier, (B, K, H, W) of a segmenter.
 
-    model: pixels at its own size to logits, left in evaluation mode with frozen weights.
+    model: images of the model's input size to logits; set to evaluation mode, its weights are frozen. size: the run's --size
+    in pixels. precision: fp32, bf16 or fp16.
     """
 
     def __init__(self, model: nn.Module, size: int, precision: str) -> None:
@@ -47,53 +51,59 @@ class ResizeWrapper(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         with autocast(images.device, self.precision):
-            logits = self.model(self.seen(images))
-        return _sized(logits.float(), images)
+            logits = self.model(self.resize(images))
+        return _upsample_to_images(logits.float(), images)
 
-    def seen(self, images: Tensor) -> Tensor:
+    def resize(self, images: Tensor) -> Tensor:
         return resize_differentiable(images, self.size).contiguous(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        """The deepest features that the model's encoder has of these images, (B, D, h, w) or (B, N, D)."""
+        """The deepest features of the model's encoder: (B, D, h, w), or (B, N, D) for N tokens of a transformer."""
         with autocast(images.device, self.precision):
-            deepest: Tensor = self.model.features(self.seen(images))  # type: ignore[operator]
-        return deepest.float()
+            features: Tensor = self.model.features(self.resize(images))  # type: ignore[operator]
+        return features.float()
 
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What forward gives, and features, in one pass."""
+        """The results of forward and of features, from one forward pass."""
         with autocast(images.device, self.precision):
-            logits, deepest = self.model.forward_with_features(self.seen(images))  # type: ignore[operator]
-        return _sized(logits.float(), images), deepest.float()
+            logits, features = self.model.forward_with_features(self.resize(images))  # type: ignore[operator]
+        return _upsample_to_images(logits.float(), images), features.float()
 
 
-def _sized(logits: Tensor, images: Tensor) -> Tensor:
+def _upsample_to_images(logits: Tensor, images: Tensor) -> Tensor:
+    """Bring a segmenter's logits to the size of the images; a classifier's logits (B, K) stay unchanged."""
     if logits.ndim == 4 and logits.shape[-2:] != images.shape[-2:]:
         return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
     return logits
 
 
 class LogitEnsemble(nn.Module):
-    """Several models of one task as one: logits whose probabilities are the mean of theirs."""
+    """Several models of one task as one model, whose probabilities are the mean of theirs."""
 
     def __init__(self, models: Sequence[ResizeWrapper]) -> None:
         super().__init__()
         self.models = nn.ModuleList(models)
 
     def forward(self, images: Tensor) -> Tensor:
-        return _mean_probs(torch.stack([model(images) for model in self.models]))
+        return _logits_of_mean_probs(torch.stack([model(images) for model in self.models]))
 
     def features(self, images: Tensor) -> Tensor:
+        """(B, sum of all models' features): flattened and concatenated."""
         return torch.cat([model.features(images).flatten(1) for model in self.models], 1)  # type: ignore[operator]
 
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        each = [model.forward_with_features(images) for model in self.models]  # type: ignore[operator]
-        return _mean_probs(torch.stack([one for one, _ in each])), torch.cat([one.flatten(1) for _, one in each], 1)
+        outputs = [model.forward_with_features(images) for model in self.models]  # type: ignore[operator]
+        logits = torch.stack([logits for logits, _ in outputs])
+        return _logits_of_mean_probs(logits), torch.cat([features.flatten(1) for _, features in outputs], 1)
 
 
-def _mean_probs(logits: Tensor) -> Tensor:
-    """Logits of the mean probabilities of several models' logits, (M, B, K) or (M, B, K, H, W)."""
+def _logits_of_mean_probs(logits: Tensor) -> Tensor:
+    """Logits whose probabilities are the mean of M models' probabilities.
+
+    logits: (M, B, K) of classifiers, whose K classes are independent (sigmoid); (M, B, K, H, W) of segmenters (softmax).
+    """
     if len(logits) == 1:
         return logits[0]
-    if logits.ndim == 3:  # labels that don't exclude each other: the log odds of the mean probability
+    if logits.ndim == 3:  # log(p / (1 - p)) of the mean probability p; the factors 1 / M cancel
         return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
     return logits.log_softmax(2).logsumexp(0)

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vocctl.attacks.generator import UNBOUNDED_EPSILON, TrainedGenerator
 from vocctl.attacks.objectives import AttackGoal, attack_goal
-from vocctl.attacks.table import AttackSpec, run_attack
+from vocctl.attacks.run import run_attack
+from vocctl.attacks.table import AttackSpec
 from vocctl.attacks.threat import Threat
 from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.loaders import same_shape_batches
@@ -20,7 +22,6 @@ from vocctl.inference.thresholds import binarize
 from vocctl.robustness.outcomes import AttackedPredictions, GroundTruth, attacked_predictions, worst_case
 from vocctl.robustness.victims import Victim
 from vocctl.seeding import derived_generator
-from vocctl.tasks.train_adv import UNBOUNDED_EPSILON, TrainedGenerator
 
 Images = list[np.ndarray]  # (H, W, 3) uint8
 AttackedImages = tuple[Images, AttackedPredictions]
@@ -83,7 +84,7 @@ class AttackBenchmark:
             generator = derived_generator("attack", self.config.seed, spec.name, self.truth.ids[batch[0]])
             found = run_attack(
                 spec, self.target.forward, clean, self.attack_goal(batch), threat,
-                generator=generator, generate=trained.generate if trained else None,
+                generator=generator, trained=trained,
             )  # fmt: skip
             whole = (found * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
             for index, adversarial in zip(batch, whole, strict=True):

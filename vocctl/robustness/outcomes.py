@@ -18,7 +18,7 @@ from vocctl.metrics import distortion
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
 from vocctl.metrics.multilabel import sample_f1
-from vocctl.metrics.robustness import binary_cross_entropy, label_flips, pixel_flips, worst
+from vocctl.metrics.robustness import binary_cross_entropy, label_flips, pixel_flips, worst_attack
 from vocctl.robustness.victims import OnImage, Victim, label_maps, label_probs
 
 
@@ -109,11 +109,15 @@ def fooling_rates(
         assert limits is not None
         before, after = binarize(clean.probs, limits), binarize(seen.probs, limits)
         flips = label_flips(before, after, truth.targets)
-        shares = {"changed": flips.changed, "fooled": flips.fooled, "flipped": flips.flipped}
-        shares |= {f"flip:{name}": float(share) for name, share in zip(CLASSES, flips.by_class, strict=True)}
+        shares = {
+            "changed": flips.prediction_change_rate,
+            "fooled": flips.fooling_rate,
+            "flipped": flips.label_flip_rate,
+        }
+        shares |= {f"flip:{name}": float(share) for name, share in zip(CLASSES, flips.flip_rate_by_class, strict=True)}
         return shares | match
     each = [pixel_flips(*maps) for maps in zip(clean.maps, seen.maps, truth.masks, strict=True)]
-    labeled, right = sum(one.labeled for one in each), sum(one.right for one in each)
+    labeled, right = sum(one.labeled for one in each), sum(one.correct_before for one in each)
     shares = {
         "changed": sum(one.changed for one in each) / max(labeled, 1),
         "fooled": sum(one.fooled for one in each) / right if right else float("nan"),
@@ -179,7 +183,7 @@ def distortion_stats(images: Sequence[np.ndarray], adv: Sequence[np.ndarray]) ->
 
 def worst_case(outcomes: Sequence[AttackedPredictions]) -> tuple[AttackedPredictions, np.ndarray]:
     """Of each image the outcome with the most damage, and which that was."""
-    chosen = worst(np.stack([one.damage for one in outcomes]))
+    chosen = worst_attack(np.stack([one.damage for one in outcomes]))
     rows = np.arange(len(chosen))
     damage = np.stack([one.damage for one in outcomes])[chosen, rows]
     if outcomes[0].probs is not None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from vocctl.attacks.gradient import input_gradient
-from vocctl.attacks.objectives import objective
-from vocctl.attacks.table import WHITE_BOX, AttackSpec, parse_attack
+from vocctl.attacks.objectives import AttackObjective
+from vocctl.attacks.table import AttackSpec, parse_attack
 from vocctl.attacks.threat import Threat
 from vocctl.config import parse_epsilon
 from vocctl.data.loaders import same_shape_batches
@@ -47,7 +47,9 @@ def sanity_checks(
     )
     batches = same_shape_batches([image.shape[:2] for image in part.images], bench.target.config.train.batch)
     gradients = [
-        input_gradient(bench.target.forward, bench.pixels(batch), objective("ce", quiet.attack_goal(batch)), 0.0)[0]
+        input_gradient(bench.target.forward, bench.pixels(batch), AttackObjective("ce", quiet.attack_goal(batch)), 0.0)[
+            0
+        ]
         for batch in batches
     ]
     threat = Threat(bench.config.norm, parse_epsilon(eps))
@@ -69,11 +71,13 @@ def sanity_checks(
     elif levels_a_channel < 1:
         checks.append(budget_is_left(distortion_stats(part.images, long)["l2_mean"], threat.epsilon))
     damage = {spec.name: kept[spec.name, eps].damage[:few].mean().item() for spec in own if (spec.name, eps) in kept}
-    kinds = {spec.name: spec.kind for spec in own}
+    attacks = {spec.name: spec.attack for spec in own}
     looking = {"pgd-20": twenty.damage.mean().item()}
-    looking |= {name: value for name, value in damage.items() if kinds[name] in (*WHITE_BOX, "adv")}
+    looking |= {
+        name: value for name, value in damage.items() if attacks[name].access == "white-box" or attacks[name].trained
+    }
     checks.append(noise_is_weaker(seen("noise", threat).damage.mean().item(), looking))
-    if black := [value for name, value in damage.items() if kinds[name] == "square"]:
-        white = [value for name, value in damage.items() if kinds[name] in WHITE_BOX]
+    if black := [value for name, value in damage.items() if attacks[name].access == "black-box"]:
+        white = [value for name, value in damage.items() if attacks[name].access == "white-box"]
         checks.append(black_box_is_weaker(max(black), max([five.damage.mean().item(), looking["pgd-20"], *white])))
     return checks

@@ -43,7 +43,6 @@ from vocctl.runs.folder import distinct_names
 from vocctl.tasks.train_adv import open_adversary
 
 OnWork = Callable[[int, int], None]  # images done, of all
-MODEL_FREE = ("noise", "adv")  # look at no target: what they make is the same whichever is attacked
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def attack(
     target = open_victim(names, checkpoint, device)
     for spec in specs:
         check_attack_fits(spec, target.task, config.goal)
-    trained = {spec.run: open_adversary(spec.run, config.norm, target.setup) for spec in specs if spec.kind == "adv"}
+    trained = {spec.run: open_adversary(spec.run, config.norm, target.setup) for spec in specs if spec.attack.trained}
     if data is None and split is None:
         _refuse_strangers([target])
     truth, source, split_name = read_ground_truth(target, config, data, split)
@@ -185,7 +184,7 @@ def transfer(
     limits = [None if target.segments else thresholds(target, checkpoint) for target in targets]
     labels = distinct_names([target.runs[0].path for target in targets])
     cleans = [attacked_predictions(target, truth.images, truth) for target in targets]
-    crafts = sum(len(spec.members) * (1 if spec.kind in MODEL_FREE else len(targets)) for spec in specs)
+    crafts = sum(len(spec.members) * (1 if spec.attack.access == "model-free" else len(targets)) for spec in specs)
     count = _counter(crafts * len(config.eps) * len(truth.ids), on_work)
     benches = [
         AttackBenchmark(target, root, truth, clean, limit, config, {}, count)
@@ -204,14 +203,14 @@ def transfer(
             table: dict[str, dict[str, float]] = {}
             for label, bench in zip(labels, benches, strict=True):
                 adv, own = replace(bench, trained=trained).run(spec, eps)
-                table[spec.name if spec.kind in MODEL_FREE else label] = scored(
+                table[spec.name if spec.attack.access == "model-free" else label] = scored(
                     own if target is bench.target else attacked_predictions(target, adv, truth) for target in targets
                 )
                 kept[label][spec.name, eps] = replace(own, maps=())
-                if spec.kind in MODEL_FREE:
+                if spec.attack.access == "model-free":
                     break
             found.append((spec, SOFT if soft else eps, table))
-    looking = [spec for spec in specs if spec.kind not in MODEL_FREE]
+    looking = [spec for spec in specs if spec.attack.access != "model-free"]
     sanity = {label: sanity_checks(bench, kept[label], looking) for label, bench in zip(labels, benches, strict=True)}
     members = [str(target.runs[0].path) for target in targets]
     about = {"members": members, "root": root, "checkpoint": checkpoint, "config": asdict(config)}

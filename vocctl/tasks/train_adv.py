@@ -6,7 +6,7 @@ the generator. The targets stay as they are: evaluation mode, no gradient for th
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocctl.attacks.objectives import attack_goal, objective
-from vocctl.attacks.table import Generate
+from vocctl.attacks.generator import UNBOUNDED_EPSILON, TrainedGenerator
+from vocctl.attacks.objectives import AttackObjective as objective
+from vocctl.attacks.objectives import attack_goal
 from vocctl.attacks.threat import MAX_PIXEL, Threat
 from vocctl.config import TrainAdvConfig, parse_epsilon
 from vocctl.data.datasets import TrainDataset
@@ -58,15 +59,8 @@ from vocctl.training.trainer import (
 TASK = "train-adv"
 
 
-@dataclass(frozen=True)
-class TrainedGenerator:
-    generate: Generate
-    bounded: bool  # False: trained with a penalty alone, so that it has one strength, whatever the budget
-
-
 KINDS = {"ce": "ce", "cosine": "cospgd"}  # of config.FOOLING, in losses/adversarial.py
 CHECKPOINT = "best"  # of the targets
-UNBOUNDED_EPSILON = 1e4  # a norm that no change of pixels in [0, 1] reaches
 VALIDATED = 100  # images at most, the first ones
 STRIDE = 2  # pixels from one whose loss counts to the next, in training
 SHARE = 3  # images of each batch that a classifier sees for one of a segmenter's, which says something at every pixel

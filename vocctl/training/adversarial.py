@@ -1,57 +1,83 @@
-"""Adversarial training: a share of each batch is attacked, with the weights as they are, before the loss sees it.
+"""Adversarial training: replace a fraction of each training batch by adversarial images of the current weights.
 
-Source: Madry et al., arXiv 1706.06083; a share of clean images beside attacked ones as in Kurakin et al., 1611.01236.
-The attack sees the model in evaluation mode; its random starts are seeded by torch's own generator, whose state a run saves.
+Sources: Madry et al., arXiv 1706.06083; Kurakin et al., arXiv 1611.01236 mix clean and adversarial images in a batch.
+The attack runs the model in evaluation mode. Its random starts derive from torch's global generator, whose state is part of
+the checkpoint, so that a resumed run continues with the same starts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from vocctl.attacks.objectives import Forward, attack_goal
-from vocctl.attacks.table import AttackSpec, parse_attack, run_attack
-from vocctl.attacks.threat import Threat
+from vocctl.attacks.run import run_attack
+from vocctl.attacks.table import AttackSpec, parse_attack, training_attacks
+from vocctl.attacks.threat import MAX_PIXEL, Threat
 from vocctl.config import AdversarialTrainingConfig, parse_epsilon
 from vocctl.distributed import rank, world_size
 from vocctl.errors import ConfigError
 
-ATTACKS = ("fgsm", "pgd", "segpgd", "cospgd")
-AttackBatch = Callable[[Tensor, Tensor], Tensor]  # pixels (B, 3, H, W), labels, to pixels of which some are attacked
+AttackBatch = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) and labels to images, some of them adversarial
 
 
 def training_attack(config: AdversarialTrainingConfig) -> AttackSpec | None:
-    """None where training is plain. Raises ConfigError: an attack that is not for training."""
+    """The attack of --adv-train, None for plain training. Raises ConfigError for an attack that is not for training."""
     if config.adv_train == "none":
         return None
     spec = parse_attack(config.adv_train)
-    if spec.kind not in ATTACKS:
-        raise ConfigError(f"--adv-train {config.adv_train}: a training attack is one of {', '.join(ATTACKS)}, as pgd-3")
+    if not spec.attack.for_training:
+        raise ConfigError(
+            f"--adv-train {config.adv_train}: adversarial training supports {', '.join(training_attacks())}, as in pgd-3"
+        )
     return spec
 
 
 def adversarial_examples(config: AdversarialTrainingConfig, model: nn.Module, forward: Forward) -> AttackBatch:
-    """forward: pixels to logits that fit the labels. Raises as training_attack does."""
+    """The function that attacks each batch before the training step; it returns the batch unchanged in plain training.
+
+    model: what is trained. forward: images in [0, 1] to logits of the shape that fits the labels. Raises ConfigError as
+    training_attack does.
+    """
     spec = training_attack(config)
     if spec is None:
-        return lambda pixels, labels: pixels
+        return lambda images, labels: images
     threat = Threat(config.adv_norm, parse_epsilon(config.adv_eps))
 
-    def attack_batch(pixels: Tensor, labels: Tensor) -> Tensor:
-        whole = max(round(config.adv_fraction * len(pixels) * world_size()), 1)  # of the batch that all ranks share
-        count = (whole + world_size() - 1 - rank()) // world_size()
-        seed = int(torch.randint(2**62, ()).item())  # on every rank, so that their generators stay alike
+    def attack_batch(images: Tensor, labels: Tensor) -> Tensor:
+        count = num_attacked(config.adv_fraction, len(images))
+        # every process draws a seed, even if it attacks no image, so that all global generators stay in the same state
+        seed = int(torch.randint(2**62, ()).item())
         if count == 0:
-            return pixels
-        modes = [(module, module.training) for module in model.modules()]
-        model.eval()
-        images = (pixels[:count] * 255).round() / 255
+            return images
+        clean = (images[:count] * MAX_PIXEL).round() / MAX_PIXEL
+        goal = attack_goal("untargeted", labels[:count])
         generator = torch.Generator().manual_seed(seed + rank())
-        attacked = run_attack(
-            spec, forward, images, attack_goal("untargeted", labels[:count]), threat, generator=generator
-        )
-        for module, training in modes:
-            module.training = training
-        return torch.cat([attacked, pixels[count:]]).contiguous(memory_format=torch.channels_last)
+        with evaluation_mode(model):
+            adv = run_attack(spec, forward, clean, goal, threat, generator=generator)
+        return torch.cat([adv, images[count:]]).contiguous(memory_format=torch.channels_last)
 
     return attack_batch
+
+
+def num_attacked(fraction: float, local_batch: int) -> int:
+    """How many images of this process's batch are attacked.
+
+    fraction of the batch of all processes is attacked, at least one image; the first processes attack one image more where
+    the number cannot be divided evenly.
+    """
+    total = max(round(fraction * local_batch * world_size()), 1)
+    return (total + world_size() - 1 - rank()) // world_size()
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put the model into evaluation mode, then restore the mode of each of its modules."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,47 @@
+"""Square: the window schedule, the bumps, and that it never asks for a gradient."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vocctl.attacks.square import _bump, _window_side, square
+from vocctl.attacks.threat import Threat, norms
+
+
+def test_windows_shrink_by_the_schedule():
+    """p = .05 of 100 x 100 pixels: side sqrt(500) = 22; after 10 of 10,000 queries p is halved: sqrt(250) = 16."""
+    size = torch.Size((100, 100))
+    assert _window_side(size, "linf", 0.0) == 22
+    assert _window_side(size, "linf", 0.0011) == 16
+    assert _window_side(size, "linf", 0.9) == 1  # sqrt(500 / 2^9)
+    assert _window_side(size, "l2", 0.0) == 32  # p = .1
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 8])
+def test_bump_has_norm_1_and_two_opposite_halves(side):
+    bump = _bump(side, torch.device("cpu"))
+    assert bump.shape == (side, side)
+    assert bump.norm().item() == pytest.approx(1)
+    if side > 1:
+        half = side // 2
+        assert torch.equal(bump[:half], -bump[half : 2 * half])
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_square_raises_the_objective_by_forward_passes_alone(norm):
+    images = torch.full((2, 3, 10, 10), 0.5)
+    queries = 0
+
+    def forward(x: Tensor) -> Tensor:
+        nonlocal queries
+        assert not torch.is_grad_enabled()
+        queries += 1
+        return x.flatten(1).sum(1, keepdim=True)
+
+    threat = Threat(norm, 0.1)
+    adv = square(
+        forward, images, lambda logits, _: logits[:, 0], threat, steps=60, generator=torch.Generator().manual_seed(0)
+    )
+    assert queries == 60
+    assert (adv.flatten(1).sum(1) > images.flatten(1).sum(1)).all()
+    assert norms(adv - images, norm).max() <= 0.1 + 1e-5
