@@ -19,10 +19,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import matplotlib.pyplot as plt
 import seaborn as sns
 
-from vocctl.plots.style import quiet_style, save_figure
+from vocctl.plots.style import figure_style, new_figure, save_figure, series_colors
 
 VARIANTS: dict[str, dict[str, list[str]]] = {
     "seg": {
@@ -110,11 +109,12 @@ def draw(out: Path, task: str, data: str, picture: Path, names: list[str]) -> No
         if record["task"] == task and record["data"] == data and (not names or record["what"] in names):
             groups[f"{record['what']}, {record['minutes']:g} min"].append(100 * record["score"])
     order = sorted(groups, key=lambda name: mean(groups[name]))
-    with quiet_style():
-        figure, ax = plt.subplots(figsize=(7, 0.5 + 0.38 * len(order)), layout="constrained")
+    with figure_style():
+        figure, axes = new_figure(1, 1, (7, 0.5 + 0.38 * len(order)))
+        ax = axes[0, 0]
         ax.barh(order, [mean(groups[name]) for name in order], color="0.85", edgecolor="0.6")
         for name in order:
-            ax.plot(groups[name], [name] * len(groups[name]), "o", color=sns.color_palette("colorblind")[0])
+            ax.plot(groups[name], [name] * len(groups[name]), "o", color=series_colors(1)[0])
         ax.set(xlabel=f"{SCORES[task][1]} on {data} val, % (dot: one seed, bar: their mean)", xlim=(0, None))
         sns.despine(figure)
         save_figure(figure, picture)

@@ -10,19 +10,23 @@ from vocctl.cli.options import Quiet
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name under runs/.")],
-    form: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; RUN/best.onnx if left out.")] = None,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name under runs/.")],
+    file_format: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Output file. [dim]\\[RUN/CHECKPOINT.onnx][/dim]")
+    ] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
-    images: Annotated[int, typer.Option("--images", min=1, help="Validation images to compare on.")] = 16,
+    images: Annotated[
+        int, typer.Option("--images", min=1, help="Number of validation images on which both models are compared.")
+    ] = 16,
     quiet: Quiet = False,
 ) -> None:
-    """Write a run's model as ONNX and check it against the run on real images.
+    """Export a run's model to ONNX, and compare its outputs with the run's on validation images.
 
     vocctl export first --format onnx
     """
     from vocctl.tasks import export as task
 
     with progress.counter("comparing", "images", quiet=quiet) as on_image:
-        result = task.export(run, form=form, out=out, checkpoint=checkpoint, num_images=images, on_image=on_image)
+        result = task.export(run, form=file_format, out=out, checkpoint=checkpoint, num_images=images, on_image=on_image)
     tables.print_export(result)

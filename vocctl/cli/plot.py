@@ -7,41 +7,53 @@ import typer
 
 from vocctl.cli import messages, progress
 from vocctl.cli.options import Quiet, Runs
+from vocctl.reporting.kinds import KINDS
+from vocctl.reporting.options import Format, PlotOptions
+
+KIND_HELP = "; ".join(f"[bold]{kind.name}[/]: {kind.description}" for kind in KINDS.values())
 
 
 def plot(
     runs: Runs,
-    what: Annotated[
+    kind: Annotated[
         list[str] | None,
         typer.Option(
             "--kind",
-            help="curves, confusion, classes, masks, mistakes, adversarial, robustness, compare; all there is if left out.",
+            help=f"What to draw; repeat, or separate by commas. [dim]\\[all that the runs have data for][/dim] {KIND_HELP}.",
         ),
     ] = None,
     evaluation: Annotated[
-        str | None, typer.Option("--eval", help="Which of RUN/eval/ to draw; the newest if left out.")
+        str | None, typer.Option("--evaluation", help="Name of a folder in RUN/eval/. [dim]\\[the newest][/dim]")
     ] = None,
-    pick: Annotated[
+    select: Annotated[
         str,
         typer.Option(
-            "--select", help="Images of masks: best, worst, random, or IDS with commas; half worst, half random."
+            "--select",
+            help="Images of masks: best, worst, random, or image ids separated by commas. "
+            "[dim]\\[half random, half worst][/dim]",
+            show_default=False,
         ),
     ] = "",
-    cases: Annotated[int, typer.Option("--cases", min=1, help="Images in a picture of cases.")] = 6,
-    form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
-    out: Annotated[Path | None, typer.Option("--out", help="A folder, in place of RUN/plots/.")] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", min=1, help="Images in a figure. [dim]\\[6; errors: 8][/dim]")
+    ] = None,
+    file_format: Annotated[Format, typer.Option("--format", help="File format.")] = "png",
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder. [dim]\\[RUN/plots][/dim]")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw runs: training curves, confusion, classes, masks, mistakes, attacks; several laid over each other."""
-    from vocctl.reporting.options import PlotOptions
+    """Draw figures of runs, and figures that compare several runs.
+
+    vocctl plot first second --kind curves,compare
+    """
     from vocctl.runs.folder import task_of
     from vocctl.tasks import plot as task
 
-    wish = PlotOptions(cases=cases, pick=pick, format=form, out=out)
+    options = PlotOptions(select=select, num_images=images, format=file_format, out=out)
+    kinds = [name for text in kind or () for name in text.split(",")]
     with progress.counter("drawing", "kinds", quiet=quiet) as on_kind:
-        paths = task.plot(runs, what=[w for word in what or () for w in word.split(",")], evaluation=evaluation, wish=wish,
-                          on_kind=on_kind)  # fmt: skip
+        paths = task.plot(runs, kinds=kinds, evaluation=evaluation, options=options, on_kind=on_kind)
     for path in paths:
         messages.print_line(str(path))
-    if not what and all(path.stem.startswith("curves") for path in paths) and task_of(runs[0]) != "train-adv":
-        messages.print_line(f"no predictions drawn: `vocctl eval {runs[0]}` first, then plot again")
+    only_curves = all(path.stem.startswith("curves") for path in paths)
+    if not kinds and only_curves and task_of(runs[0]) != "train-adv":
+        messages.print_line(f"only curves, because {runs[0]} has no predictions yet: run `vocctl eval {runs[0]}`, then plot again")

@@ -13,19 +13,21 @@ from vocctl.errors import DataError
 
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, and folders of images.")],
-    run: Annotated[str, typer.Option("--run", help="The run that predicts: a folder, or a name under runs/.")],
+    run: Annotated[str, typer.Option("--run", help="The run whose model predicts: a folder, or a name under runs/.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where masks and overlays go; predictions/ if left out.")
+        Path | None, typer.Option("--out", help="Folder for masks and overlays. [dim]\\[predictions][/dim]")
     ] = None,
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
-    tta: Annotated[str, typer.Option("--tta", help="none, flip, or ms (three scales, each mirrored too).")] = "none",
+    tta: Annotated[
+        str, typer.Option("--tta", help="Test-time augmentation: none, flip, or ms (three scales, each also flipped).")
+    ] = "none",
     device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps; else the run's own.")
+        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[the run's][/dim]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON line a image, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document per image, and nothing else.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Predict images of your own: labels with probabilities, or masks with overlays, at each image's own size.
+    """Predict your own images: labels with probabilities, or masks and overlays at each image's original size.
 
     vocctl predict holiday/ --run first --out masks
     """
@@ -41,4 +43,6 @@ def predict(
     failed = [result for result in results if result.error]
     if failed:
         names = ", ".join(str(result.image) for result in failed[:5]) + (", ..." if len(failed) > 5 else "")
-        raise DataError(f"{len(failed)} of {len(results)} images could not be read ({names}): the others are done")
+        raise DataError(
+            f"{len(failed)} of {len(results)} images cannot be read ({names}); the other images are predicted"
+        )

@@ -11,13 +11,13 @@ from vocctl.cli.options import Quiet, Runs
 
 def report(
     runs: Runs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page's file.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output file.")] = Path("report.html"),
     evaluation: Annotated[
-        str | None, typer.Option("--eval", help="Which of RUN/eval/ to show; the newest if left out.")
+        str | None, typer.Option("--evaluation", help="Name of a folder in RUN/eval/. [dim]\\[the newest][/dim]")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write one self-contained HTML page on one run or several: figures, plots, tables, a gallery of predictions.
+    """Write one self-contained HTML page on one run or several: scores, figures, tables, and a gallery of predictions.
 
     vocctl report first second -o report.html
     """

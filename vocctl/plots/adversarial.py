@@ -1,90 +1,87 @@
-"""Clean image, perturbation, adversarial image, and what the model says before and after, side by side."""
+"""Clean image, perturbation, adversarial image, and the model's outputs for both images, side by side."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Patch
+from matplotlib.axes import Axes
 
-from vocctl.labels import IGNORE, PALETTE, SEG_CLASSES
-from vocctl.plots.style import put_title, quiet_style, save_figure
+from vocctl.labels import IGNORE
+from vocctl.plots.mask_colors import colorize_labels
+from vocctl.plots.segmentation import class_patches
+from vocctl.plots.style import figure_style, hide_ticks, new_figure, save_figure, set_title
 
-COLORS = np.array(PALETTE, dtype=np.uint8)  # (256, 3)
-SHOWN = 5  # labels of a classifier
+TOP_LABELS = 5  # a classifier's labels with the highest probabilities
+Output = np.ndarray | dict[str, float]  # label map (H, W) of a segmenter; class -> probability of a classifier
 
 
 @dataclass(frozen=True)
 class AttackedCase:
-    """before, after: label maps (H, W) of a segmenter, or probabilities by class name of a classifier."""
-
     image_id: str
     image: np.ndarray  # (H, W, 3) uint8
-    adv: np.ndarray  # the same
-    before: np.ndarray | dict[str, float]
-    after: np.ndarray | dict[str, float]
-    about: str  # PSNR and norms
+    adversarial: np.ndarray  # (H, W, 3) uint8
+    clean_output: Output
+    adversarial_output: Output
+    caption: str  # norms and PSNR of the perturbation
 
 
-def amplification(cases: list[AttackedCase]) -> int:
-    """By how much the changes of the cases may be multiplied to fill the gray scale; a power of two, at least 1.
+def amplification_factor(cases: Sequence[AttackedCase]) -> int:
+    """The largest power of two, at least 1, by which the perturbations can be multiplied without leaving the gray scale.
 
-    One channel of a hundred may leave it, so that a change without a bound is seen for its few large values.
+    The largest 1 % of the values may be clipped: without a bound, a perturbation has a few values far above the others.
     """
-    changes = np.concatenate([np.abs(case.adv.astype(int) - case.image.astype(int)).ravel() for case in cases])
-    large = np.quantile(changes, 0.99, method="lower") or changes.max()
-    return int(2 ** np.floor(np.log2(127 / large))) if 0 < large <= 127 else 1
+    changes = np.concatenate([np.abs(case.adversarial.astype(int) - case.image.astype(int)).ravel() for case in cases])
+    large_change = np.quantile(changes, 0.99, method="lower") or changes.max()
+    return int(2 ** np.floor(np.log2(127 / large_change))) if 0 < large_change <= 127 else 1
 
 
-def amplified(image: np.ndarray, adv: np.ndarray, factor: int) -> np.ndarray:
-    """(H, W, 3) uint8: gray where nothing changed, factor times the change around it."""
-    return np.clip(128 + factor * (adv.astype(int) - image.astype(int)), 0, 255).astype(np.uint8)
+def amplify_perturbation(image: np.ndarray, adversarial: np.ndarray, factor: int) -> np.ndarray:
+    """(H, W, 3) uint8: 128 + factor * (adversarial - image), clipped. Both images are (H, W, 3) uint8."""
+    return np.clip(128 + factor * (adversarial.astype(int) - image.astype(int)), 0, 255).astype(np.uint8)
 
 
-def draw_attacked(cases: list[AttackedCase], path: Path, *, title: str) -> Path:
-    """One row a case, five columns; the factor of the perturbation is written over its column."""
-    factor = amplification(cases)
-    heads = ("clean", f"perturbation x {factor}", "adversarial", "output, clean", "output, adversarial")
-    with quiet_style():
+def draw_attacked_cases(cases: Sequence[AttackedCase], path: Path, *, title: str) -> Path:
+    """One row per case. All perturbations are amplified by the same factor, which the column's title states."""
+    factor = amplification_factor(cases)
+    columns = ("clean", f"perturbation x {factor}", "adversarial", "output, clean", "output, adversarial")
+    with figure_style():
         heights = [case.image.shape[0] / case.image.shape[1] for case in cases]
-        figure, axes = plt.subplots(
-            len(cases), 5, figsize=(12.5, 2.6 * sum(heights) + 1.1), layout="constrained", squeeze=False,
-            height_ratios=heights,
-        )  # fmt: skip
-        for row, case in zip(axes, cases, strict=True):
-            for ax, picture in zip(row, (case.image, amplified(case.image, case.adv, factor), case.adv), strict=False):
-                ax.imshow(picture, interpolation="nearest")
-            for ax, output in zip(row[3:], (case.before, case.after), strict=True):
+        size = (12.5, 2.6 * sum(heights) + 1.1)
+        figure, axes = new_figure(len(cases), len(columns), size, height_ratios=heights)
+        for row, case, height in zip(axes, cases, heights, strict=True):
+            perturbation = amplify_perturbation(case.image, case.adversarial, factor)
+            for ax, image in zip(row[:3], (case.image, perturbation, case.adversarial), strict=True):
+                ax.imshow(image, interpolation="nearest")
+            for ax, output in zip(row[3:], (case.clean_output, case.adversarial_output), strict=True):
                 _draw_output(ax, output)
-                ax.set_box_aspect(case.image.shape[0] / case.image.shape[1])
+                ax.set_box_aspect(height)
             for ax in row:
-                ax.set(xticks=[], yticks=[])
-                ax.grid(False)
+                hide_ticks(ax)
             row[0].set_ylabel(case.image_id, fontsize=8)
-            row[1].set_xlabel(case.about, fontsize=8)
-        for ax, name in zip(axes[0], heads, strict=True):
+            row[1].set_xlabel(case.caption, fontsize=8)
+        for ax, name in zip(axes[0], columns, strict=True):
             ax.set_title(name)
-        put_title(figure, title)
-        if handles := _legend(cases):
+        set_title(figure, title)
+        if handles := class_patches(_predicted_labels(cases)):
             figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False, fontsize=8)
         return save_figure(figure, path)
 
 
-def _draw_output(ax: plt.Axes, output: np.ndarray | dict[str, float]) -> None:
+def _draw_output(ax: Axes, output: Output) -> None:
+    """A label map in VOC's palette, or bars of the highest probabilities."""
     if isinstance(output, np.ndarray):
-        ax.imshow(COLORS[output], interpolation="nearest")
+        ax.imshow(colorize_labels(output), interpolation="nearest")
         return
-    ranked = sorted(output.items(), key=lambda pair: -pair[1])[:SHOWN]
-    names, probs = [name for name, _ in ranked][::-1], [prob for _, prob in ranked][::-1]
-    ax.barh(names, probs, color="0.8")
+    bars = sorted(output.items(), key=lambda item: -item[1])[:TOP_LABELS][::-1]  # barh draws from the bottom up
+    ax.barh([name for name, _ in bars], [probability for _, probability in bars], color="0.8")
     ax.set_xlim(0, 1)
-    for place, (name, prob) in enumerate(zip(names, probs, strict=True)):
-        ax.text(0.02, place, f"{name} {prob:.2f}", va="center", fontsize=8)
-    for side in ax.spines.values():
-        side.set_visible(False)
+    for index, (name, probability) in enumerate(bars):
+        ax.text(0.02, index, f"{name} {probability:.2f}", va="center", fontsize=8)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
 
 
-def _legend(cases: list[AttackedCase]) -> list[Patch]:
-    maps = [output for case in cases for output in (case.before, case.after) if isinstance(output, np.ndarray)]
-    seen = sorted({int(label) for one in maps for label in np.unique(one)} - {IGNORE})
-    return [Patch(facecolor=tuple(COLORS[label] / 255), edgecolor="0.5", label=SEG_CLASSES[label]) for label in seen]
+def _predicted_labels(cases: Sequence[AttackedCase]) -> list[np.ndarray]:
+    outputs = [output for case in cases for output in (case.clean_output, case.adversarial_output)]
+    return [output for output in outputs if isinstance(output, np.ndarray)]

@@ -1,68 +1,90 @@
-"""One quiet look for every figure, readable in print and for the color-blind; and figures written whole."""
+"""The look of all figures, readable in print and by color-blind readers, and how they become files."""
 
+import io
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from vocctl.errors import RunError
+from vocctl.files import atomic_file
 
-PACKING: dict[str, dict[str, Any]] = {"png": {"pil_kwargs": {"compress_level": 2}}}
 DPI = 130
-LETTERS_AN_INCH = 8  # of a title
-# said in a file, and nothing that changes from one writing to the next
+TITLE_CHARACTERS_PER_INCH = 8
+# Without dates, so that the same data gives the same bytes.
 METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": "vocctl"},
     "svg": {"Creator": "vocctl", "Date": None},
     "pdf": {"Creator": "vocctl", "CreationDate": None},
 }
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {"png": {"pil_kwargs": {"compress_level": 2}}}  # 2 is fast and still small
+RC_PARAMS = {
+    "svg.hashsalt": "vocctl",  # the same ids in each svg file
+    "pdf.fonttype": 42,  # TrueType: text in a pdf can be selected
+    "text.parse_math": False,  # a run's name may contain $
+}
 
 
 @contextmanager
-def quiet_style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
+    """Apply the style inside the block; matplotlib's settings are restored after it."""
     with (
         sns.axes_style("whitegrid"),
         sns.plotting_context("notebook", font_scale=0.85),
         sns.color_palette("colorblind"),
-        mpl.rc_context({"svg.hashsalt": "vocctl", "pdf.fonttype": 42, "text.parse_math": False}),  # a name may hold $
+        mpl.rc_context(RC_PARAMS),
     ):
         yield
 
 
-def put_title(figure: Figure, title: str) -> None:
-    """Over the whole figure, in as many lines as its width asks for."""
-    figure.suptitle(fill(title, int(LETTERS_AN_INCH * figure.get_figwidth())))
+def new_figure(rows: int, columns: int, size: tuple[float, float], **subplots: Any) -> tuple[Figure, np.ndarray]:
+    """A figure and its (rows, columns) array of axes. size: width and height in inches. subplots: as Figure.subplots.
+
+    pyplot does not know the figure, so no window system is needed and no figure has to be closed.
+    """
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **subplots)
 
 
-def _lay_out(figure: Figure) -> None:
-    """Place everything now: savefig would draw a figure that has a layout engine twice, images and all."""
+def series_colors(count: int) -> list[tuple[float, float, float]]:
+    """One color per series; the color-blind palette has ten."""
+    return list(sns.color_palette("colorblind", count) if count <= 10 else sns.husl_palette(count))
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """Put a title above all panels, wrapped to the figure's width."""
+    figure.suptitle(fill(title, int(TITLE_CHARACTERS_PER_INCH * figure.get_figwidth())))
+
+
+def hide_ticks(ax: Any) -> None:
+    """Leave an image's axes without ticks and grid."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write the figure in the format of the path's suffix: png, svg or pdf. Raises RunError: no space, read-only."""
+    file_format = path.suffix[1:]
+    content = io.BytesIO()
+    _compute_layout(figure)
+    options = SAVE_OPTIONS.get(file_format, {})
+    figure.savefig(content, format=file_format, dpi=DPI, metadata=METADATA[file_format], **options)
+    with atomic_file(path) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content.getvalue())
+    return path
+
+
+def _compute_layout(figure: Figure) -> None:
+    """Run the layout engine once and remove it: with an engine, savefig draws everything twice."""
     figure.set_dpi(DPI)
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
         figure.set_layout_engine(None)
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write and close it; the suffix says the format. Raises RunError: no space, read-only."""
-    part, kind = path.with_name(path.name + ".part"), path.suffix[1:]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _lay_out(figure)
-        figure.savefig(part, format=kind, dpi=DPI, metadata=METADATA[kind], **PACKING.get(kind, {}))
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise RunError(f"{path} can't be written: {error.strerror}; free space or mend the folder's rights") from error
-    finally:
-        plt.close(figure)
-    return path

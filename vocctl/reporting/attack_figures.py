@@ -1,15 +1,14 @@
-"""Pictures of what attacks left: adversarial, robustness."""
+"""Figures of attacks on runs: the kinds adversarial and robustness."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from vocctl.plots.adversarial import draw_attacked
-from vocctl.plots.robustness import Line, draw_robust_runs, draw_robustness, draw_transfer
+from vocctl.plots.adversarial import draw_attacked_cases
+from vocctl.plots.robustness import Line, draw_robustness, draw_robustness_of_runs, draw_transfer
 from vocctl.reporting.config_diff import group_by_config
-from vocctl.reporting.options import NothingToPlot, PlotOptions, by_task
+from vocctl.reporting.options import NothingToPlot, PlotOptions, group_by_task
 from vocctl.runs.attacks import (
     SCORES,
     UNITS,
@@ -22,116 +21,127 @@ from vocctl.runs.attacks import (
 )
 from vocctl.runs.evaluations import RunRecord
 
+NUM_CASES = 6  # images in a figure, unless the options set another number
+NOISE, WORST_CASE = "noise", "worst case"  # rows of a table of attacks
 
-def adversarial(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
-    """A picture for each folder of RUN/attacks/: the images of the attack that left least, before and after."""
-    drawn = []
+
+def adversarial(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
+    """One figure per folder of RUN/attacks: images under the strongest attack, with the outputs before and after."""
+    paths = []
     for run in runs:
-        for seen in attack_records(run.folder.path):
-            cases, kept = seen.cases(), seen.about["kept"]
-            title = attacked_title(run.name, kept["attack"], seen.about["norm"], kept["eps"])
-            drawn.append(draw_attacked(cases[: wish.cases], wish.place(run, f"adversarial-{seen.name}"), title=title))
-    if not drawn:
+        for attack in attack_records(run.folder.path):
+            cases, kept = attack.cases(), attack.about["kept"]
+            title = attacked_title(run.name, kept["attack"], attack.about["norm"], kept["eps"])
+            path = options.path(run, f"adversarial-{attack.name}")
+            paths.append(draw_attacked_cases(cases[: options.num_images or NUM_CASES], path, title=title))
+    if not paths:
         raise _not_attacked(runs[0])
-    return drawn
+    return paths
 
 
-def robustness(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
-    """Scores against budgets, every attack of a run; transfer grids; several runs of one task under the same attack."""
-    drawn = []
+def robustness(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
+    """Scores against the budget for each attacked run, transfer matrices, and runs of a task under the same attack."""
+    paths = []
     for run in runs:
-        for seen in attack_records(run.folder.path):
-            drawn.append(draw_scores(run.name, seen, wish.place(run, f"robustness-{seen.name}")))
-        for grid in transfer_records(run.folder.path):
-            drawn += draw_grids(grid, partial(wish.place, run))
-    for alike in by_task(runs):
-        drawn += _compared(alike, wish) if len(alike) > 1 else []
-    if not drawn:
+        for attack in attack_records(run.folder.path):
+            paths.append(draw_attack_scores(run.name, attack, options.path(run, f"robustness-{attack.name}")))
+        for transfer in transfer_records(run.folder.path):
+            stems = transfer_stems(transfer)
+            paths += draw_transfer_matrices(transfer, [options.path(run, stem) for stem in stems])
+    for same_task in group_by_task(runs):
+        if len(same_task) > 1:
+            paths += _robustness_of_runs(same_task, options)
+    if not paths:
         raise _not_attacked(runs[0])
-    return drawn
+    return paths
 
 
-def draw_scores(name: str, seen: AttackRecord, path: Path) -> Path:
-    title = f"{name}, {seen.about['images']} images"
-    return draw_robustness(
-        seen.lines(), path, clean=seen.clean, score=SCORES[seen.score], budget=UNITS[seen.about["norm"]], title=title
-    )
+def draw_attack_scores(name: str, attack: AttackRecord, path: Path) -> Path:
+    """The scores of one folder of RUN/attacks. name: the attacked run's, for the title."""
+    title = f"{name}, {attack.about['images']} images"
+    score, budget = SCORES[attack.score], UNITS[attack.about["norm"]]
+    return draw_robustness(attack.lines(), path, clean=attack.clean, score=score, budget=budget, title=title)
 
 
-def draw_grids(seen: TransferRecord, place: Callable[[str], Path]) -> list[Path]:
-    """place: from a stem to a path."""
-    drawn = []
-    for matrix in seen.matrices:
+def transfer_stems(transfer: TransferRecord) -> list[str]:
+    """The file name, without suffix, of the figure of each matrix."""
+    return [
+        f"{transfer.folder.name}-{file_name(matrix['attack'])}-{matrix['eps'].replace('/', '-')}"
+        for matrix in transfer.matrices
+    ]
+
+
+def draw_transfer_matrices(transfer: TransferRecord, paths: Sequence[Path]) -> list[Path]:
+    """One figure per attack and budget. paths: where each goes."""
+    for matrix, path in zip(transfer.matrices, paths, strict=True):
         names = matrix["runs"]
         rows = [matrix["clean"], *matrix["scores"].values()]
         values = np.array([[row[name] for name in names] for row in rows], dtype=float)
-        path = place(f"{seen.folder.name}-{file_name(matrix['attack'])}-{matrix['eps'].replace('/', '-')}")
         title = f"{matrix['attack']}, eps {matrix['eps']}, {matrix['images']} images"
-        drawn.append(
-            draw_transfer(list(matrix["scores"]), names, values, path, score=SCORES[matrix["score"]], title=title)
-        )
-    return drawn
+        draw_transfer(list(matrix["scores"]), names, values, path, score=SCORES[matrix["score"]], title=title)
+    return list(paths)
 
 
-def _compared(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
-    """One picture for each protocol that all of them were attacked by: clean against robust."""
-    by_run = [_by_protocol(run) for run in runs]
-    drawn = []
-    for protocol, (seen, *_) in by_run[0].items():
-        if not all(protocol in found for found in by_run):
+def _robustness_of_runs(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
+    """One figure for each protocol by which all of the runs were attacked. runs: of one task."""
+    attacks_of_runs = [_attacks_by_protocol(run) for run in runs]
+    paths = []
+    for protocol, (first_attack, *_) in attacks_of_runs[0].items():
+        if not all(protocol in attacks for attacks in attacks_of_runs):
             continue
-        held = {str(run.folder.path): _lines(found[protocol]) for run, found in zip(runs, by_run, strict=True)}
-        if (attack := _strongest_shared(list(held.values()))) is None:
+        lines_of_runs = [merge_lines(attacks[protocol]) for attacks in attacks_of_runs]
+        attack = _strongest_common_attack(lines_of_runs)
+        if attack is None:
             continue
+        by_folder = {run.folder.path: lines[attack] for run, lines in zip(runs, lines_of_runs, strict=True)}
         lines = {
-            group.label or "mean of the seeds": [held[str(run.folder.path)][attack] for run in group.runs]
+            group.label or "mean of the seeds": [by_folder[run.folder.path] for run in group.runs]
             for group in group_by_config(runs)
         }
-        drawn.append(
-            draw_robust_runs(
-                lines, wish.shared_place(runs, f"robustness-{seen.name}"), score=SCORES[seen.score],
-                budget=UNITS[seen.about["norm"]], title=f"{len(runs)} runs under {attack}, {seen.about['images']} images",
-            )
-        )  # fmt: skip
-    return drawn
+        path = options.shared_path(runs, f"robustness-{first_attack.name}")
+        title = f"{len(runs)} runs under {attack}, {first_attack.about['images']} images"
+        score, budget = SCORES[first_attack.score], UNITS[first_attack.about["norm"]]
+        paths.append(draw_robustness_of_runs(lines, path, score=score, budget=budget, title=title))
+    return paths
 
 
-def _by_protocol(run: RunRecord) -> dict[str, list[AttackRecord]]:
-    found: dict[str, list[AttackRecord]] = {}
-    for seen in attack_records(run.folder.path):
-        found.setdefault(seen.protocol, []).append(seen)
-    return found
+def _attacks_by_protocol(run: RunRecord) -> dict[str, list[AttackRecord]]:
+    attacks: dict[str, list[AttackRecord]] = {}
+    for attack in attack_records(run.folder.path):
+        attacks.setdefault(attack.protocol, []).append(attack)
+    return attacks
 
 
-def _lines(alike: Sequence[AttackRecord]) -> dict[str, Line]:
-    """By attack, of all evaluations by one protocol: what was left, from the clean score on.
+def merge_lines(attacks: Sequence[AttackRecord]) -> dict[str, Line]:
+    """Attack -> its line, starting with the clean score at budget 0, over all evaluations with one protocol.
 
-    Of several evaluations each has a worst case of its own, which is none of the whole.
+    The worst case over the attacks of one evaluation is not the worst case over several, so it is then left out.
     """
     return {
-        attack: ([0.0, *budgets], [seen.clean, *scores])
-        for seen in alike
-        for attack, (budgets, scores) in seen.lines().items()
-        if attack != "worst case" or len(alike) == 1
+        name: ([0.0, *budgets], [attack.clean, *scores])
+        for attack in attacks
+        for name, (budgets, scores) in attack.lines().items()
+        if name != WORST_CASE or len(attacks) == 1
     }
 
 
-def _strongest_shared(lines: Sequence[dict[str, Line]]) -> str | None:
-    """Of the attacks that all runs were put to at the same budgets, the one that leaves the first run least.
+def _strongest_common_attack(lines_of_runs: Sequence[dict[str, Line]]) -> str | None:
+    """Of the attacks that all runs have at the same budgets, the one with the lowest score of the first run.
 
-    The worst of several is one of them where it is the worst of the same ones.
+    The worst case counts as an attack only where it is over the same attacks in all runs.
     """
-    first = lines[0]
-    passed_over = {"noise"} if all(other.keys() == first.keys() for other in lines) else {"noise", "worst case"}
-    shared = [
+    first = lines_of_runs[0]
+    excluded = {NOISE} if all(lines.keys() == first.keys() for lines in lines_of_runs) else {NOISE, WORST_CASE}
+    common = [
         attack
-        for attack in first
-        if attack not in passed_over and all(attack in other and other[attack][0] == first[attack][0] for other in lines)
-        and not np.isnan(first[attack][0]).any()
-    ]  # fmt: skip
-    return min(shared, key=lambda attack: first[attack][1][-1], default=None)
+        for attack, (budgets, _) in first.items()
+        if attack not in excluded
+        and not np.isnan(budgets).any()
+        and all(attack in lines and lines[attack][0] == budgets for lines in lines_of_runs)
+    ]
+    return min(common, key=lambda attack: first[attack][1][-1], default=None)
 
 
 def _not_attacked(run: RunRecord) -> NothingToPlot:
-    where = run.folder.path
-    return NothingToPlot(f"{where} was not attacked yet: `vocctl eval {where} --attack noise,fgsm,pgd-20` first")
+    path = run.folder.path
+    return NothingToPlot(f"{path} has no attacks: run `vocctl eval {path} --attack noise,fgsm,pgd-20` first")

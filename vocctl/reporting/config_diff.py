@@ -1,5 +1,4 @@
-"""What differs between runs: their settings, in words, never their folders' names. Runs that differ by the seed alone are
-one group."""
+"""Which settings differ between runs, as text. Runs that differ only in the seed are one group."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,55 +8,56 @@ from typing import Any
 from vocctl.config import as_tables
 from vocctl.runs.evaluations import CONFIGS, RunRecord
 
-# what leaves the weights as they are, and the seed, which makes a group
-UNSAID = ("seed", "workers", "cache_dir", "device", "save_every", "eval_every", "monitor", "thresholds")
+# Settings that do not change the trained weights, and the seed, which varies inside a group.
+IGNORED = ("seed", "workers", "cache_dir", "device", "save_every", "eval_every", "monitor", "thresholds")
 
 
 @dataclass(frozen=True)
 class ConfigGroup:
-    label: str
+    """Runs of one config with different seeds."""
+
+    label: str  # the settings that differ between the groups; empty if there is one group
     runs: tuple[RunRecord, ...]
 
 
 def format_settings(settings: dict[str, Any], names: Iterable[str]) -> str:
-    """loss dice, no skip, minutes 3"""
-    return ", ".join(_said(name, settings[name]) for name in names)
+    """The named settings as text: "loss dice, no skip, minutes 3"."""
+    return ", ".join(_format_setting(name, settings[name]) for name in names)
 
 
-def _said(name: str, value: Any) -> str:
-    shown = "data" if name == "path" else name.replace("_", " ")
+def _format_setting(name: str, value: Any) -> str:
+    label = "data" if name == "path" else name.replace("_", " ")
     if isinstance(value, bool):
-        return shown if value else f"no {shown}"
+        return label if value else f"no {label}"
     if isinstance(value, list):
-        return f"{shown} {'/'.join(map(_number, value)) or 'none'}"
-    if name == "path":
-        return f"{shown} {Path(value).resolve().name}"
-    return f"{shown} {_number(value)}"
+        return f"{label} {'/'.join(map(_format_value, value)) or 'none'}"
+    if name == "path":  # the data set's name, wherever it is stored
+        return f"{label} {Path(value).resolve().name}"
+    return f"{label} {_format_value(value)}"
 
 
-def _number(value: Any) -> str:
-    """Without a float's zeros; a word as it is."""
+def _format_value(value: Any) -> str:
+    """A float without trailing zeros."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def differing_settings(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """Names of the settings that are not the same in all; UNSAID left out. All are of one task."""
-    names = [name for name in settings[0] if name not in UNSAID]
-    return [name for name in names if len({_said(name, one[name]) for one in settings}) > 1]
+    """Names of the settings whose text is not the same in all; IGNORED are not compared. settings: all of one task."""
+    names = [name for name in settings[0] if name not in IGNORED]
+    return [name for name in names if len({_format_setting(name, values[name]) for values in settings}) > 1]
 
 
 def group_by_config(runs: Sequence[RunRecord]) -> list[ConfigGroup]:
-    """Runs of one task by what differs between them, in the order in which they were named."""
+    """Group runs of one task by the settings that differ between them; groups in the order of their first run."""
     names = differing_settings([run.settings for run in runs])
-    found: dict[str, list[RunRecord]] = {}
+    groups: dict[str, list[RunRecord]] = {}
     for run in runs:
-        found.setdefault(format_settings(run.settings, names), []).append(run)
-    return [ConfigGroup(label, tuple(members)) for label, members in found.items()]
+        groups.setdefault(format_settings(run.settings, names), []).append(run)
+    return [ConfigGroup(label, tuple(members)) for label, members in groups.items()]
 
 
 def diff_from_default(run: RunRecord) -> str:
-    """How the run's settings differ from its task's defaults, data set and seed left out."""
+    """The settings that differ from the task's defaults, as text; data set and seed are not compared."""
     default = {name: value for table in as_tables(CONFIGS[run.task]).values() for name, value in table.items()}
-    return format_settings(
-        run.settings, [name for name in differing_settings([default, run.settings]) if name != "path"]
-    )
+    names = [name for name in differing_settings([default, run.settings]) if name != "path"]
+    return format_settings(run.settings, names)

@@ -1,50 +1,68 @@
-"""What every kind of picture is told: how it is to be drawn and where it goes."""
+"""What every plot kind gets and may raise: PlotOptions, NothingToPlot; and the runs grouped by task."""
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
-from vocctl.errors import DataError
-from vocctl.runs.evaluations import Evaluation, RunRecord
+from vocctl.errors import ConfigError, DataError
 
-FORMATS = ("png", "svg", "pdf")
+if TYPE_CHECKING:
+    from vocctl.runs.evaluations import Evaluation, RunRecord
+
+Format = Literal["png", "svg", "pdf"]
+FORMATS = get_args(Format)
 
 
 class NothingToPlot(DataError):
-    """The run lacks what this kind of picture shows; skipped unless the kind was asked for."""
+    """The runs have no data for this kind of plot. Skipped, unless the user named the kind."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlotOptions:
-    cases: int = 6  # images in a picture of cases
-    pick: str = ""  # which: best, worst, random, or ids with commas between; empty: half worst, half random
-    format: str = "png"
-    out: Path | None = None  # a folder, in place of RUN/plots
+    select: str = ""  # images: best, worst, random, or ids separated by commas; empty: half random, half worst
+    num_images: int | None = None  # in a figure of images; None: the kind's own number
+    format: Format = "png"
+    out: Path | None = None  # output folder; None: RUN/plots
 
-    def place(self, run: RunRecord, stem: str) -> Path:
-        """Where a picture of one run goes."""
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ConfigError(f"--format is one of {', '.join(FORMATS)}, got {self.format!r}")
+
+    def path(self, run: RunRecord, stem: str) -> Path:
+        """The file of a figure of one run. In a folder that several runs share, its name starts with the run's."""
         if self.out is not None:
             return self.out / f"{run.name.replace('/', '-')}-{stem}.{self.format}"
         return run.folder.path / "plots" / f"{stem}.{self.format}"
 
-    def shared_place(self, runs: Sequence[RunRecord], stem: str) -> Path:
-        """Where a picture of several runs of one task goes: with the first run's, where no folder was given."""
-        kind = runs[0].task.removeprefix("train-")
+    def shared_path(self, runs: Sequence[RunRecord], stem: str) -> Path:
+        """The file of a figure of several runs of one task. Without --out it goes to the first run's folder."""
+        task = runs[0].task.removeprefix("train-")
         folder = self.out or runs[0].folder.path / "plots"
-        return folder / f"{stem}-{len(runs)}-{kind}-runs.{self.format}"
+        return folder / f"{stem}-{len(runs)}-{task}-runs.{self.format}"
 
 
-Kind = Callable[[Sequence[RunRecord], PlotOptions], list[Path]]  # runs of any tasks; raises NothingToDraw
-
-
-def evaluated(run: RunRecord) -> Evaluation:
-    """Raises NothingToDraw: not evaluated yet."""
-    if run.task == "train-adv":
-        raise NothingToPlot(f"{run.folder.path} is an adversary: `vocctl eval TARGET --attack adv:{run.folder.path}`")
+def evaluation_of(run: RunRecord) -> Evaluation:
+    """The run's evaluation. Raises NothingToPlot: it has none."""
     if run.evaluation is None:
-        raise NothingToPlot(f"{run.folder.path} has no predictions yet: `vocctl eval {run.folder.path}` first")
+        raise NothingToPlot(f"{run.folder.path} has no predictions yet: run `vocctl eval {run.folder.path}` first")
     return run.evaluation
 
 
-def by_task(runs: Sequence[RunRecord]) -> list[list[RunRecord]]:
+def evaluations_on_same_images(runs: Sequence[RunRecord]) -> list[Evaluation]:
+    """The evaluation of each run. Raises NothingToPlot: a run has none, or they are of different data."""
+    evaluations = [evaluation_of(run) for run in runs]
+    names = sorted({evaluation.name for evaluation in evaluations})
+    if len(names) > 1:
+        raise NothingToPlot(
+            f"the runs were evaluated on {' and '.join(names)}: name one of them with --evaluation, or run `vocctl eval` "
+            "for each run on the same data"
+        )
+    return evaluations
+
+
+def group_by_task(runs: Sequence[RunRecord]) -> list[list[RunRecord]]:
+    """The runs of each task, tasks in the order of their first run."""
     return [[run for run in runs if run.task == task] for task in dict.fromkeys(run.task for run in runs)]

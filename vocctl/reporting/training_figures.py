@@ -1,75 +1,81 @@
-"""Pictures of how runs were trained and how they compare: curves, compare."""
+"""Figures of how runs were trained and how their scores compare: the kinds curves and compare."""
 
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 
-from vocctl.plots.compare import ComparedGroup, draw_compared
+from vocctl.plots.compare import ComparedGroup, draw_comparison
 from vocctl.plots.curves import draw_curves, draw_overlaid_curves
-from vocctl.reporting.class_scores import class_scores_mean, difference
-from vocctl.reporting.config_diff import group_by_config
-from vocctl.reporting.options import NothingToPlot, PlotOptions, by_task, evaluated
+from vocctl.reporting.class_scores import class_scores_mean, paired_difference
+from vocctl.reporting.config_diff import ConfigGroup, group_by_config
+from vocctl.reporting.options import (
+    NothingToPlot,
+    PlotOptions,
+    evaluation_of,
+    evaluations_on_same_images,
+    group_by_task,
+)
 from vocctl.runs.evaluations import MAIN_SCORE, SCORE_NAMES, RunRecord
 
-
-def curves(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
-    """One run: its losses, scores and learning rate. Several: laid over each other, a color for each config."""
-    drawn = []
-    for alike in by_task(runs):
-        if len(alike) == 1:
-            run = alike[0]
-            place, epoch = wish.place(run, "curves"), run.best["epoch"]
-            drawn.append(draw_curves(run.records, place, title=run.name, best_epoch=epoch))
-            continue
-        lines = {group.label or "all": [run.records for run in group.runs] for group in group_by_config(alike)}
-        key = MAIN_SCORE[alike[0].task]
-        title = f"{len(alike)} runs of {alike[0].task}{_what_is_shared(lines)}"
-        place = wish.shared_place(alike, "curves")
-        drawn.append(draw_overlaid_curves(lines, place, title=title, score=(SCORE_NAMES[key], key)))
-    return drawn
+COMPARE_NOTE = "Dot: one run. Bar: mean over the runs of a config."
+DIFFERENCE_NOTE = (
+    "\nDiamond: difference of the means from the first config, with the 95 % interval of a paired bootstrap over the images. "
+    "The interval does not include the variation between seeds."
+)
 
 
-def _what_is_shared(lines: dict[str, list]) -> str:
-    return ", one config, seeds apart" if len(lines) == 1 else ", by what differs between their configs"
+def curves(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
+    """One run: its losses, scores and learning rate. Several runs of a task: overlaid, with a color per config."""
+    return [
+        _curves_of_run(group[0], options) if len(group) == 1 else _overlaid_curves(group, options)
+        for group in group_by_task(runs)
+    ]
 
 
-def compare(runs: Sequence[RunRecord], wish: PlotOptions) -> list[Path]:
-    """Groups of one config with their seeds, and how far each is from the first. Of runs scored on the same images."""
-    drawn = []
-    for alike in by_task(runs):
-        found = group_by_config(alike)
-        if len(found) < 2:
-            continue
-        names = {evaluated(run).name for run in alike}
-        if len(names) > 1:
-            raise NothingToPlot(
-                f"the runs were scored on {' and '.join(sorted(names))}: name one with --eval, or run `vocctl eval` for all"
-            )
-        if any(isnan(class_scores_mean(evaluated(run))) for run in alike):
-            raise NothingToPlot(f"{names.pop()} has no image with a class: the mean to compare is undefined there")
-        first = [evaluated(run) for run in found[0].runs]
-        compared = []
-        for group in found:
-            scored = [evaluated(run) for run in group.runs]
-            compared.append(
-                ComparedGroup(
-                    label=group.label,
-                    scores=[class_scores_mean(one) for one in scored],
-                    seeds=[run.settings["seed"] for run in group.runs],
-                    difference=None if group is found[0] else difference(first, scored),
-                )
-            )
-        measured = any(one.difference for one in compared)
-        note = "Dot: a run. Bar: mean over the runs of a config." + (
-            "\nDiamond: difference of the means from the first config, with the 95 % interval of a paired bootstrap over "
-            "the images; it knows nothing of other seeds."
-            if measured
-            else ""
-        )
-        title = f"{alike[0].task}: {len(alike)} runs on {names.pop()}, {first[0].scores['images']} images"
-        place = wish.shared_place(alike, "compare")
-        score = SCORE_NAMES[MAIN_SCORE[alike[0].task]]
-        drawn.append(draw_compared(compared, place, title=title, score=score, note=note))
-    if not drawn:
+def _curves_of_run(run: RunRecord, options: PlotOptions) -> Path:
+    path, best_epoch = options.path(run, "curves"), run.best["epoch"]
+    scores = {key: name for key, name in SCORE_NAMES.items() if key != "val_loss"}
+    return draw_curves(run.records, path, title=run.name, scores=scores, best_epoch=best_epoch)
+
+
+def _overlaid_curves(runs: Sequence[RunRecord], options: PlotOptions) -> Path:
+    """runs: of one task."""
+    records = {group.label or "all": [run.records for run in group.runs] for group in group_by_config(runs)}
+    key = MAIN_SCORE[runs[0].task]
+    grouping = "by the settings that differ" if len(records) > 1 else "same config, different seeds"
+    title = f"{len(runs)} runs of {runs[0].task}, {grouping}"
+    return draw_overlaid_curves(records, options.shared_path(runs, "curves"), title=title, score=(key, SCORE_NAMES[key]))
+
+
+def compare(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
+    """One figure per task that has runs of at least two configs."""
+    groups_of_task = [group_by_config(same_task) for same_task in group_by_task(runs)]
+    paths = [_compare(groups, options) for groups in groups_of_task if len(groups) > 1]
+    if not paths:
         raise NothingToPlot("compare needs runs of one task whose configs differ in more than the seed: name several")
-    return drawn
+    return paths
+
+
+def _compare(groups: Sequence[ConfigGroup], options: PlotOptions) -> Path:
+    """groups: of one task."""
+    runs = [run for group in groups for run in group.runs]
+    evaluations = evaluations_on_same_images(runs)
+    name, images = evaluations[0].name, evaluations[0].scores["images"]
+    if any(isnan(class_scores_mean(evaluation)) for evaluation in evaluations):
+        raise NothingToPlot(f"{name} has no image with a class, so the mean over the classes is undefined")
+    compared = [_compared_group(group, baseline=groups[0]) for group in groups]
+    note = COMPARE_NOTE + (DIFFERENCE_NOTE if any(group.difference for group in compared) else "")
+    title = f"{runs[0].task}: {len(runs)} runs on {name}, {images} images"
+    score = SCORE_NAMES[MAIN_SCORE[runs[0].task]]
+    return draw_comparison(compared, options.shared_path(runs, "compare"), title=title, score=score, note=note)
+
+
+def _compared_group(group: ConfigGroup, baseline: ConfigGroup) -> ComparedGroup:
+    evaluations = [evaluation_of(run) for run in group.runs]
+    is_baseline = group is baseline
+    return ComparedGroup(
+        label=group.label,
+        scores=[class_scores_mean(evaluation) for evaluation in evaluations],
+        seeds=[run.settings["seed"] for run in group.runs],
+        difference=None if is_baseline else paired_difference(list(map(evaluation_of, baseline.runs)), evaluations),
+    )

@@ -11,7 +11,7 @@ from vocctl.attacks.table import AttackSpec
 from vocctl.config import AttackConfig
 from vocctl.data.images import write_mask
 from vocctl.labels import CLASSES
-from vocctl.plots.adversarial import AttackedCase, draw_attacked
+from vocctl.plots.adversarial import AttackedCase, draw_attacked_cases
 from vocctl.robustness.outcomes import AttackedPredictions, AttackRow, GroundTruth, distortion_stats
 from vocctl.robustness.victims import Victim
 from vocctl.runs.attacks import attacked_title, file_name
@@ -42,7 +42,7 @@ class AttackExamples:
         """<attack>.png of each attack, of the images at its largest budget."""
         for name, (eps, cases) in self.cases.items():
             title = attacked_title(self.target.name, name, self.config.norm, eps)
-            draw_attacked(cases, folder / f"{file_name(name)}.png", title=title)
+            draw_attacked_cases(cases, folder / f"{file_name(name)}.png", title=title)
 
     def keep(self, folder: Path, rows: Sequence[AttackRow]) -> dict[str, Any]:
         """Write the images of the strongest attack, as SeenAttack reads them; returns what is said of them.
@@ -58,7 +58,7 @@ class AttackExamples:
         strongest = min(left, key=lambda name: left[name])
         eps, cases = self.cases[strongest]
         for case in cases:
-            for part, image, labels in (("clean", case.image, case.before), ("adversarial", case.adv, case.after)):
+            for part, image, labels in (("clean", case.image, case.clean_output), ("adversarial", case.adversarial, case.adversarial_output)):
                 (folder / part).mkdir(exist_ok=True)
                 Image.fromarray(image).save(folder / part / f"{case.image_id}.png")
                 if isinstance(labels, np.ndarray):
@@ -68,8 +68,8 @@ class AttackExamples:
 
 
 def _said(case: AttackedCase) -> dict[str, Any]:
-    before, after = ({} if isinstance(one, np.ndarray) else one for one in (case.before, case.after))
-    return {"id": case.image_id, "about": case.about, "before": before, "after": after}
+    before, after = ({} if isinstance(one, np.ndarray) else one for one in (case.clean_output, case.adversarial_output))
+    return {"id": case.image_id, "about": case.caption, "before": before, "after": after}
 
 
 def _output(seen: AttackedPredictions, place: int) -> np.ndarray | dict[str, float]:

@@ -20,7 +20,7 @@ from vocctl.distributed import is_main_process
 from vocctl.errors import ConfigError, DataError
 from vocctl.files import read_json, to_json, write_text
 from vocctl.inference.evaluation import HELD_OUT, check_eval_options, new_partial_folder, publish_folder
-from vocctl.reporting.attack_figures import draw_grids, draw_scores
+from vocctl.reporting.attack_figures import draw_attack_scores, draw_transfer_matrices, transfer_stems
 from vocctl.robustness.adversarial_dataset import refuse_others, save_adversarial
 from vocctl.robustness.benchmark import AttackBenchmark, AttackedImages, Images, read_ground_truth
 from vocctl.robustness.examples import AttackExamples
@@ -303,7 +303,7 @@ def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: Atta
     pictures.draw(part)
     about = as_json(result) | {"config": to_json(asdict(config)), "kept": to_json(pictures.keep(part, result.rows))}
     write_text(part / "attack.json", json.dumps(about, indent=1) + "\n")
-    draw_scores(result.run.resolve().name, AttackRecord(part, about), part / "robustness.png")
+    draw_attack_scores(result.run.resolve().name, AttackRecord(part, about), part / "robustness.png")
     columns = sorted({key for row in result.rows for key in row.scores}, reverse=True)
     shares = list(dict.fromkeys(key for row in result.rows for key in row.fooling_rates))
     seen = list(dict.fromkeys(key for row in result.rows for key in row.distortion))
@@ -321,5 +321,6 @@ def _write_transfer(folder: Path, results: Sequence[TransferResult], about: dict
     if is_main_process():
         matrices = [as_json(result) for result in results]
         write_text(part / "transfer.json", json.dumps({"matrices": matrices} | to_json(about), indent=1) + "\n")
-        draw_grids(TransferRecord(folder, matrices), lambda stem: part / f"{stem}.png")
+        record = TransferRecord(folder, matrices)
+        draw_transfer_matrices(record, [part / f"{stem}.png" for stem in transfer_stems(record)])
     publish_folder(part, folder)

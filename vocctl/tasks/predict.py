@@ -24,7 +24,7 @@ from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.inference.thresholds import binarize
 from vocctl.labels import CLASSES, SEG_CLASSES
-from vocctl.plots.segmentation import blended
+from vocctl.plots.mask_colors import overlay_labels
 from vocctl.runs.folder import RunFolder, open_run
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
@@ -190,7 +190,7 @@ def _segmented(model: _Model, path: Path, image: np.ndarray, stem: Path) -> Pred
         mask.parent.mkdir(parents=True, exist_ok=True)
         write_mask(mask, labels)
         part = overlay.with_name(overlay.name + ".part")
-        Image.fromarray(blended(image, labels)).save(part, format="JPEG", quality=90)
+        Image.fromarray(overlay_labels(image, labels)).save(part, format="JPEG", quality=90)
         part.replace(overlay)
     except OSError as error:
         raise RunError(f"{mask} can't be written: {error.strerror}; free space or choose another --out") from error

@@ -1,0 +1,96 @@
+"""How figures and the report show a classifier."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vocctl.data.multilabel import with_labels
+from vocctl.labels import CLASSES
+from vocctl.metrics.multilabel import cooccurrence, multilabel_confusion
+from vocctl.plots.confusion import ClassMatrix
+from vocctl.plots.report_page import GalleryCard, thumbnail_url
+from vocctl.reporting.error_ranking import most_confident_errors
+from vocctl.runs.evaluations import Evaluation, RunRecord
+
+CONFUSION_NOTE = (
+    "Left, diagonal: recall, the images with the class on which it was predicted. Left, off the diagonal: of the images with "
+    "the row's class and\nwithout the column's class, those on which the column's class was predicted; a row need not sum to "
+    "100. Right: of the images with the row's class in the ground truth, those that also have the column's class."
+)
+AP_COLUMNS = {"AP 11-point": "11_point", "AP all points": "all_points", "AP sklearn": "sklearn"}
+THRESHOLD_COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}
+
+
+class ClassifierView:
+    class_score_label = "average precision (sklearn's definition), %"
+    interval_of = "AP sklearn"
+
+    def confusion_matrices(self, evaluation: Evaluation) -> tuple[list[ClassMatrix], str]:
+        predictions = evaluation.predictions
+        confusion = multilabel_confusion(predictions.decided, predictions.targets)
+        pairs = cooccurrence(predictions.targets)
+        matrices = [
+            ClassMatrix("multi-label confusion", confusion, CLASSES, "class in the ground truth", "predicted class"),
+            ClassMatrix("co-occurrence in the ground truth", pairs, CLASSES, "class on the image", "other class on it"),
+        ]
+        return matrices, CONFUSION_NOTE
+
+    def class_columns(self, evaluation: Evaluation) -> dict[str, Mapping[str, float | None]]:
+        scores = evaluation.scores
+        return {head: scores["ap"][key] for head, key in AP_COLUMNS.items()} | {
+            head: scores["per_class"][key] for head, key in THRESHOLD_COLUMNS.items()
+        }
+
+    def rank_images(self, evaluation: Evaluation) -> list[str]:
+        """By the confidence of each image's most confident error; images without an error follow in their own order."""
+        predictions = evaluation.predictions
+        with_error = [image for image, _ in most_confident_errors(predictions)]
+        without_error = sorted(set(range(len(predictions.ids))) - set(with_error))
+        return [predictions.ids[image] for image in with_error + without_error]
+
+    def card(self, run: RunRecord, evaluation: Evaluation, image_id: str) -> GalleryCard:
+        predictions = evaluation.predictions
+        image = predictions.ids.index(image_id)
+        probs, targets, predicted = predictions.probs[image], predictions.targets[image], predictions.decided[image]
+        false_negatives, false_positives = (targets == 1) & ~predicted, (targets == 0) & predicted
+        lines = [
+            f"ground truth: {', '.join(_names(targets == 1)) or 'no class'}",
+            f"predicted: {_names_with_probability(predicted, probs)}",
+        ]
+        if false_negatives.any():
+            lines.append(f"false negative: {_names_with_probability(false_negatives, probs)}")
+        errors = [
+            name
+            for name, mask in (("false negative", false_negatives), ("false positive", false_positives))
+            if mask.any()
+        ]
+        return GalleryCard(
+            image_id=image_id,
+            run=run.name,
+            kind="clean",
+            image=thumbnail_url(with_labels(evaluation.source).image(image_id)),
+            layers=[],
+            lines=lines,
+            classes=_names((targets == 1) | predicted),
+            errors=errors or ["all correct"],
+        )
+
+    def describe_model(self, settings: Mapping[str, Any]) -> str:
+        return f"The classifier {settings['model']}"
+
+    def is_from_scratch(self, settings: Mapping[str, Any]) -> bool:
+        return settings["model"] == "scratch" or settings["weights"] == "none"
+
+    def eval_flags(self, scores: Mapping[str, Any]) -> Sequence[str]:
+        return ("--thresholds", scores["thresholds"])
+
+
+def _names(mask: np.ndarray) -> list[str]:
+    """Names of the classes whose value is true. mask: (20,) bool."""
+    return [CLASSES[label] for label in np.flatnonzero(mask)]
+
+
+def _names_with_probability(mask: np.ndarray, probs: np.ndarray) -> str:
+    """ "dog 93 %, cat 51 %". mask: (20,) bool. probs: (20,) in [0, 1]."""
+    return ", ".join(f"{CLASSES[label]} {100 * probs[label]:.0f} %" for label in np.flatnonzero(mask))

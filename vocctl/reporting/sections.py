@@ -1,0 +1,200 @@
+"""The report's sections: summary, scores with definitions, figures, tables, settings and commands of each run."""
+
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from vocctl.config import as_tables
+from vocctl.files import is_number
+from vocctl.plots.report_page import FigureImage, HeadlineScore, RunSection, Table, figure_url
+from vocctl.reporting.attack_section import attack_figures, attack_tables
+from vocctl.reporting.class_scores import class_frequencies, class_intervals, class_scores_mean
+from vocctl.reporting.config_diff import diff_from_default, differing_settings, format_settings
+from vocctl.reporting.kinds import KINDS
+from vocctl.reporting.options import NothingToPlot, PlotOptions
+from vocctl.reporting.task_views import view_of
+from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, RunRecord
+
+KINDS_OF_RUN = ("curves", "confusion", "classes", "masks", "errors")
+KINDS_OF_RUNS = ("compare", "curves", "classes")
+DEFINITIONS = {
+    "mean_iou": "Mean over the classes of the ground truth of TP / (TP + FP + FN), from one confusion matrix over all pixels "
+    "at the images' original size, without void pixels.",
+    "mean_dice": "Mean over the same classes of 2 TP / (2 TP + FP + FN).",
+    "pixel_accuracy": "Fraction of the labeled pixels that are correct.",
+    "competition_dice": "Dice of all pairs of foreground pixel and class of an image, with void as background; mean over the "
+    "images.",
+    "map_11_point": "Mean average precision as VOC 2007 to 2009 define it: the best precision at eleven recalls.",
+    "map_all_points": "As VOC 2010 and later define it: the area under the precision envelope.",
+    "map_sklearn": "As scikit-learn defines it: without interpolation.",
+    "sample_f1": "Mean over the images of 2 |X n Y| / (|X| + |Y|), with predicted labels X and true labels Y: the "
+    "competition's Dice.",
+    "calibration_error": "Expected gap between probability and frequency, over 15 bins of all pairs of image and class.",
+}
+NAMES = SCORE_NAMES | {"competition_dice": "competition Dice", "calibration_error": "calibration error"}
+
+
+def run_section(run: RunRecord) -> RunSection:
+    """Raises DataError: a file of the run cannot be read. RunError: no space for temporary files."""
+    run_info = run.folder.about()
+    tables = as_tables(run.folder.config(CONFIGS[run.task]))
+    return RunSection(
+        name=run.name,
+        summary=_summary(run, run_info),
+        headlines=_headline_scores(run),
+        figures=[*draw_figures([run], KINDS_OF_RUN), *attack_figures(run)],
+        tables=[*_class_tables(run), *attack_tables(run)],
+        settings={name: {key: _format_value(value) for key, value in table.items()} for name, table in tables.items()},
+        environment=_environment(run, run_info),
+        commands=_commands(run, run_info),
+    )
+
+
+def draw_figures(runs: Sequence[RunRecord], kinds: Sequence[str]) -> list[FigureImage]:
+    """Draw the kinds that the runs have data for, to be embedded in the page."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in kinds:
+            try:
+                paths = KINDS[kind].draw(runs, PlotOptions(out=Path(folder)))
+            except NothingToPlot:
+                continue
+            title = KINDS[kind].title
+            figures += [FigureImage(title, figure_url(path)) for path in paths]
+    return figures
+
+
+def overview_table(runs: Sequence[RunRecord]) -> Table:
+    """One row per run, with the settings that differ between the runs of its task."""
+    rows: list[list[str | int | float | None]] = []
+    for run in runs:
+        settings = [same.settings for same in runs if same.task == run.task]
+        names = [name for name in differing_settings(settings) if name != "path"]
+        score, data = None, "not evaluated"
+        if run.evaluation is not None:
+            score, data = _percent(class_scores_mean(run.evaluation)), run.evaluation.name
+        difference = format_settings(run.settings, names) or "-"
+        rows.append([run.name, run.task, difference, run.settings["seed"], NAMES[MAIN_SCORE[run.task]], score, data])
+    return Table("The runs", ["run", "task", "settings that differ", "seed", "score", "%", "evaluated on"], rows)
+
+
+def _summary(run: RunRecord, run_info: Mapping[str, Any]) -> str:
+    """Which model was trained on which data, what differs from the defaults, and on what it was evaluated."""
+    view, settings, data = view_of(run), run.settings, run_info.get("data", {})
+    parameters = run_info.get("parameters", {}).get("model")
+    size = f" ({parameters / 1e6:.1f} M parameters)" if is_number(parameters) else ""
+    weights = "from random weights" if view.is_from_scratch(settings) else "from ImageNet weights"
+    if settings["weights"] not in ("auto", "none"):
+        weights = f"from {settings['weights']}"
+    length = f"{settings['minutes']:g} minutes" if settings["minutes"] else f"{settings['epochs']} epochs"
+    name = Path(settings["path"]).resolve().name
+    images = f"{data['train']} images of {name}" if "train" in data else name
+    changed = diff_from_default(run)
+    return " ".join(
+        (
+            f"{view.describe_model(settings)}{size}, trained {weights} for {length} on {images}, loss {settings['loss']}, "
+            f"seed {settings['seed']}.",
+            f"Settings that differ from the defaults: {changed}." if changed else "All other settings are the defaults.",
+            _evaluation_summary(run),
+        )
+    )
+
+
+def _evaluation_summary(run: RunRecord) -> str:
+    if run.evaluation is None:
+        return f"Not evaluated yet: `vocctl eval {run.folder.path}` adds scores, figures and the gallery."
+    scores = run.evaluation.scores
+    tta = "" if scores["tta"] == "none" else f" and test-time augmentation {scores['tta']}"
+    data = f"{scores['data']} {scores['split']}, {scores['images']} images"
+    return f"Evaluated on {data}, with the {scores['checkpoint']} weights{tta}."
+
+
+def _headline_scores(run: RunRecord) -> list[HeadlineScore]:
+    """Of the evaluation; of the last validation during training if there is none."""
+    if run.evaluation is None:
+        scores, intervals = dict(run.records[-1]), {}
+    else:
+        scores = dict(run.evaluation.scores["scores"])
+        scores["competition_dice"] = run.evaluation.scores.get("competition_dice")
+        intervals = run.evaluation.scores.get("intervals", {})
+    headlines = []
+    for key, definition in DEFINITIONS.items():
+        if scores.get(key) is None:
+            continue
+        bounds = intervals.get(key, [None])
+        interval = "" if None in bounds else f" 95 % interval {_format_interval(bounds)}."
+        headlines.append(HeadlineScore(NAMES[key], f"{100 * scores[key]:.1f} %", definition + interval))
+    return headlines
+
+
+def _class_tables(run: RunRecord) -> list[Table]:
+    """The table of classes; none if the run is not evaluated."""
+    if run.evaluation is None:
+        return []
+    view, frequencies = view_of(run), class_frequencies(run.evaluation)
+    columns = view.class_columns(run.evaluation)
+    intervals = {name: _format_interval(bounds) for name, bounds in class_intervals(run.evaluation).items()}
+    heads = ["class", *frequencies, *(f"{head}, %" for head in columns), f"95 % interval of {view.interval_of}"]
+    names = list(next(iter(frequencies.values())))
+    rows = [
+        [
+            name,
+            *(column[name] for column in frequencies.values()),
+            *(_percent(column[name]) for column in columns.values()),
+            intervals.get(name, "-"),
+        ]
+        for name in names
+    ]
+    note = "Click a head to sort. - means undefined. Intervals: bootstrap over the images."
+    return [Table("Scores by class", heads, rows, note)]
+
+
+def _environment(run: RunRecord, run_info: Mapping[str, Any]) -> dict[str, str]:
+    data = run_info.get("data", {})
+    return {
+        "run folder": str(run.folder.path),
+        "started": run_info.get("started", "-"),
+        "device": run_info.get("device", "-"),
+        "precision": run_info.get("precision", "-"),
+        "data": data.get("path", "-"),
+        "data fingerprint": data.get("fingerprint", "-"),
+    } | {name: str(value) for name, value in run_info.get("versions", {}).items()}
+
+
+def _commands(run: RunRecord, run_info: Mapping[str, Any]) -> list[str]:
+    """The commands that repeat the training and the evaluation."""
+    commands = [run_info["command"]] if "command" in run_info else []
+    return commands if run.evaluation is None else [*commands, _eval_command(run, run.evaluation)]
+
+
+def _eval_command(run: RunRecord, evaluation: Evaluation) -> str:
+    scores = evaluation.scores
+    words = ["vocctl", "eval", str(run.folder.path), "--checkpoint", scores["checkpoint"]]
+    if scores["tta"] != "none":
+        words += ["--tta", scores["tta"]]
+    words += view_of(run).eval_flags(scores)
+    if scores["split"] != "held-out":
+        words += ["--data", scores["data_path"], "--split", scores["split"]]
+    return shlex.join(words)
+
+
+def _format_value(value: Any) -> str:
+    """A setting's value."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "-" if value == "" else str(value)
+
+
+def _format_interval(bounds: Sequence[float]) -> str:
+    """bounds: in [0, 1]. Returns percentages."""
+    return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+
+
+def _percent(fraction: float | None) -> float | None:
+    """None if undefined."""
+    return None if fraction is None or isnan(fraction) else 100 * fraction
