@@ -320,17 +320,17 @@ def test_a_name_that_is_too_long_for_the_disk(capsys: pytest.CaptureFixture[str]
 
 def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
     seg = str(trained.seg)
-    fails(capsys, ["plot", seg, "--what", "curvs"], 2, "did you mean curves?")
-    fails(capsys, ["plot", seg, "--what", "mistakes"], 3, "mistakes are drawn of a classifier")
-    fails(capsys, ["plot", seg, "--format", "jpg"], 2, "--format is one of png, svg, pdf")
+    fails(capsys, ["plot", seg, "--kind", "curvs"], 2, "did you mean curves?")
+    fails(capsys, ["plot", seg, "--kind", "errors"], 3, "errors needs a run of train-cls")
+    fails(capsys, ["plot", seg, "--format", "jpg"], 2, "--format", "'png', 'svg', 'pdf'")
     fails(capsys, ["report", seg, "-o", "report.pdf"], 2, "takes an .html file")
-    fails(capsys, ["report", seg, "-o", "nowhere/report.html"], 2, "in a folder that is there")
+    fails(capsys, ["report", seg, "-o", "nowhere/report.html"], 2, "in an existing folder")
     fails(capsys, ["export", seg, "--format", "tflite"], 2, "--format is onnx")
     fails(capsys, ["runs", "nowhere"], 3, "nowhere is no folder")
     (tmp_path / "taken").write_text("")
-    fails(capsys, ["plot", seg, "--what", "curves", "--out", str(tmp_path / "taken")], 1, "can't be written")
+    fails(capsys, ["plot", seg, "--kind", "curves", "--out", str(tmp_path / "taken")], 1, "cannot be written")
     (trained.seg / "eval").rename(trained.seg / "elsewhere")
-    fails(capsys, ["plot", seg, "--what", "masks"], 3, "has no predictions yet", "vocctl eval")
+    fails(capsys, ["plot", seg, "--kind", "masks"], 3, "has no predictions yet", "vocctl eval")
 
 
 def test_a_image_that_cannot_be_read(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:

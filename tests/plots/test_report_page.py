@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vocctl.plots.report import cell
+from vocctl.plots.report_page import format_cell
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -16,8 +16,8 @@ FLAGS = (
 )  # fmt: skip
 
 
-def test_cells() -> None:
-    assert [cell(None), cell(3), cell(2.25), cell("dog")] == ["-", "3", "2.2", "dog"]
+def test_format_cell() -> None:
+    assert [format_cell(value) for value in (None, 3, 2.25, "dog")] == ["-", "3", "2.2", "dog"]
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +134,8 @@ def test_the_slider_moves_and_arrows_turn_over(browser) -> None:
     card.send_keys("\ue007")
     viewer = browser.find_element("css selector", "#viewer")
     assert viewer.is_displayed()
-    over, slider = (viewer.find_element("css selector", chosen) for chosen in (".over", "input[type=range]"))
-    clip = lambda: browser.execute_script("return getComputedStyle(arguments[0]).clipPath", over)  # noqa: E731
+    top, slider = (viewer.find_element("css selector", chosen) for chosen in (".top", "input[type=range]"))
+    clip = lambda: browser.execute_script("return getComputedStyle(arguments[0]).clipPath", top)  # noqa: E731
     half = clip()
     slider.send_keys("\ue011")  # Home
     assert slider.get_attribute("value") == "0"
@@ -143,10 +143,10 @@ def test_the_slider_moves_and_arrows_turn_over(browser) -> None:
     slider.send_keys("\ue010")  # End
     assert slider.get_attribute("value") == "100"
     assert len({half, none, clip()}) == 3
-    first = over.get_attribute("src")
+    first = top.get_attribute("src")
     viewer.find_elements("css selector", ".choices button")[1].click()
-    assert over.get_attribute("src") != first
-    place = viewer.find_element("css selector", ".place")
+    assert top.get_attribute("src") != first
+    place = viewer.find_element("css selector", ".position")
     assert place.text == "1 of 18"
     viewer.find_element("css selector", ".next").click()
     assert place.text == "2 of 18"

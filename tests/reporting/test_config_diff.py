@@ -1,4 +1,4 @@
-"""What differs between runs, in words."""
+"""Settings that differ between runs, as text."""
 
 from pathlib import Path
 
@@ -13,41 +13,41 @@ def settings(config: object = TrainSegConfig(), **flags: object) -> dict:
     return {name: value for table in tables.values() for name, value in table.items()}
 
 
-def seen(**flags: object) -> RunRecord:
+def run_record(**flags: object) -> RunRecord:
     return RunRecord(RunFolder(Path("run")), "train-seg", settings(**flags), None, "run")
 
 
-def test_words() -> None:
+def test_format_settings() -> None:
     pair = [settings(loss="dice", skip=False, minutes=3.0, lr=0.001), settings()]
     names = differing_settings(pair)
     assert format_settings(pair[0], names) == "no skip, loss dice, lr 0.001, minutes 3"
     assert format_settings(pair[1], names) == "skip, loss ce+dice, lr 0.002, minutes 0"
 
 
-def test_a_seed_and_what_leaves_the_weights_as_they_are_go_unsaid() -> None:
+def test_settings_that_do_not_change_the_weights_are_ignored() -> None:
     assert differing_settings([settings(seed=1, workers=2, cache_dir="x", device="cpu"), settings()]) == []
 
 
-def test_a_data_set_is_its_name_wherever_it_lies() -> None:
+def test_data_set_is_compared_by_name() -> None:
     assert differing_settings([settings(path="a/voc"), settings(path="b/voc")]) == []
     assert format_settings(settings(path="a/voc"), ["path"]) == "data voc"
 
 
-def test_lists_of_words_and_of_numbers() -> None:
+def test_format_lists() -> None:
     assert format_settings(settings(TrainAdvConfig(), target=("one", "two")), ["target"]) == "target one/two"
     assert format_settings({"class_weights": [1.0, 0.25], "widths": []}, ["class_weights", "widths"]) == (
         "class weights 1/0.25, widths none"
     )
 
 
-def test_groups_hold_the_seeds_of_one_config() -> None:
-    runs = [seen(seed=0), seen(seed=0, loss="ce"), seen(seed=1)]
-    found = group_by_config(runs)
-    assert [(group.label, len(group.runs)) for group in found] == [("loss ce+dice", 2), ("loss ce", 1)]
-    assert found[0].runs == (runs[0], runs[2])
+def test_group_by_config_ignores_the_seed() -> None:
+    runs = [run_record(seed=0), run_record(seed=0, loss="ce"), run_record(seed=1)]
+    groups = group_by_config(runs)
+    assert [(group.label, len(group.runs)) for group in groups] == [("loss ce+dice", 2), ("loss ce", 1)]
+    assert groups[0].runs == (runs[0], runs[2])
     assert [group.label for group in group_by_config(runs[::2])] == [""]
 
 
-def test_from_default() -> None:
-    assert diff_from_default(seen(path="elsewhere", seed=3)) == ""
-    assert diff_from_default(seen(loss="dice", widths=(8, 8))) == "widths 8/8, loss dice"
+def test_diff_from_default() -> None:
+    assert diff_from_default(run_record(path="elsewhere", seed=3)) == ""
+    assert diff_from_default(run_record(loss="dice", widths=(8, 8))) == "widths 8/8, loss dice"

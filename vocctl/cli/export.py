@@ -28,5 +28,7 @@ def export(
     from vocctl.tasks import export as task
 
     with progress.counter("comparing", "images", quiet=quiet) as on_image:
-        result = task.export(run, form=file_format, out=out, checkpoint=checkpoint, num_images=images, on_image=on_image)
+        result = task.export(
+            run, form=file_format, out=out, checkpoint=checkpoint, num_images=images, on_image=on_image
+        )
     tables.print_export(result)

@@ -56,4 +56,6 @@ def plot(
         messages.print_line(str(path))
     only_curves = all(path.stem.startswith("curves") for path in paths)
     if not kinds and only_curves and task_of(runs[0]) != "train-adv":
-        messages.print_line(f"only curves, because {runs[0]} has no predictions yet: run `vocctl eval {runs[0]}`, then plot again")
+        messages.print_line(
+            f"only curves, because {runs[0]} has no predictions yet: run `vocctl eval {runs[0]}`, then plot again"
+        )

@@ -24,7 +24,9 @@ def predict(
     device: Annotated[
         str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[the run's][/dim]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document per image, and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document per image, and nothing else.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Predict your own images: labels with probabilities, or masks and overlays at each image's original size.

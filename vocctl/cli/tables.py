@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vocctl.cli.messages import out, print_line
+from vocctl.metrics.table import METRICS
 
 if TYPE_CHECKING:
     from vocctl.data.audit import Audit
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
     from vocctl.tasks.predict import Prediction
     from vocctl.training.trainer import TrainResult
 
-VALIDATION_SCORES = {
-    "mean_iou": "mean IoU",
-    "pixel_accuracy": "pixel accuracy",
-    "map_11_point": "mAP (11-point)",
-    "map_sklearn": "mAP (sklearn)",
-    "sample_f1": "F1 per image",
-}  # printed after each validation, where the task has them
+VALIDATION_SCORES = ("mean_iou", "pixel_accuracy", "map_11_point", "map_sklearn", "sample_f1")  # printed where present
 
 
 def percent(value: float) -> str:
@@ -41,7 +36,8 @@ def format_duration(seconds: float) -> str:
 
 def format_scores(scores: Mapping[str, Any], separator: str) -> str:
     """The validation scores in percent, each after its name."""
-    return separator.join(f"{name} {100 * scores[key]:.1f}" for key, name in VALIDATION_SCORES.items() if key in scores)
+    present = [METRICS[key] for key in VALIDATION_SCORES if key in scores]
+    return separator.join(f"{metric.title} {metric.format(scores[metric.key])}" for metric in present)
 
 
 def print_audit(audit: Audit) -> None:

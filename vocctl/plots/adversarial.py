@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from vocctl.labels import IGNORE
 from vocctl.plots.mask_colors import colorize_labels
 from vocctl.plots.segmentation import class_patches
 from vocctl.plots.style import figure_style, hide_ticks, new_figure, save_figure, set_title

@@ -16,9 +16,7 @@ Records = Sequence[Mapping[str, Any]]  # the lines of a run's metrics.jsonl
 TRAIN_LOSS, VAL_LOSS, LR = "training loss", "validation cross-entropy", "learning rate at the epoch's end"
 
 
-def draw_curves(
-    records: Records, path: Path, *, title: str, scores: Mapping[str, str], best_epoch: int
-) -> Path:
+def draw_curves(records: Records, path: Path, *, title: str, scores: Mapping[str, str], best_epoch: int) -> Path:
     """One run. scores: key of a record -> name; keys without a value in the records are skipped. Marks best_epoch."""
     epochs = [record["epoch"] for record in records]
     panels = (
@@ -48,7 +46,12 @@ def draw_overlaid_curves(
     groups: label -> the records of each run. score: key and name of the validation score; each run's best is marked.
     """
     key, name = score
-    panels = ((TRAIN_LOSS, "train_loss", 1), (VAL_LOSS, "val_loss", 1), (f"validation {name}, %", key, 100), (LR, "lr", 1))
+    panels = (
+        (TRAIN_LOSS, "train_loss", 1),
+        (VAL_LOSS, "val_loss", 1),
+        (f"validation {name}, %", key, 100),
+        (LR, "lr", 1),
+    )
     with figure_style():
         figure, axes = new_figure(1, len(panels), (16, 3.8))
         colors = series_colors(len(groups))

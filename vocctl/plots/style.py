@@ -24,7 +24,7 @@ METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"Creator": "vocctl", "CreationDate": None},
 }
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {"png": {"pil_kwargs": {"compress_level": 2}}}  # 2 is fast and still small
-RC_PARAMS = {
+RC_PARAMS: Any = {
     "svg.hashsalt": "vocctl",  # the same ids in each svg file
     "pdf.fonttype": 42,  # TrueType: text in a pdf can be selected
     "text.parse_math": False,  # a run's name may contain $

@@ -109,7 +109,9 @@ def _resample_class_scores(evaluation: Evaluation, counts: Sequence[np.ndarray])
         return np.stack(aps)
     if not evaluation.image_confusions:
         return None
-    cells = np.stack([confusion.ravel() for confusion in evaluation.image_confusions.values()]).astype(float)  # (N, 441)
+    cells = np.stack([confusion.ravel() for confusion in evaluation.image_confusions.values()]).astype(
+        float
+    )  # (N, 441)
     confusions = (np.stack(counts) @ cells).reshape(len(counts), len(SEG_CLASSES), len(SEG_CLASSES))
     intersection = np.einsum("rkk->rk", confusions)
     union = confusions.sum(1) + confusions.sum(2) - intersection

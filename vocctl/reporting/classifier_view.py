@@ -18,13 +18,11 @@ CONFUSION_NOTE = (
     "the row's class and\nwithout the column's class, those on which the column's class was predicted; a row need not sum to "
     "100. Right: of the images with the row's class in the ground truth, those that also have the column's class."
 )
-AP_COLUMNS = {"AP 11-point": "11_point", "AP all points": "all_points", "AP sklearn": "sklearn"}
-THRESHOLD_COLUMNS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}
+AP_DEFINITIONS = ("11_point", "all_points", "sklearn")  # keys of scores.json
 
 
 class ClassifierView:
-    class_score_label = "average precision (sklearn's definition), %"
-    interval_of = "AP sklearn"
+    class_metric = "ap_sklearn"
 
     def confusion_matrices(self, evaluation: Evaluation) -> tuple[list[ClassMatrix], str]:
         predictions = evaluation.predictions
@@ -38,9 +36,8 @@ class ClassifierView:
 
     def class_columns(self, evaluation: Evaluation) -> dict[str, Mapping[str, float | None]]:
         scores = evaluation.scores
-        return {head: scores["ap"][key] for head, key in AP_COLUMNS.items()} | {
-            head: scores["per_class"][key] for head, key in THRESHOLD_COLUMNS.items()
-        }
+        aps = {f"ap_{definition}": scores["ap"][definition] for definition in AP_DEFINITIONS}
+        return aps | {key: scores["per_class"][key] for key in ("precision", "recall", "f1")}
 
     def rank_images(self, evaluation: Evaluation) -> list[str]:
         """By the confidence of each image's most confident error; images without an error follow in their own order."""

@@ -10,6 +10,7 @@ from vocctl.config import closest
 from vocctl.data.multilabel import with_labels
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE
+from vocctl.metrics.table import METRICS
 from vocctl.plots.class_scores import ClassSeries, draw_class_scores
 from vocctl.plots.confusion import draw_class_matrices
 from vocctl.plots.errors import ABSENT, NOT_SCORED, PRESENT, ErrorCase, ProbabilityBar, draw_errors
@@ -65,7 +66,7 @@ def _classes(runs: Sequence[RunRecord], options: PlotOptions) -> Path:
         format_frequencies(evaluations[0]),
         path,
         title=f"{subject} on {name}, {evaluations[0].scores['images']} images",
-        score=view_of(runs[0]).class_score_label,
+        score=METRICS[view_of(runs[0]).class_metric].label,
         note=f"{interval_note}Dotted: mean over the classes of the ground truth.",
     )
 
@@ -99,9 +100,7 @@ def _masks(run: RunRecord, evaluation: Evaluation, options: PlotOptions) -> Path
     return draw_segmentation_cases(cases, options.path(run, stem), title=title)
 
 
-def _select_images(
-    evaluation: Evaluation, image_iou: dict[str, float], options: PlotOptions
-) -> tuple[list[str], str]:
+def _select_images(evaluation: Evaluation, image_iou: dict[str, float], options: PlotOptions) -> tuple[list[str], str]:
     """Image ids, and how they were selected as text. Raises DataError: an id that was not scored."""
     ranked = sorted((i for i, score in image_iou.items() if score is not None), key=lambda i: image_iou[i])
     if not ranked:

@@ -9,6 +9,7 @@ from typing import Any
 
 from vocctl.config import as_tables
 from vocctl.files import is_number
+from vocctl.metrics.table import METRICS
 from vocctl.plots.report_page import FigureImage, HeadlineScore, RunSection, Table, figure_url
 from vocctl.reporting.attack_section import attack_figures, attack_tables
 from vocctl.reporting.class_scores import class_frequencies, class_intervals, class_scores_mean
@@ -16,25 +17,14 @@ from vocctl.reporting.config_diff import diff_from_default, differing_settings, 
 from vocctl.reporting.kinds import KINDS
 from vocctl.reporting.options import NothingToPlot, PlotOptions
 from vocctl.reporting.task_views import view_of
-from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, SCORE_NAMES, Evaluation, RunRecord
+from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, Evaluation, RunRecord
 
 KINDS_OF_RUN = ("curves", "confusion", "classes", "masks", "errors")
 KINDS_OF_RUNS = ("compare", "curves", "classes")
-DEFINITIONS = {
-    "mean_iou": "Mean over the classes of the ground truth of TP / (TP + FP + FN), from one confusion matrix over all pixels "
-    "at the images' original size, without void pixels.",
-    "mean_dice": "Mean over the same classes of 2 TP / (2 TP + FP + FN).",
-    "pixel_accuracy": "Fraction of the labeled pixels that are correct.",
-    "competition_dice": "Dice of all pairs of foreground pixel and class of an image, with void as background; mean over the "
-    "images.",
-    "map_11_point": "Mean average precision as VOC 2007 to 2009 define it: the best precision at eleven recalls.",
-    "map_all_points": "As VOC 2010 and later define it: the area under the precision envelope.",
-    "map_sklearn": "As scikit-learn defines it: without interpolation.",
-    "sample_f1": "Mean over the images of 2 |X n Y| / (|X| + |Y|), with predicted labels X and true labels Y: the "
-    "competition's Dice.",
-    "calibration_error": "Expected gap between probability and frequency, over 15 bins of all pairs of image and class.",
-}
-NAMES = SCORE_NAMES | {"competition_dice": "competition Dice", "calibration_error": "calibration error"}
+HEADLINE_SCORES = (
+    "mean_iou", "mean_dice", "pixel_accuracy", "competition_dice",
+    "map_11_point", "map_all_points", "map_sklearn", "sample_f1", "calibration_error",
+)  # fmt: skip
 
 
 def run_section(run: RunRecord) -> RunSection:
@@ -77,7 +67,9 @@ def overview_table(runs: Sequence[RunRecord]) -> Table:
         if run.evaluation is not None:
             score, data = _percent(class_scores_mean(run.evaluation)), run.evaluation.name
         difference = format_settings(run.settings, names) or "-"
-        rows.append([run.name, run.task, difference, run.settings["seed"], NAMES[MAIN_SCORE[run.task]], score, data])
+        rows.append(
+            [run.name, run.task, difference, run.settings["seed"], METRICS[MAIN_SCORE[run.task]].title, score, data]
+        )
     return Table("The runs", ["run", "task", "settings that differ", "seed", "score", "%", "evaluated on"], rows)
 
 
@@ -97,7 +89,9 @@ def _summary(run: RunRecord, run_info: Mapping[str, Any]) -> str:
         (
             f"{view.describe_model(settings)}{size}, trained {weights} for {length} on {images}, loss {settings['loss']}, "
             f"seed {settings['seed']}.",
-            f"Settings that differ from the defaults: {changed}." if changed else "All other settings are the defaults.",
+            f"Settings that differ from the defaults: {changed}."
+            if changed
+            else "All other settings are the defaults.",
             _evaluation_summary(run),
         )
     )
@@ -121,12 +115,11 @@ def _headline_scores(run: RunRecord) -> list[HeadlineScore]:
         scores["competition_dice"] = run.evaluation.scores.get("competition_dice")
         intervals = run.evaluation.scores.get("intervals", {})
     headlines = []
-    for key, definition in DEFINITIONS.items():
-        if scores.get(key) is None:
-            continue
-        bounds = intervals.get(key, [None])
+    for metric in (METRICS[key] for key in HEADLINE_SCORES if scores.get(key) is not None):
+        bounds = intervals.get(metric.key, [None])
         interval = "" if None in bounds else f" 95 % interval {_format_interval(bounds)}."
-        headlines.append(HeadlineScore(NAMES[key], f"{100 * scores[key]:.1f} %", definition + interval))
+        value = f"{metric.format(scores[metric.key])} %"
+        headlines.append(HeadlineScore(metric.title, value, metric.definition + interval))
     return headlines
 
 
@@ -137,7 +130,8 @@ def _class_tables(run: RunRecord) -> list[Table]:
     view, frequencies = view_of(run), class_frequencies(run.evaluation)
     columns = view.class_columns(run.evaluation)
     intervals = {name: _format_interval(bounds) for name, bounds in class_intervals(run.evaluation).items()}
-    heads = ["class", *frequencies, *(f"{head}, %" for head in columns), f"95 % interval of {view.interval_of}"]
+    heads = ["class", *frequencies, *(METRICS[key].label for key in columns)]
+    heads.append(f"95 % interval of {METRICS[view.class_metric].title}")
     names = list(next(iter(frequencies.values())))
     rows = [
         [
@@ -148,7 +142,8 @@ def _class_tables(run: RunRecord) -> list[Table]:
         ]
         for name in names
     ]
-    note = "Click a head to sort. - means undefined. Intervals: bootstrap over the images."
+    definitions = " ".join(f"{METRICS[key].title}: {METRICS[key].definition}" for key in columns)
+    note = f"{definitions} Intervals: bootstrap over the images. Click a head to sort; - means undefined."
     return [Table("Scores by class", heads, rows, note)]
 
 

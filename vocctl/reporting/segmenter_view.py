@@ -25,8 +25,7 @@ LEGEND = {name: _hex(color) for name, color in zip(SEG_CLASSES[1:], PALETTE[1:],
 
 
 class SegmenterView:
-    class_score_label = "IoU, %"
-    interval_of = "IoU"
+    class_metric = "iou"
 
     def confusion_matrices(self, evaluation: Evaluation) -> tuple[list[ClassMatrix], str]:
         fractions = normalize_rows(evaluation.confusion)
@@ -35,7 +34,7 @@ class SegmenterView:
 
     def class_columns(self, evaluation: Evaluation) -> dict[str, Mapping[str, float | None]]:
         scores = evaluation.scores["scores"]
-        return {"IoU": scores["iou"], "Dice": scores["dice"]}
+        return {"iou": scores["iou"], "dice": scores["dice"]}
 
     def rank_images(self, evaluation: Evaluation) -> list[str]:
         """By each image's mean IoU; images without labeled pixels are left out."""

@@ -11,14 +11,13 @@ from vocctl.runs.evaluations import Evaluation, RunRecord
 
 
 class TaskView(Protocol):
-    class_score_label: str  # axis label of the class scores
-    interval_of: str  # the column of class_columns that the intervals of the class scores belong to
+    class_metric: str  # key of METRICS: the score of each class in figures, whose intervals the report shows
 
     def confusion_matrices(self, evaluation: Evaluation) -> tuple[list[ClassMatrix], str]:
         """The matrices of the confusion figure, and the note below them."""
 
     def class_columns(self, evaluation: Evaluation) -> dict[str, Mapping[str, float | None]]:
-        """Columns of the report's table of classes: head -> class -> score in [0, 1]; None: undefined."""
+        """Scores in the report's table of classes: key of METRICS -> class -> score in [0, 1]; None: undefined."""
 
     def rank_images(self, evaluation: Evaluation) -> list[str]:
         """Ids of the scored images, the worst prediction first."""

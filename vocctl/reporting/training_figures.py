@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 
+from vocctl.metrics.table import METRICS
 from vocctl.plots.compare import ComparedGroup, draw_comparison
 from vocctl.plots.curves import draw_curves, draw_overlaid_curves
 from vocctl.reporting.class_scores import class_scores_mean, paired_difference
@@ -15,8 +16,11 @@ from vocctl.reporting.options import (
     evaluations_on_same_images,
     group_by_task,
 )
-from vocctl.runs.evaluations import MAIN_SCORE, SCORE_NAMES, RunRecord
+from vocctl.runs.evaluations import MAIN_SCORE, RunRecord
 
+CURVE_SCORES = (
+    "mean_iou", "mean_dice", "pixel_accuracy", "map_11_point", "map_all_points", "map_sklearn", "sample_f1", "drop"
+)  # fmt: skip
 COMPARE_NOTE = "Dot: one run. Bar: mean over the runs of a config."
 DIFFERENCE_NOTE = (
     "\nDiamond: difference of the means from the first config, with the 95 % interval of a paired bootstrap over the images. "
@@ -34,7 +38,7 @@ def curves(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
 
 def _curves_of_run(run: RunRecord, options: PlotOptions) -> Path:
     path, best_epoch = options.path(run, "curves"), run.best["epoch"]
-    scores = {key: name for key, name in SCORE_NAMES.items() if key != "val_loss"}
+    scores = {key: METRICS[key].title for key in CURVE_SCORES}
     return draw_curves(run.records, path, title=run.name, scores=scores, best_epoch=best_epoch)
 
 
@@ -44,7 +48,9 @@ def _overlaid_curves(runs: Sequence[RunRecord], options: PlotOptions) -> Path:
     key = MAIN_SCORE[runs[0].task]
     grouping = "by the settings that differ" if len(records) > 1 else "same config, different seeds"
     title = f"{len(runs)} runs of {runs[0].task}, {grouping}"
-    return draw_overlaid_curves(records, options.shared_path(runs, "curves"), title=title, score=(key, SCORE_NAMES[key]))
+    return draw_overlaid_curves(
+        records, options.shared_path(runs, "curves"), title=title, score=(key, METRICS[key].title)
+    )
 
 
 def compare(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
@@ -66,7 +72,7 @@ def _compare(groups: Sequence[ConfigGroup], options: PlotOptions) -> Path:
     compared = [_compared_group(group, baseline=groups[0]) for group in groups]
     note = COMPARE_NOTE + (DIFFERENCE_NOTE if any(group.difference for group in compared) else "")
     title = f"{runs[0].task}: {len(runs)} runs on {name}, {images} images"
-    score = SCORE_NAMES[MAIN_SCORE[runs[0].task]]
+    score = METRICS[MAIN_SCORE[runs[0].task]].title
     return draw_comparison(compared, options.shared_path(runs, "compare"), title=title, score=score, note=note)
 
 

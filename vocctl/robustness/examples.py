@@ -58,7 +58,10 @@ class AttackExamples:
         strongest = min(left, key=lambda name: left[name])
         eps, cases = self.cases[strongest]
         for case in cases:
-            for part, image, labels in (("clean", case.image, case.clean_output), ("adversarial", case.adversarial, case.adversarial_output)):
+            for part, image, labels in (
+                ("clean", case.image, case.clean_output),
+                ("adversarial", case.adversarial, case.adversarial_output),
+            ):
                 (folder / part).mkdir(exist_ok=True)
                 Image.fromarray(image).save(folder / part / f"{case.image_id}.png")
                 if isinstance(labels, np.ndarray):

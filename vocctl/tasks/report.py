@@ -9,8 +9,8 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.files import write_text
 from vocctl.plots.report_page import ReportPage, render_page
 from vocctl.reporting.gallery import MAX_CARDS, SELECTION_RULE, gallery_cards
-from vocctl.reporting.segmenter_view import LEGEND
 from vocctl.reporting.sections import KINDS_OF_RUNS, draw_figures, overview_table, run_section
+from vocctl.reporting.segmenter_view import LEGEND
 from vocctl.runs.evaluations import RunRecord, read_runs
 
 

@@ -1,0 +1,62 @@
+"""The table of plot kinds: every row can be drawn, and a new row is all that help, errors and plot need."""
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+from vocctl.cli.app import main
+from vocctl.reporting.kinds import KINDS
+
+NEW_KIND = """
+import sys
+from pathlib import Path
+from vocctl.reporting import kinds, options
+
+def draw_demo(runs, options):
+    path = options.path(runs[0], "demo")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a figure")
+    return [path]
+
+options.draw_demo = draw_demo
+kinds.KINDS["demo"] = kinds.PlotKind("demo", "options:draw_demo", "a demonstration", ("train-seg",))
+from vocctl.cli.app import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_every_function_exists() -> None:
+    functions = [pkgutil.resolve_name(f"vocctl.reporting.{kind.function}") for kind in KINDS.values()]
+    assert all(map(callable, functions))
+    assert len(set(functions)) == len(KINDS)
+
+
+def test_help_lists_every_kind(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(["plot", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"{kind.name}: {kind.description}" in printed for kind in KINDS.values())
+
+
+def test_a_new_row_is_in_help_errors_and_plot(trained) -> None:
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", NEW_KIND, *args], capture_output=True, text=True, check=False)
+
+    assert "a demonstration" in run("plot", "--help").stdout
+    assert "did you mean demo?" in run("plot", str(trained.seg), "--kind", "demmo").stderr
+    assert run("plot", str(trained.seg), "--kind", "demo").stdout.strip() == str(trained.seg / "plots" / "demo.png")
+    unsuitable = run("plot", str(trained.cls), "--kind", "demo")
+    assert unsuitable.returncode == 3
+    assert "demo needs a run of train-seg" in unsuitable.stderr
+
+
+@pytest.mark.parametrize("command", [["--help"], ["plot", "--help"], ["predict", "--help"], ["runs", "nowhere"]])
+def test_commands_that_draw_nothing_import_no_matplotlib(command: list[str]) -> None:
+    code = (
+        "import sys; from vocctl.cli.app import main; main(sys.argv[1:]); "
+        "print('imported:', sorted({'matplotlib', 'seaborn', 'torch', 'pandas'} & sys.modules.keys()))"
+    )
+    process = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[-1] == "imported: []"
