@@ -33,7 +33,7 @@ from vocctl.inference.evaluation import eval_split
 from vocctl.inference.load import load_segmenter
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.metrics.confusion import confusion_matrix
-from vocctl.runs.folder import find_run
+from vocctl.runs.find import find_run
 from vocctl.tasks.evaluate_seg import evaluate
 
 ROUNDS = 9

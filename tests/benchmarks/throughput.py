@@ -39,6 +39,7 @@ import timm
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from vocctl.training.loop import make_accelerator
 
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
 from vocctl.data.multilabel import target_matrix, with_labels
@@ -51,7 +52,6 @@ from vocctl.models.segmenter import Segmenter
 from vocctl.models.weights import load_classifier, load_encoder
 from vocctl.tasks import train_cls, train_seg
 from vocctl.training.ema import MovingAverage
-from vocctl.training.loop import make_accelerator
 from vocctl.training.optim import build_optimizer, clip_and_step
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3

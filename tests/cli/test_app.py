@@ -9,7 +9,7 @@ import pytest
 
 from vocctl import __version__
 from vocctl.cli.app import COMMANDS, main
-from vocctl.training.trainer import TrainResult
+from vocctl.training.task import TrainResult
 
 
 def test_help_lists_the_commands_and_does_not_import_torch() -> None:

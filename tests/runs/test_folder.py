@@ -11,16 +11,10 @@ from torch import nn
 
 from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.runs.folder import (
-    RunFolder,
-    checkpoint_about,
-    create_run,
-    distinct_names,
-    find_run,
-    free_name,
-    open_run,
-    write_text,
-)
+from vocctl.files import write_text
+from vocctl.runs.find import distinct_names, find_run, free_name, open_run
+from vocctl.runs.folder import RunFolder, create_run
+from vocctl.runs.weights import weights_metadata
 
 CONFIG = TrainSegConfig(optim=OptimConfig(lr=0.25))
 
@@ -40,7 +34,7 @@ def parts(folder: Path) -> list[Path]:
 
 
 def test_a_new_run_says_what_made_it(run):
-    about = run.about()
+    about = run.info()
     assert about["task"] == "train-seg"
     assert about["command"].startswith("vocctl")
     assert about["versions"]["torch"] == torch.__version__
@@ -64,7 +58,7 @@ def test_a_file_takes_the_name_too(tmp_path):
 
 
 def test_an_empty_folder_is_free(tmp_path):
-    assert create_run(tmp_path, "train-seg", CONFIG).about()["task"] == "train-seg"
+    assert create_run(tmp_path, "train-seg", CONFIG).info()["task"] == "train-seg"
 
 
 def test_a_run_that_cannot_be_made(tmp_path):
@@ -133,8 +127,8 @@ def test_a_broken_run_json(run):
 
 def test_note_keeps_what_was_there(run):
     run.note(parameters={"model": 3})
-    assert run.about()["parameters"] == {"model": 3}
-    assert run.about()["task"] == "train-seg"
+    assert run.info()["parameters"] == {"model": 3}
+    assert run.task == "train-seg"
 
 
 def test_metrics_line_by_line(run):
@@ -189,7 +183,7 @@ def test_metrics_without_a_folder(tmp_path):
 
 def test_weights_there_and_back(run):
     model, other = linear(0), linear(1)
-    run.save_weights("best", model, checkpoint_about(7, 2))
+    run.save_weights("best", model, weights_metadata(7, 2))
     run.load_weights("best", other)
     assert torch.equal(model.weight, other.weight)
     assert torch.equal(model.bias, other.bias)
@@ -276,4 +270,4 @@ def test_a_name_that_is_no_utf_8_cannot_be_written_and_leaves_nothing(tmp_path):
 
 
 def test_run_json_is_json_that_others_read(run):
-    assert json.loads((run.path / "run.json").read_text()) == run.about()
+    assert json.loads((run.path / "run.json").read_text()) == run.info()

@@ -301,7 +301,7 @@ def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path
     one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[key], two[key]) for key in one)
     for train, start in ((train_cls, few), (train_seg, given(TrainSegConfig(), path=str(tiny_set)))):
-        for adv, said in (("square-9", "training attack"), ("pdg-3", "did you mean pgd")):
+        for adv, said in (("square-9", "adversarial training supports"), ("pdg-3", "did you mean pgd")):
             with pytest.raises(ConfigError, match=said):
                 train(given(start, adv_train=adv), tmp_path / "three")
     assert not (tmp_path / "three").exists()  # its name is still free

@@ -21,8 +21,8 @@ from vocctl.tasks import train_cls
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
 from vocctl.tasks.train_cls import pos_weight, resume, run
-from vocctl.training.loop import TrainProgress
 from vocctl.training.probe import linear_probe
+from vocctl.training.reporter import TrainProgress
 from vocctl.training.trainer import TrainingCallbacks
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")

@@ -19,7 +19,7 @@ from vocctl.tasks import train_seg
 from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.train_seg import resume, run
 from vocctl.training import loop
-from vocctl.training.loop import TrainProgress
+from vocctl.training.reporter import TrainProgress
 from vocctl.training.trainer import TrainingCallbacks
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from vocctl.errors import DataError, RunError
-from vocctl.runs.folder import write_tensors
+from vocctl.runs.weights import write_tensors
 from vocctl.training.checkpoint import TrainState, load_checkpoint, load_latest_checkpoint, save_checkpoint
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from vocctl.training.loop import Job, fit, make_accelerator
 
 from vocctl.config import OptimConfig, TrainConfig
 from vocctl.errors import Terminated
@@ -16,7 +17,6 @@ from vocctl.runs.folder import RunFolder
 from vocctl.training import loop
 from vocctl.training.checkpoint import TrainState
 from vocctl.training.ema import MovingAverage
-from vocctl.training.loop import Job, fit, make_accelerator
 from vocctl.training.signals import InterruptCheck, StopRequest
 
 

@@ -95,9 +95,9 @@ def evaluate(
     if compare and (ensemble or len(runs) != 2):
         raise ConfigError("--compare takes two runs, without --ensemble")
 
-    from vocctl.runs.folder import task_of
+    from vocctl.runs.find import open_run
 
-    tasks = {task_of(run) for run in runs}
+    tasks = {open_run(run).task for run in runs}
     with progress.counter("scoring", "images", quiet=quiet or as_json) as on_image:
         settings: dict[str, Any] = {
             "data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device, "on_image": on_image,

@@ -45,7 +45,7 @@ def plot(
 
     vocctl plot first second --kind curves,compare
     """
-    from vocctl.runs.folder import task_of
+    from vocctl.runs.find import open_run
     from vocctl.tasks import plot as task
 
     options = PlotOptions(select=select, num_images=images, format=file_format, out=out)
@@ -55,7 +55,7 @@ def plot(
     for path in paths:
         messages.print_line(str(path))
     only_curves = all(path.stem.startswith("curves") for path in paths)
-    if not kinds and only_curves and task_of(runs[0]) != "train-adv":
+    if not kinds and only_curves and open_run(runs[0]).task != "train-adv":
         messages.print_line(
             f"only curves, because {runs[0]} has no predictions yet: run `vocctl eval {runs[0]}`, then plot again"
         )

@@ -23,7 +23,7 @@ from vocctl.cli import messages
 from vocctl.cli.tables import format_duration, format_scores
 
 if TYPE_CHECKING:
-    from vocctl.training.loop import TrainProgress
+    from vocctl.training.reporter import TrainProgress
 
 LOG_INTERVAL = 30.0  # seconds between two lines in a log file
 COUNT_COLUMNS = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vocctl.tasks.export import ExportResult
     from vocctl.tasks.list_runs import RunSummary
     from vocctl.tasks.predict import Prediction
-    from vocctl.training.trainer import TrainResult
+    from vocctl.training.task import TrainResult
 
 VALIDATION_SCORES = ("mean_iou", "pixel_accuracy", "map_11_point", "map_sklearn", "sample_f1")  # printed where present
 

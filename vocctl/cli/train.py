@@ -69,19 +69,13 @@ def _train(
     quiet: bool,
 ) -> None:
     if resume is not None and (flags or name or out or config):
-        raise ConfigError("--resume goes on as the run was set: leave out the other flags, --quiet apart")
+        raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
     chosen = given(read_toml(default, config) if config else default, **flags)
 
-    task = importlib.import_module(module)  # torch comes in here
-    from vocctl.training.trainer import TrainingCallbacks
-
+    task = importlib.import_module(module)  # imports torch
     with progress.training_view(quiet=quiet) as view:
-        callbacks = TrainingCallbacks(
-            on_note=view.note, on_count=view.count, on_progress=view.progress, on_epoch=view.epoch
-        )
-        result = (
-            task.resume(resume, callbacks=callbacks)
-            if resume
-            else task.run(chosen, out, name=name, callbacks=callbacks)
-        )
+        if resume is not None:
+            result = task.resume(resume, reporter=view)
+        else:
+            result = task.run(chosen, out, name=name, reporter=view)
     tables.print_train_result(result, is_adversary=isinstance(default, TrainAdvConfig))

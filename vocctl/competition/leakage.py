@@ -74,7 +74,7 @@ class LeakageCheck:
 
 
 def config_of(run: RunFolder) -> TrainClsConfig | TrainSegConfig:
-    if run.about().get("task") == "train-cls":
+    if run.task == "train-cls":
         return run.config(TrainClsConfig())
     return run.config(TrainSegConfig())
 

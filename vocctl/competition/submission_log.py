@@ -14,7 +14,7 @@ from typing import Any
 from vocctl.competition.editions import ALIAS, slug_of
 from vocctl.errors import DataError, RunError
 from vocctl.files import check_regular_file, parse_json, read_text
-from vocctl.runs.folder import RUNS
+from vocctl.runs.find import RUNS
 
 FOLDER = RUNS / "submit"
 LOG = "submissions.jsonl"

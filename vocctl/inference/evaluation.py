@@ -31,7 +31,7 @@ def eval_split(
 
     Raises DataError: no such data or split, or one without a truth.
     """
-    source = open_source(data or Path(config.path), run.about()["task"])
+    source = open_source(data or Path(config.path), run.task)
     if data is None and split is None and config.holds_out:
         whole = open_split(source, config.train_split, config)
         place = {image_id: index for index, image_id in enumerate(whole.images.ids)}

@@ -29,7 +29,7 @@ HEADLINE_SCORES = (
 
 def run_section(run: RunRecord) -> RunSection:
     """Raises DataError: a file of the run cannot be read. RunError: no space for temporary files."""
-    run_info = run.folder.about()
+    run_info = run.folder.info()
     tables = as_tables(run.folder.config(CONFIGS[run.task]))
     return RunSection(
         name=run.name,

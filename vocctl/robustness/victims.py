@@ -17,7 +17,8 @@ from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.input_resize import LogitEnsemble, ResizeWrapper
-from vocctl.runs.folder import RunFolder, open_run
+from vocctl.runs.find import open_run
+from vocctl.runs.folder import RunFolder
 
 TASKS = ("train-cls", "train-seg")
 OnImage = Callable[[int, int], None]
@@ -48,7 +49,7 @@ class Victim:
 def open_victim(names: Sequence[str], checkpoint: str, device: str | None) -> Victim:
     """Frozen, in evaluation mode. Raises DataError: no such run, or no weights; ConfigError: runs of different tasks."""
     runs = tuple(open_run(name) for name in names)
-    tasks = {str(run.about().get("task")) for run in runs}
+    tasks = {run.task for run in runs}
     if not tasks <= set(TASKS):
         raise DataError(
             f"{runs[0].path} is a run of {', '.join(sorted(tasks))}: a target is a classifier or a segmenter"

@@ -17,7 +17,8 @@ from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
 from vocctl.files import is_number, read_json, read_text
 from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
-from vocctl.runs.folder import RunFolder, distinct_names, open_run
+from vocctl.runs.find import distinct_names, open_run
+from vocctl.runs.folder import RunFolder
 
 CONFIGS: dict[str, Any] = {
     "train-seg": TrainSegConfig(), "train-cls": TrainClsConfig(), "train-adv": TrainAdvConfig(),
@@ -154,7 +155,7 @@ class RunRecord:
 
 def flat_settings(folder: RunFolder) -> dict[str, Any]:
     """Every setting by its field's name, which occurs once in a config. Raises DataError: a run of another task."""
-    task = folder.about().get("task")
+    task = folder.task
     if task not in CONFIGS:
         raise DataError(f"{folder.path} is a run of {task}: name one of {' or '.join(CONFIGS)}")
     tables = as_tables(folder.config(CONFIGS[task]))
@@ -170,7 +171,7 @@ def read_run(name: str, evaluation: str | None = None) -> RunRecord:
 def read_runs(names: Sequence[str], evaluation: str | None = None) -> list[RunRecord]:
     """As see_run; where no evaluation is named, the newest that all runs of a task share, if they share one."""
     folders = [open_run(name) for name in names]
-    tasks = [str(folder.about().get("task")) for folder in folders]
+    tasks = [folder.task for folder in folders]
     runs = []
     for folder, task, name in zip(folders, tasks, distinct_names([folder.path for folder in folders]), strict=True):
         alike = [other.path for other, its in zip(folders, tasks, strict=True) if its == task]

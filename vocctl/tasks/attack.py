@@ -24,6 +24,7 @@ from vocctl.reporting.attack_figures import draw_attack_scores, draw_transfer_ma
 from vocctl.robustness.adversarial_dataset import refuse_others, save_adversarial
 from vocctl.robustness.benchmark import AttackBenchmark, AttackedImages, Images, read_ground_truth
 from vocctl.robustness.examples import AttackExamples
+from vocctl.robustness.generator import open_generator
 from vocctl.robustness.outcomes import (
     AttackedPredictions,
     AttackRow,
@@ -39,8 +40,7 @@ from vocctl.robustness.sanity import sanity_checks
 from vocctl.robustness.sanity_checks import Check
 from vocctl.robustness.victims import Victim, open_victim
 from vocctl.runs.attacks import SOFT, AttackRecord, TransferRecord
-from vocctl.runs.folder import distinct_names
-from vocctl.tasks.train_adv import open_adversary
+from vocctl.runs.find import distinct_names
 
 OnWork = Callable[[int, int], None]  # images done, of all
 
@@ -103,7 +103,7 @@ def attack(
     target = open_victim(names, checkpoint, device)
     for spec in specs:
         check_attack_fits(spec, target.task, config.goal)
-    trained = {spec.run: open_adversary(spec.run, config.norm, target.setup) for spec in specs if spec.attack.trained}
+    trained = {spec.run: open_generator(spec.run, config.norm, target.setup) for spec in specs if spec.attack.trained}
     if data is None and split is None:
         _refuse_strangers([target])
     truth, source, split_name = read_ground_truth(target, config, data, split)
@@ -197,7 +197,7 @@ def transfer(
     kept: dict[str, dict[tuple[str, str], AttackedPredictions]] = {label: {} for label in labels}
     found: list[tuple[AttackSpec, str, dict[str, dict[str, float]]]] = []
     for spec in specs:
-        trained = {spec.run: open_adversary(spec.run, config.norm, targets[0].setup)} if spec.run else {}
+        trained = {spec.run: open_generator(spec.run, config.norm, targets[0].setup)} if spec.run else {}
         soft = any(not one.bounded for one in trained.values())
         for eps in config.eps[:1] if soft else config.eps:
             table: dict[str, dict[str, float]] = {}

@@ -32,7 +32,8 @@ from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
 from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
-from vocctl.runs.folder import RunFolder, find_run
+from vocctl.runs.find import find_run
+from vocctl.runs.folder import RunFolder
 
 ERRORS_SHOWN = 10  # of each kind and class
 

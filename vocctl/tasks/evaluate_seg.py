@@ -38,7 +38,7 @@ from vocctl.inference.predict import predict_label_runs, predict_probs
 from vocctl.labels import SEG_CLASSES
 from vocctl.metrics.confusion import SegScores, confusion_and_void, image_mean_iou, seg_scores
 from vocctl.metrics.dice import dice_of_counts
-from vocctl.runs.folder import find_run
+from vocctl.runs.find import find_run
 
 SCORERS = min(os.cpu_count() or 1, 4)  # threads
 

@@ -25,7 +25,8 @@ from vocctl.inference.evaluation import CHECKPOINTS, eval_split
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
-from vocctl.runs.folder import RunFolder, open_run
+from vocctl.runs.find import open_run
+from vocctl.runs.folder import RunFolder
 
 FORMATS = ("onnx",)
 TOLERANCE = 1e-4  # largest difference of a logit, in the unit of the run's largest logit or 1
@@ -105,7 +106,7 @@ def export(
 
 def _loaded(run: RunFolder, checkpoint: str) -> tuple[nn.Module, Any, dict[str, str]]:
     """The model in fp32 on the CPU, its config, and what the file says of itself."""
-    task = run.about().get("task")
+    task = run.task
     about = {
         "vocctl": __version__, "task": str(task), "checkpoint": checkpoint,
         "input": "images, (B, 3, H, W) float32, RGB, values in [0, 1]; normalization is part of the model",

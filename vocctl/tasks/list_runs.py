@@ -8,7 +8,7 @@ from vocctl.errors import DataError, VocctlError
 from vocctl.reporting.class_scores import class_scores_mean
 from vocctl.reporting.config_diff import diff_from_default
 from vocctl.runs.evaluations import MAIN_SCORE, SCORE_NAMES, RunRecord, read_run
-from vocctl.runs.folder import RUNS
+from vocctl.runs.find import RUNS
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def list_runs(folder: Path | None = None) -> list[RunSummary]:
 def _listed(path: Path) -> RunSummary:
     try:
         run = read_run(str(path))
-        about = run.folder.about()
+        about = run.folder.info()
         score, where = _score(run)
         data = Path(run.settings["path"]).name
         name = SCORE_NAMES[MAIN_SCORE[run.task]]

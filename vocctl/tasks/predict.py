@@ -25,7 +25,8 @@ from vocctl.inference.predict import predict_label_probs, predict_labels, predic
 from vocctl.inference.thresholds import binarize
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.plots.mask_colors import overlay_labels
-from vocctl.runs.folder import RunFolder, open_run
+from vocctl.runs.find import open_run
+from vocctl.runs.folder import RunFolder
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 SHOWN = 0.005  # share of the pixels from which on a class is named
@@ -139,7 +140,7 @@ def _file(path: Path) -> str:
 
 def _loaded(name: str, checkpoint: str, tta: str, device: str | None) -> _Model:
     run = open_run(name)
-    task = run.about().get("task")
+    task = run.task
     thresholds = None
     if task == "train-seg":
         network: nn.Module

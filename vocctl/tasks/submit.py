@@ -27,7 +27,8 @@ from vocctl.data.source import Source
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import to_json
 from vocctl.inference.evaluation import check_eval_options
-from vocctl.runs.folder import RUNS, RunFolder, find_run
+from vocctl.runs.find import RUNS, find_run
+from vocctl.runs.folder import RunFolder
 
 TASKS = {"cls": "train-cls", "seg": "train-seg"}
 KAGGLE_WORKING = Path("/kaggle/working")
@@ -177,7 +178,7 @@ def _best_run(
 
 def _is_finished(run: RunFolder, kind: str) -> bool:
     needed = ("run.json", "split.json", "final.safetensors", *(("thresholds.json",) if kind == "cls" else ()))
-    return all((run.path / name).is_file() for name in needed) and run.about().get("task") == TASKS[kind]
+    return all((run.path / name).is_file() for name in needed) and run.task == TASKS[kind]
 
 
 def _trained_on(run: RunFolder) -> Path:

@@ -21,204 +21,156 @@ from vocctl.losses.classification import bce_loss, loss_function
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.multilabel import decision_scores
 from vocctl.models.classifier import Classifier
-from vocctl.runs.folder import RunFolder, create_run, new_run_dir
+from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
+from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
+from vocctl.training.optim import ParamGroups, encoder_lr_scale
 from vocctl.training.probe import linear_probe
+from vocctl.training.reporter import Reporter
 from vocctl.training.signals import InterruptCheck
-from vocctl.training.trainer import (
-    Loss,
-    Recipe,
-    Scores,
-    TrainingCallbacks,
-    TrainResult,
-    check_data_unchanged,
-    encoder_lr_scale,
-    explain_oom,
-    resumable,
-    run_to_resume,
-    train_model,
-    training_setup,
-    write_run_info,
-)
+from vocctl.training.task import Scores, TrainResult
 
-TASK = "train-cls"
-PROBED = 20_000  # images that the head is fitted to at most, evenly spaced: 100 MB of features
-LARGEST_WEIGHT = 20.0  # of --pos-weight auto; a class of two images would drown the others
+COMMAND = "train-cls"
+MAX_PROBE_IMAGES = 20_000  # the linear probe is fitted on at most this many images, evenly spaced: 100 MB of features
+MAX_POS_WEIGHT = 20.0  # of --pos-weight auto; a class with two images would dominate the others
 
 
 def run(
-    config: TrainClsConfig,
-    out: Path | None = None,
-    *,
-    name: str | None = None,
-    callbacks: TrainingCallbacks = TrainingCallbacks(),
+    config: TrainClsConfig, out: Path | None = None, *, name: str | None = None, reporter: Reporter | None = None
 ) -> TrainResult:
-    """Train from the start into out, or into runs/cls/<name>; the name comes from the config where none is given.
-
-    Raises VocctlError in its kinds: see errors.py.
-    """
-    training_setup(config.train)  # what can be refused is, before any work is done
-    training_attack(config.adversarial_training)
-    splits = open_splits(config.data, TASK, callbacks.on_count)
-    check_class_coverage(splits, callbacks)
-    seed_everything(config.train.seed)
-    with explain_oom(config.train, config.data):
-        model = Classifier(config.model, config.data.size)
-        plain = f"{splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
-        folder = create_run(new_run_dir(out, name, "cls", plain), TASK, config)
-        return _train(folder, config, splits, model, callbacks, resume=False)
+    """Train a new run into out, or into runs/cls/<name>. Raises VocctlError as training/launch.py's train does."""
+    return launch.train(ClassificationTask, config, COMMAND, out=out, name=name, reporter=reporter)
 
 
-def resume(name: str, *, callbacks: TrainingCallbacks = TrainingCallbacks()) -> TrainResult:
-    """Go on with a run where its last state stands: on a CPU the same as if it had never stopped.
-
-    Raises DataError: no such run, no state that can be read, or the data has changed since. ConfigError: it has finished, or
-    does not work on this hardware.
-    """
-    folder, config = run_to_resume(name, TASK, TrainClsConfig())
-    training_setup(config.train)
-    splits = open_splits(config.data, TASK, callbacks.on_count)
-    check_data_unchanged(folder, splits)
-    seed_everything(config.train.seed)
-    resumed = resumable(folder, callbacks)
-    with explain_oom(config.train, config.data):
-        model = Classifier(replace(config.model, weights="none") if resumed else config.model, config.data.size)
-        return _train(folder, config, splits, model, callbacks, resume=resumed)
+def resume(name: str, *, reporter: Reporter | None = None) -> TrainResult:
+    """Resume a run from its newest checkpoint. Raises VocctlError as training/launch.py's resume does."""
+    return launch.resume(ClassificationTask, TrainClsConfig(), COMMAND, name, reporter=reporter)
 
 
-def check_class_coverage(splits: Splits, callbacks: TrainingCallbacks) -> None:
-    """Say which classes a side lacks. Raises DataError where it has no positive label at all."""
-    for side, part in (("train", splits.train), ("validation", splits.val)):
-        lacking = [name for name, count in zip(CLASSES, (_targets(part) == 1).sum(0), strict=True) if count == 0]
-        if len(lacking) == len(CLASSES):
-            raise DataError(f"{splits.source.root}: no image of the {side} part has a class, name another split")
-        if lacking:
-            callbacks.on_note(f"no {side} image has {', '.join(lacking)}: not scored there, shown as -")
+class ClassificationTask:
+    """A multi-label classifier, whose head may start as a linear probe. See training/task.py."""
+
+    def __init__(self, config: TrainClsConfig, setup: DeviceSetup, reporter: Reporter, load_pretrained: bool) -> None:
+        training_attack(config.adversarial_training)  # raises before any work is done
+        self.config, self.setup, self.reporter = config, setup, reporter
+        self.splits = open_splits(config.data, COMMAND, reporter.count)
+        check_class_coverage(self.splits, reporter)
+        seed_everything(config.train.seed)
+        self.model = _model(config, load_pretrained=load_pretrained)
+        self.targets = _targets(self.splits.train)
+        self.dataset = TrainDataset(
+            self.splits.train.images, augment=config.data.augment, seed=config.train.seed, targets=self.targets
+        )
+        self.probes = config.optim.probe and config.model.pretrained
+        if self.probes and self.model.head is None:
+            reporter.note(f"{config.model.model} does not end in a linear layer: its head is newly initialized")
+            self.probes = False
+        self.model.freeze_bn_stats = self.probes
+        self.lr_scale = encoder_lr_scale(config, TrainClsConfig(), reporter.note)
+        weights = pos_weight(self.targets).to(setup.device) if config.loss.pos_weight == "auto" else None
+        self.label_loss = loss_function(config.loss.loss, weights)
+        self.attack_batch = adversarial_examples(config.adversarial_training, self.model, self.model)
+        self.find_unused_parameters = config.optim.freeze_epochs > 0
+        self.parameter_counts = {"model": sum(parameter.numel() for parameter in self.model.parameters())}
+        self.run_name = f"{self.splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
+
+    def param_groups(self) -> ParamGroups:
+        head = self.lr_scale if self.probes else 1.0
+        return self.model.layers(self.lr_scale, self.config.optim.layer_decay, head_lr_scale=head)
+
+    def before_training(self, check_interrupt: InterruptCheck) -> None:
+        if self.probes:
+            self._init_head_by_linear_probe(check_interrupt)
+
+    def on_epoch_start(self, epoch: int) -> None:
+        self.model.freeze_backbone(epoch < self.config.optim.freeze_epochs)
+
+    def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return self.label_loss(network(self.attack_batch(images, targets)), targets)
+
+    def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
+        """val_loss is binary cross-entropy. sample_f1 uses thresholds of 0.5, so that nothing is fitted to these images."""
+        targets = _targets(self.splits.val)
+        probs = self._label_probs(model, self.splits.val, check_interrupt)
+        logits = torch.from_numpy(probs).double().logit(eps=1e-7)
+        predicted = binarize(probs, np.full(len(CLASSES), 0.5))
+        return {
+            "val_loss": bce_loss(logits, torch.from_numpy(targets)).item(),
+            **{f"map_{name}": mean_defined(aps) for name, aps in class_aps(probs, targets).items()},
+            "sample_f1": decision_scores(predicted, targets).sample_f1,
+        }
+
+    def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
+        """Fit thresholds of every kind for both checkpoints on the validation images, into thresholds.json."""
+        model = _model(self.config, load_pretrained=False)
+        targets = _targets(self.splits.val)
+        thresholds: dict[str, dict[str, list[float]]] = {}
+        for checkpoint in ("best", "final"):
+            run.load_weights(checkpoint, model)
+            model.to(device=self.setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            probs = self._label_probs(model, self.splits.val, check_interrupt)
+            thresholds[checkpoint] = {kind: fit_thresholds(probs, targets, kind).tolist() for kind in THRESHOLDS}
+        run.write_json("thresholds.json", thresholds)
+
+    def _init_head_by_linear_probe(self, check_interrupt: InterruptCheck) -> None:
+        """Fit the head to the pretrained features of the training images, without augmentation."""
+        head, split = self.model.head, self.splits.train
+        if head is None:
+            return
+        if len(split.images) > MAX_PROBE_IMAGES:
+            split = split.take(np.linspace(0, len(split.images) - 1, MAX_PROBE_IMAGES).round().astype(int))
+        loader = self._loader(split)
+        own_images = sum(map(len, loader.batch_sampler))  # type: ignore[arg-type]
+
+        def on_image(done: int, total: int) -> None:
+            self.reporter.count("fitting the head", done, own_images)
+            check_interrupt()
+
+        features = predict_features(
+            self.model, head, loader, len(split.images), device=self.setup.device, precision=self.setup.precision,
+            on_image=on_image, shared=True,
+        )  # fmt: skip
+        weight, bias = linear_probe(features, torch.from_numpy(_targets(split)))
+        with torch.no_grad():
+            head.weight.copy_(weight)
+            head.bias.copy_(bias)
+
+    def _label_probs(self, model: nn.Module, split: LabeledSplit, check_interrupt: InterruptCheck) -> np.ndarray:
+        """(N, 20) probabilities of a split's images."""
+        return predict_label_probs(
+            model, self._loader(split), len(split.images), device=self.setup.device, precision=self.setup.precision,
+            on_image=lambda done, total: check_interrupt(), shared=True,
+        )  # fmt: skip
+
+    def _loader(self, split: LabeledSplit) -> DataLoader:
+        """This process's images of a split, without augmentation."""
+        workers, pin = loader_workers(self.config.data.workers, self.setup.device), self.setup.device.type == "cuda"
+        return eval_loader(EvalDataset(split.images), self.config.train.batch, workers=workers, pin=pin, shared=True)
 
 
-def _targets(part: LabeledSplit) -> np.ndarray:
-    assert part.targets is not None
-    return part.targets
+def _model(config: TrainClsConfig, *, load_pretrained: bool) -> Classifier:
+    return Classifier(config.model if load_pretrained else replace(config.model, weights="none"), config.data.size)
+
+
+def check_class_coverage(splits: Splits, reporter: Reporter) -> None:
+    """Report classes without a positive label in a split. Raises DataError if a split has no positive label at all."""
+    for name, split in (("training", splits.train), ("validation", splits.val)):
+        positives = (_targets(split) == 1).sum(0)
+        absent = [class_name for class_name, count in zip(CLASSES, positives, strict=True) if count == 0]
+        if len(absent) == len(CLASSES):
+            raise DataError(f"{splits.source.root}: no {name} image shows a class, choose another split")
+        if absent:
+            reporter.note(f"no {name} image shows {', '.join(absent)}: not scored there, printed as -")
+
+
+def _targets(split: LabeledSplit) -> np.ndarray:
+    assert split.targets is not None
+    return split.targets
 
 
 def pos_weight(targets: np.ndarray) -> Tensor:
-    """(20,): negatives / positives of each class, at most LARGEST_WEIGHT; 1 for a class without positives."""
+    """(20,) negatives / positives of each class, at most MAX_POS_WEIGHT; 1 for a class without positives."""
     positives, negatives = (targets == 1).sum(0), (targets == 0).sum(0)
-    weights = np.where(positives > 0, np.minimum(negatives / np.maximum(positives, 1), LARGEST_WEIGHT), 1.0)
+    weights = np.where(positives > 0, np.minimum(negatives / np.maximum(positives, 1), MAX_POS_WEIGHT), 1.0)
     return torch.tensor(weights, dtype=torch.float32)
-
-
-def _train(
-    folder: RunFolder,
-    config: TrainClsConfig,
-    splits: Splits,
-    model: Classifier,
-    callbacks: TrainingCallbacks,
-    *,
-    resume: bool,
-) -> TrainResult:
-    if not resume:
-        write_run_info(folder, splits, config.train, {"model": sum(p.numel() for p in model.parameters())}, callbacks)
-    targets = _targets(splits.train)
-    probes = config.optim.probe and config.model.pretrained
-    if probes and model.head is None:
-        callbacks.on_note(f"{config.model.model} ends in no linear layer: its head begins at random")
-        probes = False
-    model.freeze_bn_stats = probes
-    backbone_lr_scale = encoder_lr_scale(config, TrainClsConfig(), callbacks)
-
-    def loss(network: nn.Module, device: torch.device) -> Loss:
-        weights = pos_weight(targets).to(device) if config.loss.pos_weight == "auto" else None
-        label_loss = loss_function(config.loss.loss, weights)
-        adversarial_training = adversarial_examples(config.adversarial_training, model, model)
-        return lambda pixels, wanted: label_loss(network(adversarial_training(pixels, wanted)), wanted)
-
-    recipe = Recipe(
-        data=config.data, optim=config.optim, train=config.train,
-        images=TrainDataset(
-            splits.train.images, augment=config.data.augment, seed=config.train.seed, targets=targets
-        ),
-        layers=lambda: model.layers(backbone_lr_scale, config.optim.layer_decay, head_lr_scale=backbone_lr_scale if probes else 1.0),
-        loss=loss,
-        validate=lambda scored, setup, check_interrupt: _validation(scored, splits, config, setup, check_interrupt),
-        prepare=lambda setup, check_interrupt: init_head_by_linear_probe(model, splits.train, config, setup, callbacks, check_interrupt) if probes else None,
-        conclude=lambda setup, check_interrupt: _keep_thresholds(folder, config, splits, setup, check_interrupt),
-        find_unused=config.optim.freeze_epochs > 0,
-        on_epoch_start=lambda epoch: model.freeze_backbone(epoch < config.optim.freeze_epochs),
-    )  # fmt: skip
-    return train_model(folder, model, recipe, callbacks, resume=resume)
-
-
-def init_head_by_linear_probe(
-    model: Classifier,
-    part: LabeledSplit,
-    config: TrainClsConfig,
-    setup: DeviceSetup,
-    callbacks: TrainingCallbacks,
-    check_interrupt: InterruptCheck,
-) -> None:
-    """Fit the head of a pretrained model to the features of the training images, as they are, of at most PROBED."""
-    assert model.head is not None
-    if len(part.images) > PROBED:
-        part = part.take(np.linspace(0, len(part.images) - 1, PROBED).round().astype(int))
-    loader = _scoring(part, config, setup)
-    share = sum(map(len, loader.batch_sampler))  # type: ignore[arg-type]
-
-    def seen(done: int, total: int) -> None:
-        callbacks.on_count("fitting the head", done, share)
-        check_interrupt()
-
-    features = predict_features(
-        model, model.head, loader, len(part.images), device=setup.device, precision=setup.precision,
-        on_image=seen, shared=True,
-    )  # fmt: skip
-    weight, bias = linear_probe(features, torch.from_numpy(_targets(part)))
-    with torch.no_grad():
-        model.head.weight.copy_(weight)
-        model.head.bias.copy_(bias)
-
-
-def _keep_thresholds(
-    folder: RunFolder, config: TrainClsConfig, splits: Splits, setup: DeviceSetup, check_interrupt: InterruptCheck
-) -> None:
-    """Fit every kind of threshold for both checkpoints on the validation part, into thresholds.json."""
-    model = Classifier(replace(config.model, weights="none"), config.data.size)
-    fitted: dict[str, dict[str, list[float]]] = {}
-    for checkpoint in ("best", "final"):
-        folder.load_weights(checkpoint, model)
-        model.to(device=setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        probs = label_probs(model, splits.val, config, setup, check_interrupt)
-        fitted[checkpoint] = {kind: fit_thresholds(probs, _targets(splits.val), kind).tolist() for kind in THRESHOLDS}
-    folder.write_json("thresholds.json", fitted)
-
-
-def label_probs(
-    model: nn.Module, part: LabeledSplit, config: TrainClsConfig, setup: DeviceSetup, check_interrupt: InterruptCheck
-) -> np.ndarray:
-    """(N, 20) probabilities of a part's images."""
-    return predict_label_probs(
-        model, _scoring(part, config, setup), len(part.images), device=setup.device, precision=setup.precision,
-        on_image=lambda done, total: check_interrupt(), shared=True,
-    )  # fmt: skip
-
-
-def _scoring(part: LabeledSplit, config: TrainClsConfig, setup: DeviceSetup) -> DataLoader:
-    """This rank's share of the images, as they are."""
-    workers, pin = loader_workers(config.data.workers, setup.device), setup.device.type == "cuda"
-    return eval_loader(EvalDataset(part.images), config.train.batch, workers=workers, pin=pin, shared=True)
-
-
-def _validation(
-    model: nn.Module, splits: Splits, config: TrainClsConfig, setup: DeviceSetup, check_interrupt: InterruptCheck
-) -> Scores:
-    """val_loss is binary cross-entropy; sample_f1 is that of decisions at 0.5, so that nothing is fitted in it."""
-    targets = _targets(splits.val)
-    probs = label_probs(model, splits.val, config, setup, check_interrupt)
-    aps = class_aps(probs, targets)
-    logits = torch.from_numpy(probs).double().logit(eps=1e-7)
-    return {
-        "val_loss": bce_loss(logits, torch.from_numpy(targets)).item(),
-        **{f"map_{name}": mean_defined(values) for name, values in aps.items()},
-        "sample_f1": decision_scores(binarize(probs, np.full(len(CLASSES), 0.5)), targets).sample_f1,
-    }

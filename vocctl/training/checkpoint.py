@@ -1,7 +1,7 @@
-"""A training run's whole state in one safetensors file: tensors and plain values, nothing that can run.
+"""Checkpoints: a training run's whole state in one safetensors file, tensors and plain values, nothing that can run.
 
-Weights, their moving average, the optimizer, torch's generator and the place in the run. A file is written beside its
-name and renamed, so that a killed run leaves the state before or this one; the last two are kept.
+A checkpoint holds the weights, their moving average, the optimizer's state, torch's random state and the progress of the run.
+Each is written atomically; the newest two are kept.
 """
 
 import json
@@ -17,123 +17,122 @@ from torch.optim import Optimizer
 from vocctl.distributed import is_main_process
 from vocctl.errors import DataError
 from vocctl.files import is_number, parse_json
-from vocctl.runs.folder import write_tensors
+from vocctl.runs.weights import write_tensors
 
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 
 
 @dataclass
 class TrainState:
-    """Where a run is. All of it is saved, and the loop goes on from it."""
+    """The progress of a run. All of it is saved, and a resumed run continues from it."""
 
     step: int = 0  # optimizer steps done
-    epoch: int = 0  # epoch under way, from 0
+    epoch: int = 0  # current epoch, from 0
     batch: int = 0  # batches of it that are done
-    seconds: float = 0.0  # of training, validation left out
-    prepared: float = 0.0  # those of them before the first step
+    seconds: float = 0.0  # of training, without validation
+    prepared: float = 0.0  # seconds of those before the first step
     loss_sum: float = 0.0  # over the batches of this epoch
-    lr: float = 0.0  # of the last batch
+    lr: float = 0.0  # largest learning rate of the last batch
     scores: dict[str, float] = field(default_factory=dict)  # of the last validation
-    best: float | None = None  # monitor's best value
+    best: float | None = None  # best value of the monitored metric
     best_epoch: int = -1
-    epochs_without_improvement: int = 0  # validations since the best
+    epochs_without_improvement: int = 0  # validations since the best one
     metrics_bytes: int = 0  # length of metrics.jsonl at this moment
     finished: bool = False
-    scaler: dict[str, float] = field(default_factory=dict)  # fp16 loss scale
+    scaler: dict[str, float] = field(default_factory=dict)  # state of the fp16 loss scaler
 
 
-def save_checkpoint(
-    folder: Path, position: TrainState, model: nn.Module, average: nn.Module, optimizer: Optimizer
-) -> Path:
-    """Write folder/step-<step>.safetensors, then remove all but the last two; the first rank does.
+def save_checkpoint(folder: Path, state: TrainState, model: nn.Module, ema: nn.Module, optimizer: Optimizer) -> Path:
+    """Write folder/step-<step>-<epoch>-<batch>.safetensors in the main process, then remove all but the newest two.
 
-    Raises RunError: no space, folder gone.
+    Raises RunError: no space, or the folder is missing.
     """
-    path = folder / f"step-{position.step:07d}-{position.epoch:04d}-{position.batch:06d}.safetensors"
+    path = folder / f"step-{state.step:07d}-{state.epoch:04d}-{state.batch:06d}.safetensors"
     if not is_main_process():
         return path
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    if average is not model:
-        tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
-    held = optimizer.state_dict()
-    for number, slots in held["state"].items():
+    if ema is not model:
+        tensors |= {f"ema.{name}": tensor for name, tensor in ema.state_dict().items()}
+    for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
     tensors["generator.cpu"] = torch.get_rng_state()
-    for place in range(torch.cuda.device_count()):
-        tensors[f"generator.cuda.{place}"] = torch.cuda.get_rng_state(place)
-    write_tensors(path, tensors, {"train_state": json.dumps(asdict(position))}, run=folder.parent)
-    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+    for index in range(torch.cuda.device_count()):
+        tensors[f"generator.cuda.{index}"] = torch.cuda.get_rng_state(index)
+    write_tensors(path, tensors, {"train_state": json.dumps(asdict(state))}, run=folder.parent)
+    for old in sorted(folder.glob("step-*.safetensors"))[:-CHECKPOINTS_KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run got as far as its first state; it may be broken."""
+    """Whether a run saved a checkpoint; it may be corrupt."""
     return any(folder.glob("step-*.safetensors"))
 
 
-def load_latest_checkpoint(folder: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> TrainState:
-    """Put the newest state back in place, or the one before where that is damaged. Raises DataError: none that fits."""
-    refused: DataError | None = None
+def load_latest_checkpoint(folder: Path, model: nn.Module, ema: nn.Module, optimizer: Optimizer) -> TrainState:
+    """Load the newest checkpoint, or the one before if that is corrupt. Raises DataError: none can be loaded."""
+    first_error: DataError | None = None
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
-            return load_checkpoint(path, model, average, optimizer)
+            return load_checkpoint(path, model, ema, optimizer)
         except DataError as error:
-            refused = refused or error
-    raise refused or DataError(f"{folder} holds no state to go on from: start the run anew under another --name")
+            first_error = first_error or error
+    raise first_error or DataError(f"{folder} has no checkpoint: start the run again under another --name")
 
 
-def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimizer: Optimizer) -> TrainState:
-    """Put everything back in place. Raises DataError where the file is damaged or fits another model."""
+def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: Optimizer) -> TrainState:
+    """Load a checkpoint into model, ema, optimizer and torch's generators. Raises DataError: corrupt, or another model's."""
     try:
-        with safe_open(path, "pt") as held:
-            position = _checked(TrainState(**parse_json(held.metadata()["train_state"])))
-            tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
-        model.load_state_dict(_under(tensors, "model."))
-        if average is not model:
-            average.load_state_dict(_under(tensors, "average."))
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        slots: dict[int, dict[str, Any]] = {}
-        for name, tensor in _under(tensors, "optimizer.").items():
-            number, slot = name.split(".", 1)
-            slots.setdefault(int(number), {})[slot] = _laid_out_as(parameters[int(number)], tensor)
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": slots, "param_groups": groups})
-        for name, tensor in _under(tensors, "generator.cuda.").items():
-            if int(name) < torch.cuda.device_count():
-                torch.cuda.set_rng_state(tensor, int(name))
+        with safe_open(path, "pt") as file:
+            state = _check_state(TrainState(**parse_json(file.metadata()["train_state"])))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        model.load_state_dict(_with_prefix(tensors, "model."))
+        if ema is not model:
+            ema.load_state_dict(_with_prefix(tensors, "ema."))
+        _load_optimizer(optimizer, _with_prefix(tensors, "optimizer."))
+        for index, random_state in _with_prefix(tensors, "generator.cuda.").items():
+            if int(index) < torch.cuda.device_count():
+                torch.cuda.set_rng_state(random_state, int(index))
         torch.set_rng_state(tensors["generator.cpu"])
     except (SafetensorError, OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
-        said = " ".join(str(error).split())[:120]
-        raise DataError(f"{path} does not fit this run: {said}; start anew under another --name") from error
-    return position
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{path} does not fit this run: {reason}; start it again under another --name") from error
+    return state
 
 
-def _checked(position: TrainState) -> TrainState:
-    """Raises TypeError, ValueError: values that no run writes."""
+def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """tensors: by "<parameter's number>.<slot>". Learning rates are not loaded: they follow from the progress."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    slots: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        number, slot = name.split(".", 1)
+        slots.setdefault(int(number), {})[slot] = _copy_with_layout_of(parameters[int(number)], tensor)
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _check_state(state: TrainState) -> TrainState:
+    """Raise TypeError or ValueError for values that no run writes."""
     for name in ("step", "epoch", "batch", "metrics_bytes", "epochs_without_improvement"):
-        if not isinstance(getattr(position, name), int) or getattr(position, name) < 0:
-            raise ValueError(f"{name} is a number of things")
-    numbers = [position.seconds, position.prepared, position.loss_sum, position.lr, position.best_epoch]
-    numbers += [*position.scores.values(), *position.scaler.values()]
-    if position.best is not None:
-        numbers.append(position.best)
-    if not all(map(is_number, numbers)) or not isinstance(position.finished, bool):
-        raise TypeError("its place in the run is no set of numbers")
-    return position
+        if not isinstance(getattr(state, name), int) or getattr(state, name) < 0:
+            raise ValueError(f"{name} is not a count")
+    numbers = [state.seconds, state.prepared, state.loss_sum, state.lr, state.best_epoch]
+    numbers += [*state.scores.values(), *state.scaler.values()]
+    if state.best is not None:
+        numbers.append(state.best)
+    if not all(map(is_number, numbers)) or not isinstance(state.finished, bool):
+        raise TypeError("its train_state holds something other than numbers")
+    return state
 
 
-def _laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """A copy in the parameter's memory layout: a fused step reads both as they lie in memory, channels last or not.
+def _copy_with_layout_of(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """Copy tensor in the parameter's memory layout: a fused optimizer step assumes that both are laid out alike.
 
-    A copy, since tensors that are read lie in the mapped file, which keeps its place on the disk for as long.
+    It is a copy because a loaded tensor is a view of the memory-mapped file, whose disk space would stay in use.
     """
-    return (
-        torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
-        if tensor.shape == parameter.shape
-        else tensor.clone()
-    )
+    if tensor.shape != parameter.shape:
+        return tensor.clone()
+    return torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

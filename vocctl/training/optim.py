@@ -1,6 +1,6 @@
 """Parameter groups, AdamW, and the step with its clipping."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -8,7 +8,9 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from vocctl.config import OptimConfig
+from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
+
+ParamGroups = list[tuple[list[nn.Parameter], float]]  # parameters and their learning rate as a multiple of lr
 
 
 def build_optimizer(layers: Iterable[tuple[list[nn.Parameter], float]], config: OptimConfig) -> AdamW:
@@ -34,9 +36,25 @@ def encoder_and_rest(
     return [(list(encoder.parameters()), encoder_share), (rest, 1.0)]
 
 
-def set_lr(optimizer: Optimizer, factor: float) -> None:
+def encoder_lr_scale(
+    config: TrainSegConfig | TrainClsConfig, default: TrainSegConfig | TrainClsConfig, note: Callable[[str], None]
+) -> float:
+    """Return the pretrained layers' learning rate as a multiple of lr; 1 for a model that is trained from scratch.
+
+    note: receives a line if --encoder-lr was changed and has no effect.
+    """
+    if config.model.pretrained:
+        return config.optim.encoder_lr
+    if config.optim.encoder_lr != default.optim.encoder_lr:
+        note("--encoder-lr is for pretrained weights: a model trained from scratch uses --lr for all layers")
+    return 1.0
+
+
+def set_lr(optimizer: Optimizer, factor: float) -> float:
+    """Set each group's learning rate to factor times its peak. Returns the largest one."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
+    return max(group["lr"] for group in optimizer.param_groups)
 
 
 def clip_and_step(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM asked of a run: noted at once, acted on between two steps."""
+"""Ctrl-C and SIGTERM: remembered when they arrive, acted on between two training steps."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -7,46 +7,46 @@ from types import FrameType
 
 from vocctl.errors import Interrupted, Terminated
 
-InterruptCheck = Callable[[], None]  # raises Interrupted where a signal has come
+InterruptCheck = Callable[[], None]  # raises Interrupted if a signal was received
 
 
 class StopRequest:
-    """asked is the signal that came, or None."""
+    """The first SIGINT or SIGTERM that was received, or None."""
 
-    asked: signal.Signals | None = None
+    signal_received: signal.Signals | None = None
 
     def error(self, message: str) -> Interrupted:
-        """The error that ends the run with the signal's exit code."""
-        return Terminated(message) if self.asked == signal.SIGTERM else Interrupted(message)
+        """Return the error that ends the run with the signal's exit code."""
+        return Terminated(message) if self.signal_received == signal.SIGTERM else Interrupted(message)
 
-    def check_interrupt(self, message: str) -> None:
-        """Raise that error where a signal has come."""
-        if self.asked:
+    def raise_if_received(self, message: str) -> None:
+        """Raise Interrupted, or Terminated after SIGTERM, if a signal was received."""
+        if self.signal_received:
             raise self.error(message)
 
 
 @contextmanager
 def catch_signals() -> Iterator[StopRequest]:
-    """While inside, the first signal is noted; a Ctrl-C after it ends the process at once.
+    """Remember the first SIGINT or SIGTERM inside the block. A second Ctrl-C ends the process at once.
 
-    A second SIGTERM doesn't: `timeout` sends one to the process and one to its group, and a save may be under way.
+    A second SIGTERM does not: `timeout` sends one to the process and one to its group, and a save may be in progress.
     """
     request = StopRequest()
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if request.asked is None:
-            request.asked = signal.Signals(number)
+    def handle(number: int, frame: FrameType | None) -> None:
+        if request.signal_received is None:
+            request.signal_received = signal.Signals(number)
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
 
-    before = {}
+    previous = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
-    except ValueError:  # not the main thread: whoever runs it there handles its signals
-        before.clear()
+            previous[number] = signal.signal(number, handle)
+    except ValueError:  # not the main thread, which alone can handle signals
+        previous.clear()
     try:
         yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

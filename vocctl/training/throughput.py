@@ -1,4 +1,4 @@
-"""How fast an epoch goes, over all ranks, and which share of it waits for data."""
+"""How fast an epoch trains, over all processes, and which fraction of its time waits for data."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,19 +9,20 @@ from vocctl.distributed import world_size
 
 
 class Throughput:
-    """Counts from its making on."""
+    """Counts images and waiting time from its creation on."""
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
-        self.waited = 0.0  # seconds until batches were there
-        self.images = 0  # of this rank
+        self.waited = 0.0  # seconds spent waiting for batches
+        self.images = 0  # of this process
 
-    def over(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def measure(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches; count their images and the time until each is available."""
         iterator = iter(batches)
         while True:
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             batch = next(iterator, None)
-            self.waited += time.perf_counter() - asked
+            self.waited += time.perf_counter() - requested
             if batch is None:
                 return
             self.images += len(batch[0])
@@ -33,9 +34,10 @@ class Throughput:
 
     @property
     def images_per_second(self) -> float:
+        """Over all processes."""
         return self.images * world_size() / max(self.seconds, 1e-9)
 
     @property
     def data_wait(self) -> float:
-        """Share of the time, in [0, 1]. Without worker processes, loading and augmenting are waited for too."""
+        """Fraction of the time spent waiting for batches, in [0, 1]. Without workers it includes loading and augmenting."""
         return self.waited / max(self.seconds, 1e-9)

@@ -1,288 +1,335 @@
-"""What every training task does with its model: a run folder, the loop, and going on where it stopped."""
+"""The training loop: any TrainingTask, on one process or several.
+
+Read `_train_epoch` for the training step. It waits for the device only where lovasz, an attack (--adv-train) or fp16's loss
+scaling does: the loss is copied to the host when it is reported. A loss that is not finite is found there, before anything
+is saved, and named by its step.
+"""
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from signal import Signals
 
 import torch
-from torch import Tensor, nn
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
 
-from vocctl.config import DataConfig, OptimConfig, TrainConfig
-from vocctl.data.datasets import TrainDataset
 from vocctl.data.device_loader import DeviceLoader
 from vocctl.data.loaders import EpochBatchSampler, train_loader
-from vocctl.data.splits import Splits
-from vocctl.devices import (
-    DeviceSetup,
-    device_name,
-    device_setup,
-    disable_malloc_trim,
-    loader_workers,
-    memory_of,
-)
-from vocctl.distributed import all_reduce_max, rank, world_size
-from vocctl.errors import ConfigError, DataError, MemoryExceeded, RunError, is_out_of_memory
+from vocctl.devices import DeviceSetup, disable_malloc_trim, loader_workers, to_device, to_pixels
+from vocctl.distributed import all_reduce_max, barrier, broadcast, broadcast_object, rank, world_size
+from vocctl.errors import ConfigError, RunError
 from vocctl.models.depthwise import train_depthwise_in_fp32
-from vocctl.runs.folder import RunFolder, find_run
-from vocctl.training.checkpoint import TrainState, has_checkpoint, load_latest_checkpoint
+from vocctl.runs.folder import RunFolder
+from vocctl.runs.weights import weights_metadata
+from vocctl.training.checkpoint import TrainState, load_latest_checkpoint, save_checkpoint
 from vocctl.training.ema import MovingAverage
-from vocctl.training.loop import Job, TrainProgress, fit, make_accelerator, progress_at
-from vocctl.training.optim import build_optimizer
-from vocctl.training.schedule import crop_side
-from vocctl.training.signals import InterruptCheck, StopRequest, catch_signals
+from vocctl.training.explain import explain_compile_error, explain_worker_death
+from vocctl.training.optim import build_optimizer, clip_and_step, set_lr
+from vocctl.training.reporter import Reporter, TrainProgress
+from vocctl.training.schedule import crop_side, lr_factor
+from vocctl.training.signals import StopRequest
+from vocctl.training.task import TrainingTask, TrainResult
+from vocctl.training.throughput import Throughput
 
-Layers = list[tuple[list[nn.Parameter], float]]
-Loss = Callable[[Tensor, Tensor], Tensor]  # pixels, targets (both on the device) to a scalar
-Scores = dict[str, float]
-
-
-@dataclass(frozen=True)
-class TrainingCallbacks:
-    """What is told while a run goes on; the cli draws it."""
-
-    on_note: Callable[[str], None] = lambda text: None
-    on_count: Callable[[str, int, int], None] = lambda what, done, total: None  # images, before training
-    on_progress: Callable[[TrainProgress], None] = lambda progress: None
-    on_epoch: Callable[[dict[str, Any]], None] = lambda record: None
+REPORT_INTERVAL = 0.5  # seconds between two reports of the loss
+FAST_SAVE = 0.2  # seconds: a checkpoint written in less costs nothing that matters
+MAX_SAVE_OVERHEAD = (
+    0.1  # fraction of the training time that slower checkpoints may take, apart from the first and the last
+)
+LOWER_IS_BETTER = ("val_loss",)
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    run: Path
-    best_epoch: int
-    best: float  # the monitor's best value
-    monitor: str
-    scores: Scores  # of the last validation; shares in [0, 1]
-    seconds: float  # of training, validation left out
+@dataclass
+class _Epoch:
+    """What is measured of a running epoch."""
+
+    loss_sum: Tensor  # scalar on the device, over the batches of this epoch
+    seconds_before: float  # of training, before this epoch or its resumption
+    throughput: Throughput = field(default_factory=Throughput)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a task hands over: its settings, and what differs between tasks."""
+@dataclass
+class _LoopState:
+    """When the running loop reported and saved last. Not part of a checkpoint."""
 
-    data: DataConfig
-    optim: OptimConfig
-    train: TrainConfig
-    images: TrainDataset
-    layers: Callable[[], Layers]
-    loss: Callable[[nn.Module, torch.device], Loss]  # of the network that trains
-    validate: Callable[[nn.Module, DeviceSetup, InterruptCheck], Scores]
-    prepare: Callable[[DeviceSetup, InterruptCheck], None] = lambda setup, check_interrupt: (
-        None
-    )  # before the first step, in training time
-    conclude: Callable[[DeviceSetup, InterruptCheck], None] = lambda setup, check_interrupt: (
-        None
-    )  # once best and final weights are there
-    find_unused: bool = False  # whether some parameters get no gradient in some steps
-    on_epoch_start: Callable[[int], None] = lambda epoch: None  # epoch from 0; the model is in training mode
+    first_nonfinite_step: Tensor  # scalar on the device; -1: every loss so far was finite
+    saved_at: float = 0.0  # training seconds at the last checkpoint
+    save_seconds: float = 0.0  # time that it took to write; 0 if less than FAST_SAVE
+    reported_at: float = -math.inf  # time.perf_counter() at the last report
+
+    def may_save(self, seconds: float) -> bool:
+        """Whether a checkpoint now keeps the overhead below MAX_SAVE_OVERHEAD."""
+        return seconds - self.saved_at >= self.save_seconds / MAX_SAVE_OVERHEAD
 
 
-def training_setup(train: TrainConfig) -> DeviceSetup:
-    """As hardware; ConfigError also for a batch that the processes can't share evenly, and where --compile can't work."""
-    if train.batch % world_size():
-        raise ConfigError(
-            f"--batch {train.batch} is split over {world_size()} processes: take a multiple of {world_size()}"
-        )
-    setup = device_setup(train.device, train.precision)
-    if train.compile:
-        with explain_compile_error():
-            torch.compile(lambda numbers: numbers + 1)(torch.ones(2, device=setup.device))
-    return setup
-
-
-def write_run_info(
-    folder: RunFolder, splits: Splits, train: TrainConfig, parameters: dict[str, int], callbacks: TrainingCallbacks
-) -> None:
-    """Put into the run folder what it is trained on and how large it is, and say so. parameters: "model" first."""
-    setup = device_setup(train.device, train.precision)
-    data = {
-        "path": str(splits.source.root),
-        "fingerprint": splits.fingerprint,
-        "train": len(splits.train.images),
-        "val": len(splits.val.images),
-    }
-    folder.note(parameters=parameters, data=data, device=device_name(setup.device), precision=setup.precision)
-    folder.write_json("split.json", {"train": splits.train.images.ids, "val": splits.val.images.ids})
-    if splits.shared:
-        callbacks.on_note(f"{splits.shared} images are in both splits: the validation scores flatter")
-    counts = ", ".join(f"{count / 1e6:.2f} M {label}" for label, count in parameters.items() if label != "model")
-    callbacks.on_note(f"run {folder.path}: {data['train']} images train, {data['val']} validate")
-    callbacks.on_note(
-        f"{parameters['model'] / 1e6:.2f} M parameters{f' ({counts})' if counts else ''}; {device_name(setup.device)}, "
-        f"{setup.precision}"
+def make_accelerator(setup: DeviceSetup, *, find_unused_parameters: bool = False) -> Accelerator:
+    """Create an Accelerator. Its global state outlives a run, so that a second run in one process resets it first."""
+    if not torch.distributed.is_initialized():
+        AcceleratorState._reset_state(reset_partial_state=True)
+    if setup.device.type == "cuda" and setup.device.index is not None:
+        torch.cuda.set_device(setup.device)
+    return Accelerator(
+        cpu=setup.device.type == "cpu",
+        mixed_precision="no" if setup.precision == "fp32" else setup.precision,
+        step_scheduler_with_optimizer=False,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)],
     )
-    if train.minutes:
-        callbacks.on_note("--minutes ties the schedule to the clock: this run can't be repeated bit for bit")
 
 
-def run_to_resume(name: str, task: str, default: Any) -> tuple[RunFolder, Any]:
-    """The run folder and its config. Raises DataError: no such run."""
-    folder = find_run(name, task)
-    return folder, folder.config(default)
+class Trainer:
+    """Trains one task into one run folder. Call start or restore, then fit."""
 
+    def __init__(
+        self, task: TrainingTask, run: RunFolder, setup: DeviceSetup, reporter: Reporter, stop: StopRequest
+    ) -> None:
+        self.task, self.run, self.setup, self.reporter, self.stop = task, run, setup, reporter, stop
+        self.optim, self.train = task.config.optim, task.config.train
+        self.state = TrainState()
+        self.accelerator = make_accelerator(setup, find_unused_parameters=task.find_unused_parameters)
+        self.device = self.accelerator.device
+        self.model = task.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.batches = max(len(task.dataset) // self.train.batch, 1)  # in an epoch
+        self.loop = _LoopState(torch.tensor(-1, device=self.device))
+        if setup.device.type == "cpu":
+            disable_malloc_trim()
 
-def resumable(folder: RunFolder, callbacks: TrainingCallbacks) -> bool:
-    """Whether a run to resume has a state; one that was stopped before its first begins anew, to the same end."""
-    if not has_checkpoint(folder.state):
-        callbacks.on_note(f"{folder.path} was stopped before its first state: it begins anew")
-        return False
-    return True
+    def start(self) -> None:
+        """Prepare a new run: the task's own preparation counts as training time."""
+        self.run.truncate_metrics(0)
+        started = time.perf_counter()
+        message = f"stopped before the first step: --resume {self.run.path} starts again"
+        with explain_worker_death(self.run):
+            self.task.before_training(lambda: self.stop.raise_if_received(message))
+        (self.state.prepared,) = all_reduce_max([time.perf_counter() - started])
+        self.state.seconds = self.state.prepared
+        if self.train.minutes and self.state.prepared >= 60 * self.train.minutes:
+            self.reporter.note("the preparation used up all of --minutes: one step is trained")
+        self._build()
 
+    def restore(self) -> None:
+        """Load the newest checkpoint. Raises DataError: none can be read. ConfigError: the run has finished."""
+        self._build()
+        self.state = load_latest_checkpoint(self.run.state, self.model, self.ema.model, self.raw_optimizer)
+        if self.state.finished:
+            raise ConfigError(f"{self.run.path} has finished: score it with `vocctl eval {self.run.path}`")
+        if self.accelerator.scaler is not None and self.state.scaler:
+            self.accelerator.scaler.load_state_dict(self.state.scaler)
+        self.run.truncate_metrics(self.state.metrics_bytes)
+        self.reporter.note(f"resuming {self.run.path} at step {self.state.step}, epoch {self.state.epoch + 1}")
 
-def check_data_unchanged(folder: RunFolder, splits: Splits) -> None:
-    noted = folder.about().get("data", {}).get("fingerprint")
-    if noted not in (splits.fingerprint, None):  # None: it was stopped before that was noted
-        raise DataError(
-            f"{splits.source.root} has changed since {folder.path} was begun: restore it, or start a new run"
+    def _build(self) -> None:
+        self.ema = MovingAverage(self.model, self.optim.ema)
+        if self.setup.device.type == "cpu" and self.setup.precision == "bf16":
+            train_depthwise_in_fp32(self.model)
+        self.raw_optimizer = build_optimizer(self.task.param_groups(), self.optim)
+        self.network, self.optimizer = self.accelerator.prepare(self.model, self.raw_optimizer)
+        if self.train.compile:  # self.model, which is validated and saved, is not compiled
+            self.network = torch.compile(self.network)
+
+    def fit(self) -> TrainResult:
+        """Train until the epochs, the minutes or the patience are used up; save checkpoints, best and final weights.
+
+        Raises RunError: a loss that is not finite, or no space left. Interrupted: a signal was received, all is saved.
+        """
+        state, self.loop.saved_at = self.state, self.state.seconds
+        self.sampler, self.loader = self._make_loader()
+        explain_compile = explain_compile_error() if self.train.compile else nullcontext()
+        with explain_worker_death(self.run), explain_compile:
+            while state.batch or not self._is_over(state.epoch):  # state.batch > 0: an epoch was interrupted
+                self._run_epoch()
+            self.run.save_weights("final", self.ema.model, weights_metadata(state.step, state.epoch))
+            barrier()
+            self.task.after_training(self.run, self._check_interrupt)
+            state.finished = True
+            self._save()
+            barrier()
+        best = math.nan if state.best is None else state.best
+        return TrainResult(self.run.path, state.best_epoch, best, self.train.monitor, state.scores, state.seconds)
+
+    def _run_epoch(self) -> None:
+        """Train the rest of the epoch, then validate and save as the settings ask for."""
+        state = self.state
+        epoch = self._train_epoch()
+        last = self._is_over(state.epoch + 1)
+        validates = last or (state.epoch + 1) % self.train.eval_every == 0
+        saves = last or self.loop.may_save(state.seconds)
+        if validates or saves:  # otherwise the device continues with the next epoch without a wait
+            statistics = self._finish_epoch(epoch)
+            if saves:
+                self._save_timed()
+            if validates:
+                self._validate(statistics)
+        state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
+
+    def _train_epoch(self) -> _Epoch:
+        """Train on the remaining batches of the epoch. There are none if the minutes are used up."""
+        state, parameters = self.state, list(self.model.parameters())
+        epoch = _Epoch(torch.tensor(state.loss_sum, device=self.device), state.seconds)
+        self.model.train()
+        for images, targets in epoch.throughput.measure(self._remaining_batches()):
+            state.lr = set_lr(self.optimizer, lr_factor(self._progress_at(state.epoch, state.batch), self.optim))
+            pixels, labels = to_pixels(images, self.device), to_device(targets, self.device).long()
+            loss = self.task.loss(self.network, pixels, labels)
+            self.accelerator.backward(loss / self._batches_in_step())
+            state.batch += 1
+            self._add_loss(epoch, loss.detach())
+            step_done = state.batch % self.optim.accumulate == 0 or state.batch == self.batches
+            if step_done:
+                clip_and_step(self.accelerator, self.optimizer, parameters, self.optim.clip_norm)
+                state.step += 1
+                self.ema.update(self.model, state.step)
+            self._report_and_save(epoch, step_done)
+            if step_done and self._minutes_are_over():
+                break
+        return epoch
+
+    def _remaining_batches(self) -> Iterable[tuple[Tensor, Tensor]]:
+        if self._is_over(self.state.epoch):
+            return
+        self.task.on_epoch_start(self.state.epoch)
+        self.sampler.start_at(self.state.epoch, self.state.batch)
+        yield from self.loader
+
+    def _batches_in_step(self) -> int:
+        """Batches of the current step: fewer at an epoch's end, if --accumulate does not divide it."""
+        first = self.state.batch - self.state.batch % self.optim.accumulate
+        return min(self.optim.accumulate, self.batches - first)
+
+    def _add_loss(self, epoch: _Epoch, loss: Tensor) -> None:
+        first_nonfinite = (self.loop.first_nonfinite_step < 0) & ~loss.isfinite()
+        self.loop.first_nonfinite_step = torch.where(first_nonfinite, self.state.step, self.loop.first_nonfinite_step)
+        epoch.loss_sum += loss
+
+    def _report_and_save(self, epoch: _Epoch, step_done: bool) -> None:
+        """Report the loss and save a checkpoint when they are due. Raises Interrupted: a signal was received."""
+        state, loop, now = self.state, self.loop, time.perf_counter()
+        seconds = epoch.seconds_before + now - epoch.throughput.started
+        state.seconds, received = all_reduce_max([seconds, float(self.stop.signal_received or 0)])
+        if now - loop.reported_at >= REPORT_INTERVAL:
+            loop.reported_at = now
+            self._check_finite()
+            self.reporter.progress(self._progress_report(epoch))
+        if step_done and (received or state.seconds - loop.saved_at >= 60 * self.train.save_every):
+            self._check_finite()
+            state.loss_sum = epoch.loss_sum.item()
+            self._save_timed()
+            if received:
+                self.stop.signal_received = Signals(int(received))  # it may have been sent to another process only
+                raise self.stop.error(
+                    f"stopped at step {state.step}, all is saved: resume with --resume {self.run.path}"
+                )
+
+    def _finish_epoch(self, epoch: _Epoch) -> dict[str, float]:
+        """Wait for the device; return the epoch's mean loss, last learning rate and speed."""
+        self._check_finite()
+        self.state.loss_sum = epoch.loss_sum.item()
+        (self.state.seconds,) = all_reduce_max([epoch.seconds_before + epoch.throughput.seconds])
+        return {
+            "train_loss": self.state.loss_sum / max(self.state.batch, 1),
+            "lr": self.state.lr,
+            "images_per_second": epoch.throughput.images_per_second,
+            "data_wait": epoch.throughput.data_wait,
+        }
+
+    def _validate(self, statistics: dict[str, float]) -> None:
+        """Score the averaged weights, append to metrics.jsonl, save the weights if they are the best so far."""
+        state = self.state
+        self.model.eval()
+        broadcast(self.ema.model.buffers())  # batch-norm statistics differ between processes
+        started = time.perf_counter()
+        state.scores = broadcast_object(self.task.validate(self.ema.model, self._check_interrupt))
+        record = {"epoch": state.epoch + 1, "step": state.step, **statistics, **state.scores}
+        record |= {"train_seconds": state.seconds, "val_seconds": time.perf_counter() - started}
+        if self._is_best(state.scores[self.train.monitor]):
+            state.best, state.best_epoch = state.scores[self.train.monitor], state.epoch + 1
+            state.epochs_without_improvement = 0
+            self.run.save_weights("best", self.ema.model, weights_metadata(state.step, state.epoch + 1))
+        else:
+            state.epochs_without_improvement += 1
+        state.metrics_bytes = self.run.append_metrics(record)
+        self.reporter.epoch(record)
+
+    def _is_best(self, value: float) -> bool:
+        best = self.state.best
+        if best is None:
+            return True
+        return value < best if self.train.monitor in LOWER_IS_BETTER else value > best
+
+    def _is_over(self, epochs_done: int) -> bool:
+        """Whether the epochs, the minutes or the patience are used up."""
+        state = self.state
+        if 0 < self.train.patience <= state.epochs_without_improvement or state.finished:
+            return True
+        if self.train.minutes:
+            return state.step > 0 and self._minutes_are_over()
+        return epochs_done >= self.train.epochs
+
+    def _minutes_are_over(self) -> bool:
+        return self.train.minutes > 0 and self.state.seconds >= 60 * self.train.minutes
+
+    def _progress_at(self, epoch: int, batch: int) -> float:
+        """Fraction of the run before this batch, in [0, 1]: of its batches, or of its time with --minutes."""
+        if self.train.minutes:
+            total = max(60 * self.train.minutes - self.state.prepared, 1e-6)
+            return (self.state.seconds - self.state.prepared) / total
+        return (epoch + batch / self.batches) / self.train.epochs
+
+    def _progress_report(self, epoch: _Epoch) -> TrainProgress:
+        state = self.state
+        done = self._progress_at(state.epoch, state.batch)
+        return TrainProgress(
+            epoch=state.epoch + 1,
+            epochs=None if self.train.minutes else self.train.epochs,
+            batch=state.batch,
+            batches=self.batches,
+            done=min(done, 1.0),
+            loss=epoch.loss_sum.item() / max(state.batch, 1),
+            lr=state.lr,
+            images_per_second=epoch.throughput.images_per_second,
+            data_wait=epoch.throughput.data_wait,
+            seconds_left=(state.seconds - state.prepared) * max(1 - done, 0) / max(done, 1e-6),
         )
 
-
-def train_model(
-    folder: RunFolder, model: nn.Module, recipe: Recipe, callbacks: TrainingCallbacks, *, resume: bool
-) -> TrainResult:
-    """The whole run, or the rest of it. Raises as training/loop.py's fit does; ConfigError: it has finished."""
-    with catch_signals() as stop:
-        return _train_until(stop, folder, model, recipe, callbacks, resume=resume)
-
-
-def _train_until(
-    stop: StopRequest,
-    folder: RunFolder,
-    model: nn.Module,
-    recipe: Recipe,
-    callbacks: TrainingCallbacks,
-    *,
-    resume: bool,
-) -> TrainResult:
-    setup = device_setup(recipe.train.device, recipe.train.precision)
-    accelerator = make_accelerator(setup.device, setup.precision, find_unused=recipe.find_unused)
-    model.to(device=accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    position = TrainState()
-    if setup.device.type == "cpu":
-        disable_malloc_trim()
-    if not resume:
-        folder.truncate_metrics(0)
-        resumed = time.perf_counter()
-        with explain_worker_death(folder):
-            recipe.prepare(
-                setup,
-                lambda: stop.check_interrupt(f"stopped before the first step: --resume {folder.path} begins anew"),
+    def _check_finite(self) -> None:
+        if (step := int(self.loop.first_nonfinite_step.item())) >= 0:
+            raise RunError(
+                f"the loss is not finite at step {step}: lower --lr or use --precision fp32; earlier checkpoints are kept"
             )
-        (position.prepared,) = all_reduce_max([time.perf_counter() - resumed])
-        position.seconds = position.prepared
-        if recipe.train.minutes and position.prepared >= 60 * recipe.train.minutes:
-            callbacks.on_note("all of --minutes went into what comes before the first step: one step is taken")
-    average = MovingAverage(model, recipe.optim.ema)
-    if setup.device.type == "cpu" and setup.precision == "bf16":
-        train_depthwise_in_fp32(model)
-    optimizer = build_optimizer(recipe.layers(), recipe.optim)
-    network, prepared = accelerator.prepare(model, optimizer)
-    if recipe.train.compile:  # model, which is validated and saved, stays as it is
-        network = torch.compile(network)
-    if resume:
-        position = load_latest_checkpoint(folder.state, model, average.model, optimizer)
-        if position.finished:
-            raise ConfigError(f"{folder.path} has finished: `vocctl eval {folder.path}` scores it")
-        if accelerator.scaler is not None and position.scaler:
-            accelerator.scaler.load_state_dict(position.scaler)
-        folder.truncate_metrics(position.metrics_bytes)
-        callbacks.on_note(f"going on with {folder.path} from step {position.step}, epoch {position.epoch + 1}")
-    loader, batches = _loader(recipe, position, setup)
 
-    def batches_from(epoch: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        recipe.on_epoch_start(epoch)
-        batches.start_at(epoch, batch)
-        yield from loader
+    def _check_interrupt(self) -> None:
+        """Save and raise Interrupted if a signal was received, during validation."""
+        if self.stop.signal_received:
+            self._save()
+        self.stop.raise_if_received(f"stopped during validation, all is saved: resume with --resume {self.run.path}")
 
-    job = Job(
-        accelerator=accelerator, model=model, average=average, optimizer=prepared,
-        loss_fn=recipe.loss(network, accelerator.device), batches_from=batches_from, batches=_batches(recipe),
-        validate=lambda scored, check_interrupt: recipe.validate(scored, setup, check_interrupt),
-        conclude=lambda check_interrupt: recipe.conclude(setup, check_interrupt), optim=recipe.optim, train=recipe.train, run=folder, stop=stop,
-        on_progress=callbacks.on_progress, on_epoch=callbacks.on_epoch,
-    )  # fmt: skip
-    with explain_worker_death(folder), explain_compile_error() if recipe.train.compile else nullcontext():
-        end = fit(job, position)
-    best = end.best if end.best is not None else math.nan
-    return TrainResult(folder.path, end.best_epoch, best, recipe.train.monitor, end.scores, end.seconds)
+    def _save(self) -> None:
+        scaler = self.accelerator.scaler
+        self.state.scaler = scaler.state_dict() if scaler is not None and scaler.is_enabled() else {}
+        save_checkpoint(self.run.state, self.state, self.model, self.ema.model, self.optimizer)
 
+    def _save_timed(self) -> None:
+        """Save, and measure how long it takes. Every process of a distributed run has to call it."""
+        started = time.perf_counter()
+        self._save()
+        (seconds,) = all_reduce_max([time.perf_counter() - started])
+        self.loop.saved_at = self.state.seconds
+        self.loop.save_seconds = seconds if seconds > FAST_SAVE else 0.0
 
-def _batches(recipe: Recipe) -> int:
-    """In an epoch."""
-    return max(len(recipe.images) // recipe.train.batch, 1)
+    def _make_loader(self) -> tuple[EpochBatchSampler, Iterable[tuple[Tensor, Tensor]]]:
+        dataset, data = self.task.dataset, self.task.config.data
 
+        def side_at(epoch: int, batch: int) -> int:
+            return crop_side(self._progress_at(epoch, batch), data.size, data.size_from)
 
-def _loader(
-    recipe: Recipe, position: TrainState, setup: DeviceSetup
-) -> tuple[Iterable[tuple[Tensor, Tensor]], EpochBatchSampler]:
-    in_epoch = _batches(recipe)
-
-    def side_at(epoch: int, batch: int) -> int:
-        progress = progress_at(position, epoch, batch, in_epoch, recipe.train)
-        return crop_side(progress, recipe.data.size, recipe.data.size_from)
-
-    batches = EpochBatchSampler(
-        len(recipe.images), recipe.train.batch, recipe.train.seed, side_at, rank=rank(), world_size=world_size()
-    )
-    if recipe.data.augment_on == "gpu":
-        return DeviceLoader(recipe.images, batches, setup.device), batches
-    workers = loader_workers(recipe.data.workers, setup.device)
-    return train_loader(recipe.images, batches, workers=workers, pin=setup.device.type == "cuda"), batches
-
-
-@contextmanager
-def explain_worker_death(folder: RunFolder) -> Iterator[None]:
-    """Turn a loader's worker that died into one line. torch raises it wherever the main process is at that moment."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not any(words in str(error) for words in ("killed by signal", "exited unexpectedly")):
-            raise  # an error inside a worker, which torch hands on under its own name
-        raise RunError(
-            f"a worker that loads images was killed, perhaps for want of memory: go on with --resume {folder.path}, and "
-            "start runs with fewer --workers (--workers 0: none)"
-        ) from error
-
-
-@contextmanager
-def explain_compile_error() -> Iterator[None]:
-    """Turn what torch.compile raises into one line."""
-    from torch._dynamo.exc import TorchDynamoException  # takes a second
-
-    try:
-        yield
-    except TorchDynamoException as error:
-        if is_out_of_memory(error):  # a RuntimeError too, which memory_named turns into its line
-            raise
-        raise ConfigError(
-            f"torch can't compile here ({' '.join(str(error).split())[:120]}): install what it needs, a C++ compiler and "
-            "on a GPU Triton, or leave out --compile"
-        ) from error
-
-
-def encoder_lr_scale(config: Any, default: Any, callbacks: TrainingCallbacks) -> float:
-    """Of what may be pretrained, as a share of lr. config, default: of train-seg or train-cls."""
-    if config.model.pretrained:
-        return float(config.optim.encoder_lr)
-    if config.optim.encoder_lr != default.optim.encoder_lr:
-        callbacks.on_note("--encoder-lr is for pretrained weights: all that begins from nothing learns at --lr")
-    return 1.0
-
-
-@contextmanager
-def explain_oom(train: TrainConfig, data: DataConfig) -> Iterator[None]:
-    """Turn an out-of-memory of the device or the host into one line with the numbers."""
-    try:
-        yield
-    except (MemoryError, RuntimeError, OSError) as error:
-        if not is_out_of_memory(error):
-            raise
-        images = "; with --augment-on gpu all images lie there too, with --augment-on cpu they don't"
-        raise MemoryExceeded(
-            f"out of memory with batches of {train.batch} at {data.size} px on {memory_of(train.device)}: halve --batch and "
-            f"set --accumulate 2, or lower --size{images if data.augment_on == 'gpu' else ''}"
-        ) from error
+        sampler = EpochBatchSampler(
+            len(dataset), self.train.batch, self.train.seed, side_at, rank=rank(), world_size=world_size()
+        )
+        if data.augment_on == "gpu":
+            return sampler, DeviceLoader(dataset, sampler, self.setup.device)
+        workers = loader_workers(data.workers, self.setup.device)
+        return sampler, train_loader(dataset, sampler, workers=workers, pin=self.setup.device.type == "cuda")

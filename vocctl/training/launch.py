@@ -1,0 +1,123 @@
+"""Start or resume a training run: the one way that train-seg, train-cls and train-adv share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainConfig, TrainSegConfig
+from vocctl.devices import DeviceSetup, device_name, device_setup
+from vocctl.distributed import world_size
+from vocctl.errors import ConfigError, DataError
+from vocctl.runs.find import find_run, new_run_dir
+from vocctl.runs.folder import RunFolder, create_run
+from vocctl.training.checkpoint import has_checkpoint
+from vocctl.training.explain import explain_compile_error, explain_oom
+from vocctl.training.reporter import Reporter, SilentReporter
+from vocctl.training.signals import catch_signals
+from vocctl.training.task import TrainingTask, TrainResult
+from vocctl.training.trainer import Trainer
+
+Config = TypeVar("Config", TrainSegConfig, TrainClsConfig, TrainAdvConfig)
+# opens data and model; load_pretrained: False if a checkpoint is about to replace the weights anyway
+OpenTask = Callable[[Config, DeviceSetup, Reporter, bool], TrainingTask]
+
+
+def train(
+    open_task: OpenTask[Config],
+    config: Config,
+    command: str,
+    *,
+    out: Path | None = None,
+    name: str | None = None,
+    reporter: Reporter | None = None,
+) -> TrainResult:
+    """Train a new run into out, or into runs/<kind>/<name>; the name is generated from the config if none is given.
+
+    Raises ConfigError and DataError before the run folder is created; MemoryExceeded; RunError and Interrupted as
+    Trainer.fit does.
+    """
+    reporter = reporter or SilentReporter()
+    setup = training_setup(config.train)  # before any work: it raises what can be known now
+    with explain_oom(config.train, config.data):
+        task = open_task(config, setup, reporter, True)
+        run = create_run(new_run_dir(out, name, command.removeprefix("train-"), task.run_name), command, task.config)
+        write_run_info(run, task, setup, reporter)
+        with catch_signals() as stop:
+            trainer = Trainer(task, run, setup, reporter, stop)
+            trainer.start()
+            return trainer.fit()
+
+
+def resume(
+    open_task: OpenTask[Config], default: Config, command: str, name: str, *, reporter: Reporter | None = None
+) -> TrainResult:
+    """Resume a run from its newest checkpoint, with its saved settings. On a CPU the result is as if it had never stopped.
+
+    Raises DataError: no such run, no readable checkpoint, or the data has changed. ConfigError: the run has finished, or
+    needs hardware that this machine does not have. Otherwise as train.
+    """
+    reporter = reporter or SilentReporter()
+    run = find_run(name, command)
+    config = run.config(default)
+    setup = training_setup(config.train)
+    resumable = has_checkpoint(run.state)
+    with explain_oom(config.train, config.data):
+        task = open_task(config, setup, reporter, not resumable)
+        check_data_unchanged(run, task)
+        if not resumable:
+            reporter.note(f"{run.path} was stopped before its first checkpoint: it starts again")
+            write_run_info(run, task, setup, reporter)
+        with catch_signals() as stop:
+            trainer = Trainer(task, run, setup, reporter, stop)
+            if resumable:
+                trainer.restore()
+            else:
+                trainer.start()
+            return trainer.fit()
+
+
+def training_setup(train: TrainConfig) -> DeviceSetup:
+    """Choose device and precision. Raises ConfigError also if the processes cannot share a batch evenly or compile fails."""
+    if train.batch % world_size():
+        raise ConfigError(
+            f"--batch {train.batch} is split over {world_size()} processes: use a multiple of {world_size()}"
+        )
+    setup = device_setup(train.device, train.precision)
+    if train.compile:
+        with explain_compile_error():
+            torch.compile(lambda numbers: numbers + 1)(torch.ones(2, device=setup.device))
+    return setup
+
+
+def write_run_info(run: RunFolder, task: TrainingTask, setup: DeviceSetup, reporter: Reporter) -> None:
+    """Write data, model size and device to run.json and the splits to split.json; report a summary."""
+    splits, counts, train = task.splits, task.parameter_counts, task.config.train
+    data = {
+        "path": str(splits.source.root),
+        "fingerprint": splits.fingerprint,
+        "train": len(splits.train.images),
+        "val": len(splits.val.images),
+    }
+    run.update_info(parameters=counts, data=data, device=device_name(setup.device), precision=setup.precision)
+    run.write_json("split.json", {"train": splits.train.images.ids, "val": splits.val.images.ids})
+    if splits.shared:
+        reporter.note(f"{splits.shared} images are in both splits: the validation scores are optimistic")
+    others = ", ".join(f"{count / 1e6:.2f} M {label}" for label, count in counts.items() if label != "model")
+    reporter.note(f"run {run.path}: {data['train']} training images, {data['val']} validation images")
+    reporter.note(
+        f"{counts['model'] / 1e6:.2f} M parameters{f' ({others})' if others else ''}; {device_name(setup.device)}, "
+        f"{setup.precision}"
+    )
+    if train.minutes:
+        reporter.note("--minutes ties the schedule to the clock: this run cannot be repeated bit for bit")
+
+
+def check_data_unchanged(run: RunFolder, task: TrainingTask) -> None:
+    """Raise DataError if images, masks or lists differ from those that the run started with."""
+    recorded = run.info().get("data", {}).get("fingerprint")
+    if recorded not in (task.splits.fingerprint, None):  # None: the run was stopped before it was recorded
+        raise DataError(
+            f"{task.splits.source.root} has changed since {run.path} was started: restore it, or start a new run"
+        )

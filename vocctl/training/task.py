@@ -1,0 +1,90 @@
+"""What the trainer needs to know of a training command, and the result that it returns.
+
+train-seg, train-cls and train-adv each provide one TrainingTask; training/trainer.py trains any of them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig
+from vocctl.data.datasets import TrainDataset
+from vocctl.data.splits import Splits
+from vocctl.runs.folder import RunFolder
+from vocctl.training.optim import ParamGroups
+from vocctl.training.signals import InterruptCheck
+
+TrainingConfig = TrainSegConfig | TrainClsConfig | TrainAdvConfig
+Scores = dict[str, float]
+
+
+class TrainingTask(Protocol):
+    """A model, its data, its loss and its validation."""
+
+    @property
+    def config(self) -> TrainingConfig: ...
+
+    @property
+    def splits(self) -> Splits: ...
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def dataset(self) -> TrainDataset:
+        """The training images with their targets, augmented."""
+        ...
+
+    @property
+    def run_name(self) -> str:
+        """The run folder's name, if the user gives none."""
+        ...
+
+    @property
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters of the model, by description; "model" first."""
+        ...
+
+    @property
+    def find_unused_parameters(self) -> bool:
+        """Whether some steps leave some parameters without a gradient."""
+        ...
+
+    def param_groups(self) -> ParamGroups:
+        """The model's parameters, each group with its learning-rate scale."""
+        ...
+
+    def before_training(self, check_interrupt: InterruptCheck) -> None:
+        """Prepare the model before the first step, in training time."""
+        ...
+
+    def on_epoch_start(self, epoch: int) -> None:
+        """Called in training mode. epoch: from 0."""
+        ...
+
+    def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        """The scalar to minimize. network: the model, wrapped for distributed training or compiled.
+
+        images: (B, 3, S, S) float32 in [0, 1]. targets: (B, S, S) masks or (B, 20) labels, int64.
+        """
+        ...
+
+    def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
+        """Scores of the validation images, fractions in [0, 1], by keys of metrics/table.py."""
+        ...
+
+    def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
+        """Called when the best and the final weights are saved, before the run counts as finished."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    run: Path
+    best_epoch: int
+    best: float  # best value of the monitored metric
+    monitor: str
+    scores: Scores  # of the last validation; fractions in [0, 1]
+    seconds: float  # of training, without validation
