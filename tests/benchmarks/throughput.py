@@ -39,7 +39,6 @@ import timm
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from vocctl.training.loop import make_accelerator
 
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
 from vocctl.data.multilabel import target_matrix, with_labels
@@ -53,6 +52,7 @@ from vocctl.models.weights import load_classifier, load_encoder
 from vocctl.tasks import train_cls, train_seg
 from vocctl.training.ema import MovingAverage
 from vocctl.training.optim import build_optimizer, clip_and_step
+from vocctl.training.trainer import make_accelerator
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # by growing
@@ -78,7 +78,7 @@ def bare(config: Any, seconds: float) -> float:
     """config: of train-seg or train-cls."""
     segments = isinstance(config, TrainSegConfig)
     here = device_setup(config.train.device, config.train.precision)
-    accelerator = make_accelerator(here.device, here.precision)
+    accelerator = make_accelerator(here)
     model = Segmenter(config.model) if segments else Classifier(config.model, config.data.size)
     model.to(device=here.device, memory_format=torch.channels_last)
     if here.device.type == "cpu":

@@ -240,7 +240,7 @@ def test_a_run_name_that_is_taken(capsys: pytest.CaptureFixture[str], tiny: Path
     kept = Path("runs/seg/mine/run.json")
     kept.parent.mkdir(parents=True)
     kept.write_text("{}")
-    fails(capsys, train(tiny, "--name", "mine"), 2, "runs/seg/mine is taken", "--resume")
+    fails(capsys, train(tiny, "--name", "mine"), 2, "runs/seg/mine exists", "--resume")
     assert kept.read_text() == "{}"
 
 
@@ -249,7 +249,7 @@ def test_a_run_name_that_is_taken(capsys: pytest.CaptureFixture[str], tiny: Path
 )
 def test_a_folder_that_is_no_run(capsys: pytest.CaptureFixture[str], tiny: Path, command: list[str]) -> None:
     Image.new("RGB", (8, 8)).save("image.png")
-    fails(capsys, [*command, str(tiny)], 3, "is no run")
+    fails(capsys, [*command, str(tiny)], 3, "is not a run")
     fails(capsys, [*command, "nothing"], 3, "no run nothing")
 
 

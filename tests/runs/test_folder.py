@@ -46,14 +46,14 @@ def test_a_new_run_says_what_made_it(run):
 
 def test_a_name_that_is_taken(run):
     before = (run.path / "config.toml").read_text()
-    with pytest.raises(ConfigError, match=f"{run.path} is taken: choose another --name, or go on with --resume"):
+    with pytest.raises(ConfigError, match=f"{run.path} exists: choose another --name, or resume it with --resume"):
         create_run(run.path, "train-seg", TrainSegConfig())
     assert (run.path / "config.toml").read_text() == before
 
 
 def test_a_file_takes_the_name_too(tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(ConfigError, match="is taken"):
+    with pytest.raises(ConfigError, match="exists: choose"):
         create_run(tmp_path / "taken", "train-seg", CONFIG)
 
 
@@ -63,7 +63,7 @@ def test_an_empty_folder_is_free(tmp_path):
 
 def test_a_run_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"can't be made: .*; choose another --out"):
+    with pytest.raises(RunError, match=r"cannot be created: .*; choose another --out"):
         create_run(tmp_path / "file" / "run", "train-seg", CONFIG)
 
 
@@ -84,7 +84,7 @@ def test_a_name_of_two_kinds_is_found_by_its_kind_and_ambiguous_without(run, tmp
     other = create_run(runs / "cls" / "first", "train-cls", TrainClsConfig())
     assert find_run("first", "train-seg", runs).path == run.path
     assert find_run("first", "train-cls", runs).path == other.path
-    with pytest.raises(DataError, match=f"first is the name of {other.path} and of {run.path}: name the run's folder"):
+    with pytest.raises(DataError, match=r"first is ambiguous .*: give the run's folder"):
         open_run("first", runs)
     assert open_run(str(run.path), runs).path == run.path
 
@@ -109,7 +109,7 @@ def test_no_such_run_names_the_closest(run, tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(DataError, match="is no run"):
+    with pytest.raises(DataError, match="is not a run"):
         find_run(str(tmp_path), "train-seg")
 
 
@@ -121,12 +121,12 @@ def test_a_run_of_another_task(run):
 def test_a_broken_run_json(run):
     for content in (b"{", b"\xff\xfe\x00", b'{"task": "train-seg", "data": "shapes"}'):
         (run.path / "run.json").write_bytes(content)
-        with pytest.raises(DataError, match=r"no run\.json that can be read"):
+        with pytest.raises(DataError, match=r"run\.json is missing or corrupt"):
             find_run(str(run.path), "train-seg")
 
 
 def test_note_keeps_what_was_there(run):
-    run.note(parameters={"model": 3})
+    run.update_info(parameters={"model": 3})
     assert run.info()["parameters"] == {"model": 3}
     assert run.task == "train-seg"
 
@@ -164,7 +164,7 @@ def test_no_epoch_yet(run):
     run.truncate_metrics(0)  # nothing to cut
     for make in (lambda: None, run.metrics.touch):
         make()
-        with pytest.raises(DataError, match=f"holds no epoch yet: train on with --resume {run.path}"):
+        with pytest.raises(DataError, match=f"holds no epoch yet: continue training with --resume {run.path}"):
             run.read_metrics()
 
 
@@ -172,12 +172,12 @@ def test_no_epoch_yet(run):
 def test_metrics_that_training_never_writes(run, second):
     run.append_metrics({"epoch": 1, "lr": 0.1})
     run.append_metrics(second)
-    with pytest.raises(DataError, match=r"metrics\.jsonl can't be read"):
+    with pytest.raises(DataError, match=r"metrics\.jsonl cannot be read"):
         run.read_metrics()
 
 
 def test_metrics_without_a_folder(tmp_path):
-    with pytest.raises(RunError, match="then go on with --resume"):
+    with pytest.raises(RunError, match="then resume with --resume"):
         RunFolder(tmp_path / "gone").append_metrics({"epoch": 1})
 
 
@@ -229,7 +229,7 @@ def test_no_space_left_keeps_the_old_weights(run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(RunError, match="No space left on device; free space, then go on with --resume"):
+    with pytest.raises(RunError, match="No space left on device; free space, then resume with --resume"):
         run.save_weights("best", linear(1), {})
     assert (run.path / "best.safetensors").read_bytes() == before
     assert parts(run.path) == []

@@ -19,7 +19,15 @@ from vocctl.errors import Interrupted
 from vocctl.tasks.train_adv import run as train_adv
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import resume, run
-from vocctl.training.trainer import TrainingCallbacks
+from vocctl.training.reporter import SilentReporter
+
+
+def reporter_with(**receivers: Callable[..., object]) -> SilentReporter:
+    """A reporter that calls receivers["note"], ["count"], ["progress"] or ["epoch"]."""
+    reporter = SilentReporter()
+    vars(reporter).update(receivers)
+    return reporter
+
 
 COMPILER = os.environ.get("CXX", "g++")
 
@@ -85,11 +93,9 @@ def test_classifiers_and_adversaries_are_compiled_too(
 
 def test_a_compiled_run_is_resumed(tiny: Path, tmp_path: Path, graphs: list) -> None:
     run(tiny_config(tiny, epochs=3, compile=False), tmp_path / "plain")
-    stop = TrainingCallbacks(
-        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
-    )
-    with pytest.raises(Interrupted, match="go on with"):
-        run(tiny_config(tiny, epochs=3), tmp_path / "stopped", callbacks=stop)
+    stop = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Interrupted, match="resume with"):
+        run(tiny_config(tiny, epochs=3), tmp_path / "stopped", reporter=stop)
     before = len(graphs)
     torch._dynamo.reset()  # as in a process of its own
     resume(str(tmp_path / "stopped"))

@@ -22,12 +22,12 @@ from pathlib import Path
 import torch
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.tasks import train_adv, train_cls, train_seg
-from vocctl.distributed import is_first
-from vocctl.training.trainer import Watch
-from vocctl.training import loop
+from vocctl.distributed import is_main_process
+from vocctl.training import trainer
+from vocctl.training.reporter import SilentReporter
 
 kind, data, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-loop.SHOWN_EVERY = 0
+trainer.REPORT_INTERVAL = 0
 for kind_of_layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):
     kind_of_layer.train = lambda self, mode=True: torch.nn.Module.train(self, False)
 default, task, flags = {
@@ -39,9 +39,10 @@ default, task, flags = {
 config = given(default, path=data, size=32, size_from=0, precision="fp32", augment="none", workers=0,
                eval_every=100, **{"batch": 4, "epochs": 11, "lr": 1e-3} | flags)
 sums = {}
-watch = Watch(on_progress=lambda look: sums.__setitem__((look.epoch, look.batch), look.loss * look.batch))
-task.run(config, out, watch=watch)
-if is_first():
+reporter = SilentReporter()
+reporter.progress = lambda look: sums.__setitem__((look.epoch, look.batch), look.loss * look.batch)
+task.run(config, out, reporter=reporter)
+if is_main_process():
     losses = [total - sums.get((epoch, batch - 1), 0.0) for (epoch, batch), total in sums.items()]
     (out / "losses.json").write_text(json.dumps(losses))
 """
@@ -120,7 +121,7 @@ def test_an_error_of_one_rank_ends_all_with_one_message(tiny_set: Path, tmp_path
         "    def broken(*args):\n"
         "        Path('failed').touch()\n"
         "        raise RunError('the disk of this rank is full: free space')\n"
-        "    train_seg._validation = broken\n"
+        "    train_seg.SegmentationTask.validate = broken\n"
         "sys.exit(main(['train-seg', '--data', sys.argv[1], '--encoder', 'scratch', '--size', '32', '--size-from', '0',\n"
         "               '--batch', '4', '--epochs', '2', '--out', sys.argv[2]]))\n"
     )

@@ -71,7 +71,7 @@ def test_what_cannot_be_exported_is_refused(trained, tmp_path: Path, monkeypatch
     with pytest.raises(ConfigError, match="best or final"):
         export(str(trained.seg), checkpoint="last")
     (tmp_path / "taken").write_text("")
-    with pytest.raises(RunError, match="can't be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         export(str(trained.seg), out=tmp_path / "taken" / "model.onnx", images=1)
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"pip install 'vocctl\[export\]'"):

@@ -87,14 +87,14 @@ def test_a_disk_that_turns_read_only(tiny: Path, disk: Path, capsys) -> None:
 
 def at_an_epochs_end(monkeypatch: pytest.MonkeyPatch, happens, epoch: int = 2) -> None:
     """Let it happen when so many epochs are validated."""
-    validation, count = train_seg._validation, iter(range(1, 100))
+    validate, count = train_seg.SegmentationTask.validate, iter(range(1, 100))
 
     def validated(*words):
         if next(count) == epoch:
             happens()
-        return validation(*words)
+        return validate(*words)
 
-    monkeypatch.setattr(train_seg, "_validation", validated)
+    monkeypatch.setattr(train_seg.SegmentationTask, "validate", validated)
 
 
 def test_the_runs_folder_is_taken_away(tiny: Path, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -124,7 +124,7 @@ def test_a_worker_that_the_system_kills(tiny: Path, tmp_path: Path, monkeypatch,
         return getitem(self, place)
 
     monkeypatch.setattr(train_seg.TrainDataset, "__getitem__", killed)
-    fails(capsys, train(tiny, tmp_path / "run", "--workers", "1"), 1, "worker", "--workers 0", "--resume")
+    fails(capsys, train(tiny, tmp_path / "run", "--workers", "1"), 1, "data-loading process", "--workers 0", "--resume")
     monkeypatch.undo()
     monkeypatch.setenv("VOCCTL_CACHE", str(tmp_path / "cache"))
     assert main(["train-seg", "--resume", str(tmp_path / "run"), "--quiet"]) == 0

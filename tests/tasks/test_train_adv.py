@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,22 +14,31 @@ from safetensors.torch import load_file, save_file
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import ConfigError, DataError, Terminated
+from vocctl.robustness.generator import build_adversary
+from vocctl.robustness.generator_loss import (
+    GeneratorLoss,
+    allocate_batch,
+    binarize_logits,
+    classes_in_masks,
+    equalize_gradient_norms,
+    local_counts,
+    perturbation_levels,
+)
 from vocctl.robustness.outcomes import attacked_predictions
 from vocctl.tasks import train_adv
 from vocctl.tasks.attack import attack
-from vocctl.tasks.train_adv import (
-    allocate_batch,
-    change_in_levels,
-    classes_in,
-    decided,
-    equalize_gradient_norms,
-    local_counts,
-    resume,
-    run,
-)
+from vocctl.tasks.train_adv import check_batch_size, open_victims, resume, run
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
-from vocctl.training.trainer import TrainingCallbacks
+from vocctl.training.launch import training_setup
+from vocctl.training.reporter import SilentReporter
+
+
+def reporter_with(**receivers: Callable[..., object]) -> SilentReporter:
+    """A reporter that calls receivers["note"], ["count"], ["progress"] or ["epoch"]."""
+    reporter = SilentReporter()
+    vars(reporter).update(receivers)
+    return reporter
 
 
 def config(runs: dict[str, Path], *names: str, **flags: object) -> TrainAdvConfig:
@@ -92,11 +102,9 @@ def test_l2_budget_and_soft_penalty(runs: dict[str, Path], tmp_path: Path) -> No
 def test_stopped_and_resumed_is_the_same_bit_for_bit(runs: dict[str, Path], tmp_path: Path) -> None:
     few = config(runs, "seg", epochs=3, eval_every=1, augment="light")
     run(few, tmp_path / "alone")
-    stop = TrainingCallbacks(
-        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
-    )
-    with pytest.raises(Exception, match="go on with"):
-        run(few, tmp_path / "stopped", callbacks=stop)
+    stop = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Exception, match="resume with"):
+        run(few, tmp_path / "stopped", reporter=stop)
     resume(str(tmp_path / "stopped"))
     one, other = (load_file(tmp_path / name / "final.safetensors") for name in ("alone", "stopped"))
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -110,11 +118,9 @@ def test_the_run_folder_is_enough_without_the_weights_that_its_encoder_began_wit
     wanted = config(
         runs, "seg", generator="pretrained", encoder="resnet18", weights=str(weights), epochs=2, eval_every=1
     )
-    stop = TrainingCallbacks(
-        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
-    )
-    with pytest.raises(Exception, match="go on with"):
-        run(wanted, tmp_path / "adv", callbacks=stop)
+    stop = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Exception, match="resume with"):
+        run(wanted, tmp_path / "adv", reporter=stop)
     weights.unlink()
     resume(str(tmp_path / "adv"))
     found = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), images=2))
@@ -130,15 +136,15 @@ def test_a_signal_while_images_are_scored_is_heeded(
 
     with monkeypatch.context() as patch:
         patch.setattr(train_adv, "attacked_predictions", asked)
-        with pytest.raises(Terminated, match="all is saved: go on with --resume"):
+        with pytest.raises(Terminated, match="all is saved: resume with --resume"):
             run(config(runs, "seg", epochs=1), tmp_path / "adv")
     assert abs(resume(str(tmp_path / "adv")).scores["drop"]) < 1
 
 
 def test_against_prediction_a_classifier_is_turned_from_what_its_thresholds_decide() -> None:
     logits = torch.tensor([[2.0, 0.3, -3.0], [-3.0, -2.0, -4.0]])
-    assert decided(logits, torch.tensor([0.5, 0.7, 0.5])).tolist() == [[1, 0, 0], [0, 1, 0]]
-    assert decided(logits, torch.tensor([0.5, 0.5, 0.02])).tolist() == [[1, 1, 1], [0, 1, 0]]
+    assert binarize_logits(logits, torch.tensor([0.5, 0.7, 0.5])).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert binarize_logits(logits, torch.tensor([0.5, 0.5, 0.02])).tolist() == [[1, 1, 1], [0, 1, 0]]
 
 
 def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -154,9 +160,9 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
         run(config(runs), tmp_path / "adv")
     with pytest.raises(DataError, match="no run nobody"):
         run(given(config(runs), target=("nobody",)), tmp_path / "adv")
-    with pytest.raises(ConfigError, match="2 targets can't share a batch of 1 images: raise --batch"):
+    with pytest.raises(ConfigError, match="2 targets cannot share a batch of 1 images: raise --batch"):
         run(config(runs, "seg", "cls", batch=1), tmp_path / "adv")
-    with pytest.raises(ConfigError, match="margin is against classifiers"):
+    with pytest.raises(ConfigError, match="margin is for classifiers"):
         run(config(runs, "seg", "cls", attack_loss="margin"), tmp_path / "adv")
     with pytest.raises(ConfigError, match="margin has no goal"):
         config(runs, "cls", attack_loss="margin", goal="hide:person")
@@ -178,12 +184,12 @@ def test_gradients_of_several_targets_are_brought_to_one_length():
 def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -> None:
     """And the loss is what is shown, though its gradient is put together from the targets'."""
     wanted = config(runs, "seg", attack_loss="ce")
-    (target,) = train_adv._targets(wanted, train_adv.training_setup(wanted.train))
-    network = train_adv._adversary(wanted).eval()
+    (target,) = open_victims(wanted, training_setup(wanted.train))
+    network = build_adversary(wanted).eval()
     torch.nn.init.normal_(network.backbone.last.weight, std=0.1)
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = torch.randint(0, 21, (2, 32, 32), generator=torch.Generator().manual_seed(1))
-    loss = train_adv.fooling_loss(network, [target], wanted)(pixels, labels)
+    loss = GeneratorLoss([target], wanted)(network, pixels, labels)
     weight = network.backbone.last.weight
     (ours,) = torch.autograd.grad(loss, weight)
     logits = target.forward(network(pixels))[..., 1::2, 1::2]
@@ -195,7 +201,7 @@ def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -
 def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
     """The first images pull by what the segmenter says of them alone, the rest by the classifier, and both as hard."""
     wanted = config(runs, "seg", "cls")
-    targets = train_adv._targets(wanted, train_adv.training_setup(wanted.train))
+    targets = open_victims(wanted, training_setup(wanted.train))
     pixels = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     masks = torch.randint(0, 21, (6, 32, 32), generator=torch.Generator().manual_seed(1))
     given_on: list[torch.Tensor] = []
@@ -207,7 +213,7 @@ def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
 
     def gradient(names: tuple[str, ...], part: slice) -> torch.Tensor:
         chosen = [target for target, name in zip(targets, ("seg", "cls"), strict=True) if name in names]
-        train_adv.fooling_loss(Shown(), chosen, wanted)(pixels[part], masks[part]).backward()
+        GeneratorLoss(chosen, wanted)(Shown(), pixels[part], masks[part]).backward()
         grad = given_on.pop().grad
         assert grad is not None
         return grad
@@ -254,24 +260,26 @@ def test_ranks_have_their_images_of_each_share(
 
 def test_a_batch_of_all_images_falls_into_equal_parts(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = config(runs, "seg", batch=6)
-    targets = train_adv._targets(wanted, train_adv.training_setup(wanted.train))
+    targets = open_victims(wanted, training_setup(wanted.train))
     monkeypatch.setenv("WORLD_SIZE", "3")
-    train_adv._refuse_small_batches(wanted, 100, targets)
-    train_adv._refuse_small_batches(wanted, 3, targets)
-    with pytest.raises(ConfigError, match="all 5 images make one batch, which 3 processes can't split: take a --batch"):
-        train_adv._refuse_small_batches(wanted, 5, targets)
+    check_batch_size(wanted, 100, len(targets))
+    check_batch_size(wanted, 3, len(targets))
+    with pytest.raises(
+        ConfigError, match="all 5 images make one batch, which 3 processes cannot split evenly: lower --batch"
+    ):
+        check_batch_size(wanted, 5, len(targets))
 
 
 def test_classes_in_masks():
     masks = torch.tensor([[[0, 255], [3, 3]], [[20, 1], [0, 0]]])
-    held = classes_in(masks)
+    held = classes_in_masks(masks)
     assert [row.nonzero().flatten().tolist() for row in held] == [[2], [0, 19]]
 
 
-def test_change_in_levels_by_hand():
+def test_perturbation_levels_by_hand():
     delta = torch.tensor([[3.0, 4.0], [0.0, 0.0]]).view(2, 1, 1, 2) / 255
-    assert change_in_levels(delta, "linf").item() == pytest.approx(2)  # (4 + 0) / 2
-    assert change_in_levels(delta, "l2").item() == pytest.approx(12.5**0.5 / 2, abs=1e-5)
+    assert perturbation_levels(delta, "linf").item() == pytest.approx(2)  # (4 + 0) / 2
+    assert perturbation_levels(delta, "l2").item() == pytest.approx(12.5**0.5 / 2, abs=1e-5)
 
 
 def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,15 @@ from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
 from vocctl.tasks.train_cls import pos_weight, resume, run
 from vocctl.training.probe import linear_probe
-from vocctl.training.reporter import TrainProgress
-from vocctl.training.trainer import TrainingCallbacks
+from vocctl.training.reporter import SilentReporter, TrainProgress
+
+
+def reporter_with(**receivers: Callable[..., object]) -> SilentReporter:
+    """A reporter that calls receivers["note"], ["count"], ["progress"] or ["epoch"]."""
+    reporter = SilentReporter()
+    vars(reporter).update(receivers)
+    return reporter
+
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -46,14 +54,14 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 def test_a_run_leaves_its_folder_and_learns(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     config = tiny_config(tiny, size=64, batch=4, epochs=30, lr=0.003, encoder_lr=1.0, ema=0.9, eval_every=10)
-    result = run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_note=notes.append))
+    result = run(config, tmp_path / "run", reporter=reporter_with(note=notes.append))
     assert result.scores["map_sklearn"] == 1  # red squares are aeroplanes, blue ones bicycles
     held = {path.name for path in (tmp_path / "run").iterdir()}
     assert held == {
         "config.toml", "run.json", "split.json", "metrics.jsonl", "thresholds.json", "best.safetensors",
         "final.safetensors", "state",
     }  # fmt: skip
-    assert any("no train image has bird" in note for note in notes)
+    assert any("no training image shows bird" in note for note in notes)
     thresholds = json.loads((tmp_path / "run" / "thresholds.json").read_text())
     assert len(thresholds["best"]["per-class"]) == 20
     assert thresholds["final"]["0.5"] == [0.5] * 20
@@ -73,11 +81,9 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path,
         tiny, model=name, weights=weights, epochs=3, freeze_epochs=1, layer_decay=0.8, augment="strong"
     )
     run(config, tmp_path / "alone")
-    stop = TrainingCallbacks(
-        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
-    )
-    with pytest.raises(Exception, match="go on with"):
-        run(config, tmp_path / "stopped", callbacks=stop)
+    stop = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Exception, match="resume with"):
+        run(config, tmp_path / "stopped", reporter=stop)
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
@@ -98,7 +104,7 @@ def test_on_real_images_it_trains_resumes_is_scored_and_exported(shared: Path, t
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_progress=stop))
+        run(config, tmp_path / "run", reporter=reporter_with(progress=stop))
     assert asked[0] < 891 // 16
     resume(str(tmp_path / "run"))
     (line,) = metrics(tmp_path / "run")
@@ -114,7 +120,7 @@ def test_a_pretrained_model_begins_as_a_linear_probe_and_keeps_its_statistics(ti
     flags = {"model": "tf_efficientnet_lite0", "size": 64, "epochs": 1, "lr": 1e-9, "weight_decay": 0.0, "ema": 0.0}
     config = tiny_config(tiny, **flags)
     counted: list[tuple[str, int, int]] = []
-    result = run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_count=lambda *count: counted.append(count)))
+    result = run(config, tmp_path / "run", reporter=reporter_with(count=lambda *count: counted.append(count)))
     assert result.scores["map_sklearn"] == 1
     assert ("fitting the head", 8, 8) in counted
     run(tiny_config(tiny, probe=False, **flags), tmp_path / "plain")
@@ -135,9 +141,9 @@ def test_a_pretrained_model_begins_as_a_linear_probe_and_keeps_its_statistics(ti
 def test_minutes_that_the_probe_uses_up_leave_one_step(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, minutes=0.0001)
-    run(config, tmp_path / "run", callbacks=TrainingCallbacks(on_note=notes.append))
+    run(config, tmp_path / "run", reporter=reporter_with(note=notes.append))
     assert [record["step"] for record in metrics(tmp_path / "run")] == [1]
-    assert any("one step is taken" in note for note in notes)
+    assert any("one step is trained" in note for note in notes)
 
 
 def test_the_rate_shown_is_that_of_the_fastest_layer(tiny: Path, tmp_path: Path) -> None:
@@ -163,8 +169,8 @@ def test_stopped_in_the_probe_and_resumed_is_the_same_bit_for_bit(
         if what == "fitting the head":
             os.kill(os.getpid(), number)
 
-    with pytest.raises(Interrupted, match=r"before the first step: --resume .* begins anew"):
-        run(config, tmp_path / "stopped", callbacks=TrainingCallbacks(on_count=stop))
+    with pytest.raises(Interrupted, match=r"before the first step: --resume .* starts again"):
+        run(config, tmp_path / "stopped", reporter=reporter_with(count=stop))
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
@@ -186,7 +192,7 @@ def test_stopped_while_images_are_scored_and_resumed_it_has_its_thresholds(
 
     with monkeypatch.context() as patch:
         patch.setattr(train_cls, "predict_label_probs", asked)
-        with pytest.raises(Terminated, match="all is saved: go on with --resume"):
+        with pytest.raises(Terminated, match="all is saved: resume with --resume"):
             run(config, tmp_path / "stopped")
     assert not (tmp_path / "stopped" / "thresholds.json").exists()
     result = resume(str(tmp_path / "stopped"))
@@ -202,7 +208,7 @@ def test_encoder_lr_is_the_rate_of_pretrained_weights_alone(tiny: Path, tmp_path
         run(
             tiny_config(tiny, epochs=1, encoder_lr=rate),
             tmp_path / str(rate),
-            callbacks=TrainingCallbacks(on_note=notes.append),
+            reporter=reporter_with(note=notes.append),
         )
     assert same_weights(tmp_path / "0.0", tmp_path / "1.0")
     assert len([note for note in notes if "--encoder-lr is for pretrained weights" in note]) == 2
@@ -243,7 +249,7 @@ def test_pos_weight_by_hand():
 def test_a_split_without_any_class_is_refused(tiny: Path, tmp_path: Path) -> None:
     for path in (tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main").glob("*_val.txt"):
         path.write_text(path.read_text().replace(" 1", "-1"))
-    with pytest.raises(DataError, match="no image of the validation part has a class"):
+    with pytest.raises(DataError, match="no validation image shows a class"):
         run(tiny_config(tiny), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,16 @@ from vocctl.inference.predict import predict_probs
 from vocctl.tasks import train_seg
 from vocctl.tasks.evaluate_seg import evaluate
 from vocctl.tasks.train_seg import resume, run
-from vocctl.training import loop
-from vocctl.training.reporter import TrainProgress
-from vocctl.training.trainer import TrainingCallbacks
+from vocctl.training import launch, trainer
+from vocctl.training.reporter import SilentReporter, TrainProgress
+
+
+def reporter_with(**receivers: Callable[..., object]) -> SilentReporter:
+    """A reporter that calls receivers["note"], ["count"], ["progress"] or ["epoch"]."""
+    reporter = SilentReporter()
+    vars(reporter).update(receivers)
+    return reporter
+
 
 TIMES = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -95,11 +103,9 @@ def wait_for_state(out: Path, *, after_batch: int = 3) -> None:
 def test_images_that_lie_on_the_device_train_and_resume_the_same(tiny: Path, tmp_path: Path) -> None:
     config = tiny_config(tiny, augment_on="gpu", augment="strong", epochs=4)
     run(config, tmp_path / "alone")
-    first = TrainingCallbacks(
-        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 2 else None
-    )
-    with pytest.raises(Exception, match="go on with"):
-        run(config, tmp_path / "stopped", callbacks=first)
+    first = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 2 else None)
+    with pytest.raises(Exception, match="resume with"):
+        run(config, tmp_path / "stopped", reporter=first)
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
@@ -126,17 +132,17 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_is_the_same_bit_for_bit(ti
 def test_stopped_after_an_epochs_last_step_it_still_writes_that_epochs_line(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SHOWN_EVERY", 0)
+    monkeypatch.setattr(trainer, "REPORT_INTERVAL", 0)
     config = tiny_config(tiny)
     run(config, tmp_path / "alone")
     before_the_last = (1, 3)  # of eight images in batches of two: the signal is seen after the fourth
-    asking = TrainingCallbacks(
-        on_progress=lambda look: (
+    asking = reporter_with(
+        progress=lambda look: (
             os.kill(os.getpid(), signal.SIGINT) if (look.epoch, look.batch) == before_the_last else None
         )
     )
     with pytest.raises(Exception, match="stopped at step 4"):
-        run(config, tmp_path / "stopped", callbacks=asking)
+        run(config, tmp_path / "stopped", reporter=asking)
     assert not (tmp_path / "stopped" / "metrics.jsonl").exists()
     resume(str(tmp_path / "stopped"))
     assert metrics(tmp_path / "stopped") == metrics(tmp_path / "alone")
@@ -149,7 +155,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny: Path, tmp_path: Path, number
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == code
-    assert f"go on with --resume {tmp_path / 'run'}" in said.splitlines()[-1]
+    assert f"resume with --resume {tmp_path / 'run'}" in said.splitlines()[-1]
     assert "Traceback" not in said
 
 
@@ -159,7 +165,7 @@ def test_a_signal_to_the_whole_group_leaves_the_workers_alone_and_saves(tiny: Pa
     os.killpg(process.pid, signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143, said
-    assert f"go on with --resume {tmp_path / 'run'}" in said.splitlines()[-1]
+    assert f"resume with --resume {tmp_path / 'run'}" in said.splitlines()[-1]
 
 
 def test_a_signal_while_images_are_scored_is_heeded_and_costs_no_step(
@@ -174,7 +180,7 @@ def test_a_signal_while_images_are_scored_is_heeded_and_costs_no_step(
 
     with monkeypatch.context() as patch:
         patch.setattr(train_seg, "predict_probs", asked)
-        with pytest.raises(Terminated, match="all is saved: go on with --resume"):
+        with pytest.raises(Terminated, match="all is saved: resume with --resume"):
             run(config, tmp_path / "stopped")
     assert [path.name for path in (tmp_path / "stopped" / "state").iterdir()] == [
         "step-0000004-0000-000004.safetensors"
@@ -193,9 +199,9 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_states(tiny: Pat
 
 def test_minutes_end_the_run_and_it_says_that_it_cannot_be_repeated(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
-    result = run(tiny_config(tiny, minutes=0.03), tmp_path / "run", callbacks=TrainingCallbacks(on_note=notes.append))
+    result = run(tiny_config(tiny, minutes=0.03), tmp_path / "run", reporter=reporter_with(note=notes.append))
     assert 1.8 <= result.seconds < 10
-    assert any("can't be repeated" in note for note in notes)
+    assert any("cannot be repeated" in note for note in notes)
 
 
 def test_minutes_that_end_between_the_batches_of_one_step_let_it_end(tiny: Path, tmp_path: Path) -> None:
@@ -210,7 +216,7 @@ def test_minutes_used_up_before_a_death_in_validation_leave_it_the_validation(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_seg, "_validation", die)
+        patch.setattr(train_seg.SegmentationTask, "validate", die)
         with pytest.raises(ZeroDivisionError):
             run(tiny_config(tiny, minutes=1e-6), tmp_path / "run")
     result = resume(str(tmp_path / "run"))
@@ -226,7 +232,7 @@ def test_a_run_that_died_before_it_was_described_is_described_when_it_begins_ane
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_seg, "write_run_info", die)
+        patch.setattr(launch, "write_run_info", die)
         with pytest.raises(ZeroDivisionError):
             run(tiny_config(tiny, epochs=1), tmp_path / "run")
     assert not (tmp_path / "run" / "split.json").exists()
@@ -243,11 +249,11 @@ def test_a_run_that_died_before_its_first_state_begins_anew(tiny: Path, tmp_path
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run(config, tmp_path / "died", callbacks=TrainingCallbacks(on_progress=die))
+        run(config, tmp_path / "died", reporter=reporter_with(progress=die))
     assert list((tmp_path / "died" / "state").iterdir()) == []
     notes: list[str] = []
-    resume(str(tmp_path / "died"), callbacks=TrainingCallbacks(on_note=notes.append))
-    assert any("begins anew" in note for note in notes)
+    resume(str(tmp_path / "died"), reporter=reporter_with(note=notes.append))
+    assert any("it starts again" in note for note in notes)
     assert same_weights(tmp_path / "alone", tmp_path / "died")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "died")
 
@@ -271,11 +277,9 @@ def test_a_vit_with_dpt_trains_evaluates_and_resumes(tiny: Path, tmp_path: Path)
     flags = {"encoder": "vit_tiny_patch16_224", "decoder": "dpt", "weights": "none", "size": 64, "widths": (8, 8, 8)}
     config = tiny_config(tiny, **flags, batch=4, epochs=2)
     run(config, tmp_path / "alone")
-    first = TrainingCallbacks(
-        on_epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None
-    )
-    with pytest.raises(Exception, match="go on with"):
-        run(config, tmp_path / "stopped", callbacks=first)
+    first = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
+    with pytest.raises(Exception, match="resume with"):
+        run(config, tmp_path / "stopped", reporter=first)
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert evaluate(str(tmp_path / "stopped")).images == 4
@@ -297,6 +301,6 @@ def test_images_in_both_splits_are_told_of(tiny: Path, tmp_path: Path) -> None:
     run(
         tiny_config(tiny, val_split="trainval", epochs=1),
         tmp_path / "run",
-        callbacks=TrainingCallbacks(on_note=notes.append),
+        reporter=reporter_with(note=notes.append),
     )
     assert any("8 images are in both splits" in note for note in notes)

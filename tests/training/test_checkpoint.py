@@ -172,7 +172,7 @@ def test_a_file_of_another_kind_is_not_a_state(folder):
 def test_no_state(folder):
     for make in (folder.rmdir, folder.mkdir):
         make()
-        with pytest.raises(DataError, match="holds no state to go on from: start the run anew under another --name"):
+        with pytest.raises(DataError, match="has no checkpoint: start the run again under another --name"):
             load_latest_checkpoint(folder, *parts_of(0))
 
 
@@ -199,7 +199,7 @@ def test_no_space_left_keeps_the_states_before(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(RunError, match="No space left on device; free space, then go on with --resume") as caught:
+    with pytest.raises(RunError, match="No space left on device; free space, then resume with --resume") as caught:
         save_steps(folder, 2)
     assert str(folder.parent) in str(caught.value)
     assert list(folder.iterdir()) == [before]
@@ -208,5 +208,5 @@ def test_no_space_left_keeps_the_states_before(folder, monkeypatch):
 def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "state").write_text("")
-    with pytest.raises(RunError, match="can't be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         save_checkpoint(tmp_path / "run" / "state", TrainState(), *parts_of(0))

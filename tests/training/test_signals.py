@@ -15,9 +15,9 @@ from vocctl.training.signals import catch_signals
 )
 def test_the_first_signal_is_noted(number, kind, code):
     with catch_signals() as request:
-        assert request.asked is None
+        assert request.signal_received is None
         os.kill(os.getpid(), number)
-        assert request.asked == number
+        assert request.signal_received == number
         error = request.error("stopped")
     assert type(error) is kind
     assert (error.exit_code, str(error)) == (code, "stopped")
@@ -28,7 +28,7 @@ def test_the_second_ends_it():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-        assert request.asked == signal.SIGINT
+        assert request.signal_received == signal.SIGINT
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
@@ -36,15 +36,15 @@ def test_a_second_sigterm_lets_the_save_end(first):
     with catch_signals() as request:
         os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert request.asked == first
+        assert request.signal_received == first
 
 
 def test_heeding_raises_once_a_signal_has_come():
     with catch_signals() as request:
-        request.check_interrupt("stopped")
+        request.raise_if_received("stopped")
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Terminated, match="stopped"):
-            request.check_interrupt("stopped")
+            request.raise_if_received("stopped")
 
 
 def test_handlers_are_put_back_even_after_an_error():
@@ -61,8 +61,8 @@ def test_each_run_has_a_request_of_its_own():
     with catch_signals() as first:
         os.kill(os.getpid(), signal.SIGTERM)
     with catch_signals() as second:
-        assert second.asked is None
-    assert first.asked == signal.SIGTERM
+        assert second.signal_received is None
+    assert first.signal_received == signal.SIGTERM
 
 
 def test_outside_the_main_thread_signals_are_left_alone():
@@ -71,7 +71,7 @@ def test_outside_the_main_thread_signals_are_left_alone():
 
     def work() -> None:
         with catch_signals() as request:
-            seen.append((request.asked, signal.getsignal(signal.SIGINT)))
+            seen.append((request.signal_received, signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=work)
     thread.start()

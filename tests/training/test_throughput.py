@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vocctl.training import throughput as module
+from vocctl.training import throughput
 from vocctl.training.throughput import Throughput
 
 
@@ -18,7 +18,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     return clock
 
 
@@ -30,7 +30,7 @@ def slow(clock: Clock, batches: int) -> Iterator[tuple[torch.Tensor, torch.Tenso
 
 def test_only_the_time_until_a_batch_is_there_counts_as_waiting(clock: Clock) -> None:
     pace, seen = Throughput(), []
-    for images, targets in pace.over(slow(clock, 3)):
+    for images, targets in pace.measure(slow(clock, 3)):
         clock.now += 0.75
         seen.append((len(images), int(targets[0])))
     assert seen == [(4, 0), (4, 1), (4, 2)]
@@ -41,11 +41,11 @@ def test_only_the_time_until_a_batch_is_there_counts_as_waiting(clock: Clock) ->
 def test_the_images_of_all_ranks_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     pace = Throughput()
-    list(pace.over(slow(clock, 2)))
+    list(pace.measure(slow(clock, 2)))
     assert pace.images_per_second == 3 * 2 * 4 / 0.5
 
 
 def test_an_epoch_without_batches_is_over_at_once(clock: Clock) -> None:
     pace = Throughput()
-    assert list(pace.over([])) == []
+    assert list(pace.measure([])) == []
     assert (pace.images_per_second, pace.data_wait) == (0, 0)
