@@ -63,11 +63,11 @@ def ran(*words: str, ranks: int = 0, cwd: Path) -> subprocess.CompletedProcess:
     )
 
 
-FAST_SAVE = [("seg", "ce+dice"), ("cls", "bce"), ("adv", "cosine")]
+QUICK = [("seg", "ce+dice"), ("cls", "bce"), ("adv", "cosine")]
 LONG = [("probe", "bce"), ("seg", "focal"), ("cls", "asl"), ("adv", "ce")]
 
 
-@pytest.mark.parametrize(("kind", "loss"), [*FAST_SAVE, *(LONG if os.environ.get("VOCCTL_LONG") else [])])
+@pytest.mark.parametrize(("kind", "loss"), [*QUICK, *(LONG if os.environ.get("VOCCTL_LONG") else [])])
 def test_the_losses_of_two_ranks_are_those_of_one_process(
     tiny_set: Path, runs: dict[str, Path], tmp_path: Path, kind: str, loss: str
 ) -> None:

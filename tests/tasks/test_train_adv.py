@@ -294,7 +294,7 @@ def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path
         "ema": 0.5,
         "eval_every": 30,
     }
-    hard = {"adv": "pgd-3", "adv_eps": "32/255", "adv_share": 0.5}
+    hard = {"adv_train": "pgd-3", "adv_eps": "32/255", "adv_fraction": 0.5}
     left = {}
     for name, flags in (("plain", {}), ("hard", hard)):
         folder = tmp_path / name
