@@ -108,6 +108,7 @@ def test_a_row_makes_an_attack_available_everywhere(monkeypatch):
     monkeypatch.setitem(ATTACKS, "halfstep", row)
     spec = parse_attack("halfstep-5x2")
     assert (spec.attack, spec.steps, spec.restarts) == (row, 5, 2)
+    assert spec.attack.access == "white-box"  # what the sanity checks ask for
     check_attack_fits(spec, "train-cls", "hide:cat")
     assert "halfstep-3" in attack_help()
     assert "halfstep" in adv_train_help()

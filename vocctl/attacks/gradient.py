@@ -106,9 +106,9 @@ def apgd_from(
 ) -> Tensor:
     """APGD from start (arXiv 2003.01690, algorithm 1). A step costs one forward and one backward pass.
 
-    objective: gives the gradient. progress_objective: f, which tells whether a step increased; None: objective itself. Give
-    one where the objective falls although the attack succeeds, as losses over the still correct pixels do.
-    selection_score: logits to (B,); each image returns its iterate with the highest score. None: f.
+    objective: its gradient is followed. progress_objective: f, which decides whether a step made progress; None: the
+    objective. A loss over the pixels that are still correct needs one, because it falls as the attack succeeds.
+    selection_score: logits to (B,); for each image the iterate with the highest score is returned. None: f.
     """
 
     def measure(x: Tensor) -> _Measurement:

@@ -28,10 +28,10 @@ def sea_member(
     steps: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """One of the three runs of SEA, from a random start. The objective's goal is untargeted: labels are (B, H, W).
+    """One of the three runs of SEA, from a random start. The goal of the objective is untargeted, its labels are (B, H, W).
 
-    Each image returns its iterate with the most wrong pixels. The masked losses fall with every pixel that becomes wrong, so
-    the cross-entropy over all pixels tells whether a step made progress, as in the authors' published code.
+    For each image the iterate with the most wrong pixels is returned. The masked losses fall with every pixel that becomes
+    wrong, so the cross-entropy over all pixels decides whether a step made progress, as in the authors' published code.
     """
     (term,) = objective.goal.terms
     cross_entropy = AttackObjective("ce", objective.goal)

@@ -1,8 +1,8 @@
 """The table of attacks. `vocctl eval --attack`, adversarial training, help texts and sanity checks all read it.
 
-To add an attack, write its function in this folder (signature: AttackFunction in attacks/run.py) and add its row to ATTACKS.
-This module imports no torch, because `vocctl eval --help` lists the attacks: a row names its function, and attacks/run.py
-imports it.
+To add an attack, write its function in this folder (signature: AttackFunction in attacks/run.py) and add its row here.
+This module does not import torch, because `vocctl eval --help` lists the attacks and has to start fast: a row names its
+function, and attacks/run.py imports it.
 """
 
 import re
@@ -24,13 +24,13 @@ class Attack:
     function: str = ""  # module:function; empty for an ensemble and for a trained generator
     loss: str = "ce"  # a key of ATTACK_LOSSES in losses/adversarial.py
     default_steps: int = 1  # queries of a black-box attack
-    iterative: bool = True  # whether the user may choose the number of steps, as in pgd-20
-    restarts: bool = False  # whether the user may choose a number of restarts, as in pgd-20x5
-    for_training: bool = False  # whether --adv-train accepts it
+    iterative: bool = True  # the user may choose the number of steps, as in pgd-20
+    restarts: bool = False  # the user may choose a number of restarts, as in pgd-20x5
+    for_training: bool = False  # --adv-train accepts it
     tasks: tuple[str, ...] = tuple(VICTIMS)  # tasks whose runs it can attack
-    targeted: bool = True  # whether it supports the goals target:CLASS and hide:CLASS
-    members: tuple[str, ...] = ()  # of an ensemble: the attacks whose worst case it is, for each image
-    trained: bool = False  # written name:RUN; its function is the generator that RUN trained
+    targeted: bool = True  # it supports the goals target:CLASS and hide:CLASS
+    members: tuple[str, ...] = ()  # of an ensemble: its attacks; the result is the worst case of them for each image
+    trained: bool = False  # written name:RUN; the generator that RUN trained is its function
 
 
 _ROWS = (
@@ -163,14 +163,12 @@ def training_attacks() -> tuple[str, ...]:
 
 def attack_help() -> str:
     """The help text of --attack."""
-    return f"Attacks, separated by commas: {', '.join(attack_examples())}. pgd-20x5: 20 steps from each of 5 random starts."
+    return f"Attacks, separated by commas: {', '.join(attack_examples())}. pgd-20x5: 20 steps, best of 5 random starts."
 
 
 def adv_train_help() -> str:
     """The help text of --adv-train."""
-    return (
-        f"Attack on a fraction of each batch: {', '.join(training_attacks())} with a number of steps, as pgd-3; none."
-    )
+    return f"Adversarial training with {', '.join(training_attacks())}, for example pgd-3; none: off."
 
 
 def _listed() -> list[Attack]:

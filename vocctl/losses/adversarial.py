@@ -1,11 +1,12 @@
 """Losses that attacks maximize: one value per image, from the model's logits and the labels of the image's elements.
 
-An element is a pixel of a segmenter (logits (B, K, H, W), labels (B, H, W)) or a class of a classifier (logits (B, K), labels
-(B, K) of 1 and 0). Elements whose label is IGNORE are left out. p is the probability of an element's label, nll = -log p.
+An element is a pixel of a segmenter (logits (B, K, H, W), labels (B, H, W)) or a class of a classifier (logits (B, K),
+labels (B, K) of 1 and 0). Elements whose label is IGNORE are left out. p is the probability of an element's label,
+nll = -log p.
 
-An untargeted attack raises the loss, a targeted attack lowers it. Each loss is a sum of weighted terms, one per element. The
-weights carry no gradient; an element that already is as the attack wants it has a small weight. So a loss has two weights,
-untargeted and targeted. ATTACK_LOSSES is the table: to add a loss, add its row.
+An untargeted attack raises the loss, a targeted attack lowers it. Each loss is a sum of weighted terms, one per element.
+The weights carry no gradient. They are small for the elements on which the attack has succeeded, so untargeted and targeted
+attacks have different weights. ATTACK_LOSSES is the table: to add a loss, add its row.
 
     ce        weight 1
     segpgd    1 - l where the label is predicted, l where it is not; l = step / (2 steps), step = 0, 1, ...
@@ -166,13 +167,13 @@ def attack_losses(logits: Tensor, labels: Tensor, kind: str, *, step_fraction: f
 def logit_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """(B,) mean logit of the absent classes minus mean logit of the present classes; a classifier's attack raises it.
 
-    logits: (B, K); labels: (B, K) of 1 and 0, IGNORE is neither present nor absent. Logits of absent classes are clipped from
-    above at MARGIN_CLIP, those of present classes from below at -MARGIN_CLIP: beyond that the attack has succeeded and no
-    gradient is needed.
+    logits: (B, K); labels: (B, K) of 1 and 0, IGNORE is neither present nor absent. Logits of absent classes are clipped
+    from above at MARGIN_CLIP, those of present classes from below at -MARGIN_CLIP: beyond that the attack has succeeded and
+    no gradient is needed.
 
-    A difference of logits as in Carlini and Wagner, arXiv 1608.04644, because probabilities have small gradients where the
-    model is confident. It takes the mean over all absent classes, not the highest alone, because average precision falls
-    where the present classes of one image rank below the absent classes of other images.
+    A difference of logits, as in Carlini and Wagner, arXiv 1608.04644, has large gradients even where the model is
+    confident. The mean is over all absent classes, not the highest alone: average precision falls where the present classes
+    of one image rank below the absent classes of another image.
     """
     absent, present = labels == 0, labels == 1
     absent_sum = logits.float().clamp(max=MARGIN_CLIP).where(absent, 0).sum(1)

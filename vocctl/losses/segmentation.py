@@ -1,8 +1,8 @@
 """Segmentation losses. logits: (B, K, H, W); targets: (B, H, W) int64 classes.
 
-Pixels whose target is IGNORE are masked before the sum over the batch and over all processes. A batch without a labeled pixel
-has a loss of 0, with a gradient of 0. Class weights, (K,), multiply a pixel's loss and its weight in the mean. LOSSES is the
-table: to add a loss, add its function and its row here and its name to LOSSES in config/training.py.
+Pixels whose target is IGNORE are masked before the sum over the batch and over all processes. A batch without a labeled
+pixel has a loss of 0, with a gradient of 0. Class weights, (K,), multiply a pixel's loss and its weight in the mean. LOSSES
+is the table: to add a loss, add its function and its row here and its name to the losses in config/training.py.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, weights: Tensor | None = N
 def dice_loss(logits: Tensor, targets: Tensor, *, smooth: float = 1.0) -> Tensor:
     """1 - soft Dice, mean over the classes in the batch. Pixels are summed over the whole batch, not per image.
 
-    Milletari et al., arXiv 1606.04797, without the squares. A class that is absent from the batch has no term: it would be
-    lowest at a probability of 0 everywhere, and rare classes would never be predicted. Probability given to an absent class
-    still costs, because the present classes lose it.
+    Milletari et al., arXiv 1606.04797, without the squares. A class that is absent from the batch has no term: the term
+    would be lowest at a probability of 0 everywhere, and rare classes would never be predicted. A false positive of an
+    absent class still raises the loss, because the present classes lose its probability.
     """
     return _dice(logits.float().softmax(dim=1), targets, smooth)
 
@@ -84,7 +84,7 @@ def _pixel_weights(targets: Tensor, weights: Tensor | None) -> Tensor:
 def lovasz_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Lovasz-softmax, mean over the classes in the batch. Berman et al., arXiv 1705.08790; implementation of smp.
 
-    It sorts the pixels, so it is no sum over processes: with several processes it is the mean of their losses.
+    It sorts all pixels, so it cannot be summed over processes: with several processes it is the mean of their losses.
     """
     declare_missing_ops()
     from segmentation_models_pytorch.losses import LovaszLoss
