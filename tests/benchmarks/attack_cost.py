@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import get_args
 
 import torch
 
@@ -18,7 +19,8 @@ from vocctl.attacks.gradient import pgd_from
 from vocctl.attacks.objectives import AttackObjective, attack_goal
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat
-from vocctl.config import GENERATORS, GeneratorConfig, TrainClsConfig, TrainSegConfig
+from vocctl.config import GeneratorConfig, TrainClsConfig, TrainSegConfig
+from vocctl.config.attacks import Generator
 from vocctl.models.adversary import Adversary
 from vocctl.models.classifier import Classifier
 from vocctl.models.input_resize import LogitEnsemble, ResizeWrapper
@@ -81,7 +83,7 @@ def main() -> None:
         print(
             f"PGD on the {name}: {share:.3f} of a forward and backward pass a step, {took / STEPS * 1e3 / batch:.1f} ms"
         )
-    for kind in GENERATORS:
+    for kind in get_args(Generator):
         share, took = generator_cost(GeneratorConfig(generator=kind), images)
         print(f"generator {kind}: {share:.3f} of its bare forward pass, {took * 1e3 / batch:.1f} ms a image")
 

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from vocctl.config import PRESETS
+from vocctl.config.data import Augmentation
 from vocctl.data.augment import augmented, preset
 from vocctl.labels import IGNORE
 
@@ -32,7 +33,7 @@ def pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(10 * mask[:, :, None], 3, axis=2), mask
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", get_args(Augmentation))
 @pytest.mark.parametrize("shape", [(96, 64), (64, 96), (64, 64), (64, 256), (20, 30)])
 def test_every_preset_gives_squares_of_its_size(name, shape):
     image, mask = augmented(preset(name, 64), *pair(*shape), seed=1)
@@ -40,7 +41,7 @@ def test_every_preset_gives_squares_of_its_size(name, shape):
     assert (mask.shape, mask.dtype) == ((64, 64), np.uint8)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", get_args(Augmentation))
 def test_no_preset_invents_a_label(name):
     transform = preset(name, 64)
     seen = set()
@@ -125,7 +126,7 @@ def test_none_draws_nothing():
     assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", get_args(Augmentation))
 def test_what_came_in_is_left_alone(name):
     image, mask = pair(80, 80)
     image.flags.writeable = mask.flags.writeable = False  # as the cache's map is
@@ -134,7 +135,7 @@ def test_what_came_in_is_left_alone(name):
 
 
 def test_no_setting_is_one_that_albumentations_ignores(recwarn):
-    for name in PRESETS:
+    for name in get_args(Augmentation):
         preset(name, 64)
     assert [str(warning.message) for warning in recwarn] == []
 

@@ -1,12 +1,13 @@
 """Batches augmented on the device: in register with the masks, decided by the place, like the loader's presets."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from vocctl.config import PRESETS
+from vocctl.config.data import Augmentation
 from vocctl.data.augment import augmented, preset
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import TrainDataset
@@ -51,7 +52,7 @@ def places(epoch: int, side: int = 64) -> list[tuple[int, int, int]]:
     return [(epoch, index, side) for index in range(4)]
 
 
-@pytest.mark.parametrize("augment", PRESETS)
+@pytest.mark.parametrize("augment", get_args(Augmentation))
 @pytest.mark.parametrize("side", [32, 64, 96])
 def test_an_epoch_is_batches_of_squares(augment: str, side: int) -> None:
     found = list(batches(augment, side=side))

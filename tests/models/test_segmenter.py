@@ -1,9 +1,12 @@
 """A segmenter of every kind that can be asked for, and those that can't."""
 
+from typing import get_args
+
 import pytest
 import torch
 
-from vocctl.config import DECODERS, ModelConfig
+from vocctl.config import ModelConfig
+from vocctl.config.segmentation import Decoder
 from vocctl.errors import ConfigError, DataError
 from vocctl.models.segmenter import ARCHITECTURES, Segmenter, count_parameters
 from vocctl.models.weights import _packaged_tensors
@@ -53,11 +56,11 @@ def test_images_of_a_batch_do_not_see_each_other(unet):
 
 
 def test_every_decoder_has_an_architecture():
-    assert {"unet", *ARCHITECTURES} == set(DECODERS)
+    assert {"unet", *ARCHITECTURES} == set(get_args(Decoder))
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("decoder", [name for name in DECODERS if name != "dpt"])
+@pytest.mark.parametrize("decoder", [name for name in get_args(Decoder) if name != "dpt"])
 def test_every_decoder_over_a_cnn(decoder):
     model = build(decoder=decoder)
     assert model(pixels(64, 64)).shape == (1, 21, 64, 64)

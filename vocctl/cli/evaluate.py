@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -10,7 +10,7 @@ from vocctl.attacks.table import attack_help
 from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import attacked
 from vocctl.cli.options import Quiet, Runs
-from vocctl.config import THRESHOLDS, AttackConfig
+from vocctl.config import AttackConfig, Thresholds
 from vocctl.errors import ConfigError
 
 CLASSIFIERS = "Classifiers"
@@ -26,7 +26,9 @@ def evaluate(
     tta: Annotated[str, typer.Option("--tta", help="none, flip, or ms (three scales, each mirrored too).")] = "none",
     thresholds: Annotated[
         str | None,
-        typer.Option("--thresholds", help=f"{', '.join(THRESHOLDS)}; else the run's.", rich_help_panel=CLASSIFIERS),
+        typer.Option(
+            "--thresholds", help=f"{', '.join(get_args(Thresholds))}; else the run's.", rich_help_panel=CLASSIFIERS
+        ),
     ] = None,
     ci: Annotated[
         int,

@@ -1,16 +1,17 @@
 """`vocctl train-seg`, `train-cls` and `train-adv`: flags over a TOML file over the defaults, then the task."""
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vocctl.cli import progress, tables
-from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Resume, settings
-from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given, read_toml
+from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Resume, config_options
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig, given, read_toml
 from vocctl.errors import ConfigError
 
 
-@settings(TrainSegConfig())
+@config_options(TrainSegConfig())
 def train_seg(
     flags: dict[str, Any],
     name: Name = None,
@@ -19,14 +20,14 @@ def train_seg(
     resume: Resume = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a segmenter on VOC images and keep its best and final weights.
+    """Train a segmenter on VOC images; saves its best and final weights.
 
     vocctl train-seg --data data/voc2009 --loss dice --no-skip
     """
-    _train("vocctl.tasks.train_seg", TrainSegConfig(), flags, name, out, config, resume, quiet)
+    _train("train_seg", TrainSegConfig(), flags, _RunFlags(name, out, config, resume, quiet))
 
 
-@settings(TrainClsConfig())
+@config_options(TrainClsConfig())
 def train_cls(
     flags: dict[str, Any],
     name: Name = None,
@@ -35,14 +36,14 @@ def train_cls(
     resume: Resume = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a classifier of the 20 classes on VOC images; keeps its best and final weights, and its thresholds.
+    """Train a multi-label classifier of the 20 classes on VOC images; saves its best and final weights and its thresholds.
 
     vocctl train-cls --data data/voc2009 --model scratch
     """
-    _train("vocctl.tasks.train_cls", TrainClsConfig(), flags, name, out, config, resume, quiet)
+    _train("train_cls", TrainClsConfig(), flags, _RunFlags(name, out, config, resume, quiet))
 
 
-@settings(TrainAdvConfig())
+@config_options(TrainAdvConfig())
 def train_adv(
     flags: dict[str, Any],
     name: Name = None,
@@ -51,31 +52,32 @@ def train_adv(
     resume: Resume = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a CNN adversary that perturbs images so that classifiers and segmenters fail, within a budget.
+    """Train a CNN adversary that perturbs images within a budget so that classifiers and segmenters fail.
 
     vocctl train-adv --data data/voc2009 --target my-segmenter --target my-classifier --eps 8/255
     """
-    _train("vocctl.tasks.train_adv", TrainAdvConfig(), flags, name, out, config, resume, quiet)
+    _train("train_adv", TrainAdvConfig(), flags, _RunFlags(name, out, config, resume, quiet))
 
 
-def _train(
-    module: str,
-    default: Any,
-    flags: dict[str, Any],
-    name: str | None,
-    out: Path | None,
-    config: Path | None,
-    resume: str | None,
-    quiet: bool,
-) -> None:
-    if resume is not None and (flags or name or out or config):
+@dataclass(frozen=True)
+class _RunFlags:
+    """The flags that are not settings of the run."""
+
+    name: str | None
+    out: Path | None
+    config: Path | None
+    resume: str | None
+    quiet: bool
+
+
+def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> None:
+    if flags.resume is not None and (settings or flags.name or flags.out or flags.config):
         raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
-    chosen = given(read_toml(default, config) if config else default, **flags)
-
-    task = importlib.import_module(module)  # imports torch
-    with progress.training_view(quiet=quiet) as view:
-        if resume is not None:
-            result = task.resume(resume, reporter=view)
+    config = given(read_toml(default, flags.config) if flags.config else default, **settings)
+    task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
+    with progress.training_view(quiet=flags.quiet) as view:
+        if flags.resume is not None:
+            result = task.resume(flags.resume, reporter=view)
         else:
-            result = task.run(chosen, out, name=name, reporter=view)
+            result = task.run(config, flags.out, name=flags.name, reporter=view)
     tables.print_train_result(result, is_adversary=isinstance(default, TrainAdvConfig))

@@ -1,89 +1,49 @@
-"""Every setting of every task. See training.py and adversarial.py for what there is, layering.py for how they combine."""
+"""Every setting of every task, as frozen dataclasses that validate themselves. loading.py layers TOML and flags over them."""
 
-from vocctl.config.adversarial import (
-    ADV_MONITORS,
-    ATTACK_LOSSES,
-    GENERATORS,
-    PENALTIES,
-    REFERENCES,
-    AttackConfig,
-    AttackLossConfig,
-    GeneratorConfig,
-    ThreatConfig,
-    TrainAdvConfig,
-)
-from vocctl.config.checks import (
-    NORMS,
-    check_goal,
-    closest,
-    parse_epsilon,
-)
-from vocctl.config.loading import (
-    as_tables,
-    from_tables,
-    given,
-    read_toml,
-)
-from vocctl.config.training import (
-    CLS_LOSSES,
-    CLS_MONITORS,
-    DECODERS,
-    LOSSES,
-    PRECISIONS,
-    PRESETS,
-    SCHEDULES,
-    SEG_MONITORS,
-    THRESHOLDS,
-    AdversarialTrainingConfig,
+from vocctl.config.attacks import AttackConfig, AttackLossConfig, GeneratorConfig, ThreatConfig, TrainAdvConfig
+from vocctl.config.checks import Norm, check_goal, closest, flag_of, parse_epsilon
+from vocctl.config.classification import (
     ClsLossConfig,
     ClsModelConfig,
     ClsOptimConfig,
-    DataConfig,
-    LossConfig,
-    ModelConfig,
-    OptimConfig,
     ThresholdConfig,
+    Thresholds,
     TrainClsConfig,
-    TrainConfig,
-    TrainSegConfig,
 )
+from vocctl.config.data import Augmentation, DataConfig
+from vocctl.config.loading import as_tables, from_tables, given, read_toml
+from vocctl.config.segmentation import Decoder, LossConfig, ModelConfig, TrainSegConfig
+from vocctl.config.training import AdversarialTrainingConfig, OptimConfig, TrainConfig
+
+TrainingConfig = TrainSegConfig | TrainClsConfig | TrainAdvConfig
 
 __all__ = [
-    "ADV_MONITORS",
-    "ATTACK_LOSSES",
-    "CLS_LOSSES",
-    "CLS_MONITORS",
-    "DECODERS",
-    "GENERATORS",
-    "LOSSES",
-    "NORMS",
-    "PENALTIES",
-    "PRECISIONS",
-    "PRESETS",
-    "REFERENCES",
-    "SCHEDULES",
-    "SEG_MONITORS",
-    "THRESHOLDS",
     "AdversarialTrainingConfig",
     "AttackConfig",
     "AttackLossConfig",
+    "Augmentation",
     "ClsLossConfig",
     "ClsModelConfig",
     "ClsOptimConfig",
     "DataConfig",
+    "Decoder",
     "GeneratorConfig",
     "LossConfig",
     "ModelConfig",
+    "Norm",
     "OptimConfig",
     "ThreatConfig",
     "ThresholdConfig",
+    "Thresholds",
     "TrainAdvConfig",
     "TrainClsConfig",
     "TrainConfig",
     "TrainSegConfig",
+    "TrainingConfig",
     "as_tables",
     "check_goal",
     "closest",
+    "flag_of",
     "from_tables",
     "given",
     "parse_epsilon",

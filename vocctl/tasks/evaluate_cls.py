@@ -12,11 +12,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from vocctl.config import THRESHOLDS, TrainClsConfig
+from vocctl.config import Thresholds, TrainClsConfig
 from vocctl.data.devkit import MANIFEST
 from vocctl.errors import ConfigError, DataError
 from vocctl.files import to_json, write_text
@@ -145,8 +145,8 @@ def _evaluated(
     on_image: Callable[[int, int], None] | None,
 ) -> tuple[ClsEvalResult, _Predicted]:
     check_eval_options(checkpoint, tta)
-    if thresholds is not None and thresholds not in THRESHOLDS:
-        raise ConfigError(f"--thresholds is one of {', '.join(THRESHOLDS)}, got {thresholds!r}")
+    if thresholds is not None and thresholds not in get_args(Thresholds):
+        raise ConfigError(f"--thresholds is one of {', '.join(get_args(Thresholds))}, got {thresholds!r}")
     runs = [find_run(name, "train-cls") for name in names]
     config = runs[0].config(TrainClsConfig())
     kind = thresholds or config.threshold.thresholds

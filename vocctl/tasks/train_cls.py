@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from vocctl.config import THRESHOLDS, TrainClsConfig
+from vocctl.config import Thresholds, TrainClsConfig
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import LabeledSplit, Splits, open_splits
@@ -110,7 +111,9 @@ class ClassificationTask:
             run.load_weights(checkpoint, model)
             model.to(device=self.setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             probs = self._label_probs(model, self.splits.val, check_interrupt)
-            thresholds[checkpoint] = {kind: fit_thresholds(probs, targets, kind).tolist() for kind in THRESHOLDS}
+            thresholds[checkpoint] = {
+                kind: fit_thresholds(probs, targets, kind).tolist() for kind in get_args(Thresholds)
+            }
         run.write_json("thresholds.json", thresholds)
 
     def _init_head_by_linear_probe(self, check_interrupt: InterruptCheck) -> None:

@@ -9,14 +9,13 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig
+from vocctl.config import TrainingConfig
 from vocctl.data.datasets import TrainDataset
 from vocctl.data.splits import Splits
 from vocctl.runs.folder import RunFolder
 from vocctl.training.optim import ParamGroups
 from vocctl.training.signals import InterruptCheck
 
-TrainingConfig = TrainSegConfig | TrainClsConfig | TrainAdvConfig
 Scores = dict[str, float]
 
 

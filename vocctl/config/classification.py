@@ -1,0 +1,80 @@
+"""Settings of train-cls."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
+
+from vocctl.config.checks import check_choice, check_choices, require, setting
+from vocctl.config.data import DataConfig
+from vocctl.config.training import (
+    AdversarialTrainingConfig,
+    OptimConfig,
+    TrainConfig,
+    check_attack_precision,
+    check_scratch_weights,
+)
+
+LabelLoss = Literal["bce", "asl", "focal"]
+ClsMonitor = Literal["map_11_point", "map_all_points", "map_sklearn", "sample_f1", "val_loss"]
+Thresholds = Literal["per-class", "global", "0.5"]
+PosWeight = Literal["auto", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClsModelConfig:
+    model: str = setting("tf_efficientnet_lite0", "Any timm model, or scratch: our plain CNN.")
+    weights: str = setting("auto", "auto (ImageNet), none (random), or a .safetensors or .pth file.")
+
+    def __post_init__(self) -> None:
+        check_scratch_weights("--model", self.model, self.weights)
+
+    @property
+    def pretrained(self) -> bool:
+        return self.model != "scratch" and self.weights != "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClsLossConfig:
+    loss: LabelLoss = setting("bce", "Loss.")
+    pos_weight: PosWeight = setting("none", "Weight of a class's positives; auto: negatives / positives.")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClsOptimConfig(OptimConfig):
+    probe: bool = setting(
+        True, "Pretrained models: initialize the head by a linear probe, and freeze batch-norm statistics."
+    )
+    layer_decay: float = setting(1.0, "Layer-wise learning-rate decay, from the head down; 1: off.")
+    freeze_epochs: int = setting(0, "Epochs with a frozen backbone at the start.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 < self.layer_decay <= 1, f"--layer-decay is a factor in (0, 1], got {self.layer_decay}")
+        require(self.freeze_epochs >= 0, f"--freeze-epochs is 0 or more, got {self.freeze_epochs}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdConfig:
+    thresholds: Thresholds = setting("global", "Decision thresholds: fitted for each class, fitted for all, or 0.5.")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainClsConfig:
+    monitors: ClassVar[tuple[str, ...]] = get_args(ClsMonitor)  # choices of --monitor
+
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=0, augment="affine"))
+    model: ClsModelConfig = field(default_factory=ClsModelConfig)
+    loss: ClsLossConfig = field(default_factory=ClsLossConfig)
+    optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.005))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=16, monitor="map_sklearn"))
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
+    adversarial_training: AdversarialTrainingConfig = field(default_factory=AdversarialTrainingConfig)
+
+    def __post_init__(self) -> None:
+        check_choice("--monitor", self.train.monitor, self.monitors)
+        check_attack_precision(self.adversarial_training, self.train)
