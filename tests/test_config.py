@@ -57,12 +57,12 @@ def test_given_takes_false_and_zero_for_values():
 
 
 def test_given_checks_what_it_makes():
-    with pytest.raises(ConfigError, match="batch is 1 or more, got 0"):
+    with pytest.raises(ConfigError, match="--batch is 1 or more, got 0"):
         given(TrainSegConfig(), batch=0)
 
 
 def test_given_judges_two_flags_of_a_section_together():
-    with pytest.raises(ConfigError, match="--no-skip works with --decoder unet alone: fpn"):
+    with pytest.raises(ConfigError, match="--no-skip works only with --decoder unet: fpn"):
         given(TrainSegConfig(), decoder="fpn", skip=False)
 
 
@@ -106,8 +106,8 @@ def test_tables_lie_over_the_default():
         ({"model": {"widths": 64}}, "widths is a list, got 64"),
         ({"model": {"widths": [64, "x"]}}, "widths is a int, got 'x'"),
         ({"data": {"path": 3}}, "path is a str, got 3"),
-        ({"data": {"size": 100}}, "size is a multiple of 32 pixels, got 100"),
-        ({"optim": {"lr": float("nan")}}, "lr is above 0, got nan"),
+        ({"data": {"size": 100}}, "--size is a multiple of 32 pixels, got 100"),
+        ({"optim": {"lr": float("nan")}}, "--lr is above 0, got nan"),
     ],
 )
 def test_refused_tables(tables, message):
@@ -127,43 +127,43 @@ def test_refused_tables(tables, message):
         (ModelConfig, {"widths": ()}, "widths"),
         (ModelConfig, {"widths": (64, 0)}, "widths"),
         (ModelConfig, {"decoder": "fpn", "skip": False}, "--no-skip"),
-        (OptimConfig, {"schedule": "step"}, "schedule is one of cosine, poly, constant"),
+        (OptimConfig, {"schedule": "step"}, "--schedule is one of cosine, poly, constant"),
         (OptimConfig, {"lr": 0.0}, "lr"),
-        (OptimConfig, {"encoder_lr": -0.1}, "encoder_lr"),
-        (OptimConfig, {"weight_decay": -1.0}, "weight_decay"),
+        (OptimConfig, {"encoder_lr": -0.1}, "--encoder-lr"),
+        (OptimConfig, {"weight_decay": -1.0}, "--weight-decay"),
         (OptimConfig, {"warmup": 1.0}, "warmup"),
-        (OptimConfig, {"clip_norm": -1.0}, "clip_norm"),
+        (OptimConfig, {"clip_norm": -1.0}, "--clip-norm"),
         (OptimConfig, {"accumulate": 0}, "accumulate"),
         (OptimConfig, {"ema": 1.0}, "ema"),
         (TrainConfig, {"epochs": 0}, "epochs"),
         (TrainConfig, {"minutes": -1.0}, "minutes"),
         (TrainConfig, {"batch": 0}, "batch"),
-        (TrainConfig, {"eval_every": 0}, "eval_every"),
-        (TrainConfig, {"save_every": 0.0}, "save_every"),
+        (TrainConfig, {"eval_every": 0}, "--eval-every"),
+        (TrainConfig, {"save_every": 0.0}, "--save-every"),
         (TrainConfig, {"patience": -1}, "patience"),
         (TrainConfig, {"precision": "bf61"}, "did you mean bf16"),
-        (TrainSegConfig, {"train": TrainConfig(monitor="map_sklearn")}, "monitor is one of mean_iou"),
-        (TrainClsConfig, {"train": TrainConfig(monitor="mean_iou")}, "monitor is one of map_11_point"),
-        (DataConfig, {"val": 1.0}, "val is a share"),
-        (DataConfig, {"workers": 257}, "workers is -1"),
-        (DataConfig, {"folds": 1}, "folds is 0"),
-        (DataConfig, {"folds": 5, "fold": 5}, "fold is in 0..folds-1"),
-        (DataConfig, {"folds": 5, "val": 0.2}, "set one of them"),
-        (DataConfig, {"cache_dir": "a\0b"}, "cache_dir is a folder"),
+        (TrainSegConfig, {"train": TrainConfig(monitor="map_sklearn")}, "--monitor is one of mean_iou"),
+        (TrainClsConfig, {"train": TrainConfig(monitor="mean_iou")}, "--monitor is one of map_11_point"),
+        (DataConfig, {"val": 1.0}, "--val is a fraction"),
+        (DataConfig, {"workers": 257}, "--workers is -1"),
+        (DataConfig, {"folds": 1}, "--folds is 0"),
+        (DataConfig, {"folds": 5, "fold": 5}, "--fold is in 0..folds-1"),
+        (DataConfig, {"folds": 5, "val": 0.2}, "mutually exclusive"),
+        (DataConfig, {"cache_dir": "a\0b"}, "--cache-dir is a folder"),
         (ClsLossConfig, {"loss": "blc"}, "did you mean bce"),
-        (ClsLossConfig, {"pos_weight": "3"}, "pos_weight is one of"),
-        (ClsOptimConfig, {"layer_decay": 0.0}, "layer_decay"),
-        (ClsOptimConfig, {"freeze_epochs": -1}, "freeze_epochs"),
-        (ClsModelConfig, {"model": "scratch", "weights": "w.pth"}, "leave out --weights"),
+        (ClsLossConfig, {"pos_weight": "3"}, "--pos-weight is one of"),
+        (ClsOptimConfig, {"layer_decay": 0.0}, "--layer-decay"),
+        (ClsOptimConfig, {"freeze_epochs": -1}, "--freeze-epochs"),
+        (ClsModelConfig, {"model": "scratch", "weights": "w.pth"}, "omit --weights"),
         (ThresholdConfig, {"thresholds": "globl"}, "did you mean global"),
         (TrainConfig, {"seed": -1}, "seed"),
         (TrainConfig, {"seed": 2**31}, "seed"),
         (LossConfig, {"loss": "dise"}, "did you mean dice"),
-        (LossConfig, {"loss_stride": 0}, "loss_stride"),
-        (LossConfig, {"loss_stride": 9}, "loss_stride"),
-        (LossConfig, {"loss": "ce", "class_weights": (1.0,) * 20}, "class_weights are 21 numbers.* got 20"),
-        (LossConfig, {"loss": "ce", "class_weights": (-1.0, *(1.0,) * 20)}, "class_weights"),
-        (LossConfig, {"loss": "dice", "class_weights": (1.0,) * 21}, "dice has no use for them"),
+        (LossConfig, {"loss_stride": 0}, "--loss-stride"),
+        (LossConfig, {"loss_stride": 9}, "--loss-stride"),
+        (LossConfig, {"loss": "ce", "class_weights": (1.0,) * 20}, "--class-weights are 21 numbers.* got 20"),
+        (LossConfig, {"loss": "ce", "class_weights": (-1.0, *(1.0,) * 20)}, "--class-weights"),
+        (LossConfig, {"loss": "dice", "class_weights": (1.0,) * 21}, "dice does not use them"),
     ],
 )
 def test_nonsense_is_refused_at_birth(section, values, message):

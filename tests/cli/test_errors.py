@@ -141,13 +141,13 @@ def test_a_dead_server(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     ("args", "says"),
     [
         (["train-seg", "--epoch", "3"], "no option --epoch, did you mean --epochs?"),
-        (["trian-seg"], "no command 'trian-seg', did you mean train-seg?"),
+        (["trian-seg"], "'trian-seg' is not a command, did you mean train-seg?"),
         (["train-seg", "--epochs", "many"], "--epochs"),
         (["train-seg", "--epochs", "0"], "epochs is 1 or more, got 0"),
         (["train-seg", "--loss", "dise"], "did you mean dice?"),
-        (["train-seg", "--decoder", "fpn", "--no-skip"], "fpn is built on its skip connections"),
+        (["train-seg", "--decoder", "fpn", "--no-skip"], "fpn cannot do without its skip connections"),
         (["train-seg", "--widths", "a,b"], "--widths takes numbers"),
-        (["train-seg", "--resume", "x", "--epochs", "3"], "leave out the other flags"),
+        (["train-seg", "--resume", "x", "--epochs", "3"], "omit all other flags"),
         (["download", "vco2009"], "did you mean voc2009?"),
         (["download"], "name what to download"),
         (["eval"], "RUN"),
@@ -188,11 +188,11 @@ def classify(data: Path, *flags: str) -> list[str]:
         (["--loss", "bec"], 2, "did you mean bce?"),
         (["--thresholds", "best"], 2, "thresholds is one of per-class, global, 0.5"),
         (["--monitor", "mean_iou"], 2, "monitor is one of map_11_point"),
-        (["--layer-decay", "0"], 2, "layer_decay is a factor in (0, 1]"),
+        (["--layer-decay", "0"], 2, "--layer-decay is a factor in (0, 1]"),
         (["--folds", "3", "--fold", "3"], 2, "fold is in 0..folds-1"),
-        (["--val", "0.2", "--folds", "3"], 2, "set one of them"),
+        (["--val", "0.2", "--folds", "3"], 2, "mutually exclusive"),
         (["--val", "0.001"], 3, "mend --val or --folds"),
-        (["--weights", "x.pth"], 2, "begins from nothing"),
+        (["--weights", "x.pth"], 2, "uses no pretrained weights"),
         (["--val-split", "test"], 3, "the splits with class lists are train, trainval, val"),
     ],
 )
@@ -286,8 +286,8 @@ def test_weights_of_another_model(capsys: pytest.CaptureFixture[str], tiny: Path
 @pytest.mark.parametrize(
     ("raised", "code", "says"),
     [
-        (PermissionError(errno.EACCES, "Permission denied", "locked/run"), 3, "locked/run can't be used"),
-        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), 3, "x can't be used (File name too long)"),
+        (PermissionError(errno.EACCES, "Permission denied", "locked/run"), 3, "locked/run cannot be used"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), 3, "x cannot be used (File name too long)"),
         (MemoryError(), 5, "out of memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 5, "out of memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 5, "out of memory"),
@@ -322,7 +322,7 @@ def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture
     seg = str(trained.seg)
     fails(capsys, ["plot", seg, "--kind", "curvs"], 2, "did you mean curves?")
     fails(capsys, ["plot", seg, "--kind", "errors"], 3, "errors needs a run of train-cls")
-    fails(capsys, ["plot", seg, "--format", "jpg"], 2, "--format", "'png', 'svg', 'pdf'")
+    fails(capsys, ["plot", seg, "--format", "jpg"], 2, "--format", "png, svg, pdf")
     fails(capsys, ["report", seg, "-o", "report.pdf"], 2, "takes an .html file")
     fails(capsys, ["report", seg, "-o", "nowhere/report.html"], 2, "in an existing folder")
     fails(capsys, ["export", seg, "--format", "tflite"], 2, "--format is onnx")

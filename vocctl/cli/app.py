@@ -1,11 +1,12 @@
-"""The `vocctl` command: its subcommands, and errors turned into one line and an exit code.
+"""The `vocctl` command: its subcommands, and how an error becomes one line and an exit code.
 
-Exit codes: 0 fine, 1 the run failed, 2 usage or config, 3 data or weights, 4 network or credentials, 5 out of memory,
+Exit codes: 0 success, 1 the run failed, 2 usage or config, 3 data or weights, 4 network or credentials, 5 out of memory,
 130 interrupted, 143 terminated.
 """
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -34,10 +35,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 fine, 1 the run failed, 2 usage or config, 3 data or weights, 4 network, 5 out of memory, "
+    epilog="Exit codes: 0 success, 1 the run failed, 2 usage or config, 3 data or weights, 4 network, 5 out of memory, "
     "130 interrupted, 143 terminated.",
 )
-USERS_OWN = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # what pathlib raises where it is asked for a file's kind
+USER_ERRORS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+)  # a path that the user named, and that pathlib cannot check
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download,
     "train-cls": train_cls,
@@ -63,7 +68,7 @@ def version(version: Annotated[bool, typer.Option("--version", help="Print the v
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one command; returns the exit code. What a user can put right ends in one line on stderr."""
+    """Run one command; return the exit code. An error that the user can fix is one line on stderr."""
     messages.escape_undecodable_names()
     try:
         return int(app(args, standalone_mode=False, prog_name="vocctl") or 0)
@@ -74,7 +79,7 @@ def main(args: list[str] | None = None) -> int:
         messages.print_error(_usage(error))
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        messages.print_error("interrupted: nothing half-written is left")
+        messages.print_error("interrupted: no partial files were left")
         return 130
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -82,30 +87,34 @@ def main(args: list[str] | None = None) -> int:
         if world_size() == 1 or "peer" not in str(error).lower():
             raise
         return messages.wait_for_shutdown()
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+    except BrokenPipeError:  # the reader of our output is gone, as with `| head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
     except OSError as error:
         if is_out_of_memory(error):
             return _no_memory()
-        if error.errno not in USERS_OWN or error.filename is None:
+        if error.errno not in USER_ERRORS or error.filename is None:
             raise
-        messages.print_error(f"{error.filename} can't be used ({error.strerror}): mend that or name another")
+        messages.print_error(f"{error.filename} cannot be used ({error.strerror}): fix that or name another path")
         return DataError.exit_code
 
 
 def _no_memory() -> int:
-    messages.print_error("out of memory: end other programs that use it, or take smaller images or another --device")
+    messages.print_error("out of memory: close other programs, or use smaller images or another --device")
     return MemoryExceeded.exit_code
 
 
 def _usage(error: TyperException) -> str:
-    """One line for a misspelt flag, a missing value, an unknown command; with the closest name."""
+    """One line for an unknown flag or command, a missing or a wrong value; with the closest valid name."""
     message = " ".join(getattr(error, "format_message", lambda: str(error))().split())
     if message.startswith("No such command"):
         name = message.split("'")[1]
-        return f"no command {name!r}{closest(name, COMMANDS) or ''}: `vocctl --help` lists them".replace("?:", "? ")
-    near = getattr(error, "possibilities", None)
-    if near:
-        return f"no option {message.split(':')[1].split()[0]}, did you mean {near[0]}?"
-    return f"{message.rstrip('.')}: `vocctl COMMAND --help` lists what there is"
+        hint = closest(name, COMMANDS) or ":"
+        return f"{name!r} is not a command{hint} `vocctl --help` lists them"
+    similar = getattr(error, "possibilities", None)
+    if similar:
+        return f"no option {message.split(':')[1].split()[0]}, did you mean {similar[0]}?"
+    if choice := re.search(r"'(--[\w-]+)'.*?'(.*?)' is not one of (.*?)\.?$", message):
+        flag, value, choices = choice[1], choice[2], choice[3].replace("'", "").split(", ")
+        return f"{flag} is one of {', '.join(choices)}; got {value!r}{closest(value, choices)}"
+    return f"{message.rstrip('.')}: `vocctl COMMAND --help` lists the options"

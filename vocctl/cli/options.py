@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from vocctl.attacks.table import adv_train_help
 from vocctl.config import TrainingConfig, flag_of
 from vocctl.errors import ConfigError
 
@@ -28,6 +29,8 @@ PANELS = {  # section of a config -> heading in help
     "threat": "Threat model",
     "attack_loss": "Objective",
 }
+
+DERIVED_HELP = {"adv_train": adv_train_help}  # fields whose help a table makes
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only, no progress.")]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or their names under runs/.")]
@@ -69,7 +72,8 @@ class ConfigOption:
 
     @property
     def help(self) -> str:
-        return str(self.field.metadata["help"])
+        derived = DERIVED_HELP.get(self.field.name)
+        return derived() if derived else str(self.field.metadata["help"])
 
     def annotation(self) -> Any:
         """The annotated type that Typer reads. Numbers of a tuple are given as one text, words by repeating the flag."""

@@ -60,7 +60,7 @@ def resume(name: str, *, reporter: Reporter | None = None) -> TrainResult:
 class GeneratorTask:
     """A generator of perturbations, the victims that it is to fool, and how far their scores drop. See training/task.py."""
 
-    def __init__(self, config: TrainAdvConfig, setup: DeviceSetup, reporter: Reporter, load_pretrained: bool) -> None:
+    def __init__(self, config: TrainAdvConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         self.setup = setup
         self.victims = open_victims(config, setup)
         paths = tuple(str(victim.runs[0].path) for victim in self.victims)  # a name may mean another run later
@@ -70,7 +70,7 @@ class GeneratorTask:
         self.splits = open_splits(config.data, command, reporter.count)
         check_batch_size(config, len(self.splits.train.images), len(self.victims))
         seed_everything(config.train.seed)
-        self.model = build_adversary(config, load_pretrained=load_pretrained)
+        self.model = build_adversary(config, load_pretrained=not resumed)
         self.dataset = TrainDataset(
             self.splits.train.images, augment=config.data.augment, seed=config.train.seed,
             targets=self.splits.train.targets,

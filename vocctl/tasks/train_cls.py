@@ -52,13 +52,14 @@ def resume(name: str, *, reporter: Reporter | None = None) -> TrainResult:
 class ClassificationTask:
     """A multi-label classifier, whose head may start as a linear probe. See training/task.py."""
 
-    def __init__(self, config: TrainClsConfig, setup: DeviceSetup, reporter: Reporter, load_pretrained: bool) -> None:
+    def __init__(self, config: TrainClsConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         training_attack(config.adversarial_training)  # raises before any work is done
         self.config, self.setup, self.reporter = config, setup, reporter
         self.splits = open_splits(config.data, COMMAND, reporter.count)
-        check_class_coverage(self.splits, reporter)
+        if not resumed:
+            check_class_coverage(self.splits, reporter)
         seed_everything(config.train.seed)
-        self.model = _model(config, load_pretrained=load_pretrained)
+        self.model = _model(config, load_pretrained=not resumed)
         self.targets = _targets(self.splits.train)
         self.dataset = TrainDataset(
             self.splits.train.images, augment=config.data.augment, seed=config.train.seed, targets=self.targets

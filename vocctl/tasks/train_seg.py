@@ -47,12 +47,12 @@ def resume(name: str, *, reporter: Reporter | None = None) -> TrainResult:
 class SegmentationTask:
     """A segmenter, pixel losses, and validation at the images' original sizes. See training/task.py."""
 
-    def __init__(self, config: TrainSegConfig, setup: DeviceSetup, reporter: Reporter, load_pretrained: bool) -> None:
+    def __init__(self, config: TrainSegConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         training_attack(config.adversarial_training)  # raises before any work is done
         self.config, self.setup = config, setup
         self.splits = open_splits(config.data, COMMAND, reporter.count)
         seed_everything(config.train.seed)
-        self.model = Segmenter(config.model if load_pretrained else replace(config.model, weights="none"))
+        self.model = Segmenter(replace(config.model, weights="none") if resumed else config.model)
         self.dataset = TrainDataset(self.splits.train.images, augment=config.data.augment, seed=config.train.seed)
         self.stride = config.loss.loss_stride  # the loss is computed on every stride-th pixel per axis
         self.pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, setup.device)

@@ -20,7 +20,7 @@ from vocctl.training.task import TrainingTask, TrainResult
 from vocctl.training.trainer import Trainer
 
 Config = TypeVar("Config", TrainSegConfig, TrainClsConfig, TrainAdvConfig)
-# opens data and model; load_pretrained: False if a checkpoint is about to replace the weights anyway
+# opens data and model; the last argument is True if a checkpoint is about to replace the model's weights
 OpenTask = Callable[[Config, DeviceSetup, Reporter, bool], TrainingTask]
 
 
@@ -41,7 +41,7 @@ def train(
     reporter = reporter or SilentReporter()
     setup = training_setup(config.train)  # before any work: it raises what can be known now
     with explain_oom(config.train, config.data):
-        task = open_task(config, setup, reporter, True)
+        task = open_task(config, setup, reporter, False)
         run = create_run(new_run_dir(out, name, command.removeprefix("train-"), task.run_name), command, task.config)
         write_run_info(run, task, setup, reporter)
         with catch_signals() as stop:
@@ -64,7 +64,7 @@ def resume(
     setup = training_setup(config.train)
     resumable = has_checkpoint(run.state)
     with explain_oom(config.train, config.data):
-        task = open_task(config, setup, reporter, not resumable)
+        task = open_task(config, setup, reporter, resumable)
         check_data_unchanged(run, task)
         if not resumable:
             reporter.note(f"{run.path} was stopped before its first checkpoint: it starts again")
