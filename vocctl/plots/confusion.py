@@ -35,7 +35,7 @@ def draw_class_matrices(matrices: Sequence[ClassMatrix], path: Path, *, title: s
         for ax, matrix in zip(axes[0], matrices, strict=True):
             _draw_matrix(ax, matrix)
         bar = figure.colorbar(axes[0, 0].images[0], ax=list(axes[0]), fraction=0.025, pad=0.01)
-        bar.set_label("percent of the row")
+        bar.set_label("percent")
         bar.outline.set_visible(False)
         set_title(figure, title)
         if note:

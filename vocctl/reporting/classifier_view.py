@@ -14,9 +14,9 @@ from vocctl.reporting.error_ranking import most_confident_errors
 from vocctl.runs.evaluations import Evaluation, RunRecord
 
 CONFUSION_NOTE = (
-    "Left, diagonal: recall, the images with the class on which it was predicted. Left, off the diagonal: of the images with "
-    "the row's class and\nwithout the column's class, those on which the column's class was predicted; a row need not sum to "
-    "100. Right: of the images with the row's class in the ground truth, those that also have the column's class."
+    "Left, diagonal: recall. Left, elsewhere: of the images with the row's class and without the column's class, those on "
+    "which the column's class was predicted.\nRight: of the images with the row's class in the ground truth, those that also "
+    "have the column's class. Rows need not sum to 100."
 )
 AP_DEFINITIONS = ("11_point", "all_points", "sklearn")  # keys of scores.json
 
@@ -30,7 +30,9 @@ class ClassifierView:
         pairs = cooccurrence(predictions.targets)
         matrices = [
             ClassMatrix("multi-label confusion", confusion, CLASSES, "class in the ground truth", "predicted class"),
-            ClassMatrix("co-occurrence in the ground truth", pairs, CLASSES, "class on the image", "other class on it"),
+            ClassMatrix(
+                "co-occurrence in the ground truth", pairs, CLASSES, "class in the ground truth", "class also in it"
+            ),
         ]
         return matrices, CONFUSION_NOTE
 

@@ -38,7 +38,7 @@ def curves(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
 
 def _curves_of_run(run: RunRecord, options: PlotOptions) -> Path:
     path, best_epoch = options.path(run, "curves"), run.best["epoch"]
-    scores = {key: METRICS[key].title for key in CURVE_SCORES}
+    scores = {key: METRICS[key].title for key in CURVE_SCORES} | {"sample_f1": "F1 per image at threshold 0.5"}
     return draw_curves(run.records, path, title=run.name, scores=scores, best_epoch=best_epoch)
 
 
