@@ -17,7 +17,7 @@ from PIL import Image
 
 from vocctl.cli.app import main
 from vocctl.compat import declare_missing_ops
-from vocctl.config import TrainClsConfig, TrainSegConfig, given
+from vocctl.config import EvalOptions, TrainClsConfig, TrainSegConfig, given
 from vocctl.data.images import write_mask
 from vocctl.labels import CLASSES
 
@@ -257,8 +257,8 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     seg = given(TrainSegConfig(), encoder="scratch", widths=(8, 8, 8), **small, **plain)
     cls = given(TrainClsConfig(), model="scratch", **small, **plain)
     runs = Trained(data, train_seg.run(seg, root / "seg").run, train_cls.run(cls, root / "cls").run)
-    evaluate_seg.evaluate(str(runs.seg), split="val")
-    evaluate_cls.evaluate([str(runs.cls)], split="val")
+    evaluate_seg.evaluate(str(runs.seg), EvalOptions(split="val"))
+    evaluate_cls.evaluate([str(runs.cls)], EvalOptions(split="val"))
     return runs
 
 

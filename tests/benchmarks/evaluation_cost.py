@@ -24,12 +24,13 @@ from typing import Any
 import pytest
 import torch
 
+from vocctl.config import EvalOptions
 from vocctl.data.datasets import EvalDataset
 from vocctl.data.images import read_mask
 from vocctl.data.loaders import eval_loader
 from vocctl.data.source import open_dataset
 from vocctl.inference import predict
-from vocctl.inference.evaluation import eval_split
+from vocctl.inference.eval_split import eval_split
 from vocctl.inference.load import load_segmenter
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.metrics.confusion import confusion_matrix
@@ -77,7 +78,9 @@ def needed(run: Path, data: Path) -> dict[str, float]:
 
 def print_own_cost(copies: list[Path], data: Path) -> None:
     """copies: of the run, one for each turn."""
-    turns = [(seconds(lambda copy=copy: evaluate(str(copy), data=data)), needed(copy, data)) for copy in copies]
+    turns = [
+        (seconds(lambda copy=copy: evaluate(str(copy), EvalOptions(data=data))), needed(copy, data)) for copy in copies
+    ]
     total = [one for one, _ in turns]
     for name in ("loading", *STEPS):
         taken = [parts[name] for _, parts in turns]
@@ -125,7 +128,7 @@ def main() -> None:
         copies = [Path(folder) / str(number) for number in range(1 + ROUNDS)]
         for copy in copies:
             shutil.copytree(run, copy, ignore=shutil.ignore_patterns("eval", "state*"))
-        evaluate(str(copies[0]), data=data)  # decodes
+        evaluate(str(copies[0]), EvalOptions(data=data))  # decodes
         print_own_cost(copies[1:], data)
         print_arg_max()
         print_confusion(copies[0], data)

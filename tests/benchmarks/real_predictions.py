@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score
 from vocctl.inference.thresholds import binarize, cross_fitted_predictions, fit_thresholds
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.multilabel import sample_f1
-from vocctl.runs.evaluations import Evaluation
+from vocctl.runs.cls_evaluation import ClsEvaluation
 
 HALVINGS = 20
 
@@ -46,7 +46,7 @@ def mean_f1(chosen: np.ndarray, targets: np.ndarray) -> float:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    evaluation = Evaluation(folder, json.loads((folder / "scores.json").read_text()))
+    evaluation = ClsEvaluation.from_json(folder, json.loads((folder / "scores.json").read_text()))
     probs, targets = evaluation.predictions.probs, evaluation.predictions.targets
 
     furthest = dict.fromkeys(("11_point", "all_points", "sklearn"), 0.0)
@@ -57,7 +57,7 @@ def main() -> None:
             continue
         judged += 1
         for kind, value in naive_aps(probs[keep, place], targets[keep, place]).items():
-            furthest[kind] = max(furthest[kind], abs(value - evaluation.scores["ap"][kind][name]))
+            furthest[kind] = max(furthest[kind], abs(value - evaluation.per_class[f"ap_{kind}"][name]))
     print(f"AP of {judged} classes, {len(probs)} images; furthest from the references: "
           + ", ".join(f"{kind} {value:.1e}" for kind, value in furthest.items()))  # fmt: skip
 

@@ -77,7 +77,7 @@ def test_train_eval_plot_from_the_command_line(
     assert main(["eval", "one", "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores["images"] == 4
-    assert set(scores["scores"]["absent"]) >= {"train", "sofa"}  # the tiny images hold classes 1 and 2 alone
+    assert set(scores["absent_classes"]) >= {"train", "sofa"}  # the tiny images hold classes 1 and 2 alone
     assert main(["eval", "one"]) == 0
     assert "without void pixels (255)" in capsys.readouterr().out
     assert main(["plot", "one"]) == 0

@@ -222,9 +222,9 @@ def test_runs_of_the_wrong_task(capsys: pytest.CaptureFixture[str], tiny: Path) 
     assert main(train(tiny, "--name", "seg")) == 0
     capsys.readouterr()
     fails(capsys, ["train-seg", "--resume", "cls"], 3, "is a run of train-cls, not of train-seg")
-    fails(capsys, ["eval", "seg", "--ci", "10"], 2, "for runs of train-cls alone")
-    fails(capsys, ["eval", "seg", "cls", "--ensemble"], 2, "for runs of train-cls alone")
-    fails(capsys, ["eval", "cls", "--compare"], 2, "--compare takes two runs")
+    fails(capsys, ["eval", "seg", "--ci", "10"], 2, "--ci requires runs of train-cls")
+    fails(capsys, ["eval", "seg", "cls", "--ensemble"], 2, "--ensemble requires runs of train-cls")
+    fails(capsys, ["eval", "cls", "--compare"], 2, "--compare takes two runs, got 1")
     fails(capsys, ["eval", "cls", "--split", "test"], 3, "the splits with class lists are")
     fails(capsys, ["train-cls", "--resume", "cls"], 2, "has finished")
 

@@ -1,49 +1,34 @@
 """Class scores and intervals agree with what eval has written; differences are paired."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from vocctl.metrics.average_precision import class_aps
-from vocctl.reporting.class_scores import (
-    class_intervals,
-    class_scores,
-    class_scores_mean,
-    format_frequencies,
-    paired_difference,
-)
-from vocctl.runs.evaluations import read_run
+from vocctl.reporting.class_scores import class_intervals, format_frequencies, paired_difference
+from vocctl.runs.records import read_run
 
 
 def test_scores_of_a_segmenter(trained_once) -> None:
     evaluation = read_run(str(trained_once.seg)).evaluation
-    scores = class_scores(evaluation)
+    scores = evaluation.class_scores
     matrix = evaluation.confusion
     hits = matrix[1, 1]
     assert scores["aeroplane"] == pytest.approx(hits / (matrix[1].sum() + matrix[:, 1].sum() - hits))
-    assert class_scores_mean(evaluation) == evaluation.scores["scores"]["mean_iou"]
+    assert evaluation.main_score == evaluation.scores["mean_iou"]
     low, high = class_intervals(evaluation)["background"]
     assert low <= scores["background"] <= high
     assert "sofa" not in class_intervals(evaluation)  # neither ground truth nor prediction
-    assert sum(evaluation.image_confusions.values()).tolist() == matrix.tolist()
+    assert evaluation.image_confusions.sum(0).tolist() == matrix.tolist()
 
 
 def test_scores_of_a_classifier(trained_once) -> None:
     evaluation = read_run(str(trained_once.cls)).evaluation
-    scores = class_scores(evaluation)
+    scores = evaluation.class_scores
     predictions = evaluation.predictions
     assert scores["bicycle"] == pytest.approx(class_aps(predictions.probs, predictions.targets)["sklearn"][1])
     assert np.isnan(scores["cat"])
     low, high = class_intervals(evaluation)["bicycle"]
     assert low <= scores["bicycle"] <= high
-
-
-def test_an_undefined_mean_is_nan(trained_once) -> None:
-    evaluation = read_run(str(trained_once.cls)).evaluation
-    undefined = evaluation.scores["scores"] | {"map_sklearn": None}
-    evaluation = replace(evaluation, scores=evaluation.scores | {"scores": undefined})
-    assert np.isnan(class_scores_mean(evaluation))
 
 
 def test_format_frequencies(trained_once) -> None:

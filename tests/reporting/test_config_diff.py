@@ -4,8 +4,9 @@ from pathlib import Path
 
 from vocctl.config import TrainAdvConfig, TrainSegConfig, as_tables, given
 from vocctl.reporting.config_diff import diff_from_default, differing_settings, format_settings, group_by_config
-from vocctl.runs.evaluations import RunRecord
 from vocctl.runs.folder import RunFolder
+from vocctl.runs.kinds import SEG
+from vocctl.runs.records import RunRecord
 
 
 def settings(config: object = TrainSegConfig(), **flags: object) -> dict:
@@ -14,7 +15,7 @@ def settings(config: object = TrainSegConfig(), **flags: object) -> dict:
 
 
 def run_record(**flags: object) -> RunRecord:
-    return RunRecord(RunFolder(Path("run")), "train-seg", settings(**flags), None, "run")
+    return RunRecord(RunFolder(Path("run")), SEG, settings(**flags), None, "run")
 
 
 def test_format_settings() -> None:

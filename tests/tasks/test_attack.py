@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vocctl.cli.app import main
-from vocctl.config import AttackConfig
+from vocctl.config import AttackConfig, EvalOptions
 from vocctl.errors import ConfigError, DataError
 from vocctl.robustness.benchmark import AttackBenchmark, read_ground_truth
 from vocctl.robustness.outcomes import AttackedPredictions
@@ -27,7 +27,7 @@ def test_a_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None
     config = AttackConfig(attack=("noise", "fgsm", "cospgd-10", "sea-10"), eps=("2/255", "64/255"))
     result = attack([str(runs["seg"])], config, save=tmp_path / "saved")
     clean = scored(result, "clean", "0")["mean_iou"]
-    assert clean == pytest.approx(evaluate_seg.evaluate(str(runs["seg"])).scores.mean_iou)
+    assert clean == pytest.approx(evaluate_seg.evaluate(str(runs["seg"])).main_score)
     assert (
         scored(result, "cospgd-10", "64/255")["mean_iou"] < 0.1 * clean < scored(result, "noise", "2/255")["mean_iou"]
     )
@@ -43,7 +43,7 @@ def test_a_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None
     assert held == {"attack.json", "table.csv", *kept, *pictures}
     assert len(list((result.folder / "labels-adversarial").iterdir())) == 4
     assert all(check.passed for check in result.sanity), result.sanity
-    again = evaluate_seg.evaluate(str(runs["seg"]), data=tmp_path / "saved" / "cospgd-10-64-255")
+    again = evaluate_seg.evaluate(str(runs["seg"]), EvalOptions(data=tmp_path / "saved" / "cospgd-10-64-255"))
     assert again.scores.mean_iou == scored(result, "cospgd-10", "64/255")["mean_iou"]
     manifest = json.loads((tmp_path / "saved" / "cospgd-10-64-255" / "manifest.json").read_text())
     assert manifest["eps"] == "64/255"
@@ -74,7 +74,7 @@ def test_a_classifier_under_attack(runs: dict[str, Path], tmp_path: Path, norm: 
     assert scored(result, "clean", "0")["map_sklearn"] == 1
     assert scored(result, "apgd-20", eps[0])["sample_f1"] < 0.8
     assert scored(result, "worst case", eps[0])["sample_f1"] <= scored(result, "apgd-20", eps[0])["sample_f1"] + 1e-9
-    again = evaluate_cls.evaluate([str(runs["cls"])], data=tmp_path / "saved" / f"apgd-20-{eps[0]}")
+    again = evaluate_cls.evaluate([str(runs["cls"])], EvalOptions(data=tmp_path / "saved" / f"apgd-20-{eps[0]}"))
     for name in ("map_sklearn", "sample_f1"):
         assert again.scores[name] == pytest.approx(scored(result, "apgd-20", eps[0])[name])
     row = next(row for row in result.rows if row.attack == "apgd-20")
@@ -176,7 +176,7 @@ def test_images_saved_of_images_held_out_are_read_back_by_the_run(runs: dict[str
     flags = ["--encoder", "scratch", "--size", "32", "--size-from", "0", "--epochs", "1", "--batch", "4", "--quiet"]
     assert main(["train-seg", "--data", str(runs["data"]), "--val", "0.4", "--out", str(tmp_path / "run"), *flags]) == 0
     result = attack([str(tmp_path / "run")], AttackConfig(attack=("fgsm",), eps=("8/255",)), save=tmp_path / "saved")
-    again = evaluate_seg.evaluate(str(tmp_path / "run"), data=tmp_path / "saved" / "fgsm-8-255")
+    again = evaluate_seg.evaluate(str(tmp_path / "run"), EvalOptions(data=tmp_path / "saved" / "fgsm-8-255"))
     assert again.scores.mean_iou == scored(result, "fgsm", "8/255")["mean_iou"]
     with pytest.raises(DataError, match="validated on different images"):
         transfer([str(runs["seg"]), str(tmp_path / "run")], AttackConfig(attack=("fgsm",), eps=("8/255",)))

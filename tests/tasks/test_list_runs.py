@@ -1,4 +1,4 @@
-"""Listing runs: what each is, newest first; a broken one does not hide the others."""
+"""Listing runs: their settings and scores, newest first; a corrupt run does not hide the others."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from vocctl.errors import DataError
 from vocctl.tasks.list_runs import list_runs
 
 
-def test_newest_first_with_their_scores(trained) -> None:
+def test_runs_are_listed_newest_first_with_their_scores(trained) -> None:
     about = json.loads((trained.seg / "run.json").read_text())
     (trained.seg / "run.json").write_text(json.dumps(about | {"started": "2001-01-01T00:00:00+00:00"}))
     runs = list_runs(trained.seg.parent)
@@ -22,7 +22,7 @@ def test_newest_first_with_their_scores(trained) -> None:
     assert "widths 8/8/8" in seg.differs
 
 
-def test_without_an_evaluation_the_best_validation(trained) -> None:
+def test_a_run_without_evaluation_shows_its_best_validation(trained) -> None:
     (trained.seg / "eval").rename(trained.seg / "elsewhere")
     (seg,) = [run for run in list_runs(trained.seg.parent) if run.task == "train-seg"]
     lines = [json.loads(line) for line in (trained.seg / "metrics.jsonl").read_text().splitlines()]
@@ -35,28 +35,28 @@ def test_without_an_evaluation_the_best_validation(trained) -> None:
 def test_an_undefined_score_is_none(trained) -> None:
     path = trained.cls / "eval" / "tiny-val" / "scores.json"
     scores = json.loads(path.read_text())
-    scores["scores"]["map_sklearn"] = None  # of images that hold no class
+    scores["scores"]["map_sklearn"] = None  # as of images without any class
     path.write_text(json.dumps(scores))
     (cls,) = [run for run in list_runs(trained.cls.parent) if run.task == "train-cls"]
     assert (cls.score, cls.scored_on, cls.problem) == (None, "tiny-val", "")
 
 
 @pytest.mark.parametrize("scores", [None, [], {"map_sklearn": "x"}, {"mean_iou": 0.5}])
-def test_scores_of_another_kind_are_named(trained, scores: object) -> None:
+def test_corrupt_scores_are_named(trained, scores: object) -> None:
     path = trained.cls / "eval" / "tiny-val" / "scores.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"scores": scores}))
-    (broken,) = [run for run in list_runs(trained.cls.parent) if run.path == trained.cls]
-    assert "scores.json can't be read: run `vocctl eval" in broken.problem
+    (corrupt,) = [run for run in list_runs(trained.cls.parent) if run.path == trained.cls]
+    assert "scores.json cannot be read: run `vocctl eval" in corrupt.problem
 
 
-def test_a_broken_run_is_listed_with_its_reason(trained) -> None:
+def test_a_corrupt_run_is_listed_with_the_reason(trained) -> None:
     (trained.seg / "run.json").write_text("{")
-    broken = list_runs(trained.seg.parent)[-1]
-    assert broken.path == trained.seg
-    assert "no run.json that can be read" in broken.problem
+    corrupt = list_runs(trained.seg.parent)[-1]
+    assert corrupt.path == trained.seg
+    assert "no run.json that can be read" in corrupt.problem
 
 
-def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no folder"):
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a folder"):
         list_runs(tmp_path / "nowhere")
     assert list_runs(tmp_path) == []

@@ -13,7 +13,8 @@ from PIL import Image
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.reporting.error_ranking import most_confident_errors
 from vocctl.reporting.options import NothingToPlot, PlotOptions
-from vocctl.runs.evaluations import read_run
+from vocctl.runs.cls_evaluation import ClsPredictions
+from vocctl.runs.records import read_run
 from vocctl.tasks.plot import plot
 
 
@@ -98,7 +99,7 @@ def test_select(trained, select: str, monkeypatch: pytest.MonkeyPatch) -> None:
         lambda cases, path, title: drawn.extend(case.image_id for case in cases) or path,
     )
     plot([str(trained.seg)], kinds=["masks"], options=PlotOptions(select=select, num_images=3))
-    scores = read_run(str(trained.seg)).evaluation.scores["image_iou"]
+    scores = read_run(str(trained.seg)).evaluation.image_iou
     ranked = sorted(scores, key=lambda image_id: scores[image_id])
     if select == "best":
         assert drawn == ranked[::-1][:3]
@@ -117,23 +118,21 @@ def test_half_of_the_images_are_the_worst_by_default(trained, monkeypatch: pytes
         lambda cases, path, title: drawn.extend(case.image_id for case in cases) or path,
     )
     plot([str(trained.seg)], kinds=["masks"], options=PlotOptions(num_images=4))
-    scores = read_run(str(trained.seg)).evaluation.scores["image_iou"]
+    scores = read_run(str(trained.seg)).evaluation.image_iou
     ranked = sorted(scores, key=lambda image_id: scores[image_id])
     assert drawn[2:] == ranked[:2]
     assert len(set(drawn)) == 4
 
 
 def test_most_confident_error_of_each_image() -> None:
-    from vocctl.runs.evaluations import Predictions
-
     probs, targets = np.full((4, 20), 0.1), np.zeros((4, 20), np.uint8)
-    decided = np.zeros((4, 20), bool)
-    targets[0, 3], decided[0, 3] = 1, True  # correct
+    predicted = np.zeros((4, 20), bool)
+    targets[0, 3], predicted[0, 3] = 1, True  # correct
     targets[1, 2], probs[1, 2] = 1, 0.2  # false negative, confidence 0.8
-    decided[1, 5], probs[1, 5] = True, 0.7  # and a false positive, 0.7
-    decided[2, 7], probs[2, 7] = True, 0.9  # false positive, 0.9
-    targets[3, 4], decided[3, 4], probs[3, 4] = 255, True, 0.99  # not scored
-    assert most_confident_errors(Predictions(("a", "b", "c", "d"), probs, decided, targets)) == [(2, 7), (1, 2)]
+    predicted[1, 5], probs[1, 5] = True, 0.7  # and a false positive, 0.7
+    predicted[2, 7], probs[2, 7] = True, 0.9  # false positive, 0.9
+    targets[3, 4], predicted[3, 4], probs[3, 4] = 255, True, 0.99  # not scored
+    assert most_confident_errors(ClsPredictions(("a", "b", "c", "d"), probs, predicted, targets)) == [(2, 7), (1, 2)]
 
 
 def test_only_curves_without_an_evaluation(trained) -> None:
@@ -142,11 +141,6 @@ def test_only_curves_without_an_evaluation(trained) -> None:
     for kind in ("confusion", "classes", "masks"):
         with pytest.raises(NothingToPlot, match="has no predictions yet: run `vocctl eval"):
             plot([str(trained.seg)], kinds=[kind])
-
-
-def test_evaluation_without_images_csv_has_no_intervals(trained) -> None:
-    (trained.seg / "eval" / "tiny-val" / "images.csv").unlink()
-    assert len(plot([str(trained.seg)])) == 4
 
 
 def test_errors_name_what_is_missing(trained) -> None:
@@ -166,7 +160,7 @@ def test_errors_name_what_is_missing(trained) -> None:
     with pytest.raises(DataError, match="compare needs runs"):
         plot([run], kinds=["compare"])
     (trained.seg / "eval" / "tiny-val" / "confusion.csv").write_text("a,b\n")
-    with pytest.raises(DataError, match=r"confusion\.csv is missing or broken: run `vocctl eval"):
+    with pytest.raises(DataError, match=r"confusion\.csv is missing or corrupt: run `vocctl eval"):
         plot([run], kinds=["confusion"])
     (trained.seg / "metrics.jsonl").write_text("")
     with pytest.raises(DataError, match="no epoch yet"):

@@ -9,7 +9,7 @@ from PIL import Image
 from vocctl.data.images import read_image, read_mask
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import CLASSES, FLAT_PALETTE, PALETTE
-from vocctl.runs.evaluations import read_run
+from vocctl.runs.records import read_run
 from vocctl.tasks.predict import as_json, predict
 
 
@@ -19,7 +19,7 @@ def images(data: Path) -> Path:
 
 def test_a_mask_is_what_eval_wrote_in_vocs_palette_at_the_images_size(trained_once, tmp_path: Path) -> None:
     evaluation = read_run(str(trained_once.seg)).evaluation
-    for image_id in list(evaluation.scores["image_iou"])[:3]:
+    for image_id in list(evaluation.image_iou)[:3]:
         (one,) = predict([images(trained_once.data) / f"{image_id}.jpg"], str(trained_once.seg), out=tmp_path)
         with Image.open(one.mask) as image:
             assert (image.mode, image.size, image.getpalette()) == ("P", (32, 32), FLAT_PALETTE)
@@ -92,7 +92,7 @@ def test_what_cannot_be_predicted_is_refused(trained, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no image"):
         predict([tmp_path / "empty"], str(trained.seg))
-    with pytest.raises(ConfigError, match="best or final"):
+    with pytest.raises(ConfigError, match="--checkpoint is one of best, final"):
         predict([images(trained.data)], str(trained.seg), checkpoint="last")
     with pytest.raises(DataError, match="no run nothing"):
         predict([images(trained.data)], "nothing")

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocctl.config import TrainAdvConfig
+from vocctl.config import EvalOptions, TrainAdvConfig
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import IGNORE
 from vocctl.reporting.gallery import gallery_cards, sample_gallery
 from vocctl.reporting.segmenter_view import name_errors
-from vocctl.runs.evaluations import read_run
 from vocctl.runs.folder import create_run
+from vocctl.runs.records import read_run
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.report import report
 
@@ -36,7 +36,7 @@ def test_summary_scores_and_commands(trained, tmp_path: Path) -> None:
 
 def test_eval_command_of_a_classifier(trained, tmp_path: Path) -> None:
     run = trained.cls.rename(tmp_path / "a run")
-    evaluate([str(run)], split="val", thresholds="per-class")
+    evaluate([str(run)], EvalOptions(split="val", thresholds="per-class"))
     page = html.unescape(report([str(run)], tmp_path / "report.html").read_text())
     flags = f"--checkpoint best --thresholds per-class --data {trained.data}"
     assert f"vocctl eval '{run}' {flags}" in page

@@ -62,7 +62,7 @@ def test_what_it_expects_is_what_the_held_out_images_score(world, capsys):
     assert [rule["used"] for rule in rules] == [False, False]  # four images prove nothing
     assert expected["classification"] == pytest.approx(cls["scores"]["sample_f1"])
     # a map that is all background gets a guess in a submission: it can only be better
-    assert expected["segmentation"] >= seg["competition_dice"] - 1e-6
+    assert expected["segmentation"] >= seg["scores"]["competition_dice"] - 1e-6
     assert expected["joint"] == pytest.approx((expected["classification"] + expected["segmentation"]) / 2)
     low, high = expected["interval"]
     assert low <= expected["joint"] <= high

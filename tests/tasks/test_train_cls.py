@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vocctl.config import TrainClsConfig, given
+from vocctl.config import EvalOptions, TrainClsConfig, given
 from vocctl.data.datasets import EvalDataset
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import open_splits
@@ -87,7 +87,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path,
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
     assert metrics(tmp_path / "alone") == metrics(tmp_path / "stopped")
-    assert evaluate([str(tmp_path / "stopped")]).images == 4
+    assert evaluate([str(tmp_path / "stopped")]).info.num_images == 4
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto"])
@@ -109,7 +109,7 @@ def test_on_real_images_it_trains_resumes_is_scored_and_exported(shared: Path, t
     resume(str(tmp_path / "run"))
     (line,) = metrics(tmp_path / "run")
     assert line["step"] == 891 // 16
-    result = evaluate([str(tmp_path / "run")], checkpoint="final")
+    result = evaluate([str(tmp_path / "run")], EvalOptions(checkpoint="final"))
     assert result.images == 490
     assert result.scores["map_sklearn"] == pytest.approx(line["map_sklearn"])
     exported = export(str(tmp_path / "run"), out=tmp_path / "run.onnx", checkpoint="final")
@@ -258,7 +258,7 @@ def test_held_out_images_are_kept_in_the_run_and_scored_again(tiny: Path, tmp_pa
     run(tiny_config(tiny, val=0.25, epochs=1), tmp_path / "run")
     parts = json.loads((tmp_path / "run" / "split.json").read_text())
     assert (len(parts["train"]), len(parts["val"])) == (6, 2)
-    result = evaluate([str(tmp_path / "run")], checkpoint="final")
+    result = evaluate([str(tmp_path / "run")], EvalOptions(checkpoint="final"))
     assert result.split == "held-out"
     assert result.images == 2
     assert result.scores["map_sklearn"] == pytest.approx(metrics(tmp_path / "run")[-1]["map_sklearn"])

@@ -238,7 +238,7 @@ def test_a_run_that_died_before_it_was_described_is_described_when_it_begins_ane
     assert not (tmp_path / "run" / "split.json").exists()
     resume(str(tmp_path / "run"))
     assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["train"] == 8
-    assert evaluate(str(tmp_path / "run")).images == 4
+    assert evaluate(str(tmp_path / "run")).info.num_images == 4
 
 
 def test_a_run_that_died_before_its_first_state_begins_anew(tiny: Path, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_vit_with_dpt_trains_evaluates_and_resumes(tiny: Path, tmp_path: Path)
         run(config, tmp_path / "stopped", reporter=first)
     resume(str(tmp_path / "stopped"))
     assert same_weights(tmp_path / "alone", tmp_path / "stopped")
-    assert evaluate(str(tmp_path / "stopped")).images == 4
+    assert evaluate(str(tmp_path / "stopped")).info.num_images == 4
 
 
 def test_resuming_refuses_what_would_mislead(tiny: Path, tmp_path: Path) -> None:

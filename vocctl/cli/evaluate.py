@@ -1,8 +1,10 @@
 """`vocctl eval`."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,139 +12,197 @@ from vocctl.attacks.table import attack_help
 from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import attacked
 from vocctl.cli.options import Quiet, Runs
-from vocctl.config import AttackConfig, Thresholds
+from vocctl.config import TTA, AttackConfig, Checkpoint, EvalOptions, Norm, Reference, Thresholds
 from vocctl.errors import ConfigError
+from vocctl.files import to_json
+
+if TYPE_CHECKING:
+    from vocctl.runs.evaluations import Evaluation
 
 CLASSIFIERS = "Classifiers"
 ATTACKS = "Attacks"
-EPS = AttackConfig(attack=("fgsm",)).eps
+DEFAULTS = EvalOptions()
+ATTACK_DEFAULTS = AttackConfig(attack=("fgsm",))
+EPS = ",".join(ATTACK_DEFAULTS.eps)
 
 
 def evaluate(
     runs: Runs,
-    data: Annotated[Path | None, typer.Option("--data", help="Another data set than the run validated on.")] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Another split than the run validated on.")] = None,
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
-    tta: Annotated[str, typer.Option("--tta", help="none, flip, or ms (three scales, each mirrored too).")] = "none",
-    thresholds: Annotated[
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Data set to score. [dim]\\[the run's][/dim]")
+    ] = DEFAULTS.data,
+    split: Annotated[
         str | None,
+        typer.Option("--split", help="Split to score. [dim]\\[the images that the run validated on][/dim]"),
+    ] = DEFAULTS.split,
+    checkpoint: Annotated[
+        Checkpoint, typer.Option("--checkpoint", help="best: highest validation score; final: last epoch.")
+    ] = DEFAULTS.checkpoint,
+    tta: Annotated[
+        TTA,
         typer.Option(
-            "--thresholds", help=f"{', '.join(get_args(Thresholds))}; else the run's.", rich_help_panel=CLASSIFIERS
+            "--tta", help="Test-time augmentation. flip: mirrored images too; ms: three scales, each mirrored too."
         ),
-    ] = None,
+    ] = DEFAULTS.tta,
+    thresholds: Annotated[
+        Thresholds | None,
+        typer.Option(
+            "--thresholds", help="How thresholds are fitted. [dim]\\[the run's][/dim]", rich_help_panel=CLASSIFIERS
+        ),
+    ] = DEFAULTS.thresholds,
     ci: Annotated[
         int,
-        typer.Option("--ci", min=0, help="Resamples for 95 % intervals over images.", rich_help_panel=CLASSIFIERS),
-    ] = 0,
+        typer.Option(
+            "--ci", min=0, help="Bootstrap resamples for 95 % intervals; 0: no intervals.", rich_help_panel=CLASSIFIERS
+        ),
+    ] = DEFAULTS.ci,
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Score the mean of the runs' probabilities.", rich_help_panel=CLASSIFIERS)
     ] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Two runs: a paired bootstrap.", rich_help_panel=CLASSIFIERS)
+        bool,
+        typer.Option(
+            "--compare", help="Compare two runs by a paired bootstrap over the images.", rich_help_panel=CLASSIFIERS
+        ),
     ] = False,
     attack: Annotated[
         str | None,
-        typer.Option(
-            "--attack",
-            help=attack_help(),
-            rich_help_panel=ATTACKS,
-        ),
+        typer.Option("--attack", help=attack_help(), rich_help_panel=ATTACKS),
     ] = None,
     eps: Annotated[
         str | None,
-        typer.Option("--eps", help=f"Budgets. [dim]\\[{','.join(EPS)}][/dim]", rich_help_panel=ATTACKS),
+        typer.Option(
+            "--eps", help=f"Perturbation budgets, separated by commas. [dim]\\[{EPS}][/dim]", rich_help_panel=ATTACKS
+        ),
     ] = None,
     norm: Annotated[
-        str | None, typer.Option("--norm", help="linf or l2. [dim]\\[linf][/dim]", rich_help_panel=ATTACKS)
+        Norm | None,
+        typer.Option(
+            "--norm", help=f"Norm of the budget. [dim]\\[{ATTACK_DEFAULTS.norm}][/dim]", rich_help_panel=ATTACKS
+        ),
     ] = None,
     goal: Annotated[
         str | None, typer.Option("--goal", help="untargeted, target:CLASS or hide:CLASS.", rich_help_panel=ATTACKS)
     ] = None,
     reference: Annotated[
-        str | None, typer.Option("--reference", help="truth, or the run's clean prediction.", rich_help_panel=ATTACKS)
+        Reference | None,
+        typer.Option(
+            "--reference",
+            help="Reference labels: the ground truth, or the run's clean prediction. "
+            f"[dim]\\[{ATTACK_DEFAULTS.reference}][/dim]",
+            rich_help_panel=ATTACKS,
+        ),
     ] = None,
     images: Annotated[
-        int | None, typer.Option("--images", min=1, help="A fixed subset of so many.", rich_help_panel=ATTACKS)
+        int | None,
+        typer.Option("--images", min=1, help="Attack a fixed subset of this many images.", rich_help_panel=ATTACKS),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of the subset and the attacks.", rich_help_panel=ATTACKS)
+        int | None, typer.Option("--seed", min=0, help="Seed of the subset and the attacks.", rich_help_panel=ATTACKS)
     ] = None,
     save_adv: Annotated[
-        Path | None, typer.Option("--save-adv", help="Keep the adversarial images here.", rich_help_panel=ATTACKS)
+        Path | None,
+        typer.Option("--save-adv", help="Save the adversarial images in this folder.", rich_help_panel=ATTACKS),
     ] = None,
     transfer: Annotated[
-        bool, typer.Option("--transfer", help="Craft on each run, test on all.", rich_help_panel=ATTACKS)
+        bool,
+        typer.Option(
+            "--transfer", help="Generate adversarial images on each run, score them on all.", rich_help_panel=ATTACKS
+        ),
     ] = False,
     device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps; else the run's own.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, and nothing else.")] = False,
+        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[the run's][/dim]")
+    ] = DEFAULTS.device,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only the scores, as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score runs at the images' own size; keeps scores, errors and predictions in RUN/eval/. With --attack: what is left.
+    """Score runs at the images' original sizes and store scores and predictions in RUN/eval/. With --attack: robustness.
 
     vocctl eval RUN --attack noise,fgsm,cospgd-20,adv:ADVRUN --eps 2/255,8/255
     """
-    asked = {"eps": _words(eps), "norm": norm, "goal": goal, "reference": reference, "images": images, "seed": seed}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    settings = {"eps": _split(eps), "norm": norm, "goal": goal, "reference": reference, "images": images, "seed": seed}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    for_attacks = [f"--{name}" for name in settings] + _given({"--save-adv": save_adv, "--transfer": transfer})
+    for_classifiers = _given(
+        {"--ensemble": ensemble, "--compare": compare, "--ci": ci, "--thresholds": thresholds is not None}
+    )
     if attack is not None:
-        if ensemble or compare or ci or thresholds or tta != "none":
-            raise ConfigError("--attack goes without --ensemble, --compare, --ci, --thresholds and --tta")
-        config = AttackConfig(attack=_words(attack), **asked)  # type: ignore[arg-type]
-        place = {"data": data, "split": split, "checkpoint": checkpoint, "device": device}
-        attacked(runs, config, place, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
+        if excluded := for_classifiers + _given({"--tta": tta != DEFAULTS.tta}):
+            raise ConfigError(f"--attack cannot be combined with {', '.join(excluded)}")
+        config = AttackConfig(attack=_split(attack), **settings)  # type: ignore[arg-type]
+        where = {"data": data, "split": split, "checkpoint": checkpoint, "device": device}
+        attacked(runs, config, where, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
         return
-    if asked or save_adv or transfer:
-        raise ConfigError("--eps, --norm, --goal, --images, --save-adv and --transfer speak of an --attack: name one")
-    if compare and (ensemble or len(runs) != 2):
-        raise ConfigError("--compare takes two runs, without --ensemble")
+    if for_attacks:
+        raise ConfigError(_requires(for_attacks, "--attack"))
+    if compare and ensemble:
+        raise ConfigError("--compare and --ensemble are mutually exclusive")
+    if compare and len(runs) != 2:
+        raise ConfigError(f"--compare takes two runs, got {len(runs)}")
+    options = EvalOptions(
+        data=data, split=split, checkpoint=checkpoint, tta=tta, device=device, thresholds=thresholds, ci=ci
+    )
+    _score(runs, options, for_classifiers, ensemble=ensemble, compare=compare, as_json=as_json, quiet=quiet)
 
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    """The words of a list that is separated by commas."""
+    return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _given(flags: Mapping[str, Any]) -> list[str]:
+    """Names of the flags that were used."""
+    return [name for name, value in flags.items() if value]
+
+
+def _requires(flags: list[str], condition: str) -> str:
+    """The error that these flags cannot be used without the condition."""
+    return f"{', '.join(flags)} {'requires' if len(flags) == 1 else 'require'} {condition}"
+
+
+def _score(
+    runs: list[str], options: EvalOptions, for_classifiers: list[str], *,
+    ensemble: bool, compare: bool, as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Score the runs and print the results. for_classifiers: the flags used that segmenters do not have."""
     from vocctl.runs.find import open_run
+    from vocctl.runs.kinds import CLS, kind_of
 
-    tasks = {open_run(run).task for run in runs}
+    classifiers = {kind_of(open_run(run)) for run in runs} == {CLS}
+    if for_classifiers and not classifiers:
+        raise ConfigError(_requires(for_classifiers, f"runs of {CLS.task}"))
     with progress.counter("scoring", "images", quiet=quiet or as_json) as on_image:
-        settings: dict[str, Any] = {
-            "data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device, "on_image": on_image,
-        }  # fmt: skip
-        if tasks == {"train-cls"}:
-            _classifiers(runs, settings | {"thresholds": thresholds, "ci": ci}, ensemble, compare, as_json)
-        elif ensemble or compare or ci or thresholds:
-            raise ConfigError("--ensemble, --compare, --ci and --thresholds are for runs of train-cls alone")
-        else:
-            _segmenters(runs, settings, as_json)
+        if classifiers:
+            _score_classifiers(runs, options, on_image, ensemble=ensemble, compare=compare, as_json=as_json)
+            return
+        from vocctl.tasks import evaluate_seg
+
+        for run in runs:
+            _print(evaluate_seg.evaluate(run, options, on_image), as_json)
 
 
-def _words(text: str | None) -> tuple[str, ...] | None:
-    return tuple(word.strip() for word in text.split(",") if word.strip()) if text is not None else None
+def _score_classifiers(
+    runs: list[str], options: EvalOptions, on_image: Callable[[int, int], None], *,
+    ensemble: bool, compare: bool, as_json: bool,
+) -> None:  # fmt: skip
+    from vocctl.tasks import evaluate_cls
 
-
-def _segmenters(runs: list[str], settings: dict[str, Any], as_json: bool) -> None:
-    from vocctl.tasks import evaluate_seg as task
-
-    for run in runs:
-        result = task.evaluate(run, **settings)
-        if as_json:
-            messages.print_line(json.dumps(task.as_json(result)))
-        else:
-            score_tables.print_seg_scores(result)
-
-
-def _classifiers(runs: list[str], settings: dict[str, Any], ensemble: bool, compare: bool, as_json: bool) -> None:
-    from vocctl.tasks import evaluate_cls as task
-
-    compared: list[task.PairedComparison] = []
-    if compare:
-        *results, compared = task.compare(runs[0], runs[1], resamples=settings.pop("ci") or 1000, **settings)
-    else:
-        groups = [runs] if ensemble else [[run] for run in runs]
-        results = [task.evaluate(group, **settings) for group in groups]
-    if as_json:
-        for result in results:
-            messages.print_line(json.dumps(task.as_json(result)))
-        for row in compared:
-            messages.print_line(json.dumps(task.as_json(row)))
+    if not compare:
+        for group in [runs] if ensemble else [[run] for run in runs]:
+            _print(evaluate_cls.evaluate(group, options, on_image), as_json)
         return
-    for result in results:
-        score_tables.print_cls_scores(result)
-    if compared:
-        score_tables.print_comparison(runs[0], runs[1], compared)
+    first, second, rows = evaluate_cls.compare(runs[0], runs[1], options, on_image)
+    _print(first, as_json)
+    _print(second, as_json)
+    if as_json:
+        for row in rows:
+            messages.print_line(json.dumps(to_json(asdict(row))))
+    else:
+        score_tables.print_comparison(runs[0], runs[1], rows)
+
+
+def _print(evaluation: "Evaluation", as_json: bool) -> None:
+    if as_json:
+        messages.print_line(json.dumps(to_json(evaluation.to_json())))
+    else:
+        score_tables.print_evaluation(evaluation)

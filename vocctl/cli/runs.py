@@ -8,20 +8,21 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, tables
+from vocctl.files import to_json
 
 
 def runs(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="What holds the runs; runs/ if left out.")
+        Path | None, typer.Argument(metavar="[FOLDER]", help="Folder that holds the runs. [dim]\\[runs/][/dim]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON line a run, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only one JSON line per run.")] = False,
 ) -> None:
-    """List runs, newest first: task, data, what differs from the defaults, score."""
+    """List runs, newest first: task, data, settings that differ from the defaults, score."""
     from vocctl.tasks.list_runs import list_runs
 
-    found = list_runs(folder)
+    summaries = list_runs(folder)
     if as_json:
-        for run in found:
-            messages.print_line(json.dumps(asdict(run) | {"path": str(run.path)}))
+        for summary in summaries:
+            messages.print_line(json.dumps(to_json(asdict(summary))))
     else:
-        tables.print_runs(found)
+        tables.print_runs(summaries)

@@ -1,4 +1,4 @@
-"""The results of `vocctl eval` on the terminal: scores by class with their definitions, and paired comparisons."""
+"""The results of `vocctl eval` on the terminal: scores with their definitions, and paired comparisons."""
 
 from __future__ import annotations
 
@@ -9,86 +9,53 @@ from rich.markup import escape
 from rich.table import Table
 
 from vocctl.cli.messages import out
-from vocctl.cli.tables import percent
+from vocctl.metrics.table import METRICS, mean_of_classes
 
 if TYPE_CHECKING:
-    from vocctl.tasks.evaluate_cls import ClsEvalResult, PairedComparison
-    from vocctl.tasks.evaluate_seg import SegEvalResult
-
-AP_HEADS = {"11_point": "AP 11-point", "all_points": "AP all points", "sklearn": "AP sklearn"}
+    from vocctl.runs.evaluations import Evaluation
+    from vocctl.tasks.evaluate_cls import PairedComparison
 
 
-def print_seg_scores(result: SegEvalResult) -> None:
-    """Print one evaluation of a segmenter, with the definitions below the table."""
-    scores = result.scores
-    data = f"{result.data} {result.split}, {result.images} images"
-    table = _table(
-        f"{result.run.name}, {result.checkpoint} weights, tta {result.tta}: {data}", ("class", "IoU", "Dice")
-    )
-    for name, iou in scores.iou.items():
-        table.add_row(name, percent(iou), percent(scores.dice[name]))
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the scores of each class, then the other scores, then the definitions."""
+    info, kind = evaluation.info, evaluation.kind
+    images = f"{info.data} {info.split}, {info.num_images} images"
+    frequencies = evaluation.class_frequencies()
+    class_metrics = [METRICS[key] for key in evaluation.per_class]
+    heads = ("class", *frequencies, *(metric.title for metric in class_metrics))
+    table = _table(f"{evaluation.model_name}, {info.checkpoint} weights, tta {info.tta}: {images}", heads)
+    for name in kind.class_names:
+        scores = [metric.format(evaluation.per_class[metric.key][name]) for metric in class_metrics]
+        counts = [f"{by_class[name]:.{0 if unit == 'images' else 1}f}" for unit, by_class in frequencies.items()]
+        table.add_row(name, *counts, *scores)
     table.add_section()
-    table.add_row("[bold]mean[/]", f"[bold]{percent(scores.mean_iou)}[/]", percent(scores.mean_dice))
+    mean_metrics = [mean_of_classes(metric.key) for metric in class_metrics]
+    means = [metric.format(evaluation.scores[metric.key]) if metric else "" for metric in mean_metrics]
+    table.add_row("mean", *("" for _ in frequencies), *means, style="bold")
     out.print(table)
-    out.print(
-        f"mean IoU [bold]{percent(scores.mean_iou)}[/]   pixel accuracy {percent(scores.pixel_accuracy)}   "
-        f"competition Dice {percent(result.competition_dice)}   (all in %)"
-    )
-    out.print(
-        "IoU: TP / (TP + FP + FN), from one confusion matrix over all pixels at the images' original size, "
-        "without void pixels (255). Dice: 2 TP / (2 TP + FP + FN), from the same matrix. Competition Dice: per image over all pairs of "
-        "foreground pixel and class, with void as background; mean over the images.",
-        style="dim",
-    )
-    absent = f": {len(scores.absent)} here ({', '.join(scores.absent)})" if scores.absent else ", none here"
-    out.print(
-        f"A class without ground truth is not in the means{absent}. - means neither ground truth nor prediction.",
-        style="dim",
-    )
-    out.print(f"{result.folder}: scores.json, confusion.csv, labels/", markup=False)
-
-
-def print_cls_scores(result: ClsEvalResult) -> None:
-    """Print one evaluation of a classifier or an ensemble, with the definitions below the table."""
-    model = result.run.name if len(result.members) == 1 else f"{len(result.members)} runs"
-    data = f"{result.data} {result.split}, {result.images} images"
-    heads = ("class", "images", *AP_HEADS.values(), "precision", "recall", "F1")
-    table = _table(f"{model}, {result.checkpoint} weights, tta {result.tta}: {data}", heads)
-    for name, count in result.positives.items():
-        aps = [percent(result.ap[key][name]) for key in AP_HEADS]
-        at_threshold = [percent(result.per_class[key][name]) for key in ("precision", "recall", "f1")]
-        table.add_row(name, str(count), *aps, *at_threshold)
-    scores = result.scores
-    table.add_section()
-    means = [f"[bold]{percent(scores[f'map_{key}'])}[/]" for key in AP_HEADS]
-    table.add_row("[bold]mean[/]", "", *means, "", "", percent(scores["macro_f1"]))
-    out.print(table)
-    for name, (low, high) in result.intervals.items():
-        out.print(f"{name} {percent(scores[name])}, 95 % interval {percent(low)} to {percent(high)}")
-    out.print(
-        f"competition Dice (F1 per image) [bold]{percent(scores['sample_f1'])}[/]   micro F1 {percent(scores['micro_f1'])}"
-        f"   exact match {percent(scores['exact_match'])}   Hamming accuracy {percent(scores['hamming_accuracy'])}   "
-        f"calibration error {percent(scores['calibration_error'])}   (all in %)"
-    )
-    out.print(
-        "AP 11-point: as VOC2007 to VOC2009 define it. AP all points: as VOC2010 and later define it. AP sklearn: without "
-        "interpolation. An image with only difficult objects of a class is not scored for this class. - means a class "
-        "without positives, which is not in any mean. "
-        f"Predicted labels: {result.thresholds} thresholds, {result.decided}; the most probable class where no class "
-        "reaches its threshold. Calibration error: expected, over 15 bins of all pairs of image and class.",
-        style="dim",
-    )
-    out.print(f"{result.folder}: scores.json, predictions.csv, errors.csv, confused_with.csv", markup=False)
+    others = [METRICS[key] for key in evaluation.scores if METRICS[key] not in mean_metrics]
+    headlines = [kind.main_metric, *others]
+    out.print("   ".join(f"{metric.title} {metric.format(evaluation.scores[metric.key])}" for metric in headlines))
+    for key, (low, high) in evaluation.intervals.items():
+        metric = METRICS[key]
+        score, *bounds = map(metric.format, (evaluation.scores[key], low, high))
+        out.print(f"{metric.title} {score}, 95 % interval {bounds[0]} to {bounds[1]}")
+    out.print("Scores are in %; - means undefined. " + escape(evaluation.note), style="dim")
+    for metric in (*class_metrics, *others):
+        out.print(escape(f"{metric.title}: {metric.definition}"), style="dim")
+    out.print(f"{info.folder}: {', '.join(evaluation.files)}", markup=False)
 
 
 def print_comparison(first: str, second: str, rows: Sequence[PairedComparison]) -> None:
-    """Print a paired bootstrap comparison, one row per score. first, second: the runs' names."""
+    """Print a paired bootstrap comparison, one row per metric. first, second: the runs' names."""
     heads = ("score", "first", "second", "difference", "95 % interval", "p")
     table = _table(f"{second} compared with {first}, paired bootstrap over the images", heads)
     for row in rows:
-        interval = f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
-        difference = f"{100 * (row.second - row.first):+.1f}"
-        table.add_row(row.score, percent(row.first), percent(row.second), difference, interval, f"{row.p:.3f}")
+        metric = METRICS[row.metric]
+        interval = f"{metric.scale * row.low:+.1f} to {metric.scale * row.high:+.1f}"
+        difference = f"{metric.scale * (row.second - row.first):+.1f}"
+        values = (metric.format(row.first), metric.format(row.second))
+        table.add_row(metric.title, *values, difference, interval, f"{row.p:.3f}")
     out.print(table)
 
 

@@ -19,7 +19,7 @@ from vocctl.data.source import Source
 from vocctl.data.splits import LabeledSplit
 from vocctl.errors import DataError
 from vocctl.inference.ensemble import EnsembleMember, ensemble_probs
-from vocctl.inference.evaluation import eval_split
+from vocctl.inference.eval_split import eval_split
 from vocctl.inference.load import classifier_probs, load_segmenter
 from vocctl.labels import CLASSES
 from vocctl.runs.folder import RunFolder

@@ -29,10 +29,9 @@ from vocctl.competition.fusion import (
     evaluate_rule,
 )
 from vocctl.competition.test_set import TestSet
-from vocctl.config import TrainClsConfig, TrainSegConfig
+from vocctl.config import CHECKPOINTS, TrainClsConfig, TrainSegConfig
 from vocctl.data.splits import LabeledSplit
 from vocctl.files import is_number, read_json
-from vocctl.inference.evaluation import CHECKPOINTS
 from vocctl.inference.thresholds import binarize, cross_fitted_predictions, fit_thresholds
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.bootstrap import interval, resampled

@@ -1,6 +1,13 @@
 """Every setting of every task, as frozen dataclasses that validate themselves. loading.py layers TOML and flags over them."""
 
-from vocctl.config.attacks import AttackConfig, AttackLossConfig, GeneratorConfig, ThreatConfig, TrainAdvConfig
+from vocctl.config.attacks import (
+    AttackConfig,
+    AttackLossConfig,
+    GeneratorConfig,
+    Reference,
+    ThreatConfig,
+    TrainAdvConfig,
+)
 from vocctl.config.checks import Norm, check_goal, closest, flag_of, parse_epsilon
 from vocctl.config.classification import (
     ClsLossConfig,
@@ -11,6 +18,7 @@ from vocctl.config.classification import (
     TrainClsConfig,
 )
 from vocctl.config.data import Augmentation, DataConfig
+from vocctl.config.evaluation import CHECKPOINTS, TTA, Checkpoint, EvalOptions, check_checkpoint, check_tta
 from vocctl.config.loading import as_tables, from_tables, given, read_toml
 from vocctl.config.segmentation import Decoder, LossConfig, ModelConfig, TrainSegConfig
 from vocctl.config.training import AdversarialTrainingConfig, OptimConfig, TrainConfig
@@ -18,20 +26,25 @@ from vocctl.config.training import AdversarialTrainingConfig, OptimConfig, Train
 TrainingConfig = TrainSegConfig | TrainClsConfig | TrainAdvConfig
 
 __all__ = [
+    "CHECKPOINTS",
+    "TTA",
     "AdversarialTrainingConfig",
     "AttackConfig",
     "AttackLossConfig",
     "Augmentation",
+    "Checkpoint",
     "ClsLossConfig",
     "ClsModelConfig",
     "ClsOptimConfig",
     "DataConfig",
     "Decoder",
+    "EvalOptions",
     "GeneratorConfig",
     "LossConfig",
     "ModelConfig",
     "Norm",
     "OptimConfig",
+    "Reference",
     "ThreatConfig",
     "ThresholdConfig",
     "Thresholds",
@@ -41,7 +54,9 @@ __all__ = [
     "TrainSegConfig",
     "TrainingConfig",
     "as_tables",
+    "check_checkpoint",
     "check_goal",
+    "check_tta",
     "closest",
     "flag_of",
     "from_tables",

@@ -1,4 +1,4 @@
-"""Test-time augmentation: probabilities of one batch, averaged over views of it."""
+"""Test-time augmentation: the mean of a model's probabilities over several views of a batch of images."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,11 +8,14 @@ from torch import Tensor
 
 from vocctl.resizing import STRIDE
 
-SCALES = {"none": (1.0,), "flip": (1.0,), "ms": (0.75, 1.0, 1.25)}
+SCALES = {"none": (1.0,), "flip": (1.0,), "ms": (0.75, 1.0, 1.25)}  # of the model's input size
 
 
 def views(images: Tensor, tta: str) -> Iterator[tuple[Tensor, bool]]:
-    """(view (B, 3, h, w), whether it is mirrored). tta: none, flip (the mirror image too), ms (both at three scales)."""
+    """Yield (view (B, 3, h, w), whether it is mirrored). images: (B, 3, H, W) in [0, 1].
+
+    tta: none: the images; flip: the mirrored images too; ms: three scales, each mirrored too.
+    """
     for scale in SCALES[tta]:
         sides = [max(round(side * scale / STRIDE) * STRIDE, STRIDE) for side in images.shape[-2:]]
         view = images if scale == 1 else F.interpolate(images, size=sides, mode="bilinear", antialias=True)
@@ -22,7 +25,10 @@ def views(images: Tensor, tta: str) -> Iterator[tuple[Tensor, bool]]:
 
 
 def averaged_probs(forward: Callable[[Tensor], Tensor], images: Tensor, tta: str) -> Tensor:
-    """(B, K, H, W) class probabilities. forward: pixels (B, 3, h, w) in [0, 1] to logits of their size."""
+    """Mean class probabilities (B, K, H, W) of a segmenter.
+
+    forward: images (B, 3, h, w) in [0, 1] to logits (B, K, h, w).
+    """
     size = images.shape[-2:]
     total, count = torch.zeros((), device=images.device), 0
     for view, mirrored in views(images, tta):
@@ -35,6 +41,6 @@ def averaged_probs(forward: Callable[[Tensor], Tensor], images: Tensor, tta: str
 
 
 def averaged_label_probs(forward: Callable[[Tensor], Tensor], images: Tensor, tta: str) -> Tensor:
-    """(B, K) probabilities of labels that don't exclude each other. forward: pixels to logits (B, K)."""
+    """Mean label probabilities (B, K) of a classifier. forward: images (B, 3, h, w) in [0, 1] to logits (B, K)."""
     probs = [forward(view).float().sigmoid() for view, _ in views(images, tta)]
     return torch.stack(probs).mean(dim=0)

@@ -19,7 +19,7 @@ from vocctl.runs.attacks import (
     file_name,
     transfer_records,
 )
-from vocctl.runs.evaluations import RunRecord
+from vocctl.runs.records import RunRecord
 
 NUM_CASES = 6  # images in a figure, unless the options set another number
 NOISE, WORST_CASE = "noise", "worst case"  # rows of a table of attacks

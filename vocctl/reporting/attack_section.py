@@ -13,7 +13,7 @@ from vocctl.errors import DataError
 from vocctl.files import read_text
 from vocctl.plots.report_page import Cell, FigureImage, Table, figure_url
 from vocctl.runs.attacks import attack_records
-from vocctl.runs.evaluations import RunRecord
+from vocctl.runs.records import RunRecord
 
 
 def attack_tables(run: RunRecord) -> list[Table]:

@@ -11,22 +11,20 @@ from vocctl.metrics.multilabel import cooccurrence, multilabel_confusion
 from vocctl.plots.confusion import ClassMatrix
 from vocctl.plots.report_page import GalleryCard, thumbnail_url
 from vocctl.reporting.error_ranking import most_confident_errors
-from vocctl.runs.evaluations import Evaluation, RunRecord
+from vocctl.runs.cls_evaluation import ClsEvaluation
+from vocctl.runs.records import RunRecord
 
 CONFUSION_NOTE = (
     "Left, diagonal: recall. Left, elsewhere: of the images with the row's class and without the column's class, those on "
     "which the column's class was predicted.\nRight: of the images with the row's class in the ground truth, those that also "
     "have the column's class. Rows need not sum to 100."
 )
-AP_DEFINITIONS = ("11_point", "all_points", "sklearn")  # keys of scores.json
 
 
 class ClassifierView:
-    class_metric = "ap_sklearn"
-
-    def confusion_matrices(self, evaluation: Evaluation) -> tuple[list[ClassMatrix], str]:
+    def confusion_matrices(self, evaluation: ClsEvaluation) -> tuple[list[ClassMatrix], str]:
         predictions = evaluation.predictions
-        confusion = multilabel_confusion(predictions.decided, predictions.targets)
+        confusion = multilabel_confusion(predictions.predicted, predictions.targets)
         pairs = cooccurrence(predictions.targets)
         matrices = [
             ClassMatrix("multi-label confusion", confusion, CLASSES, "class in the ground truth", "predicted class"),
@@ -36,23 +34,18 @@ class ClassifierView:
         ]
         return matrices, CONFUSION_NOTE
 
-    def class_columns(self, evaluation: Evaluation) -> dict[str, Mapping[str, float | None]]:
-        scores = evaluation.scores
-        aps = {f"ap_{definition}": scores["ap"][definition] for definition in AP_DEFINITIONS}
-        return aps | {key: scores["per_class"][key] for key in ("precision", "recall", "f1")}
-
-    def rank_images(self, evaluation: Evaluation) -> list[str]:
+    def rank_images(self, evaluation: ClsEvaluation) -> list[str]:
         """By the confidence of each image's most confident error; images without an error follow in their own order."""
         predictions = evaluation.predictions
         with_error = [image for image, _ in most_confident_errors(predictions)]
         without_error = sorted(set(range(len(predictions.ids))) - set(with_error))
         return [predictions.ids[image] for image in with_error + without_error]
 
-    def card(self, run: RunRecord, evaluation: Evaluation, image_id: str) -> GalleryCard:
+    def card(self, run: RunRecord, evaluation: ClsEvaluation, image_id: str) -> GalleryCard:
         predictions = evaluation.predictions
         image = predictions.ids.index(image_id)
-        probs, targets, predicted = predictions.probs[image], predictions.targets[image], predictions.decided[image]
-        false_negatives, false_positives = (targets == 1) & ~predicted, (targets == 0) & predicted
+        probs, targets, predicted = predictions.probs[image], predictions.targets[image], predictions.predicted[image]
+        false_negatives, false_positives = predictions.false_negatives[image], predictions.false_positives[image]
         lines = [
             f"ground truth: {', '.join(_names(targets == 1)) or 'no class'}",
             f"predicted: {_names_with_probability(predicted, probs)}",
@@ -68,7 +61,7 @@ class ClassifierView:
             image_id=image_id,
             run=run.name,
             kind="clean",
-            image=thumbnail_url(with_labels(evaluation.source).image(image_id)),
+            image=thumbnail_url(with_labels(evaluation.info.source).image(image_id)),
             layers=[],
             lines=lines,
             classes=_names((targets == 1) | predicted),
@@ -81,8 +74,8 @@ class ClassifierView:
     def is_from_scratch(self, settings: Mapping[str, Any]) -> bool:
         return settings["model"] == "scratch" or settings["weights"] == "none"
 
-    def eval_flags(self, scores: Mapping[str, Any]) -> Sequence[str]:
-        return ("--thresholds", scores["thresholds"])
+    def eval_flags(self, evaluation: ClsEvaluation) -> Sequence[str]:
+        return ("--thresholds", evaluation.thresholds)
 
 
 def _names(mask: np.ndarray) -> list[str]:

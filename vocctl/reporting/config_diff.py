@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.config import as_tables
-from vocctl.runs.evaluations import CONFIGS, RunRecord
+from vocctl.runs.records import RunRecord
 
 # Settings that do not change the trained weights, and the seed, which varies inside a group.
 IGNORED = ("seed", "workers", "cache_dir", "device", "save_every", "eval_every", "monitor", "thresholds")
@@ -58,6 +58,6 @@ def group_by_config(runs: Sequence[RunRecord]) -> list[ConfigGroup]:
 
 def diff_from_default(run: RunRecord) -> str:
     """The settings that differ from the task's defaults, as text; data set and seed are not compared."""
-    default = {name: value for table in as_tables(CONFIGS[run.task]).values() for name, value in table.items()}
+    default = {name: value for table in as_tables(run.kind.defaults).values() for name, value in table.items()}
     names = [name for name in differing_settings([default, run.settings]) if name != "path"]
     return format_settings(run.settings, names)

@@ -9,7 +9,8 @@ from vocctl.plots.report_page import GalleryCard, Layer, thumbnail_url
 from vocctl.reporting.segmenter_view import labels_layer, list_classes
 from vocctl.reporting.task_views import view_of
 from vocctl.runs.attacks import AttackRecord, attack_records
-from vocctl.runs.evaluations import Evaluation, RunRecord
+from vocctl.runs.evaluations import Evaluation
+from vocctl.runs.records import RunRecord
 
 MAX_CARDS = 200  # in a report
 SELECTION_RULE = (
@@ -62,7 +63,7 @@ def _adversarial_card(run: RunRecord, evaluation: Evaluation, attack: AttackReco
         image_id=path.stem,
         run=run.name,
         kind="adversarial",
-        image=thumbnail_url(evaluation.source.image(path.stem)),
+        image=thumbnail_url(evaluation.info.source.image(path.stem)),
         layers=layers,
         lines=[*lines, *(f"clean: {line}" for line in clean.lines)],
         classes=clean.classes,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from vocctl.reporting.options import NothingToPlot, PlotOptions
 
 if TYPE_CHECKING:
-    from vocctl.runs.evaluations import RunRecord
+    from vocctl.runs.records import RunRecord
 
 SEGMENTERS, CLASSIFIERS, MODELS = ("train-seg",), ("train-cls",), ("train-seg", "train-cls")
 ALL_TASKS = (*MODELS, "train-adv")
@@ -35,10 +35,10 @@ class PlotKind:
 
     def draw(self, runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
         """Draw the runs of this kind's tasks. Raises NothingToPlot: none of the runs has data for it."""
-        suitable = [run for run in runs if run.task in self.tasks]
+        suitable = [run for run in runs if run.kind.task in self.tasks]
         if not suitable:
             raise NothingToPlot(
-                f"{self.name} needs a run of {' or '.join(self.tasks)}, but {runs[0].folder.path} is a run of {runs[0].task}"
+                f"{self.name} needs a run of {' or '.join(self.tasks)}, but {runs[0].folder.path} is a run of {runs[0].kind.task}"
             )
         paths: list[Path] = pkgutil.resolve_name(f"vocctl.reporting.{self.function}")(suitable, options)
         return paths

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from vocctl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from vocctl.runs.evaluations import Evaluation, RunRecord
+    from vocctl.runs.evaluations import Evaluation
+    from vocctl.runs.records import RunRecord
 
 Format = Literal["png", "svg", "pdf"]
 FORMATS = get_args(Format)
@@ -39,9 +40,9 @@ class PlotOptions:
 
     def shared_path(self, runs: Sequence[RunRecord], stem: str) -> Path:
         """The file of a figure of several runs of one task. Without --out it goes to the first run's folder."""
-        task = runs[0].task.removeprefix("train-")
+        kind = runs[0].kind.folder
         folder = self.out or runs[0].folder.path / "plots"
-        return folder / f"{stem}-{len(runs)}-{task}-runs.{self.format}"
+        return folder / f"{stem}-{len(runs)}-{kind}-runs.{self.format}"
 
 
 def evaluation_of(run: RunRecord) -> Evaluation:
@@ -54,7 +55,7 @@ def evaluation_of(run: RunRecord) -> Evaluation:
 def evaluations_on_same_images(runs: Sequence[RunRecord]) -> list[Evaluation]:
     """The evaluation of each run. Raises NothingToPlot: a run has none, or they are of different data."""
     evaluations = [evaluation_of(run) for run in runs]
-    names = sorted({evaluation.name for evaluation in evaluations})
+    names = sorted({evaluation.info.name for evaluation in evaluations})
     if len(names) > 1:
         raise NothingToPlot(
             f"the runs were evaluated on {' and '.join(names)}: name one of them with --evaluation, or run `vocctl eval` "
@@ -65,4 +66,4 @@ def evaluations_on_same_images(runs: Sequence[RunRecord]) -> list[Evaluation]:
 
 def group_by_task(runs: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """The runs of each task, tasks in the order of their first run."""
-    return [[run for run in runs if run.task == task] for task in dict.fromkeys(run.task for run in runs)]
+    return [[run for run in runs if run.kind is kind] for kind in dict.fromkeys(run.kind for run in runs)]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import cast
 
 import numpy as np
 
@@ -10,12 +11,11 @@ from vocctl.config import closest
 from vocctl.data.multilabel import with_labels
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE
-from vocctl.metrics.table import METRICS
 from vocctl.plots.class_scores import ClassSeries, draw_class_scores
 from vocctl.plots.confusion import draw_class_matrices
 from vocctl.plots.errors import ABSENT, NOT_SCORED, PRESENT, ErrorCase, ProbabilityBar, draw_errors
 from vocctl.plots.segmentation import SegmentationCase, draw_segmentation_cases
-from vocctl.reporting.class_scores import class_intervals, class_scores, class_scores_mean, format_frequencies
+from vocctl.reporting.class_scores import class_intervals, format_frequencies
 from vocctl.reporting.config_diff import ConfigGroup, group_by_config
 from vocctl.reporting.error_ranking import most_confident_errors
 from vocctl.reporting.options import (
@@ -26,7 +26,10 @@ from vocctl.reporting.options import (
     group_by_task,
 )
 from vocctl.reporting.task_views import view_of
-from vocctl.runs.evaluations import Evaluation, Predictions, RunRecord
+from vocctl.runs.cls_evaluation import ClsEvaluation, ClsPredictions
+from vocctl.runs.evaluations import Evaluation
+from vocctl.runs.records import RunRecord
+from vocctl.runs.seg_evaluation import SegEvaluation
 
 SELECTIONS = ("best", "worst", "random")
 NUM_MASKS, NUM_ERRORS = 6, 8  # images in a figure, unless the options set another number
@@ -41,8 +44,8 @@ def confusion(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
 
 def _confusion(run: RunRecord, evaluation: Evaluation, options: PlotOptions) -> Path:
     matrices, note = view_of(run).confusion_matrices(evaluation)
-    title = f"{run.name} on {evaluation.name}, {evaluation.scores['images']} images"
-    return draw_class_matrices(matrices, options.path(run, f"confusion-{evaluation.name}"), title=title, note=note)
+    title = f"{run.name} on {evaluation.info.name}, {evaluation.info.num_images} images"
+    return draw_class_matrices(matrices, options.path(run, f"confusion-{evaluation.info.name}"), title=title, note=note)
 
 
 def classes(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
@@ -53,7 +56,7 @@ def classes(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
 def _classes(runs: Sequence[RunRecord], options: PlotOptions) -> Path:
     """runs: of one task."""
     evaluations = evaluations_on_same_images(runs)
-    name = evaluations[0].name
+    name = evaluations[0].info.name
     if len(runs) == 1:
         series, subject, path = [_series(evaluations[0], "")], runs[0].name, options.path(runs[0], f"classes-{name}")
     else:
@@ -65,14 +68,14 @@ def _classes(runs: Sequence[RunRecord], options: PlotOptions) -> Path:
         series,
         format_frequencies(evaluations[0]),
         path,
-        title=f"{subject} on {name}, {evaluations[0].scores['images']} images",
-        score=METRICS[view_of(runs[0]).class_metric].label,
+        title=f"{subject} on {name}, {evaluations[0].info.num_images} images",
+        score=runs[0].kind.class_metric.label,
         note=f"{interval_note}Dotted: mean over the classes of the ground truth.",
     )
 
 
 def _series(evaluation: Evaluation, label: str) -> ClassSeries:
-    return ClassSeries(label, class_scores(evaluation), class_scores_mean(evaluation), class_intervals(evaluation))
+    return ClassSeries(label, evaluation.class_scores, evaluation.main_score, class_intervals(evaluation))
 
 
 def _mean_series(group: ConfigGroup) -> ClassSeries:
@@ -80,33 +83,33 @@ def _mean_series(group: ConfigGroup) -> ClassSeries:
     evaluations = [evaluation_of(run) for run in group.runs]
     if len(evaluations) == 1:
         return _series(evaluations[0], group.label)
-    scores = [class_scores(evaluation) for evaluation in evaluations]
+    scores = [evaluation.class_scores for evaluation in evaluations]
     means = {name: mean(of_run[name] for of_run in scores) for name in scores[0]}
     label = f"{group.label} ({len(scores)} runs)".strip()
-    return ClassSeries(label, means, mean(map(class_scores_mean, evaluations)))
+    return ClassSeries(label, means, mean(evaluation.main_score for evaluation in evaluations))
 
 
 def masks(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
     """One figure per segmenter."""
-    return [_masks(run, evaluation_of(run), options) for run in runs]
+    return [_masks(run, cast(SegEvaluation, evaluation_of(run)), options) for run in runs]
 
 
-def _masks(run: RunRecord, evaluation: Evaluation, options: PlotOptions) -> Path:
-    image_iou: dict[str, float] = evaluation.scores["image_iou"]
-    image_ids, selection = _select_images(evaluation, image_iou, options)
+def _masks(run: RunRecord, evaluation: SegEvaluation, options: PlotOptions) -> Path:
+    image_iou = evaluation.image_iou
+    image_ids, selection = _select_images(evaluation, options)
     cases = [_segmentation_case(evaluation, image_id, image_iou[image_id]) for image_id in image_ids]
-    title = f"{run.name} on {evaluation.name}: {selection} of {len(image_iou)} images, by each image's mean IoU"
-    stem = f"{options.select if options.select in SELECTIONS else 'masks'}-{evaluation.name}"
+    title = f"{run.name} on {evaluation.info.name}: {selection} of {len(image_iou)} images, by each image's mean IoU"
+    stem = f"{options.select if options.select in SELECTIONS else 'masks'}-{evaluation.info.name}"
     return draw_segmentation_cases(cases, options.path(run, stem), title=title)
 
 
-def _select_images(evaluation: Evaluation, image_iou: dict[str, float], options: PlotOptions) -> tuple[list[str], str]:
+def _select_images(evaluation: SegEvaluation, options: PlotOptions) -> tuple[list[str], str]:
     """Image ids, and how they were selected as text. Raises DataError: an id that was not scored."""
-    ranked = sorted((i for i, score in image_iou.items() if score is not None), key=lambda i: image_iou[i])
+    ranked = evaluation.worst_first()
     if not ranked:
-        raise NothingToPlot(f"{evaluation.folder} scored no image with labeled pixels")
+        raise NothingToPlot(f"{evaluation.info.folder} scored no image with labeled pixels")
     if options.select and options.select not in SELECTIONS:
-        image_ids = _check_image_ids(evaluation, image_iou, options.select)
+        image_ids = _check_image_ids(evaluation, options.select)
         return image_ids, f"{len(image_ids)} selected"
     count = min(options.num_images or NUM_MASKS, len(ranked))
     shuffled = np.random.default_rng(0).permutation(ranked).tolist()
@@ -121,17 +124,17 @@ def _select_images(evaluation: Evaluation, image_iou: dict[str, float], options:
     return random + worst, f"{len(random)} at random, then the {len(worst)} worst,"
 
 
-def _check_image_ids(evaluation: Evaluation, image_iou: dict[str, float], select: str) -> list[str]:
+def _check_image_ids(evaluation: SegEvaluation, select: str) -> list[str]:
     image_ids = [part.strip() for part in select.split(",") if part.strip()]
     for image_id in image_ids:
-        if image_id not in image_iou:
-            hint = closest(image_id, image_iou) or f": --select takes {', '.join(SELECTIONS)} or image ids"
-            raise DataError(f"{evaluation.folder} has no image {image_id!r}{hint}")
+        if image_id not in evaluation.image_iou:
+            hint = closest(image_id, evaluation.image_iou) or f": --select takes {', '.join(SELECTIONS)} or image ids"
+            raise DataError(f"{evaluation.info.folder} has no image {image_id!r}{hint}")
     return image_ids
 
 
-def _segmentation_case(evaluation: Evaluation, image_id: str, mean_iou: float) -> SegmentationCase:
-    source = evaluation.source
+def _segmentation_case(evaluation: SegEvaluation, image_id: str, mean_iou: float) -> SegmentationCase:
+    source = evaluation.info.source
     true_labels = source.mask(image_id)
     predicted_labels = evaluation.label_map(image_id, true_labels.shape)
     return SegmentationCase(image_id, mean_iou, source.image(image_id), true_labels, predicted_labels)
@@ -139,15 +142,15 @@ def _segmentation_case(evaluation: Evaluation, image_id: str, mean_iou: float) -
 
 def errors(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
     """One figure per classifier: the images with its most confident errors."""
-    return [_errors(run, evaluation_of(run), options) for run in runs]
+    return [_errors(run, cast(ClsEvaluation, evaluation_of(run)), options) for run in runs]
 
 
-def _errors(run: RunRecord, evaluation: Evaluation, options: PlotOptions) -> Path:
+def _errors(run: RunRecord, evaluation: ClsEvaluation, options: PlotOptions) -> Path:
     predictions = evaluation.predictions
     ranked = most_confident_errors(predictions)
     if not ranked:
-        raise NothingToPlot(f"{run.folder.path} has no errors on {evaluation.name}")
-    source = with_labels(evaluation.source)
+        raise NothingToPlot(f"{run.folder.path} has no errors on {evaluation.info.name}")
+    source = with_labels(evaluation.info.source)
     cases = [
         ErrorCase(
             predictions.ids[image],
@@ -158,13 +161,13 @@ def _errors(run: RunRecord, evaluation: Evaluation, options: PlotOptions) -> Pat
         for image, label in ranked[: options.num_images or NUM_ERRORS]
     ]
     title = (
-        f"{run.name} on {evaluation.name}: the {len(cases)} most confident errors; {len(ranked)} of "
+        f"{run.name} on {evaluation.info.name}: the {len(cases)} most confident errors; {len(ranked)} of "
         f"{len(predictions.ids)} images have an error"
     )
-    return draw_errors(cases, options.path(run, f"errors-{evaluation.name}"), title=title)
+    return draw_errors(cases, options.path(run, f"errors-{evaluation.info.name}"), title=title)
 
 
-def _probability_bars(predictions: Predictions, image: int, error_label: int) -> list[ProbabilityBar]:
+def _probability_bars(predictions: ClsPredictions, image: int, error_label: int) -> list[ProbabilityBar]:
     """The highest probabilities of an image; the erroneous class and the true classes are always among them."""
     probs, targets = predictions.probs[image], predictions.targets[image]
     required = {error_label, *np.flatnonzero(targets == 1).tolist()}
@@ -173,7 +176,7 @@ def _probability_bars(predictions: Predictions, image: int, error_label: int) ->
     labels = set(first[:NUM_BARS])
     return [
         ProbabilityBar(
-            CLASSES[label], float(probs[label]), TRUTHS[int(targets[label])], bool(predictions.decided[image, label])
+            CLASSES[label], float(probs[label]), TRUTHS[int(targets[label])], bool(predictions.predicted[image, label])
         )
         for label in ranked
         if label in labels

@@ -3,7 +3,7 @@
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from vocctl.files import is_number
 from vocctl.metrics.table import METRICS
 from vocctl.plots.report_page import FigureImage, HeadlineScore, RunSection, Table, figure_url
 from vocctl.reporting.attack_section import attack_figures, attack_tables
-from vocctl.reporting.class_scores import class_frequencies, class_intervals, class_scores_mean
+from vocctl.reporting.class_scores import class_intervals
 from vocctl.reporting.config_diff import diff_from_default, differing_settings, format_settings
 from vocctl.reporting.kinds import KINDS
 from vocctl.reporting.options import NothingToPlot, PlotOptions
 from vocctl.reporting.task_views import view_of
-from vocctl.runs.evaluations import CONFIGS, MAIN_SCORE, Evaluation, RunRecord
+from vocctl.runs.evaluations import Evaluation
+from vocctl.runs.records import RunRecord
 
 KINDS_OF_RUN = ("curves", "confusion", "classes", "masks", "errors")
 KINDS_OF_RUNS = ("compare", "curves", "classes")
@@ -30,7 +31,7 @@ HEADLINE_SCORES = (
 def run_section(run: RunRecord) -> RunSection:
     """Raises DataError: a file of the run cannot be read. RunError: no space for temporary files."""
     run_info = run.folder.info()
-    tables = as_tables(run.folder.config(CONFIGS[run.task]))
+    tables = as_tables(run.folder.config(run.kind.defaults))
     return RunSection(
         name=run.name,
         summary=_summary(run, run_info),
@@ -61,14 +62,14 @@ def overview_table(runs: Sequence[RunRecord]) -> Table:
     """One row per run, with the settings that differ between the runs of its task."""
     rows: list[list[str | int | float | None]] = []
     for run in runs:
-        settings = [same.settings for same in runs if same.task == run.task]
+        settings = [same.settings for same in runs if same.kind is run.kind]
         names = [name for name in differing_settings(settings) if name != "path"]
         score, data = None, "not evaluated"
         if run.evaluation is not None:
-            score, data = _percent(class_scores_mean(run.evaluation)), run.evaluation.name
+            score, data = _percent(run.evaluation.main_score), run.evaluation.info.name
         difference = format_settings(run.settings, names) or "-"
         rows.append(
-            [run.name, run.task, difference, run.settings["seed"], METRICS[MAIN_SCORE[run.task]].title, score, data]
+            [run.name, run.kind.task, difference, run.settings["seed"], run.kind.main_metric.title, score, data]
         )
     return Table("The runs", ["run", "task", "settings that differ", "seed", "score", "%", "evaluated on"], rows)
 
@@ -100,24 +101,22 @@ def _summary(run: RunRecord, run_info: Mapping[str, Any]) -> str:
 def _evaluation_summary(run: RunRecord) -> str:
     if run.evaluation is None:
         return f"Not evaluated yet: `vocctl eval {run.folder.path}` adds scores, figures and the gallery."
-    scores = run.evaluation.scores
-    tta = "" if scores["tta"] == "none" else f" and test-time augmentation {scores['tta']}"
-    data = f"{scores['data']} {scores['split']}, {scores['images']} images"
-    return f"Evaluated on {data}, with the {scores['checkpoint']} weights{tta}."
+    info = run.evaluation.info
+    tta = "" if info.tta == "none" else f" and test-time augmentation {info.tta}"
+    data = f"{info.data} {info.split}, {info.num_images} images"
+    return f"Evaluated on {data}, with the {info.checkpoint} weights{tta}."
 
 
 def _headline_scores(run: RunRecord) -> list[HeadlineScore]:
     """Of the evaluation; of the last validation during training if there is none."""
     if run.evaluation is None:
-        scores, intervals = dict(run.records[-1]), {}
+        scores, intervals = run.records[-1], {}
     else:
-        scores = dict(run.evaluation.scores["scores"])
-        scores["competition_dice"] = run.evaluation.scores.get("competition_dice")
-        intervals = run.evaluation.scores.get("intervals", {})
+        scores, intervals = run.evaluation.scores, run.evaluation.intervals
     headlines = []
-    for metric in (METRICS[key] for key in HEADLINE_SCORES if scores.get(key) is not None):
-        bounds = intervals.get(metric.key, [None])
-        interval = "" if None in bounds else f" 95 % interval {_format_interval(bounds)}."
+    for metric in (METRICS[key] for key in HEADLINE_SCORES if not isnan(scores.get(key, nan))):
+        bounds = intervals.get(metric.key, (nan, nan))
+        interval = "" if isnan(sum(bounds)) else f" 95 % interval {_format_interval(bounds)}."
         value = f"{metric.format(scores[metric.key])} %"
         headlines.append(HeadlineScore(metric.title, value, metric.definition + interval))
     return headlines
@@ -127,12 +126,10 @@ def _class_tables(run: RunRecord) -> list[Table]:
     """The table of classes; none if the run is not evaluated."""
     if run.evaluation is None:
         return []
-    view, frequencies = view_of(run), class_frequencies(run.evaluation)
-    columns = view.class_columns(run.evaluation)
+    frequencies, columns = run.evaluation.class_frequencies(), run.evaluation.per_class
     intervals = {name: _format_interval(bounds) for name, bounds in class_intervals(run.evaluation).items()}
     heads = ["class", *frequencies, *(METRICS[key].label for key in columns)]
-    heads.append(f"95 % interval of {METRICS[view.class_metric].title}")
-    names = list(next(iter(frequencies.values())))
+    heads.append(f"95 % interval of {run.kind.class_metric.title}")
     rows = [
         [
             name,
@@ -140,7 +137,7 @@ def _class_tables(run: RunRecord) -> list[Table]:
             *(_percent(column[name]) for column in columns.values()),
             intervals.get(name, "-"),
         ]
-        for name in names
+        for name in run.kind.class_names
     ]
     definitions = " ".join(f"{METRICS[key].title}: {METRICS[key].definition}" for key in columns)
     note = f"{definitions} Intervals: bootstrap over the images. Click a head to sort; - means undefined."
@@ -166,13 +163,13 @@ def _commands(run: RunRecord, run_info: Mapping[str, Any]) -> list[str]:
 
 
 def _eval_command(run: RunRecord, evaluation: Evaluation) -> str:
-    scores = evaluation.scores
-    words = ["vocctl", "eval", str(run.folder.path), "--checkpoint", scores["checkpoint"]]
-    if scores["tta"] != "none":
-        words += ["--tta", scores["tta"]]
-    words += view_of(run).eval_flags(scores)
-    if scores["split"] != "held-out":
-        words += ["--data", scores["data_path"], "--split", scores["split"]]
+    info = evaluation.info
+    words = ["vocctl", "eval", str(run.folder.path), "--checkpoint", info.checkpoint]
+    if info.tta != "none":
+        words += ["--tta", info.tta]
+    words += view_of(run).eval_flags(evaluation)
+    if info.split != "held-out":
+        words += ["--data", info.data_path, "--split", info.split]
     return shlex.join(words)
 
 

@@ -9,7 +9,8 @@ from vocctl.labels import IGNORE, PALETTE, SEG_CLASSES
 from vocctl.plots.confusion import ClassMatrix, normalize_rows
 from vocctl.plots.mask_colors import ERROR_COLORS, colorize_labels, error_map, error_masks
 from vocctl.plots.report_page import GalleryCard, Layer, layer_url, thumbnail_url
-from vocctl.runs.evaluations import Evaluation, RunRecord
+from vocctl.runs.records import RunRecord
+from vocctl.runs.seg_evaluation import SegEvaluation
 
 MIN_ERROR_FRACTION = 0.05  # of the object pixels; a kind of error below it is not named on a card
 
@@ -25,27 +26,20 @@ LEGEND = {name: _hex(color) for name, color in zip(SEG_CLASSES[1:], PALETTE[1:],
 
 
 class SegmenterView:
-    class_metric = "iou"
-
-    def confusion_matrices(self, evaluation: Evaluation) -> tuple[list[ClassMatrix], str]:
+    def confusion_matrices(self, evaluation: SegEvaluation) -> tuple[list[ClassMatrix], str]:
         fractions = normalize_rows(evaluation.confusion)
         matrix = ClassMatrix("pixels, normalized by row", fractions, SEG_CLASSES, "true class", "predicted class")
         return [matrix], "All pixels of all images, without void pixels (255)."
 
-    def class_columns(self, evaluation: Evaluation) -> dict[str, Mapping[str, float | None]]:
-        scores = evaluation.scores["scores"]
-        return {"iou": scores["iou"], "dice": scores["dice"]}
-
-    def rank_images(self, evaluation: Evaluation) -> list[str]:
+    def rank_images(self, evaluation: SegEvaluation) -> list[str]:
         """By each image's mean IoU; images without labeled pixels are left out."""
-        image_iou = evaluation.scores["image_iou"]
-        return sorted((i for i, score in image_iou.items() if score is not None), key=lambda i: image_iou[i])
+        return evaluation.worst_first()
 
-    def card(self, run: RunRecord, evaluation: Evaluation, image_id: str) -> GalleryCard:
-        source = evaluation.source
+    def card(self, run: RunRecord, evaluation: SegEvaluation, image_id: str) -> GalleryCard:
+        source = evaluation.info.source
         true_labels = source.mask(image_id)
         predicted_labels = evaluation.label_map(image_id, true_labels.shape)
-        mean_iou = evaluation.scores["image_iou"][image_id]
+        mean_iou = evaluation.image_iou[image_id]
         return GalleryCard(
             image_id=image_id,
             run=run.name,
@@ -68,7 +62,7 @@ class SegmenterView:
     def is_from_scratch(self, settings: Mapping[str, Any]) -> bool:
         return settings["encoder"] == "scratch" or settings["weights"] == "none"
 
-    def eval_flags(self, scores: Mapping[str, Any]) -> Sequence[str]:
+    def eval_flags(self, evaluation: SegEvaluation) -> Sequence[str]:
         return ()
 
 

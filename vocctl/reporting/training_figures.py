@@ -7,7 +7,7 @@ from pathlib import Path
 from vocctl.metrics.table import METRICS
 from vocctl.plots.compare import ComparedGroup, draw_comparison
 from vocctl.plots.curves import draw_curves, draw_overlaid_curves
-from vocctl.reporting.class_scores import class_scores_mean, paired_difference
+from vocctl.reporting.class_scores import paired_difference
 from vocctl.reporting.config_diff import ConfigGroup, group_by_config
 from vocctl.reporting.options import (
     NothingToPlot,
@@ -16,7 +16,7 @@ from vocctl.reporting.options import (
     evaluations_on_same_images,
     group_by_task,
 )
-from vocctl.runs.evaluations import MAIN_SCORE, RunRecord
+from vocctl.runs.records import RunRecord
 
 CURVE_SCORES = (
     "mean_iou", "mean_dice", "pixel_accuracy", "map_11_point", "map_all_points", "map_sklearn", "sample_f1", "drop"
@@ -45,11 +45,11 @@ def _curves_of_run(run: RunRecord, options: PlotOptions) -> Path:
 def _overlaid_curves(runs: Sequence[RunRecord], options: PlotOptions) -> Path:
     """runs: of one task."""
     records = {group.label or "all": [run.records for run in group.runs] for group in group_by_config(runs)}
-    key = MAIN_SCORE[runs[0].task]
+    metric = runs[0].kind.main_metric
     grouping = "by the settings that differ" if len(records) > 1 else "same config, different seeds"
-    title = f"{len(runs)} runs of {runs[0].task}, {grouping}"
+    title = f"{len(runs)} runs of {runs[0].kind.task}, {grouping}"
     return draw_overlaid_curves(
-        records, options.shared_path(runs, "curves"), title=title, score=(key, METRICS[key].title)
+        records, options.shared_path(runs, "curves"), title=title, score=(metric.key, metric.title)
     )
 
 
@@ -66,13 +66,13 @@ def _compare(groups: Sequence[ConfigGroup], options: PlotOptions) -> Path:
     """groups: of one task."""
     runs = [run for group in groups for run in group.runs]
     evaluations = evaluations_on_same_images(runs)
-    name, images = evaluations[0].name, evaluations[0].scores["images"]
-    if any(isnan(class_scores_mean(evaluation)) for evaluation in evaluations):
+    name, images = evaluations[0].info.name, evaluations[0].info.num_images
+    if any(isnan(evaluation.main_score) for evaluation in evaluations):
         raise NothingToPlot(f"{name} has no image with a class, so the mean over the classes is undefined")
     compared = [_compared_group(group, baseline=groups[0]) for group in groups]
     note = COMPARE_NOTE + (DIFFERENCE_NOTE if any(group.difference for group in compared) else "")
-    title = f"{runs[0].task}: {len(runs)} runs on {name}, {images} images"
-    score = METRICS[MAIN_SCORE[runs[0].task]].title
+    title = f"{runs[0].kind.task}: {len(runs)} runs on {name}, {images} images"
+    score = runs[0].kind.main_metric.title
     return draw_comparison(compared, options.shared_path(runs, "compare"), title=title, score=score, note=note)
 
 
@@ -81,7 +81,7 @@ def _compared_group(group: ConfigGroup, baseline: ConfigGroup) -> ComparedGroup:
     is_baseline = group is baseline
     return ComparedGroup(
         label=group.label,
-        scores=[class_scores_mean(evaluation) for evaluation in evaluations],
+        scores=[evaluation.main_score for evaluation in evaluations],
         seeds=[run.settings["seed"] for run in group.runs],
         difference=None if is_baseline else paired_difference(list(map(evaluation_of, baseline.runs)), evaluations),
     )

@@ -17,7 +17,7 @@ from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.loaders import same_shape_batches
 from vocctl.data.source import Source
 from vocctl.distributed import all_gather_dict, rank, world_size
-from vocctl.inference.evaluation import eval_split
+from vocctl.inference.eval_split import eval_split
 from vocctl.inference.thresholds import binarize
 from vocctl.robustness.outcomes import AttackedPredictions, GroundTruth, attacked_predictions, worst_case
 from vocctl.robustness.victims import Victim

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.attacks.table import AttackSpec, check_attack_fits, parse_attack
-from vocctl.config import AttackConfig, parse_epsilon
+from vocctl.config import AttackConfig, check_checkpoint, parse_epsilon
 from vocctl.distributed import is_main_process
 from vocctl.errors import ConfigError, DataError
-from vocctl.files import read_json, to_json, write_text
-from vocctl.inference.evaluation import HELD_OUT, check_eval_options, new_partial_folder, publish_folder
+from vocctl.files import atomic_folder, read_json, to_json, write_text
+from vocctl.inference.eval_split import HELD_OUT
 from vocctl.reporting.attack_figures import draw_attack_scores, draw_transfer_matrices, transfer_stems
 from vocctl.robustness.adversarial_dataset import refuse_others, save_adversarial
 from vocctl.robustness.benchmark import AttackBenchmark, AttackedImages, Images, read_ground_truth
@@ -97,7 +97,7 @@ def attack(
 
     Raises ConfigError: no such attack, budget, goal, or one that the task has no use for. DataError as eval does.
     """
-    check_eval_options(checkpoint, "none")
+    check_checkpoint(checkpoint)
     config = _ascending(config)
     specs = [parse_attack(text) for text in dict.fromkeys(config.attack)]
     target = open_victim(names, checkpoint, device)
@@ -168,7 +168,7 @@ def transfer(
     on_work: OnWork | None = None,
 ) -> list[TransferResult]:
     """Craft on each run, test on all. Raises as attack does; ConfigError: runs of different tasks."""
-    check_eval_options(checkpoint, "none")
+    check_checkpoint(checkpoint)
     config = _ascending(config)
     specs = [parse_attack(text) for text in dict.fromkeys(config.attack)]
     targets = [open_victim([name], checkpoint, device) for name in names]
@@ -293,10 +293,9 @@ def _row(
 
 
 def _write(result: AttackResult, config: AttackConfig, pictures: AttackExamples) -> None:
-    part = new_partial_folder(result.folder)
-    if is_main_process():
-        _fill(part, result, config, pictures)
-    publish_folder(part, result.folder)
+    with atomic_folder(result.folder) as part:
+        if is_main_process():
+            _fill(part, result, config, pictures)
 
 
 def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: AttackExamples) -> None:
@@ -317,10 +316,9 @@ def _fill(part: Path, result: AttackResult, config: AttackConfig, pictures: Atta
 
 
 def _write_transfer(folder: Path, results: Sequence[TransferResult], about: dict[str, Any]) -> None:
-    part = new_partial_folder(folder)
-    if is_main_process():
-        matrices = [as_json(result) for result in results]
-        write_text(part / "transfer.json", json.dumps({"matrices": matrices} | to_json(about), indent=1) + "\n")
-        record = TransferRecord(folder, matrices)
-        draw_transfer_matrices(record, [part / f"{stem}.png" for stem in transfer_stems(record)])
-    publish_folder(part, folder)
+    with atomic_folder(folder) as part:
+        if is_main_process():
+            matrices = [as_json(result) for result in results]
+            write_text(part / "transfer.json", json.dumps({"matrices": matrices} | to_json(about), indent=1) + "\n")
+            record = TransferRecord(folder, matrices)
+            draw_transfer_matrices(record, [part / f"{stem}.png" for stem in transfer_stems(record)])

@@ -1,67 +1,37 @@
-"""Score classifiers on a split: one, several as an ensemble, or two against each other.
+"""`vocctl eval` of classifiers: score one run or an ensemble on a split, or compare two runs, and store the predictions."""
 
-Writes RUN/eval/<data>-<split>/: scores.json, predictions.csv (an image a line: probabilities, decided labels, true ones,
-and those that are in no score because their objects are all difficult), errors.csv (the surest false positives and misses
-of each class), confused_with.csv (missed classes against wrongly found ones).
-An ensemble averages probabilities; its folder is the first run's, with -ensemble behind its name.
-"""
-
-import csv
-import io
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, get_args
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from vocctl.config import Thresholds, TrainClsConfig
+from vocctl.config import EvalOptions, TrainClsConfig
 from vocctl.data.devkit import MANIFEST
-from vocctl.errors import ConfigError, DataError
-from vocctl.files import to_json, write_text
-from vocctl.inference.evaluation import (
-    check_eval_options,
-    eval_split,
-    new_partial_folder,
-    publish_folder,
-)
+from vocctl.errors import DataError
+from vocctl.inference.ensemble import mean_probs
+from vocctl.inference.eval_split import eval_split
 from vocctl.inference.load import classifier_probs
 from vocctl.inference.thresholds import binarize, cross_fitted_predictions
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
 from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
+from vocctl.runs.cls_evaluation import ClsEvaluation, ClsPredictions, write_cls_evaluation
+from vocctl.runs.eval_files import EvalInfo
 from vocctl.runs.find import find_run
 from vocctl.runs.folder import RunFolder
+from vocctl.runs.kinds import CLS
 
-ERRORS_SHOWN = 10  # of each kind and class
-
-
-@dataclass(frozen=True)
-class ClsEvalResult:
-    """Shares in [0, 1]; nan where undefined."""
-
-    run: Path
-    members: tuple[str, ...]  # one run, or an ensemble's
-    folder: Path
-    data: str
-    split: str
-    checkpoint: str
-    tta: str
-    images: int
-    thresholds: str  # their kind
-    decided: str  # where the thresholds come from
-    positives: dict[str, int]
-    ap: dict[str, dict[str, float]]  # definition -> class -> AP
-    scores: dict[str, float]  # map_11_point, map_all_points, map_sklearn, sample_f1, micro_f1, ..., calibration_error
-    per_class: dict[str, dict[str, float]]  # precision, recall, f1 -> class -> value
-    intervals: dict[str, tuple[float, float]]  # 95 %, of the scores that were bootstrapped
+DEFAULTS = EvalOptions()
+RESAMPLES = 1000  # of a comparison without --ci
+OnImage = Callable[[int, int], None]  # called with (finished images, all images)
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    score: str
+    """One score of two runs, and a paired bootstrap of their difference over the images."""
+
+    metric: str
     first: float
     second: float
     low: float  # 95 % interval of second - first
@@ -69,224 +39,125 @@ class PairedComparison:
     p: float  # two-sided
 
 
-@dataclass(frozen=True)
-class _Predicted:
-    ids: tuple[str, ...]
-    probs: np.ndarray  # (N, 20)
-    targets: np.ndarray  # (N, 20), 1, 0 or IGNORE
-    chosen: np.ndarray  # (N, 20) bool
+def evaluate(names: Sequence[str], options: EvalOptions = DEFAULTS, on_image: OnImage | None = None) -> ClsEvaluation:
+    """Score one train-cls run, or the mean of several runs' probabilities, and write RUN/eval/<data>-<split>/.
 
-
-def evaluate(
-    names: Sequence[str],
-    *,
-    data: Path | None = None,
-    split: str | None = None,
-    checkpoint: str = "best",
-    tta: str = "none",
-    thresholds: str | None = None,
-    ci: int = 0,
-    device: str | None = None,
-    on_image: Callable[[int, int], None] | None = None,
-) -> ClsEvalResult:
-    """Score one train-cls run, or the mean of several runs' probabilities. ci: resamples of the bootstrap; 0: none.
-
-    Raises ConfigError: no such checkpoint, tta or thresholds. DataError: no such run, or runs, weights or data that are
-    missing or broken, or runs that were validated on different images.
+    An ensemble's folder is RUN/eval/<data>-<split>-ensemble/ of the first run.
+    Raises DataError: no such run; weights or data are missing or corrupt; the runs were validated on different images.
+    RunError: no space.
     """
-    result, _ = _evaluated(names, data, split, checkpoint, tta, thresholds, ci, device, on_image)
-    return result
+    runs = [find_run(name, CLS.task) for name in names]
+    for run in runs:
+        if run.split_ids("val") != runs[0].split_ids("val"):
+            raise DataError(
+                f"{run.path} and {runs[0].path} were validated on different images: scores are optimistic for runs that "
+                "were trained on some of them"
+            )
+    config = runs[0].config(TrainClsConfig())
+    source, split, labeled = eval_split(runs[0], config.data, options.data, options.split)
+    ids, targets = labeled.images.ids, labeled.targets
+    assert targets is not None
+    probs = mean_probs([_run_probs(run, options, on_image) for run in runs])
+    kind = options.thresholds or config.threshold.thresholds
+    # adversarial images are predicted as the attack's own table predicts them
+    may_cross_fit = not (source.root / MANIFEST).is_file()
+    predicted, threshold_source = _predict_labels(runs, options.checkpoint, kind, ids, probs, targets, may_cross_fit)
+    predictions = ClsPredictions(ids, probs, predicted, targets)
+    suffix = "-ensemble" if len(runs) > 1 else ""
+    info = EvalInfo(
+        folder=runs[0].path / "eval" / f"{source.name}-{split}{suffix}", data=source.name, split=split,
+        checkpoint=options.checkpoint, tta=options.tta, num_images=len(ids), data_path=str(source.root),
+        fingerprint=labeled.images.fingerprint,
+    )  # fmt: skip
+    evaluation = ClsEvaluation(
+        info=info,
+        members=tuple(str(run.path) for run in runs),
+        thresholds=kind,
+        threshold_source=threshold_source,
+        positives=dict(zip(CLASSES, (targets == 1).sum(0).tolist(), strict=True)),
+        **_scores(predictions),
+        intervals=_intervals(predictions, options.ci) if options.ci else {},
+    )
+    write_cls_evaluation(evaluation, predictions)
+    return evaluation
 
 
 def compare(
-    first: str, second: str, *, resamples: int = 1000, **settings: Any
-) -> tuple[ClsEvalResult, ClsEvalResult, list[PairedComparison]]:
-    """Both runs' results, and a paired bootstrap over the images: the same draws for both. settings: as evaluate's.
+    first: str, second: str, options: EvalOptions = DEFAULTS, on_image: OnImage | None = None
+) -> tuple[ClsEvaluation, ClsEvaluation, list[PairedComparison]]:
+    """Evaluate two runs and compare them by a paired bootstrap over the images: both are scored on the same resamples.
 
-    The decisions stay as they are while images are drawn. Raises DataError where the two score different images.
+    options.ci: number of resamples, RESAMPLES if 0. The predicted labels are fixed. Raises DataError as evaluate does, and
+    if the runs score different images.
     """
-    one, predicted = _evaluated([first], **_defaults(settings))
-    other, predicted_other = _evaluated([second], **_defaults(settings))
-    if predicted.ids != predicted_other.ids:
+    evaluations = [evaluate([name], replace(options, ci=0), on_image) for name in (first, second)]
+    a, b = (evaluation.predictions for evaluation in evaluations)
+    if a.ids != b.ids:
         raise DataError(f"{first} and {second} score different images: name --data and --split for both")
 
-    def differences(counts: np.ndarray) -> dict[str, float]:
-        mine, theirs = _resampled_scores(predicted, counts), _resampled_scores(predicted_other, counts)
-        return {name: theirs[name] - mine[name] for name in mine}
+    def differences(image_counts: np.ndarray) -> dict[str, float]:
+        scores_a, scores_b = _resampled_scores(a, image_counts), _resampled_scores(b, image_counts)
+        return {metric: scores_b[metric] - scores_a[metric] for metric in scores_a}
 
-    drawn = resampled(differences, len(predicted.ids), resamples, seed=0)
-    table = []
-    for name, values in drawn.items():
+    rows = []
+    for metric, values in resampled(differences, len(a.ids), options.ci or RESAMPLES, seed=0).items():
+        score_a, score_b = (evaluation.scores[metric] for evaluation in evaluations)
         low, high = interval(values)
-        table.append(PairedComparison(name, one.scores[name], other.scores[name], low, high, two_sided_p(values)))
-    return one, other, table
+        rows.append(PairedComparison(metric, score_a, score_b, low, high, two_sided_p(values)))
+    return evaluations[0], evaluations[1], rows
 
 
-def as_json(result: ClsEvalResult | PairedComparison) -> dict[str, Any]:
-    """The result as plain values; an undefined score is null."""
-    values: dict[str, Any] = to_json(asdict(result))
-    return values
-
-
-def _defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    names = {"data": None, "split": None, "checkpoint": "best", "tta": "none", "thresholds": None, "ci": 0}
-    return names | {"device": None, "on_image": None} | settings
-
-
-def _evaluated(
-    names: Sequence[str],
-    data: Path | None,
-    split: str | None,
-    checkpoint: str,
-    tta: str,
-    thresholds: str | None,
-    ci: int,
-    device: str | None,
-    on_image: Callable[[int, int], None] | None,
-) -> tuple[ClsEvalResult, _Predicted]:
-    check_eval_options(checkpoint, tta)
-    if thresholds is not None and thresholds not in get_args(Thresholds):
-        raise ConfigError(f"--thresholds is one of {', '.join(get_args(Thresholds))}, got {thresholds!r}")
-    runs = [find_run(name, "train-cls") for name in names]
-    config = runs[0].config(TrainClsConfig())
-    kind = thresholds or config.threshold.thresholds
-    source, scored, part = eval_split(runs[0], config.data, data, split)
-    ids, targets = part.images.ids, part.targets
-    assert targets is not None
-    probs = np.zeros(targets.shape)
-    for run in runs:
-        if run.split_ids("val") != runs[0].split_ids("val"):
-            raise DataError(f"{run.path} and {runs[0].path} were validated on different images: one would flatter")
-        probs += _probs(run, data, split, checkpoint, tta, device, on_image) / len(runs)
-    chosen, decided = _predicted_labels(
-        runs, checkpoint, kind, ids, probs, targets, attacked=(source.root / MANIFEST).is_file()
+def _run_probs(run: RunFolder, options: EvalOptions, on_image: OnImage | None) -> np.ndarray:
+    """(N, 20) float64 probabilities of one run, for the images at its input size."""
+    _, _, labeled = eval_split(run, run.config(TrainClsConfig()).data, options.data, options.split)
+    probs = classifier_probs(
+        run, labeled.images, checkpoint=options.checkpoint, tta=options.tta, device=options.device, on_image=on_image
     )
-    predicted = _Predicted(ids, probs, targets, chosen)
-    folder = runs[0].path / "eval" / f"{source.name}-{scored}{'-ensemble' if len(runs) > 1 else ''}"
-    about = {
-        "run": runs[0].path,
-        "members": tuple(str(run.path) for run in runs),
-        "folder": folder,
-        "data": source.name,
-        "split": scored,
-        "checkpoint": checkpoint,
-        "tta": tta,
-        "thresholds": kind,
-        "decided": decided,
-    }
-    result = _scored(predicted, about, ci)
-    _write(folder, result, predicted, {"data_path": str(source.root), "fingerprint": part.images.fingerprint})
-    return result, predicted
+    return probs.astype(np.float64)
 
 
-def _probs(
-    run: RunFolder,
-    data: Path | None,
-    split: str | None,
-    checkpoint: str,
-    tta: str,
-    device: str | None,
-    on_image: Callable[[int, int], None] | None,
-) -> np.ndarray:
-    """(N, 20): one run's probabilities, of the images at the size that it was trained for."""
-    _, _, part = eval_split(run, run.config(TrainClsConfig()).data, data, split)
-    return classifier_probs(run, part.images, checkpoint=checkpoint, tta=tta, device=device, on_image=on_image)
-
-
-def _predicted_labels(
-    runs: Sequence[RunFolder], checkpoint: str, kind: str, ids: tuple[str, ...], probs: np.ndarray, targets: np.ndarray,
-    *, attacked: bool,
+def _predict_labels(
+    runs: Sequence[RunFolder], checkpoint: str, kind: str, ids: Sequence[str], probs: np.ndarray, targets: np.ndarray,
+    may_cross_fit: bool,
 ) -> tuple[np.ndarray, str]:  # fmt: skip
-    """Each image's decided labels (N, 20) bool, and where the thresholds come from.
+    """Predicted labels (N, 20) bool, and how their thresholds were fitted.
 
-    attacked: the images are adversarial images, which are decided as the attack's own table decides them.
+    The runs' thresholds were fitted on their validation images, so those are cross-fitted. may_cross_fit: False for
+    images that only share their ids with the validation images.
     """
     if kind == "0.5":
-        return binarize(probs, np.full(len(CLASSES), 0.5)), "thresholds of 0.5"
-    if set(ids) & set(runs[0].split_ids("val")) and not attacked:
-        how = "cross-fitted: each image by thresholds that the other four fifths gave"
-        return cross_fitted_predictions(probs, targets, kind), how
-    kept = [run.thresholds(checkpoint, kind) for run in runs]
-    return binarize(probs, np.mean(kept, axis=0)), "fitted on the run's validation images"
+        return binarize(probs, np.full(len(CLASSES), 0.5)), "no fit: 0.5 for all classes"
+    if may_cross_fit and set(ids) & set(runs[0].split_ids("val")):
+        predicted = cross_fitted_predictions(probs, targets, kind)
+        return predicted, "cross-fitted: each fifth of the images with thresholds fitted on the other four"
+    thresholds = np.mean([run.thresholds(checkpoint, kind) for run in runs], axis=0)
+    return binarize(probs, thresholds), "fitted on the run's validation images"
 
 
-def _resampled_scores(predicted: _Predicted, counts: np.ndarray) -> dict[str, float]:
-    aps = class_aps(predicted.probs, predicted.targets, counts)
-    f1 = sample_f1(predicted.chosen & (predicted.targets != IGNORE), predicted.targets == 1)
-    return {f"map_{name}": mean_defined(values) for name, values in aps.items()} | {
-        "sample_f1": float((f1 * counts).sum() / counts.sum())
+def _scores(predictions: ClsPredictions) -> dict[str, dict]:
+    """scores and per_class of a ClsEvaluation."""
+    aps = class_aps(predictions.probs, predictions.targets)
+    decisions = asdict(decision_scores(predictions.predicted, predictions.targets))
+    per_class = {f"ap_{name}": values for name, values in aps.items()}
+    per_class |= {metric: decisions.pop(metric) for metric in ("precision", "recall", "f1")}
+    scores = {f"map_{name}": mean_defined(values) for name, values in aps.items()} | decisions
+    scores["calibration_error"] = expected_calibration_error(predictions.probs, predictions.targets)
+    return {
+        "scores": scores,
+        "per_class": {metric: dict(zip(CLASSES, values.tolist(), strict=True)) for metric, values in per_class.items()},
     }
 
 
-def _scored(predicted: _Predicted, about: dict[str, Any], ci: int) -> ClsEvalResult:
-    aps = class_aps(predicted.probs, predicted.targets)
-    decisions = asdict(decision_scores(predicted.chosen, predicted.targets))
-    per_class = {name: _by_class(decisions.pop(name)) for name in ("precision", "recall", "f1")}
-    scores = {f"map_{name}": mean_defined(values) for name, values in aps.items()} | decisions
-    scores["calibration_error"] = expected_calibration_error(predicted.probs, predicted.targets)
-    intervals = {}
-    if ci:
-        drawn = resampled(lambda counts: _resampled_scores(predicted, counts), len(predicted.ids), ci, seed=0)
-        intervals = {name: interval(values) for name, values in drawn.items()}
-    return ClsEvalResult(
-        **about,
-        images=len(predicted.ids),
-        positives={name: int(count) for name, count in _by_class((predicted.targets == 1).sum(0)).items()},
-        ap={name: _by_class(values) for name, values in aps.items()},
-        scores=scores,
-        per_class=per_class,
-        intervals=intervals,
-    )
+def _intervals(predictions: ClsPredictions, resamples: int) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals over the images, by metric."""
+    values = resampled(lambda counts: _resampled_scores(predictions, counts), len(predictions.ids), resamples, seed=0)
+    return {metric: interval(of_metric) for metric, of_metric in values.items()}
 
 
-def _by_class(values: np.ndarray) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(CLASSES, values, strict=True)}
-
-
-def _write(folder: Path, result: ClsEvalResult, predicted: _Predicted, about: dict[str, str]) -> None:
-    part = new_partial_folder(folder)
-    write_text(part / "scores.json", json.dumps(as_json(result) | about, indent=2) + "\n")
-    rows = [["id", *CLASSES, "decided", "true", "unscored"]]
-    for place, image_id in enumerate(predicted.ids):
-        probs = [repr(float(value)) for value in predicted.probs[place]]
-        target = predicted.targets[place]
-        sets = [_names(chosen) for chosen in (predicted.chosen[place], target == 1, target == IGNORE)]
-        rows.append([image_id, *probs, *sets])
-    _write_csv(part / "predictions.csv", rows)
-    _write_csv(part / "errors.csv", [["kind", "class", "id", "probability", "decided", "true"], *_errors(predicted)])
-    _write_csv(part / "confused_with.csv", [["missed \\ found instead", *CLASSES], *_confused_with(predicted)])
-    publish_folder(part, folder)
-
-
-def _names(row: np.ndarray) -> str:
-    return " ".join(CLASSES[place] for place in np.flatnonzero(row))
-
-
-def _errors(predicted: _Predicted) -> list[list[str]]:
-    """Per class, the false positives of the highest probability, then the misses of the lowest."""
-    rows = []
-    for place, name in enumerate(CLASSES):
-        probs, chosen = predicted.probs[:, place], predicted.chosen[:, place]
-        false = np.flatnonzero((predicted.targets[:, place] == 0) & chosen)
-        missed = np.flatnonzero((predicted.targets[:, place] == 1) & ~chosen)
-        surest = [("false positive", false[np.argsort(-probs[false], kind="stable")])]
-        surest.append(("miss", missed[np.argsort(probs[missed], kind="stable")]))
-        for kind, images in surest:
-            for image in images[:ERRORS_SHOWN]:
-                sets = [_names(predicted.chosen[image]), _names(predicted.targets[image] == 1)]
-                rows.append([kind, name, predicted.ids[image], f"{probs[image]:.4f}", *sets])
-    return rows
-
-
-def _confused_with(predicted: _Predicted) -> list[list[str]]:
-    """Row: a class that is there and was missed; column: one that was found on the same image and is not there."""
-    missed = ((predicted.targets == 1) & ~predicted.chosen).astype(int)
-    found = ((predicted.targets == 0) & predicted.chosen).astype(int)
-    counts = missed.T @ found
-    return [[name, *map(str, row)] for name, row in zip(CLASSES, counts.tolist(), strict=True)]
-
-
-def _write_csv(path: Path, rows: list[list[str]]) -> None:
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows(rows)
-    write_text(path, table.getvalue())
+def _resampled_scores(predictions: ClsPredictions, image_counts: np.ndarray) -> dict[str, float]:
+    """Scores of one bootstrap resample, by metric. image_counts: (N,), how often each image is drawn."""
+    aps = class_aps(predictions.probs, predictions.targets, image_counts)
+    f1 = sample_f1(predictions.predicted & (predictions.targets != IGNORE), predictions.targets == 1)
+    return {f"map_{name}": mean_defined(values) for name, values in aps.items()} | {
+        "sample_f1": float((f1 * image_counts).sum() / image_counts.sum())
+    }

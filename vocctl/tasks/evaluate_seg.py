@@ -1,163 +1,117 @@
-"""Score a run on a split, at the images' own size, and keep what it predicted.
+"""`vocctl eval` of a segmenter: score a run on a split, at the images' original sizes, and store what it predicted."""
 
-Writes RUN/eval/<data>-<split>/: scores.json, confusion.csv (rows are the truth), images.csv (the same counts of each image,
-those that are not 0), labels/<id>.png (mode P, VOC's palette).
-plot, report and submit start from there.
-"""
-
-import csv
-import io
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vocctl.config import EvalOptions
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset
-from vocctl.data.images import mask_png
 from vocctl.data.loaders import eval_loader
-from vocctl.data.source import Source
 from vocctl.distributed import all_gather_dict, is_main_process, world_size
-from vocctl.errors import RunError
-from vocctl.files import to_json, write_text
-from vocctl.inference.evaluation import (
-    check_eval_options,
-    eval_split,
-    new_partial_folder,
-    publish_folder,
-)
+from vocctl.files import atomic_folder
+from vocctl.inference.eval_split import eval_split
 from vocctl.inference.load import load_segmenter
 from vocctl.inference.predict import predict_label_runs, predict_probs
-from vocctl.labels import SEG_CLASSES
-from vocctl.metrics.confusion import SegScores, confusion_and_void, image_mean_iou, seg_scores
+from vocctl.metrics.confusion import confusion_and_void, image_mean_iou, seg_scores
 from vocctl.metrics.dice import dice_of_counts
+from vocctl.runs.eval_files import EvalInfo
 from vocctl.runs.find import find_run
+from vocctl.runs.kinds import SEG
+from vocctl.runs.seg_evaluation import SegEvaluation, write_label_map, write_seg_evaluation
 
-SCORERS = min(os.cpu_count() or 1, 4)  # threads
-
-
-@dataclass(frozen=True)
-class SegEvalResult:
-    run: Path
-    folder: Path
-    data: str
-    split: str
-    checkpoint: str
-    tta: str
-    images: int
-    scores: SegScores
-    competition_dice: float  # mean over the images, void as background
-    image_iou: dict[str, float]  # by id: mean IoU of one image, for picking cases; not VOC's score
+SCORING_THREADS = min(os.cpu_count() or 1, 4)
+DEFAULTS = EvalOptions()
+OnImage = Callable[[int, int], None]  # called with (finished images, all images)
 
 
 @dataclass(frozen=True)
-class _OneImage:
-    counts: Tensor  # (21, 21)
-    dice: float
-    labels: np.ndarray | None  # on their way to the rank that writes
+class _ImageResult:
+    confusion: Tensor  # (21, 21) pixels
+    dice: float  # the competition's
+    label_map: np.ndarray | None  # (H, W) uint8; None once it is written
 
 
-def evaluate(
-    name: str,
-    *,
-    data: Path | None = None,
-    split: str | None = None,
-    checkpoint: str = "best",
-    tta: str = "none",
-    device: str | None = None,
-    on_image: Callable[[int, int], None] | None = None,
-) -> SegEvalResult:
-    """Score a train-seg run; data and split default to those it validated on.
+def evaluate(name: str, options: EvalOptions = DEFAULTS, on_image: OnImage | None = None) -> SegEvaluation:
+    """Score a train-seg run and write RUN/eval/<data>-<split>/. options.thresholds and options.ci have no effect.
 
-    Raises ConfigError: no such checkpoint kind or tta. DataError: no such run, weights or data missing or broken.
+    Raises DataError: no such run, or weights or data are missing or corrupt. RunError: no space.
     """
-    check_eval_options(checkpoint, tta)
-    run = find_run(name, "train-seg")
-    model, config, here = load_segmenter(run, checkpoint, device)
-    source, split, scored = eval_split(run, config.data, data, split)
-    cached = scored.images
+    run = find_run(name, SEG.task)
+    model, config, setup = load_segmenter(run, options.checkpoint, options.device)
+    source, split, labeled = eval_split(run, config.data, options.data, options.split)
+    images = labeled.images
     loader = eval_loader(
-        EvalDataset(cached), config.train.batch, workers=0, pin=here.device.type == "cuda", shared=True
+        EvalDataset(images), config.train.batch, workers=0, pin=setup.device.type == "cuda", shared=True
     )
-    probs = predict_probs(model, loader, device=here.device, precision=here.precision, tta=tta)
-    folder = run.path / "eval" / f"{source.name}-{split}"
-    part = new_partial_folder(folder, "labels")
-    label_maps = part / "labels"
-
-    def score(found: list[tuple[int, np.ndarray]]) -> dict[str, _OneImage]:
-        done = {}
-        for index, labels in found:
-            image_id = cached.ids[index]
-            counts, void = confusion_and_void(torch.from_numpy(labels), torch.from_numpy(cached.original_mask(index)))
-            done[image_id] = _OneImage(counts, dice_of_counts(counts, void), labels if world_size() > 1 else None)
-            if world_size() == 1:
-                _write_label_map(label_maps / f"{image_id}.png", labels)
-        return done
-
-    mine: dict[str, _OneImage] = {}
-    with ThreadPoolExecutor(SCORERS) as pool:  # inflating, counting and deflating let other threads run
-        for found in predict_label_runs(probs, cached.original_sizes, on_image):
-            for done in pool.map(score, [found[first::SCORERS] for first in range(SCORERS)]):
-                mine |= done
-    held = all_gather_dict(mine)
-    images = {image_id: held[image_id] for image_id in cached.ids}
-    confusions = torch.stack([one.counts for one in images.values()])
-    confusion = confusions.sum(0)
-    result = SegEvalResult(
-        run=run.path, folder=folder, data=source.name, split=split, checkpoint=checkpoint, tta=tta, images=len(cached),
-        scores=seg_scores(confusion), competition_dice=float(np.mean([one.dice for one in images.values()])),
-        image_iou=dict(zip(images, image_mean_iou(confusions).tolist(), strict=True)),
+    probs = predict_probs(model, loader, device=setup.device, precision=setup.precision, tta=options.tta)
+    info = EvalInfo(
+        folder=run.path / "eval" / f"{source.name}-{split}", data=source.name, split=split,
+        checkpoint=options.checkpoint, tta=options.tta, num_images=len(images), data_path=str(source.root),
+        fingerprint=images.fingerprint,
     )  # fmt: skip
-    for image_id, one in images.items():
-        if one.labels is not None and is_main_process():
-            _write_label_map(label_maps / f"{image_id}.png", one.labels)
-    _write(part, result, confusion, source, cached)
-    _write_images(part / "images.csv", list(images), confusions)
-    publish_folder(part, folder)
-    return result
+    with atomic_folder(info.folder) as folder:
+        batches = predict_label_runs(probs, images.original_sizes, on_image)
+        local = _score_images(batches, images, folder)
+        gathered = all_gather_dict(local)
+        results = {image_id: gathered[image_id] for image_id in images.ids}
+        for image_id, result in results.items():
+            if result.label_map is not None and is_main_process():
+                write_label_map(folder, image_id, result.label_map)
+        confusions = torch.stack([result.confusion for result in results.values()])
+        evaluation = _evaluation(info, confusions, results)
+        write_seg_evaluation(folder, evaluation, confusions.numpy())
+    return evaluation
 
 
-def as_json(result: SegEvalResult) -> dict[str, Any]:
-    """The result as plain values; an undefined score is null."""
-    values: dict[str, Any] = to_json(asdict(result))
-    return values
+def _score_images(
+    batches: Iterable[Sequence[tuple[int, np.ndarray]]], images: CachedSplit, folder: Path
+) -> dict[str, _ImageResult]:
+    """Score label maps, and in a single process write them. batches: (image index, label map (H, W) uint8).
+
+    Several processes send their label maps to the main process, which writes.
+    """
+    distributed = world_size() > 1
+
+    def score(label_maps: Sequence[tuple[int, np.ndarray]]) -> dict[str, _ImageResult]:
+        results = {}
+        for index, label_map in label_maps:
+            image_id = images.ids[index]
+            mask = torch.from_numpy(images.original_mask(index))
+            confusion, void = confusion_and_void(torch.from_numpy(label_map), mask)
+            dice = dice_of_counts(confusion, void)
+            results[image_id] = _ImageResult(confusion, dice, label_map if distributed else None)
+            if not distributed:
+                write_label_map(folder, image_id, label_map)
+        return results
+
+    results: dict[str, _ImageResult] = {}
+    # decompressing masks, counting and compressing label maps release the interpreter lock
+    with ThreadPoolExecutor(SCORING_THREADS) as pool:
+        for batch in batches:
+            for part in pool.map(score, [batch[start::SCORING_THREADS] for start in range(SCORING_THREADS)]):
+                results |= part
+    return results
 
 
-def _write_label_map(path: Path, labels: np.ndarray) -> None:
-    try:
-        path.write_bytes(mask_png(labels))  # the folder is put in place when it is whole
-    except OSError as error:
-        raise RunError(f"{path} can't be written: {error.strerror}; free space and run eval again") from error
-
-
-def _write(part: Path, result: SegEvalResult, confusion: Tensor, source: Source, images: CachedSplit) -> None:
-    about = as_json(result) | {"data_path": str(source.root), "fingerprint": images.fingerprint}
-    write_text(part / "scores.json", json.dumps(about, indent=2) + "\n")
-    rows = [["truth \\ predicted", *SEG_CLASSES]]
-    rows += [[name, *row] for name, row in zip(SEG_CLASSES, confusion.tolist(), strict=True)]
-    _write_csv(part / "confusion.csv", rows)
-
-
-def _write_images(path: Path, ids: list[str], confusions: Tensor) -> None:
-    """confusions: (N, 21, 21), of the images in their order."""
-    held = confusions.nonzero()
-    pixels = confusions[tuple(held.T)].tolist()
-    rows: list[list[Any]] = [["id", "truth", "predicted", "pixels"]]
-    rows += [
-        [ids[image], SEG_CLASSES[truth], SEG_CLASSES[predicted], count]
-        for (image, truth, predicted), count in zip(held.tolist(), pixels, strict=True)
-    ]
-    _write_csv(path, rows)
-
-
-def _write_csv(path: Path, rows: list[list[Any]]) -> None:
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows(rows)
-    write_text(path, table.getvalue())
+def _evaluation(info: EvalInfo, confusions: Tensor, results: Mapping[str, _ImageResult]) -> SegEvaluation:
+    """confusions: (N, 21, 21), in the order of results."""
+    scores = seg_scores(confusions.sum(0))
+    return SegEvaluation(
+        info=info,
+        scores={
+            "mean_iou": scores.mean_iou,
+            "mean_dice": scores.mean_dice,
+            "pixel_accuracy": scores.pixel_accuracy,
+            "competition_dice": float(np.mean([result.dice for result in results.values()])),
+        },
+        per_class={"iou": scores.iou, "dice": scores.dice},
+        absent_classes=scores.absent,
+        image_iou=dict(zip(results, image_mean_iou(confusions).tolist(), strict=True)),
+    )

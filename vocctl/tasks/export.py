@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 
 from vocctl import __version__
-from vocctl.config import TrainClsConfig, TrainSegConfig, closest
+from vocctl.config import TrainClsConfig, TrainSegConfig, check_checkpoint, closest
 from vocctl.errors import ConfigError, RunError
-from vocctl.inference.evaluation import CHECKPOINTS, eval_split
+from vocctl.inference.eval_split import eval_split
 from vocctl.labels import CLASSES, SEG_CLASSES
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
@@ -71,8 +71,7 @@ def export(
     """
     if form not in FORMATS:
         raise ConfigError(f"--format is {', '.join(FORMATS)}, got {form!r}{closest(form, FORMATS)}")
-    if checkpoint not in CHECKPOINTS:
-        raise ConfigError(f"--checkpoint is {' or '.join(CHECKPOINTS)}, got {checkpoint!r}")
+    check_checkpoint(checkpoint)
     try:
         import onnx
         import onnxruntime

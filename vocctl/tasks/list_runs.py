@@ -1,60 +1,65 @@
-"""Which runs there are: task, data, what differs from the defaults, score, when; newest first."""
+"""`vocctl runs`: list runs with their data, the settings that differ from the defaults, and their score, newest first."""
 
 from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
 
 from vocctl.errors import DataError, VocctlError
-from vocctl.reporting.class_scores import class_scores_mean
 from vocctl.reporting.config_diff import diff_from_default
-from vocctl.runs.evaluations import MAIN_SCORE, SCORE_NAMES, RunRecord, read_run
 from vocctl.runs.find import RUNS
+from vocctl.runs.records import RunRecord, read_run
 
 
 @dataclass(frozen=True)
 class RunSummary:
     path: Path
     task: str
-    data: str
-    differs: str  # from the task's defaults, in words
+    data: str  # name of the data set's folder
+    differs: str  # settings that differ from the task's defaults, as text
     seed: int | None
-    score: float | None  # in [0, 1]; None: undefined, or none yet
+    score: float | None  # main score in [0, 1]; None: undefined, or not scored yet
     score_name: str
-    scored_on: str  # the evaluation, or "validation" while training
-    started: str  # ISO, UTC
-    problem: str = ""  # why the rest is empty
+    scored_on: str  # name of the evaluation, or "validation" for a score from training
+    started: str  # ISO 8601, UTC
+    problem: str = ""  # why the run cannot be read; the other fields are empty then
 
 
 def list_runs(folder: Path | None = None) -> list[RunSummary]:
-    """Runs in the folder and in the folders in it. Raises DataError: no such folder."""
+    """Summarize the runs in folder/*/ and folder/*/*/; folder None: runs/. Raises DataError: no such folder."""
     folder = folder or RUNS
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: train a run first, or name the folder that holds yours")
-    found = sorted({path.parent for pattern in ("*/run.json", "*/*/run.json") for path in folder.glob(pattern)})
-    return sorted((_listed(path) for path in found), key=lambda run: (run.started, str(run.path)), reverse=True)
+        raise DataError(f"{folder} is not a folder: train a run first, or name the folder that holds your runs")
+    paths = {path.parent for pattern in ("*/run.json", "*/*/run.json") for path in folder.glob(pattern)}
+    summaries = [_summarize(path) for path in sorted(paths)]
+    return sorted(summaries, key=lambda run: (run.started, str(run.path)), reverse=True)
 
 
-def _listed(path: Path) -> RunSummary:
+def _summarize(path: Path) -> RunSummary:
     try:
         run = read_run(str(path))
-        about = run.folder.info()
-        score, where = _score(run)
-        data = Path(run.settings["path"]).name
-        name = SCORE_NAMES[MAIN_SCORE[run.task]]
-        started = str(about.get("started", ""))
+        score, scored_on = _main_score(run)
         return RunSummary(
-            path, run.task, data, diff_from_default(run), run.settings["seed"], score, name, where, started
+            path=path,
+            task=run.kind.task,
+            data=Path(run.settings["path"]).name,
+            differs=diff_from_default(run),
+            seed=run.settings["seed"],
+            score=score,
+            score_name=run.kind.main_metric.title,
+            scored_on=scored_on,
+            started=str(run.folder.info().get("started", "")),
         )
     except VocctlError as error:
         return RunSummary(path, "-", "-", "", None, None, "-", "-", "", problem=str(error))
 
 
-def _score(run: RunRecord) -> tuple[float | None, str]:
+def _main_score(run: RunRecord) -> tuple[float | None, str]:
+    """The score, and what it was measured on."""
     if run.evaluation is not None:
-        score, where = class_scores_mean(run.evaluation), run.evaluation.name
+        score, scored_on = run.evaluation.main_score, run.evaluation.info.name
     else:
         try:
-            score, where = float(run.best.get(MAIN_SCORE[run.task], nan)), "validation"
+            score, scored_on = float(run.best.get(run.kind.main_metric.key, nan)), "validation"
         except DataError:
             return None, "no epoch yet"
-    return None if isnan(score) else score, where
+    return None if isnan(score) else score, scored_on

@@ -7,7 +7,7 @@ from vocctl.config import closest
 from vocctl.errors import ConfigError
 from vocctl.reporting.kinds import KINDS
 from vocctl.reporting.options import NothingToPlot, PlotOptions
-from vocctl.runs.evaluations import read_runs
+from vocctl.runs.records import read_runs
 
 
 def plot(

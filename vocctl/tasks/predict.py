@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from vocctl.config import check_checkpoint, check_tta
 from vocctl.data.cache import resize_to_model
 from vocctl.data.images import read_any_image, write_mask
 from vocctl.devices import DeviceSetup
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.inference.evaluation import check_eval_options
 from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.inference.thresholds import binarize
@@ -70,7 +70,8 @@ def predict(
     Raises ConfigError: no such checkpoint or tta. DataError: no such run or path, a folder without images, no weights.
     RunError: out can't be written.
     """
-    check_eval_options(checkpoint, tta)
+    check_checkpoint(checkpoint)
+    check_tta(tta)
     found = list(_images(images))
     model = _loaded(name, checkpoint, tta, device)
     segments = model.thresholds is None

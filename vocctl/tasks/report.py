@@ -11,7 +11,7 @@ from vocctl.plots.report_page import ReportPage, render_page
 from vocctl.reporting.gallery import MAX_CARDS, SELECTION_RULE, gallery_cards
 from vocctl.reporting.sections import KINDS_OF_RUNS, draw_figures, overview_table, run_section
 from vocctl.reporting.segmenter_view import LEGEND
-from vocctl.runs.evaluations import RunRecord, read_runs
+from vocctl.runs.records import RunRecord, read_runs
 
 
 def report(
@@ -60,7 +60,7 @@ def report(
 def _check_no_adversary(runs: Sequence[RunRecord]) -> None:
     """Raises DataError: a run of train-adv has no report of its own."""
     for run in runs:
-        if run.task == "train-adv":
+        if run.kind.task == "train-adv":
             adversary = run.folder.path
             raise DataError(
                 f"{adversary} is a run of train-adv, which appears in the report of its victim: run "

@@ -23,10 +23,10 @@ from vocctl.competition.validation import (
     select_checkpoints,
     validation_dice,
 )
+from vocctl.config import check_checkpoint, check_tta
 from vocctl.data.source import Source
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import to_json
-from vocctl.inference.evaluation import check_eval_options
 from vocctl.runs.find import RUNS, find_run
 from vocctl.runs.folder import RunFolder
 
@@ -66,7 +66,8 @@ def prepare(
     checkpoint: best or final; None: of each kind what scores more on the held-out images. out: in place of runs/submit/.
     Raises ConfigError (flags, runs that have seen test images), DataError (runs, data, weights) and RunError (disk).
     """
-    check_eval_options(checkpoint or "best", tta)
+    check_checkpoint(checkpoint or "best")
+    check_tta(tta)
     slug = slug_of(competition or ALIAS)
     images = open_test_set(find_data(data, competition or ALIAS))
     if out is not None and out.exists():

@@ -23,6 +23,7 @@ from vocctl.data.loaders import EpochBatchSampler, train_loader
 from vocctl.devices import DeviceSetup, disable_malloc_trim, loader_workers, to_device, to_pixels
 from vocctl.distributed import all_reduce_max, barrier, broadcast, broadcast_object, rank, world_size
 from vocctl.errors import ConfigError, RunError
+from vocctl.metrics.table import METRICS
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.runs.folder import RunFolder
 from vocctl.runs.weights import weights_metadata
@@ -41,7 +42,6 @@ FAST_SAVE = 0.2  # seconds: a checkpoint written in less costs nothing that matt
 MAX_SAVE_OVERHEAD = (
     0.1  # fraction of the training time that slower checkpoints may take, apart from the first and the last
 )
-LOWER_IS_BETTER = ("val_loss",)
 
 
 @dataclass
@@ -258,7 +258,7 @@ class Trainer:
         best = self.state.best
         if best is None:
             return True
-        return value < best if self.train.monitor in LOWER_IS_BETTER else value > best
+        return METRICS[self.train.monitor].is_better(value, best)
 
     def _is_over(self, epochs_done: int) -> bool:
         """Whether the epochs, the minutes or the patience are used up."""

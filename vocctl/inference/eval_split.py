@@ -1,0 +1,35 @@
+"""Which images an evaluation scores."""
+
+from pathlib import Path
+
+import numpy as np
+
+from vocctl.config import DataConfig
+from vocctl.data.source import Source
+from vocctl.data.splits import LabeledSplit, open_source, open_split
+from vocctl.errors import DataError
+from vocctl.runs.folder import RunFolder
+
+HELD_OUT = "held-out"  # name of the split that --val or --folds kept from training
+
+
+def eval_split(
+    run: RunFolder, config: DataConfig, data: Path | None, split: str | None
+) -> tuple[Source, str, LabeledSplit]:
+    """Open the images to score: those that the run validated on, or the given data set or split.
+
+    Returns the data set, the name of the split and its images.
+    Raises DataError: no such data set or split, or a split without ground truth.
+    """
+    source = open_source(data or Path(config.path), run.task)
+    if data is None and split is None and config.holds_out:
+        train_split = open_split(source, config.train_split, config)
+        index_of = {image_id: index for index, image_id in enumerate(train_split.images.ids)}
+        ids = run.split_ids("val")
+        if missing := [image_id for image_id in ids if image_id not in index_of]:
+            raise DataError(
+                f"{source.root} has no image {missing[0]}, which {run.path} validated on: restore the data set"
+            )
+        return source, HELD_OUT, train_split.take(np.array([index_of[image_id] for image_id in ids]))
+    split = split or config.val_split
+    return source, split, open_split(source, split, config)
