@@ -53,7 +53,7 @@ def test_a_corrupt_run_is_listed_with_the_reason(trained) -> None:
     (trained.seg / "run.json").write_text("{")
     corrupt = list_runs(trained.seg.parent)[-1]
     assert corrupt.path == trained.seg
-    assert "no run.json that can be read" in corrupt.problem
+    assert "its run.json is missing or corrupt" in corrupt.problem
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
