@@ -147,6 +147,43 @@ def test_apgd_halves_the_step_length_where_steps_overshoot(monkeypatch):
     assert distances(without_halving).min() > 0.005
 
 
+def test_apgd_halves_the_step_length_by_conditions_1_and_2():
+    """Five images at step 22, all with f = 1 at the last checkpoint: 22 * .75 = 16.5 steps have to increase f.
+
+    Image 0: 16 increases (condition 1). 1: 17 increases, a new maximum. 2: no new maximum, not halved before (condition 2).
+    3: no new maximum, but halved at the last checkpoint. 4: as 3, with 16 increases (condition 1).
+    """
+    images, values = random_images(5), torch.ones(5)
+    measured = gradient._Measurement(torch.zeros_like(images), values, values)
+    state = gradient._ApgdState.at_start(images, measured, Threat("linf", 0.05))
+    state.x = images + 0.02
+    state.n_increases = torch.tensor([16.0, 17.0, 17.0, 17.0, 16.0])
+    state.value_max = torch.tensor([2.0, 2.0, 1.0, 1.0, 1.0])
+    state.halved_at_checkpoint = torch.tensor([False, False, False, True, True])
+    state.halve_step_length(22)
+    assert state.step_length.tolist() == pytest.approx([0.05, 0.1, 0.05, 0.1, 0.05])
+    halved = [True, False, True, False, True]
+    assert state.halved_at_checkpoint.tolist() == halved
+    assert [
+        torch.equal(x, x_max) for x, x_max in zip(state.x, images, strict=True)
+    ] == halved  # they continue from x_max
+    assert state.n_increases.tolist() == [0] * 5
+    assert (state.value_max_at_checkpoint.tolist(), state.last_checkpoint) == ([2, 2, 1, 1, 1], 22)
+
+
+def test_pgd_tells_its_objective_the_fraction_of_the_steps():
+    """SegPGD's weights depend on it: step / steps, from 0."""
+    fractions = []
+
+    def objective(logits: Tensor, step_fraction: float) -> Tensor:
+        fractions.append(step_fraction)
+        return logits[:, 0]
+
+    images = random_images()
+    pgd_from(linear_model, images, objective, Threat("linf", 0.05), steps=4, start=images)
+    assert fractions == [0, 0.25, 0.5, 0.75]
+
+
 def test_checkpoints_of_100_steps():
     """p: .22, .41, .57, .70, .80, .87, .93, .99 (arXiv 2003.01690, section 3)."""
     assert checkpoints(100) == [22, 41, 57, 70, 80, 87, 93, 99]

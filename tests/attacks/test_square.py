@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocctl.attacks.square import _bump, _window_side, square
+from vocctl.attacks.square import _bump, _propose_l2, _window_side, square
 from vocctl.attacks.threat import Threat, norms
 
 
@@ -25,6 +25,16 @@ def test_bump_has_norm_1_and_two_opposite_halves(side):
     if side > 1:
         half = side // 2
         assert torch.equal(bump[:half], -bump[half : 2 * half])
+
+
+def test_l2_proposal_uses_the_whole_epsilon():
+    """From the clean image nothing is freed; the unused epsilon^2 is shared by the three channels."""
+    clean = torch.full((3, 10, 10), 0.5)
+    proposal = _propose_l2(clean, clean, Threat("l2", 0.3), side=4, generator=torch.Generator().manual_seed(0))
+    change = proposal - clean
+    assert change.norm().item() == pytest.approx(0.3, abs=1e-5)
+    assert change.flatten(1).norm(dim=1).tolist() == pytest.approx([0.3 / 3**0.5] * 3, abs=1e-5)
+    assert (change != 0).any(0).sum() <= 16  # inside one window of 4 x 4 pixels
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
