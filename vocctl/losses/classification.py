@@ -3,7 +3,7 @@
 Pairs of image and class whose target is IGNORE (the image shows only difficult objects of the class) are masked before the
 sum. Each loss is the mean over the other pairs of all processes; it is 0, with a gradient of 0, if there are none.
 pos_weight, (K,), multiplies the terms of positive pairs. LOSSES is the table: to add a loss, add its function and its row
-here and its name to the losses in config/training.py.
+here and its name to LabelLoss in config/classification.py.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 Pixels whose target is IGNORE are masked before the sum over the batch and over all processes. A batch without a labeled
 pixel has a loss of 0, with a gradient of 0. Class weights, (K,), multiply a pixel's loss and its weight in the mean. LOSSES
-is the table: to add a loss, add its function and its row here and its name to the losses in config/training.py.
+is the table: to add a loss, add its function and its row here and its name to PixelLoss in config/segmentation.py.
 """
 
 from collections.abc import Callable
