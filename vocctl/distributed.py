@@ -1,7 +1,7 @@
-"""One process, or several that work together as ranks: who writes, what all agree on, sums over all of them.
+"""One process, or several of a distributed run: who writes files, and what they exchange.
 
-torchrun starts the processes and sets RANK, LOCAL_RANK and WORLD_SIZE. Alone, each function here gives back what it is
-given, and costs nothing. Source: torch.distributed; what Accelerate wraps stands in training/loop.py.
+torchrun starts the processes and sets RANK, LOCAL_RANK and WORLD_SIZE. In a single process each function returns its argument
+and costs nothing. torch is imported only where it is needed.
 """
 
 import atexit
@@ -19,30 +19,32 @@ V = TypeVar("V")
 
 
 def world_size() -> int:
-    """How many processes torchrun started; 1 without it."""
+    """Number of processes that torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
+    """This process's number, from 0."""
     return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
 def local_rank() -> int:
+    """This process's number on its machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", "0")) if world_size() > 1 else 0
 
 
 def local_world_size() -> int:
-    """How many of them are on this machine."""
+    """Number of processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
 def is_main_process() -> bool:
-    """Whether this process writes files and speaks."""
+    """Whether this process writes files and prints."""
     return rank() == 0
 
 
 def init_process_group(device: "torch.device") -> None:
-    """Meet the other processes: gloo for what lies on a CPU, nccl for GPUs. Once a process; alone, nothing."""
+    """Join the other processes, once: with gloo on CPUs, with nccl on GPUs. Does nothing in a single process."""
     if world_size() == 1:
         return
     import torch
@@ -51,58 +53,59 @@ def init_process_group(device: "torch.device") -> None:
         torch.cuda.set_device(device)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-        atexit.register(torch.distributed.destroy_process_group)  # its threads, left alone, abort a process that ends
+        atexit.register(torch.distributed.destroy_process_group)  # its threads would abort a process that exits
 
 
 def all_reduce_sum(value: "Tensor") -> "Tensor":
-    """The sum over the ranks, outside of any gradient."""
+    """Sum over the processes, without a gradient."""
     if world_size() > 1:
         import torch
 
+        value = value.clone()
         torch.distributed.all_reduce(value)
     return value
 
 
 def all_reduce_max(values: list[float]) -> list[float]:
-    """Each place's largest value over the ranks: what all of them go by."""
+    """The largest of each value over the processes."""
     if world_size() == 1:
         return values
     import torch
 
-    together = torch.tensor(values, dtype=torch.float64)
-    torch.distributed.all_reduce(together, torch.distributed.ReduceOp.MAX)
-    return together.tolist()
+    tensor = torch.tensor(values, dtype=torch.float64)
+    torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MAX)
+    return tensor.tolist()
 
 
 def broadcast_object(value: T) -> T:
-    """The first rank's value, on all."""
+    """The main process's value, in every process."""
     if world_size() == 1:
         return value
     import torch
 
-    held = [value]
-    torch.distributed.broadcast_object_list(held, src=0)
-    return held[0]
+    objects = [value]
+    torch.distributed.broadcast_object_list(objects, src=0)
+    return objects[0]
 
 
 def all_gather_object(value: T) -> list[T]:
-    """Every rank's value, on all."""
+    """The values of all processes, in every process."""
     if world_size() == 1:
         return [value]
     import torch
 
-    held: list[Any] = [None] * world_size()
-    torch.distributed.all_gather_object(held, value)
-    return held
+    objects: list[Any] = [None] * world_size()
+    torch.distributed.all_gather_object(objects, value)
+    return objects
 
 
-def all_gather_dict(mine: dict[K, V]) -> dict[K, V]:
-    """Every rank's share as one, on all."""
-    return {key: value for share in all_gather_object(mine) for key, value in share.items()}
+def all_gather_dict(local: dict[K, V]) -> dict[K, V]:
+    """The entries of all processes' dictionaries, in every process."""
+    return {key: value for part in all_gather_object(local) for key, value in part.items()}
 
 
 def broadcast(tensors: "Iterable[Tensor]") -> None:
-    """Fill the tensors with the first rank's."""
+    """Overwrite the tensors with the main process's."""
     if world_size() == 1:
         return
     import torch
@@ -112,7 +115,7 @@ def broadcast(tensors: "Iterable[Tensor]") -> None:
 
 
 def barrier() -> None:
-    """Until all ranks are here: what the first one wrote can be read."""
+    """Wait until all processes are here: then what the main process wrote can be read."""
     if world_size() > 1:
         import torch
 

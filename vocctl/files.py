@@ -72,7 +72,7 @@ def atomic_file(path: Path, fix: str = "free space, or choose another folder or 
     try:
         yield part
         part.replace(path)
-    except (OSError, ValueError) as error:  # a name that is not UTF-8 raises ValueError
+    except (OSError, UnicodeEncodeError) as error:  # the latter for a name that is not UTF-8
         raise RunError(f"{path} cannot be written: {_reason(error)}; {fix}") from error
     finally:
         with suppress(OSError, ValueError):

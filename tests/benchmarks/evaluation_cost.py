@@ -40,7 +40,7 @@ from vocctl.tasks.evaluate_seg import evaluate
 ROUNDS = 9
 STEPS = {
     "forward": "averaged_probs",
-    "resize": "resized_probs",
+    "resize": "resize_probs",
     "arg-max": "argmax_labels",
 }  # of vocctl.inference.predict
 

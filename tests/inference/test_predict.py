@@ -96,8 +96,8 @@ def test_each_image_is_told_of():
 
 
 def test_label_maps_come_in_runs_of_so_many_pixels(monkeypatch):
-    monkeypatch.setattr(predict, "HELD_PIXELS", 5)
+    monkeypatch.setattr(predict, "MAX_BUFFERED_PIXELS", 5)
     batches = [(torch.tensor([place]), image([[0, 1]])) for place in (2, 0, 1)]
-    runs = list(predict.predict_label_runs(probs_of(batches), [(1, 2), (2, 2), (1, 4)]))
+    runs = list(predict.predict_label_groups(probs_of(batches), [(1, 2), (2, 2), (1, 4)]))
     assert [[index for index, _ in run] for run in runs] == [[2, 0], [1]]
     assert [labels.shape for _, labels in runs[0]] == [(1, 4), (1, 2)]

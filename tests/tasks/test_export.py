@@ -1,6 +1,7 @@
 """ONNX: the file answers as the run does, on batches and sizes of its own, and says what it is; else there is no file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,12 @@ def session(path: Path):
 @pytest.mark.parametrize("kind", ["seg", "cls"])
 def test_it_answers_as_the_run_on_any_batch_and_size(trained, kind: str) -> None:
     run = getattr(trained, kind)
-    result = export(str(run), images=3)
+    result = export(str(run), num_images=3)
     assert result.path == run / "best.onnx"
-    assert result.images == 3
+    assert result.num_images == 3
     assert result.difference < 1e-4
     assert result.agreement > 0.999
-    model = task._loaded(task.open_run(str(run)), "best")[0]
+    model = task._load(task.open_run(str(run)), "best").model
     for shape in ((1, 3, 64, 96), (5, 3, 32, 32)):
         images = torch.rand(shape)
         with torch.inference_mode():
@@ -39,10 +40,10 @@ def test_it_answers_as_the_run_on_any_batch_and_size(trained, kind: str) -> None
 
 
 def test_the_file_says_what_it_is(trained) -> None:
-    seg = session(export(str(trained.seg), images=1).path).get_modelmeta().custom_metadata_map
+    seg = session(export(str(trained.seg), num_images=1).path).get_modelmeta().custom_metadata_map
     assert json.loads(seg["class_names"]) == list(SEG_CLASSES)
     assert json.loads(seg["preprocessing"])["shorter_side"] == 32
-    cls = session(export(str(trained.cls), images=1, checkpoint="final").path).get_modelmeta().custom_metadata_map
+    cls = session(export(str(trained.cls), num_images=1, checkpoint="final").path).get_modelmeta().custom_metadata_map
     assert list(json.loads(cls["thresholds"])) == list(CLASSES)
     assert cls["checkpoint"] == "final"
 
@@ -50,29 +51,29 @@ def test_the_file_says_what_it_is(trained) -> None:
 def test_a_file_that_differs_from_the_run_is_not_kept(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     write = task._write
 
-    def write_another(model, path, run):
+    def write_another(exportable, path):
         with torch.no_grad():
-            for parameter in model.parameters():
+            for parameter in exportable.model.parameters():
                 parameter.add_(0.05)
-        write(model, path, run)
+        write(exportable, path)
         with torch.no_grad():
-            for parameter in model.parameters():
+            for parameter in exportable.model.parameters():
                 parameter.sub_(0.05)
 
     monkeypatch.setattr(task, "_write", write_another)
     with pytest.raises(RunError, match="ONNX differs from the run by"):
-        export(str(trained.seg), images=1)
+        export(str(trained.seg), num_images=1)
     assert not list(trained.seg.glob("*.onnx*"))
 
 
 def test_what_cannot_be_exported_is_refused(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="--format is onnx"):
         export(str(trained.seg), form="tflite")
-    with pytest.raises(ConfigError, match="best or final"):
+    with pytest.raises(ConfigError, match="--checkpoint is one of best, final"):
         export(str(trained.seg), checkpoint="last")
     (tmp_path / "taken").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        export(str(trained.seg), out=tmp_path / "taken" / "model.onnx", images=1)
+        export(str(trained.seg), out=tmp_path / "taken" / "model.onnx", num_images=1)
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"pip install 'vocctl\[export\]'"):
         export(str(trained.seg))
@@ -84,7 +85,8 @@ def test_a_resize_with_antialias_is_torchs(trained, tmp_path: Path, mode: str) -
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.interpolate(images, size=(24, 40), mode=mode, antialias=True)
 
-    task._write(Resized(), tmp_path / "resized.onnx", task.open_run(str(trained.cls)))
+    exportable = replace(task._load(task.open_run(str(trained.cls)), "best"), traced=Resized())
+    task._write(exportable, tmp_path / "resized.onnx")
     for sides in ((96, 64), (16, 24)):
         images = torch.rand(3, 3, *sides)
         (got,) = session(tmp_path / "resized.onnx").run(None, {"images": images.numpy()})
@@ -104,6 +106,6 @@ def test_the_default_models_agree_on_real_images(shared: Path, tmp_path: Path, c
     else:
         model = task.Segmenter(small.model)
     folder.save_weights("best", model, {})
-    result = export(str(folder.path), images=6)
+    result = export(str(folder.path), num_images=6)
     assert result.difference < 1e-4
     assert result.probability_difference < 1e-4

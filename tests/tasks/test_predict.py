@@ -10,7 +10,7 @@ from vocctl.data.images import read_image, read_mask
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import CLASSES, FLAT_PALETTE, PALETTE
 from vocctl.runs.records import read_run
-from vocctl.tasks.predict import as_json, predict
+from vocctl.tasks.predict import predict
 
 
 def images(data: Path) -> Path:
@@ -26,12 +26,12 @@ def test_a_mask_is_what_eval_wrote_in_vocs_palette_at_the_images_size(trained_on
         assert np.array_equal(read_mask(one.mask), evaluation.label_map(image_id, (32, 32)))
 
 
-def test_shares_and_overlay_are_those_of_the_mask(trained_once, tmp_path: Path) -> None:
+def test_fractions_and_overlay_are_those_of_the_mask(trained_once, tmp_path: Path) -> None:
     path = images(trained_once.data) / "tiny_013.jpg"
     (one,) = predict([path], str(trained_once.seg), out=tmp_path)
     labels = read_mask(one.mask)
-    assert sum(one.shares.values()) == pytest.approx(1)
-    assert one.shares.get("bicycle", 0) == pytest.approx((labels == 2).mean())
+    assert sum(one.fractions.values()) == pytest.approx(1)
+    assert one.fractions.get("bicycle", 0) == pytest.approx((labels == 2).mean())
     overlay, image = read_image(one.overlay).astype(int), read_image(path).astype(int)
     half = (image + np.array(PALETTE)[labels]) // 2
     expected = np.where((labels > 0)[..., None], half, image)
@@ -44,9 +44,11 @@ def test_labels_are_those_of_eval(trained_once) -> None:
     by_name = {result.image.stem: result for result in results}
     assert len(results) == 20
     for image_id, probs in zip(predictions.ids, predictions.probs, strict=True):
-        assert [by_name[image_id].shares[name] for name in CLASSES] == pytest.approx(probs.tolist(), abs=1e-5)
-        assert list(by_name[image_id].shares) == sorted(CLASSES, key=lambda n: -by_name[image_id].shares[n])
-    assert as_json(results[0])["probabilities"] == results[0].shares
+        assert [by_name[image_id].probabilities[name] for name in CLASSES] == pytest.approx(probs.tolist(), abs=1e-5)
+        assert list(by_name[image_id].probabilities) == sorted(
+            CLASSES, key=lambda n: -by_name[image_id].probabilities[n]
+        )
+    assert results[0].as_json()["probabilities"] == results[0].probabilities
     assert all(result.labels for result in results)
 
 
@@ -68,7 +70,7 @@ def test_a_folder_with_a_broken_file_goes_on_and_says_which(trained_once, tmp_pa
     results = predict([tmp_path / "in"], str(trained_once.seg), out=tmp_path / "out")
     assert [result.image.name for result in results] == ["a.jpg", "b.png", "b.webp"]
     assert "is not an image that can be read" in results[0].error
-    assert set(as_json(results[0])) == {"image", "error"}
+    assert set(results[0].as_json()) == {"image", "error"}
     assert [str(result.mask.relative_to(tmp_path / "out")) for result in results[1:]] == ["deep/b.png", "deep/b-2.png"]
     assert not list((tmp_path / "out").rglob("*.part"))
 
@@ -87,10 +89,10 @@ def test_no_image_of_the_call_is_written_over(trained_once, tmp_path: Path, monk
 
 
 def test_what_cannot_be_predicted_is_refused(trained, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="neither a image nor a folder"):
+    with pytest.raises(DataError, match="neither an image nor a folder"):
         predict([tmp_path / "nothing.jpg"], str(trained.seg))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no image"):
+    with pytest.raises(DataError, match="contains no image"):
         predict([tmp_path / "empty"], str(trained.seg))
     with pytest.raises(ConfigError, match="--checkpoint is one of best, final"):
         predict([images(trained.data)], str(trained.seg), checkpoint="last")

@@ -39,10 +39,10 @@ def predict(
         results = task.predict(images, run, out=out, checkpoint=checkpoint, tta=tta, device=device, on_image=on_image)
     if as_json:
         for result in results:
-            messages.print_line(json.dumps(task.as_json(result)))
+            messages.print_line(json.dumps(result.as_json()))
     else:
         tables.print_predictions(results)
-    failed = [result for result in results if result.error]
+    failed = [result for result in results if isinstance(result, task.FailedPrediction)]
     if failed:
         names = ", ".join(str(result.image) for result in failed[:5]) + (", ..." if len(failed) > 5 else "")
         raise DataError(

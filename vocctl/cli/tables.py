@@ -69,20 +69,22 @@ def print_train_result(result: TrainResult, *, is_adversary: bool) -> None:
 
 def print_predictions(results: Sequence[Prediction]) -> None:
     """One row per image: a classifier's labels with probabilities, or a segmenter's classes with their area."""
+    from vocctl.tasks.predict import FailedPrediction, MaskPrediction
+
+    has_masks = any(isinstance(result, MaskPrediction) for result in results)
     table = Table()
-    has_masks = any(result.mask for result in results)
     for head in ("image", "size", "classes, % of the pixels" if has_masks else "labels, probability in %"):
         table.add_column(head, overflow="fold")
     if has_masks:
         table.add_column("mask", overflow="fold")
     for result in results:
-        if result.error:
+        if isinstance(result, FailedPrediction):
             table.add_row(escape(str(result.image)), "-", f"[red]{escape(result.error)}[/]", *["-"] * has_masks)
             continue
-        shares = result.shares or {}
-        labels = ", ".join(f"{name} {100 * shares[name]:.0f}" for name in result.labels) or "background only"
-        size = f"{result.size[0]} x {result.size[1]}"
-        table.add_row(escape(str(result.image)), size, labels, *([escape(str(result.mask))] if has_masks else []))
+        values = result.fractions if isinstance(result, MaskPrediction) else result.probabilities
+        labels = ", ".join(f"{name} {100 * values[name]:.0f}" for name in result.labels) or "background only"
+        mask = [escape(str(result.mask))] if isinstance(result, MaskPrediction) else []
+        table.add_row(escape(str(result.image)), f"{result.size[0]} x {result.size[1]}", labels, *mask)
     out.print(table)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vocctl.data.cache import CachedSplit
 from vocctl.devices import to_pixels
-from vocctl.inference.predict import forward_of, resized_probs
+from vocctl.inference.predict import forward_of, resize_probs
 from vocctl.inference.tta import averaged_probs
 
 Probs = TypeVar("Probs", Tensor, np.ndarray)
@@ -57,4 +57,4 @@ def _member_probs(
     """(K, H, W) float32 on the CPU, of one member and image. size: (H, W)."""
     image = torch.from_numpy(np.array(member.images.image(index))).permute(2, 0, 1)[None]
     probs = averaged_probs(forward, to_pixels(image, member.device), tta)
-    return resized_probs(probs[0], size).float().cpu()
+    return resize_probs(probs[0], size).float().cpu()

@@ -1,6 +1,6 @@
-"""Probabilities over a loader of images that come resized: per pixel, with label maps at the images' own size; per image.
+"""Probabilities and label maps for batches of resized images: of segmenters per pixel, of classifiers per image.
 
-And what a classifier's head is given of each image.
+Batches are (indices (B,), images (B, 3, H, W) uint8), as data/loaders.py's eval_loader yields them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +15,20 @@ from vocctl.devices import autocast, to_pixels
 from vocctl.distributed import all_gather_object
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
 
-HELD_PIXELS = 32_000_000  # of label maps, a byte each
+MAX_BUFFERED_PIXELS = 32_000_000  # of label maps, one byte each
+
+OnImage = Callable[[int, int], None]  # receives (images done, total)
+
+
+def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
+    """Put the model into evaluation mode; return its forward pass in this precision, images in [0, 1] to logits."""
+    model.eval()
+
+    def forward(images: Tensor) -> Tensor:
+        with autocast(device, precision):
+            return model(images)
+
+    return forward
 
 
 @torch.inference_mode()
@@ -27,7 +40,7 @@ def predict_probs(
     precision: str,
     tta: str = "none",
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """(indices (B,), probabilities (B, K, H, W) float32) for batches of (indices, images (B, 3, H, W) uint8)."""
+    """Yield (indices (B,), class probabilities (B, K, H, W) float32) for each batch of a segmenter."""
     forward = forward_of(model, device, precision)
     for indices, images in batches:
         yield indices, averaged_probs(forward, to_pixels(images, device), tta)
@@ -42,19 +55,19 @@ def predict_label_probs(
     device: torch.device,
     precision: str,
     tta: str = "none",
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
     shared: bool = False,
 ) -> np.ndarray:
-    """(N, K) float32, the probability of each label, in the images' own order; batches as above, each image in one.
+    """Return (N, K) float32 label probabilities of a classifier, row i for image i.
 
-    shared: the batches are this rank's share, and every rank gets the whole.
+    shared: the batches are this process's part, and every process returns all rows.
     """
     forward = forward_of(model, device, precision)
 
-    def look(pixels: Tensor) -> Tensor:
-        return averaged_label_probs(forward, pixels, tta)
+    def probs(images: Tensor) -> Tensor:
+        return averaged_label_probs(forward, images, tta)
 
-    return _in_order(look, batches, num_images, device=device, on_image=on_image, shared=shared).numpy()
+    return _rows(probs, batches, num_images, device=device, on_image=on_image, shared=shared).numpy()
 
 
 @torch.inference_mode()
@@ -66,105 +79,93 @@ def predict_features(
     *,
     device: torch.device,
     precision: str,
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
     shared: bool = False,
 ) -> Tensor:
-    """(N, D) float32, what the model's head is given of each image; batches, order and shared as above."""
+    """Return (N, D) float32, the input of the model's head for each image. shared: as in predict_label_probs."""
     forward = forward_of(model, device, precision)
-    given: list[Tensor] = []
+    head_inputs: list[Tensor] = []
 
-    def look(pixels: Tensor) -> Tensor:
-        forward(pixels)
-        return given.pop().float()
+    def features(images: Tensor) -> Tensor:
+        forward(images)
+        return head_inputs.pop().float()
 
-    listening = head.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    hook = head.register_forward_pre_hook(lambda module, inputs: head_inputs.append(inputs[0]))
     try:
-        return _in_order(look, batches, num_images, device=device, on_image=on_image, shared=shared)
+        return _rows(features, batches, num_images, device=device, on_image=on_image, shared=shared)
     finally:
-        listening.remove()
+        hook.remove()
 
 
-def _in_order(
-    look: Callable[[Tensor], Tensor],
+def _rows(
+    function: Callable[[Tensor], Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],
     num_images: int,
     *,
     device: torch.device,
-    on_image: Callable[[int, int], None] | None,
+    on_image: OnImage | None,
     shared: bool,
 ) -> Tensor:
-    """(N, ...): what look, of pixels (B, 3, H, W), says of each image; row i is image i."""
-    places, said = [], []
-    for indices, images in batches:
-        places.append(indices)
-        said.append(look(to_pixels(images, device)))
+    """(N, ...): the function's value for each image, in the order of their indices."""
+    indices, values = [], []
+    for batch_indices, images in batches:
+        indices.append(batch_indices)
+        values.append(function(to_pixels(images, device)))
         if on_image:
-            on_image(sum(map(len, places)), num_images)
-    found = [(torch.cat(places), torch.cat(said).cpu())] if places else []
-    parts = [part for held in all_gather_object(found) for part in held] if shared else found
-    together = torch.cat([one for _, one in parts])
-    return torch.empty_like(together).index_copy_(0, torch.cat([place for place, _ in parts]), together)
-
-
-def forward_of(model: nn.Module, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
-    """Pixels to logits, the model being in evaluation mode."""
-    model.eval()
-
-    def forward(pixels: Tensor) -> Tensor:
-        with autocast(device, precision):
-            return model(pixels)
-
-    return forward
+            on_image(sum(map(len, indices)), num_images)
+    local = [(torch.cat(indices), torch.cat(values).cpu())] if indices else []
+    parts = [part for process in all_gather_object(local) for part in process] if shared else local
+    rows = torch.cat([part_values for _, part_values in parts])
+    return torch.empty_like(rows).index_copy_(0, torch.cat([part_indices for part_indices, _ in parts]), rows)
 
 
 def predict_labels(
     probs: Iterable[tuple[Tensor, Tensor]],
     original_sizes: Sequence[tuple[int, int]],
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, label map (H, W) uint8) at each image's own size: probabilities upsampled bilinearly, then the largest."""
-    return chain.from_iterable(predict_label_runs(probs, original_sizes, on_image))
+    """Yield (index, label map (H, W) uint8) at each image's original size: bilinear probabilities, then argmax."""
+    return chain.from_iterable(predict_label_groups(probs, original_sizes, on_image))
 
 
 @torch.inference_mode()
-def predict_label_runs(
+def predict_label_groups(
     probs: Iterable[tuple[Tensor, Tensor]],
     original_sizes: Sequence[tuple[int, int]],
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
 ) -> Iterator[list[tuple[int, np.ndarray]]]:
-    """As predict_labels, some dozen at once.
+    """As predict_labels, some dozens of images at once.
 
-    What is done with them alternates less often with the model's work, whose threads take a while to rest, and can be done
-    by several threads while the model's rest.
+    Their label maps can then be scored by several threads while the model's threads, which take a while to go idle, do not run.
     """
     done = 0
-    held: list[tuple[int, Tensor]] = []
+    group: list[tuple[int, Tensor]] = []
     pixels = 0
     for indices, batch in probs:
-        for index, one in zip(indices.tolist(), batch, strict=True):
+        for index, image_probs in zip(indices.tolist(), batch, strict=True):
             size = original_sizes[index]
             done += 1
             if on_image:
                 on_image(done, len(original_sizes))
-            held.append((index, argmax_labels(resized_probs(one, size))))  # on the device still: nothing waits for it
+            group.append((index, argmax_labels(resize_probs(image_probs, size))))  # stays on the device: no wait
             pixels += size[0] * size[1]
-        if pixels > HELD_PIXELS:
-            yield _on_the_cpu(held)
-            held, pixels = [], 0
-    yield _on_the_cpu(held)
+        if pixels > MAX_BUFFERED_PIXELS:
+            yield _to_numpy(group)
+            group, pixels = [], 0
+    yield _to_numpy(group)
 
 
-def _on_the_cpu(held: list[tuple[int, Tensor]]) -> list[tuple[int, np.ndarray]]:
-    return [(index, labels.cpu().numpy()) for index, labels in held]
+def _to_numpy(group: list[tuple[int, Tensor]]) -> list[tuple[int, np.ndarray]]:
+    return [(index, labels.cpu().numpy()) for index, labels in group]
 
 
-def resized_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:
-    """(K, H, W) at this size, bilinear."""
+def resize_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:
+    """(K, h, w) to (K, H, W), bilinear."""
     if tuple(probs.shape[-2:]) == tuple(size):
         return probs
     return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
 def argmax_labels(probs: Tensor) -> Tensor:
-    """(H, W) uint8: the class of the largest of probs (K, H, W), the first of equals."""
-    return probs.max(dim=0).indices.to(torch.uint8)  # argmax takes six times as long on a CPU
+    """(K, H, W) probabilities to (H, W) uint8 labels; of equal probabilities the first."""
+    return probs.max(dim=0).indices.to(torch.uint8)  # Tensor.argmax takes six times as long on a CPU

@@ -18,7 +18,7 @@ from vocctl.distributed import all_gather_dict, is_main_process, world_size
 from vocctl.files import atomic_folder
 from vocctl.inference.eval_split import eval_split
 from vocctl.inference.load import load_segmenter
-from vocctl.inference.predict import predict_label_runs, predict_probs
+from vocctl.inference.predict import predict_label_groups, predict_probs
 from vocctl.metrics.confusion import confusion_and_void, image_mean_iou, seg_scores
 from vocctl.metrics.dice import dice_of_counts
 from vocctl.runs.eval_files import EvalInfo
@@ -57,7 +57,7 @@ def evaluate(name: str, options: EvalOptions = DEFAULTS, on_image: OnImage | Non
         fingerprint=images.fingerprint,
     )  # fmt: skip
     with atomic_folder(info.folder) as folder:
-        batches = predict_label_runs(probs, images.original_sizes, on_image)
+        batches = predict_label_groups(probs, images.original_sizes, on_image)
         local = _score_images(batches, images, folder)
         gathered = all_gather_dict(local)
         results = {image_id: gathered[image_id] for image_id in images.ids}

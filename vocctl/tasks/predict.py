@@ -1,25 +1,27 @@
-"""Predict images that are in no data set: labels with probabilities, or masks in VOC's palette with overlays.
+"""Predict the user's own images: labels with probabilities, or masks in VOC's palette with overlays.
 
-A image goes through the run as eval sends it: shrunk to the run's size, probabilities brought back to the image's own. Its
-own size is that after its EXIF turn, as every viewer shows it. One that can't be read is named, and the others go on.
+An image is processed as by `vocctl eval`: resized to the run's input size, and the probabilities resized back to its original
+size. The original size is that after the EXIF rotation, as every viewer shows it. An image that cannot be read is named in
+the result, and the others are predicted.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
+from vocctl.config.evaluation import check_checkpoint, check_tta
 from vocctl.data.cache import resize_to_model
 from vocctl.data.images import read_any_image, write_mask
-from vocctl.devices import DeviceSetup
 from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.files import atomic_file
 from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.inference.thresholds import binarize
@@ -29,29 +31,55 @@ from vocctl.runs.find import open_run
 from vocctl.runs.folder import RunFolder
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
-SHOWN = 0.005  # share of the pixels from which on a class is named
+MIN_FRACTION = 0.005  # a class on fewer of the pixels is not listed
 
 
 @dataclass(frozen=True)
-class Prediction:
+class FailedPrediction:
+    """An image that could not be read."""
+
     image: Path
-    error: str = ""  # why it was not predicted; all below is empty then
-    size: tuple[int, int] = (0, 0)  # width, height
-    labels: tuple[str, ...] = ()  # decided, of a classifier; on at least SHOWN of the pixels, of a segmenter
-    # probabilities of the classes, or the share of the pixels of those that occur
-    shares: dict[str, float] | None = None
-    mask: Path | None = None
-    overlay: Path | None = None
+    error: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"image": str(self.image), "error": self.error}
 
 
 @dataclass(frozen=True)
-class _Model:
-    run: RunFolder
-    network: nn.Module
-    size: int
-    setup: DeviceSetup
-    tta: str
-    thresholds: np.ndarray | None  # of a classifier
+class LabelPrediction:
+    """A classifier's prediction."""
+
+    image: Path
+    size: tuple[int, int]  # width, height
+    labels: tuple[str, ...]  # classes above their threshold, the most probable one first
+    probabilities: dict[str, float]  # of every class, the most probable one first
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "image": str(self.image), "size": list(self.size), "labels": list(self.labels),
+            "probabilities": self.probabilities,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MaskPrediction:
+    """A segmenter's prediction."""
+
+    image: Path
+    size: tuple[int, int]  # width, height
+    labels: tuple[str, ...]  # classes on at least MIN_FRACTION of the pixels, the largest one first
+    fractions: dict[str, float]  # of the pixels, for every class that occurs, background included
+    mask: Path
+    overlay: Path
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "image": str(self.image), "size": list(self.size), "labels": list(self.labels),
+            "fractions": self.fractions, "mask": str(self.mask), "overlay": str(self.overlay),
+        }  # fmt: skip
+
+
+Prediction = FailedPrediction | LabelPrediction | MaskPrediction
 
 
 def predict(
@@ -64,136 +92,146 @@ def predict(
     device: str | None = None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Prediction]:
-    """One result for each image named, and for each in the folders named. out: where masks and overlays go, never over one
-    of these images.
+    """Predict each named image, and each image in the named folders.
 
-    Raises ConfigError: no such checkpoint or tta. DataError: no such run or path, a folder without images, no weights.
-    RunError: out can't be written.
+    out: folder of masks and overlays; they never overwrite one of these images. name: a run of train-seg or train-cls.
+
+    Raises ConfigError: an unknown checkpoint or tta, or a run of train-adv. DataError: no such run or path, a folder without
+    images, no weights. RunError: out cannot be written.
     """
     check_checkpoint(checkpoint)
     check_tta(tta)
-    found = list(_images(images))
-    model = _loaded(name, checkpoint, tta, device)
-    segments = model.thresholds is None
-    out = out or Path("predictions")
-    taken, input_files = set[Path](), {_file(path) for path, _ in found}
-    results = []
-    for done, (path, inside) in enumerate(found, start=1):
+    files = list(_find_images(images))
+    predictor = _open_predictor(open_run(name), checkpoint, tta, device)
+    output = _OutputPaths(out or Path("predictions"), {_identity(path) for path, _ in files})
+    predictions: list[Prediction] = []
+    for done, (path, relative) in enumerate(files, start=1):
         try:
             image = read_any_image(path)
         except DataError as error:
-            results.append(Prediction(path, error=str(error)))
+            predictions.append(FailedPrediction(path, str(error)))
         else:
-            stem = _free(out / inside, taken, input_files) if segments else out
-            results.append(_segmented(model, path, image, stem) if segments else _classified(model, path, image))
-        on_image(done, len(found))
-    return results
+            predictions.append(predictor.predict(path, image, relative, output))
+        on_image(done, len(files))
+    return predictions
 
 
-def as_json(result: Prediction) -> dict[str, Any]:
-    """Plain values; an unreadable image has its error alone."""
-    if result.error:
-        return {"image": str(result.image), "error": result.error}
-    about = {
-        "image": str(result.image),
-        "size": list(result.size),
-        "labels": list(result.labels),
-        "shares": result.shares,
-    }
-    if result.mask is None:
-        return about | {"probabilities": about.pop("shares")}
-    return about | {"mask": str(result.mask), "overlay": str(result.overlay)}
+class _Predictor(Protocol):
+    def predict(self, path: Path, image: np.ndarray, relative: Path, output: "_OutputPaths") -> Prediction:
+        """image: (H, W, 3) uint8. relative: the image's path in the named folder, without its suffix."""
+        ...
 
 
-def _images(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """(image, its place below the folder that was named, without a suffix)."""
-    for path in images:
+class _ClassifierPredictor:
+    def __init__(self, run: RunFolder, checkpoint: str, tta: str, device: str | None) -> None:
+        self.model, self.config, self.setup = load_classifier(run, checkpoint, device)
+        self.thresholds, self.tta = run.thresholds(checkpoint, self.config.threshold.thresholds), tta
+
+    def predict(self, path: Path, image: np.ndarray, relative: Path, output: "_OutputPaths") -> LabelPrediction:
+        probs = predict_label_probs(
+            self.model, _batch(image, self.config.data.size), 1, device=self.setup.device,
+            precision=self.setup.precision, tta=self.tta,
+        )  # fmt: skip
+        labels = sorted(np.flatnonzero(binarize(probs, self.thresholds)[0]), key=lambda label: -probs[0, label])
+        ranking = np.argsort(-probs[0], kind="stable")
+        return LabelPrediction(
+            path,
+            size=(image.shape[1], image.shape[0]),
+            labels=tuple(CLASSES[label] for label in labels),
+            probabilities={CLASSES[label]: float(probs[0, label]) for label in ranking},
+        )
+
+
+class _SegmenterPredictor:
+    def __init__(self, run: RunFolder, checkpoint: str, tta: str, device: str | None) -> None:
+        self.model, self.config, self.setup = load_segmenter(run, checkpoint, device)
+        self.tta = tta
+
+    def predict(self, path: Path, image: np.ndarray, relative: Path, output: "_OutputPaths") -> MaskPrediction:
+        probs = predict_probs(
+            self.model, _batch(image, self.config.data.size), device=self.setup.device,
+            precision=self.setup.precision, tta=self.tta,
+        )  # fmt: skip
+        ((_, labels),) = predict_labels(probs, [(image.shape[0], image.shape[1])])
+        counts = np.bincount(labels.ravel(), minlength=len(SEG_CLASSES)) / labels.size
+        ranking = [label for label in np.argsort(-counts, kind="stable") if counts[label] > 0]
+        mask, overlay = output.reserve(relative)
+        _write_outputs(mask, overlay, image, labels)
+        return MaskPrediction(
+            path,
+            size=(image.shape[1], image.shape[0]),
+            labels=tuple(SEG_CLASSES[label] for label in ranking if label > 0 and counts[label] >= MIN_FRACTION),
+            fractions={SEG_CLASSES[label]: float(counts[label]) for label in ranking},
+            mask=mask,
+            overlay=overlay,
+        )
+
+
+PREDICTORS: dict[str, Callable[[RunFolder, str, str, str | None], _Predictor]] = {
+    "train-cls": _ClassifierPredictor,
+    "train-seg": _SegmenterPredictor,
+}
+
+
+def _open_predictor(run: RunFolder, checkpoint: str, tta: str, device: str | None) -> _Predictor:
+    if run.task not in PREDICTORS:
+        raise ConfigError(f"{run.path} is a run of {run.task}: predict takes a run of {' or '.join(PREDICTORS)}")
+    return PREDICTORS[run.task](run, checkpoint, tta, device)
+
+
+def _find_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield (image, its path relative to the named folder, without its suffix)."""
+    for path in paths:
         if path.is_dir():
-            inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
-            if not inside:
-                raise DataError(f"{path} holds no image ({', '.join(SUFFIXES)}): name another folder")
-            yield from ((one, one.relative_to(path).with_suffix("")) for one in inside)
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            if not files:
+                raise DataError(f"{path} contains no image ({', '.join(SUFFIXES)}): name another folder")
+            yield from ((file, file.relative_to(path).with_suffix("")) for file in files)
         elif path.is_file():
             yield path, Path(path.stem)
         else:
-            raise DataError(f"{path} is neither a image nor a folder: mend its name")
+            raise DataError(f"{path} is neither an image nor a folder: fix its name")
 
 
-def _free(stem: Path, taken: set[Path], images: set[str]) -> Path:
-    """stem, or stem-2, ... where another image of this call has it, or its mask or overlay would go over a image."""
-    free, number = stem, 1
-    while free in taken or images & set(map(_file, _places(free))):
-        number += 1
-        free = stem.with_name(f"{stem.name}-{number}")
-    taken.add(free)
-    return free
+class _OutputPaths:
+    """Names masks and overlays in a folder so that no two images share one and no input image is overwritten."""
+
+    def __init__(self, folder: Path, input_files: set[str]) -> None:
+        self.folder, self.input_files = folder, input_files
+        self.reserved: set[Path] = set()
+
+    def reserve(self, relative: Path) -> tuple[Path, Path]:
+        """Return the mask's and the overlay's path: relative.png, or relative-2.png, ... if that is in use."""
+        stem = candidate = self.folder / relative
+        number = 1
+        while candidate in self.reserved or self.input_files & set(map(_identity, _output_files(candidate))):
+            number += 1
+            candidate = stem.with_name(f"{stem.name}-{number}")
+        self.reserved.add(candidate)
+        return _output_files(candidate)
 
 
-def _places(stem: Path) -> tuple[Path, Path]:
-    """Of mask and overlay."""
+def _output_files(stem: Path) -> tuple[Path, Path]:
     return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}-overlay.jpg")
 
 
-def _file(path: Path) -> str:
-    """One name of the file, whatever links lead to it; without capitals, which some disks don't tell apart."""
+def _identity(path: Path) -> str:
+    """The same text for every path of a file: links are resolved, and case is ignored as some file systems do."""
     return os.path.realpath(path).casefold()
 
 
-def _loaded(name: str, checkpoint: str, tta: str, device: str | None) -> _Model:
-    run = open_run(name)
-    task = run.task
-    thresholds = None
-    if task == "train-seg":
-        network: nn.Module
-        network, seg, setup = load_segmenter(run, checkpoint, device)
-        size = seg.data.size
-    elif task == "train-cls":
-        network, cls, setup = load_classifier(run, checkpoint, device)
-        size = cls.data.size
-        thresholds = run.thresholds(checkpoint, cls.threshold.thresholds)
-    else:
-        raise ConfigError(f"{run.path} is a run of {task}: predict takes one of train-seg or train-cls")
-    return _Model(run, network, size, setup, tta, thresholds)
+def _batch(image: np.ndarray, size: int) -> list[tuple[Tensor, Tensor]]:
+    """One batch with one image at the model's input size."""
+    resized = resize_to_model(image, size)
+    return [(torch.tensor([0]), torch.from_numpy(resized.copy()).permute(2, 0, 1)[None])]
 
 
-def _batch(model: _Model, image: np.ndarray) -> list[tuple[Tensor, Tensor]]:
-    fitted = resize_to_model(image, model.size)
-    return [(torch.tensor([0]), torch.from_numpy(fitted.copy()).permute(2, 0, 1)[None])]
-
-
-def _classified(model: _Model, path: Path, image: np.ndarray) -> Prediction:
-    assert model.thresholds is not None
-    probs = predict_label_probs(
-        model.network,
-        _batch(model, image),
-        1,
-        device=model.setup.device,
-        precision=model.setup.precision,
-        tta=model.tta,
-    )
-    chosen = np.flatnonzero(binarize(probs, model.thresholds)[0])
-    ranked = sorted(chosen, key=lambda label: -probs[0, label])
-    shares = {CLASSES[label]: float(probs[0, label]) for label in np.argsort(-probs[0], kind="stable")}
-    return Prediction(path, "", image.shape[1::-1], tuple(CLASSES[label] for label in ranked), shares)
-
-
-def _segmented(model: _Model, path: Path, image: np.ndarray, stem: Path) -> Prediction:
-    probs = predict_probs(
-        model.network, _batch(model, image), device=model.setup.device, precision=model.setup.precision, tta=model.tta
-    )
-    ((_, labels),) = predict_labels(probs, [(image.shape[0], image.shape[1])])
-    counts = np.bincount(labels.ravel(), minlength=len(SEG_CLASSES)) / labels.size
-    shares = {
-        SEG_CLASSES[label]: float(counts[label]) for label in np.argsort(-counts, kind="stable") if counts[label] > 0
-    }
-    named = tuple(name for name, share in shares.items() if share >= SHOWN and name != SEG_CLASSES[0])
-    mask, overlay = _places(stem)
+def _write_outputs(mask: Path, overlay: Path, image: np.ndarray, labels: np.ndarray) -> None:
+    """Write the label map and the overlay. Raises RunError: they cannot be written."""
     try:
         mask.parent.mkdir(parents=True, exist_ok=True)
         write_mask(mask, labels)
-        part = overlay.with_name(overlay.name + ".part")
-        Image.fromarray(overlay_labels(image, labels)).save(part, format="JPEG", quality=90)
-        part.replace(overlay)
+        with atomic_file(overlay, "free space or choose another --out") as part:
+            Image.fromarray(overlay_labels(image, labels)).save(part, format="JPEG", quality=90)
     except OSError as error:
-        raise RunError(f"{mask} can't be written: {error.strerror}; free space or choose another --out") from error
-    return Prediction(path, "", image.shape[1::-1], named, shares, mask, overlay)
+        raise RunError(f"{mask} cannot be written: {error.strerror}; free space or choose another --out") from error
