@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
-from vocctl.config.evaluation import check_checkpoint, check_tta
 from vocctl.data.cache import resize_to_model
 from vocctl.data.images import read_any_image, write_mask
 from vocctl.errors import ConfigError, DataError, RunError
