@@ -45,31 +45,13 @@ class PlotKind:
 
 
 _ROWS = (
-    PlotKind(
-        "curves", "training_figures:curves",
-        "training curves: losses, validation scores, learning rate; overlaid for several runs", ALL_TASKS,
-    ),
-    PlotKind(
-        "confusion", "prediction_figures:confusion",
-        "confusion matrix of pixels; for classifiers of labels, with co-occurrence", MODELS,
-    ),
-    PlotKind(
-        "classes", "prediction_figures:classes",
-        "score of each class, sorted, with 95 % intervals; a color per config for several runs", MODELS,
-    ),
+    PlotKind("curves", "training_figures:curves", "losses, validation scores and learning rate by epoch", ALL_TASKS),
+    PlotKind("confusion", "prediction_figures:confusion", "confusion matrix, with label co-occurrence for classifiers", MODELS),
+    PlotKind("classes", "prediction_figures:classes", "score of each class with its 95 % interval", MODELS),
     PlotKind("masks", "prediction_figures:masks", "image, ground truth, prediction and errors", SEGMENTERS),
     PlotKind("errors", "prediction_figures:errors", "most confident errors with their probabilities", CLASSIFIERS),
-    PlotKind(
-        "adversarial", "attack_figures:adversarial",
-        "clean image, perturbation, adversarial image and the outputs for both", MODELS,
-    ),
-    PlotKind(
-        "robustness", "attack_figures:robustness",
-        "score under attack against the budget; transfer between runs", MODELS,
-    ),
-    PlotKind(
-        "compare", "training_figures:compare",
-        "scores of several runs by config, and paired differences from the first config", MODELS,
-    ),
+    PlotKind("adversarial", "attack_figures:adversarial", "clean and adversarial images with the outputs for both", MODELS),
+    PlotKind("robustness", "attack_figures:robustness", "score under attack by budget, and transfer between runs", MODELS),
+    PlotKind("compare", "training_figures:compare", "scores of several configs with paired differences", MODELS),
 )  # fmt: skip
 KINDS: dict[str, PlotKind] = {kind.name: kind for kind in _ROWS}
