@@ -1,6 +1,7 @@
 """The table of plot kinds: every row can be drawn, and a new row is all that help, errors and plot need."""
 
 import pkgutil
+import re
 import subprocess
 import sys
 
@@ -33,11 +34,10 @@ def test_every_function_exists() -> None:
     assert len(set(functions)) == len(KINDS)
 
 
-def test_help_lists_every_kind(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
+def test_help_lists_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", "--help"]) == 0
-    printed = capsys.readouterr().out
-    assert all(f"{kind.name}: {kind.description}" in printed for kind in KINDS.values())
+    printed = re.sub(r"[\s│]+", " ", capsys.readouterr().out)  # without line breaks and the box
+    assert [kind.name for kind in KINDS.values() if f"{kind.name}: {kind.description}" not in printed] == []
 
 
 def test_a_new_row_is_in_help_errors_and_plot(trained) -> None:
