@@ -28,6 +28,11 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def unwrap(help_text: str) -> str:
+    """Help without line breaks and the box around it."""
+    return re.sub(r"[\s│]+", " ", help_text)
+
+
 def test_every_function_exists() -> None:
     functions = [pkgutil.resolve_name(f"vocctl.reporting.{kind.function}") for kind in KINDS.values()]
     assert all(map(callable, functions))
@@ -36,7 +41,7 @@ def test_every_function_exists() -> None:
 
 def test_help_lists_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", "--help"]) == 0
-    printed = re.sub(r"[\s│]+", " ", capsys.readouterr().out)  # without line breaks and the box
+    printed = unwrap(capsys.readouterr().out)
     assert [kind.name for kind in KINDS.values() if f"{kind.name}: {kind.description}" not in printed] == []
 
 
@@ -44,7 +49,7 @@ def test_a_new_row_is_in_help_errors_and_plot(trained) -> None:
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-c", NEW_KIND, *args], capture_output=True, text=True, check=False)
 
-    assert "a demonstration" in run("plot", "--help").stdout
+    assert "demo: a demonstration" in unwrap(run("plot", "--help").stdout)
     assert "did you mean demo?" in run("plot", str(trained.seg), "--kind", "demmo").stderr
     assert run("plot", str(trained.seg), "--kind", "demo").stdout.strip() == str(trained.seg / "plots" / "demo.png")
     unsuitable = run("plot", str(trained.cls), "--kind", "demo")

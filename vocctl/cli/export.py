@@ -7,6 +7,7 @@ import typer
 
 from vocctl.cli import progress, tables
 from vocctl.cli.options import Quiet
+from vocctl.config import Checkpoint
 
 
 def export(
@@ -15,7 +16,9 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Output file. [dim]\\[RUN/CHECKPOINT.onnx][/dim]")
     ] = None,
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
+    checkpoint: Annotated[
+        Checkpoint, typer.Option("--checkpoint", help="best: highest validation score; final: last epoch.")
+    ] = "best",
     images: Annotated[
         int, typer.Option("--images", min=1, help="Number of validation images on which both models are compared.")
     ] = 16,

@@ -8,6 +8,7 @@ import typer
 
 from vocctl.cli import messages, progress, tables
 from vocctl.cli.options import Quiet
+from vocctl.config import TTA, Checkpoint
 from vocctl.errors import DataError
 
 
@@ -17,9 +18,11 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for masks and overlays. [dim]\\[predictions][/dim]")
     ] = None,
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or final.")] = "best",
+    checkpoint: Annotated[
+        Checkpoint, typer.Option("--checkpoint", help="best: highest validation score; final: last epoch.")
+    ] = "best",
     tta: Annotated[
-        str, typer.Option("--tta", help="Test-time augmentation: none, flip, or ms (three scales, each also flipped).")
+        TTA, typer.Option("--tta", help="Test-time augmentation. flip: mirrored; ms: three scales, each also mirrored.")
     ] = "none",
     device: Annotated[
         str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[the run's][/dim]")
