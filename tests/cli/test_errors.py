@@ -40,7 +40,7 @@ def train(data: Path, *flags: str) -> list[str]:
 
 
 def test_a_missing_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    fails(capsys, train(tmp_path / "nowhere"), 3, "nowhere is no folder", "vocctl download")
+    fails(capsys, train(tmp_path / "nowhere"), 3, "nowhere is not a folder", "vocctl download")
     assert not Path("runs").exists()
 
 
@@ -326,7 +326,7 @@ def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture
     fails(capsys, ["report", seg, "-o", "report.pdf"], 2, "takes an .html file")
     fails(capsys, ["report", seg, "-o", "nowhere/report.html"], 2, "in an existing folder")
     fails(capsys, ["export", seg, "--format", "tflite"], 2, "--format is onnx")
-    fails(capsys, ["runs", "nowhere"], 3, "nowhere is no folder")
+    fails(capsys, ["runs", "nowhere"], 3, "nowhere is not a folder")
     (tmp_path / "taken").write_text("")
     fails(capsys, ["plot", seg, "--kind", "curves", "--out", str(tmp_path / "taken")], 1, "cannot be written")
     (trained.seg / "eval").rename(trained.seg / "elsewhere")
