@@ -1,4 +1,4 @@
-"""The rules of the layout that a machine can look after: floors, cycles, lengths, names, who prints, what is unpickled."""
+"""The rules of the layout that a machine can check. Each test lists the violations it finds."""
 
 import ast
 from collections.abc import Iterator
@@ -10,23 +10,27 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vocctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-FLOOR = {
-    "__main__": 6, "cli": 5, "tasks": 4, "training": 3, "inference": 3, "attacks": 3, "plots": 3, "data": 2,
-    "submission": 2, "models": 2, "losses": 2, "metrics": 2, "runs": 2, "config": 1, "devices": 1,
-}  # fmt: skip
-BEDROCK = {
-    "errors",
-    "labels",
-    "ranks",
-    "reading",
-    "resizing",
-    "seeding",
-    "torchvision_ops",
-    "__init__",
-}  # floor 0: these import nothing of ours
-
-
-NEED_TORCHVISION = {"timm", "torchvision", "segmentation_models_pytorch", "torchmetrics"}
+# Imports go down: a package imports only what stands in a line below its own.
+LAYERS = [
+    {"__main__"},
+    {"cli"},
+    {"tasks"},
+    {"competition", "robustness", "reporting"},
+    {"training"},
+    {"inference"},
+    {"runs"},
+    {"data", "models", "attacks", "plots"},
+    {"losses", "metrics"},
+    {"config", "devices"},
+    {"files", "resizing", "seeding", "compat"},
+    {"errors", "labels", "distributed", "__init__"},
+]
+LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
+IMPORTS_TORCHVISION = {"timm", "torchvision", "segmentation_models_pytorch", "torchmetrics"}
+VAGUE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "test_utils", "test_helpers"}
+EXITS = {"print", "exit", "quit", "sys.exit", "os._exit", "sys.stdout.write", "sys.stderr.write", "input"}
+RUNS_CODE = {"eval", "exec", "pickle.load", "pickle.loads", "pickle.Unpickler", "os.system", "marshal.loads"}
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 50
 
 
 def tree(path: Path) -> ast.Module:
@@ -41,165 +45,186 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in FILES}
 
 
-def resolve(name: str) -> str:
-    """The module that a dotted name lies in: itself, its package's __init__, or the one it is a member of."""
-    for candidate in (name, f"{name}.__init__", name.rpartition(".")[0], f"{name.rpartition('.')[0]}.__init__"):
-        if candidate in MODULES:
-            return candidate
-    raise AssertionError(f"{name} is no module of vocctl")
-
-
-def imports_of(path: Path) -> Iterator[tuple[str, int]]:
-    """(module of vocctl, line) of every import in the file, those inside functions too."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            if name == "vocctl" or name.startswith("vocctl."):
-                yield resolve(name), node.lineno
-
-
-def top(module: str) -> str:
+def package_of(module: str) -> str:
     return module.split(".")[1]
 
 
-def where(path: Path, line: int) -> str:
+def resolve(name: str) -> str:
+    """The module of a dotted name: itself, its package's __init__, or the module that it is a member of."""
+    for candidate in (name, f"{name}.__init__", name.rpartition(".")[0], f"{name.rpartition('.')[0]}.__init__"):
+        if candidate in MODULES:
+            return candidate
+    raise AssertionError(f"{name} is not a module of vocctl")
+
+
+def imported_names(node: ast.AST) -> list[str]:
+    """The dotted names of an import statement."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def internal_imports(path: Path) -> Iterator[tuple[str, int]]:
+    """(imported module of vocctl, line) of every import in the file, those inside functions too."""
+    for node in ast.walk(tree(path)):
+        for name in imported_names(node):
+            if name.split(".")[0] == "vocctl":
+                yield resolve(name), node.lineno
+
+
+def external_packages(nodes: Iterator[ast.AST]) -> set[str]:
+    return {name.split(".")[0] for node in nodes for name in imported_names(node)}
+
+
+def at(path: Path, line: int) -> str:
     return f"{path.relative_to(ROOT)}:{line}"
 
 
-def imports_within() -> list[tuple[str, str, str]]:
-    return [(top(module_of(path)), top(there), where(path, line)) for path in FILES for there, line in imports_of(path)]
+def called_name(call: ast.Call) -> str:
+    """'print' for print(...), 'sys.exit' for sys.exit(...)"""
+    return ast.unparse(call.func)
 
 
-@pytest.mark.parametrize(("here", "there", "line"), imports_within())
-def test_imports_go_down(here: str, there: str, line: str) -> None:
-    assert here == there or FLOOR.get(there, 0) < FLOOR.get(here, 0), line
+def calls(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
 
 
-def test_every_module_has_a_floor():
-    assert {top(module) for module in MODULES} <= FLOOR.keys() | BEDROCK
+def test_every_package_has_a_layer():
+    assert {package_of(module) for module in MODULES} == set(LAYER)
 
 
-def test_packages_side_by_side_do_not_see_each_other():
-    seen = {(here, there) for here, there, _ in imports_within() if here != there}
-    assert [pair for pair in seen if FLOOR.get(pair[0], 0) == FLOOR.get(pair[1], 0)] == []
-    assert [pair for pair in seen if (pair[1], pair[0]) in seen] == []
+def test_imports_go_down():
+    violations = [
+        f"{at(path, line)} imports {imported}"
+        for module, path in MODULES.items()
+        for imported, line in internal_imports(path)
+        if package_of(imported) != package_of(module) and LAYER[package_of(imported)] <= LAYER[package_of(module)]
+    ]
+    assert violations == []
 
 
-def graph() -> dict[str, set[str]]:
-    return {module: {there for there, _ in imports_of(path)} - {module} for module, path in MODULES.items()}
+def test_no_task_imports_a_task():
+    violations = [
+        f"{at(path, line)} imports {imported}"
+        for module, path in MODULES.items()
+        for imported, line in internal_imports(path)
+        if package_of(module) == package_of(imported) == "tasks" and imported != "vocctl.tasks.__init__"
+    ]
+    assert violations == []
 
 
-def test_no_two_files_import_each_other():
-    edges = graph()
-    below: dict[str, bool] = {}  # True: all below it is without a cycle
+def test_no_import_cycles():
+    graph = {module: {name for name, _ in internal_imports(path)} - {module} for module, path in MODULES.items()}
+    finished: set[str] = set()
 
-    def walk(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, " -> ".join((*way[way.index(module) :], module))
-        if not below.get(module):
-            for there in edges[module]:
-                walk(there, (*way, module))
-            below[module] = True
+    def visit(module: str, chain: tuple[str, ...]) -> None:
+        assert module not in chain, " -> ".join((*chain[chain.index(module) :], module))
+        if module not in finished:
+            for imported in graph[module]:
+                visit(imported, (*chain, module))
+            finished.add(module)
 
-    for module in edges:
-        walk(module, ())
-    assert len(below) == len(FILES)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_is_over_400_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    for module in graph:
+        visit(module, ())
+    assert finished == set(MODULES)
 
 
-def test_every_name_says_something():
+def test_only_the_competition_commands_import_competition():
+    allowed = {"vocctl.cli.submit", "vocctl.cli.submit_tables", "vocctl.tasks.submit"}
+    violations = []
+    for module, path in MODULES.items():
+        if package_of(module) == "competition" or module in allowed:
+            continue
+        for node in tree(
+            path
+        ).body:  # inside a function it is allowed: `vocctl download` fetches the competition's data
+            names = [name for name in imported_names(node) if name.startswith("vocctl.competition")]
+            violations += [f"{at(path, node.lineno)} imports {name}" for name in names]
+    assert violations == []
+
+
+def test_files_are_short():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert [f"{at(path, length)}" for path, length in lengths.items() if length > MAX_FILE_LINES] == []
+
+
+def is_typer_command(function: ast.FunctionDef) -> bool:
+    """Whether it has parameters that are annotated for Typer: its signature is a table of flags."""
+    return any("typer." in ast.unparse(argument.annotation) for argument in function.args.args if argument.annotation)
+
+
+def test_functions_are_short():
+    violations = []
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[0].lineno if is_typer_command(node) else node.lineno
+                length = (node.end_lineno or 0) - first + 1
+                if length > MAX_FUNCTION_LINES:
+                    violations.append(f"{at(path, node.lineno)} {node.name} has {length} lines")
+    assert violations == []
+
+
+def test_names_are_not_vague():
     names = {path.stem for path in (*FILES, *(ROOT / "tests").rglob("*.py"))} | {path.parent.name for path in FILES}
-    assert names & {"utils", "helpers", "common", "misc", "test_utils", "test_helpers", "util", "helper"} == set()
-
-
-def called(node: ast.Call) -> str:
-    """'print' of print(...), 'sys.exit' of sys.exit(...), '.eval' of any.thing[0].eval(...)"""
-    return ast.unparse(node.func)
-
-
-def keyword(node: ast.Call, name: str) -> object:
-    return next((ast.literal_eval(word.value) for word in node.keywords if word.arg == name), None)
-
-
-def calls(path: Path) -> list[ast.Call]:
-    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
-
-
-BELOW_CLI = [path for path in FILES if top(module_of(path)) not in ("cli", "__main__")]
-ENDINGS = {"print", "exit", "quit", "sys.exit", "os._exit", "sys.stdout.write", "sys.stderr.write", "input"}
+    assert names & VAGUE_NAMES == set()
 
 
 def test_nothing_below_the_cli_prints_or_exits():
-    found = [where(path, call.lineno) for path in BELOW_CLI for call in calls(path) if called(call) in ENDINGS]
-    raised = [
-        where(path, node.lineno)
-        for path in BELOW_CLI
+    below = [path for module, path in MODULES.items() if package_of(module) not in ("cli", "__main__")]
+    violations = [at(path, call.lineno) for path in below for call in calls(path) if called_name(call) in EXITS]
+    violations += [
+        at(path, node.lineno)
+        for path in below
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Raise) and node.exc is not None and "SystemExit" in ast.unparse(node.exc)
     ]
-    assert found + raised == []
+    violations += [str(path) for path in below if external_packages(ast.walk(tree(path))) & {"typer", "click", "rich"}]
+    assert violations == []
 
 
-def test_only_messages_progress_and_tables_print():
-    for path in FILES:
-        words = {name.split(".")[0] for name in _imported(path)}
-        if path.parent != PACKAGE / "cli" or not (
-            path.stem in ("messages", "progress") or path.stem.endswith("tables")
-        ):
-            assert "rich" not in words, path
-            assert not any(called(call) in ("print", "typer.echo", "typer.secho") for call in calls(path)), path
-        if top(module_of(path)) != "cli":
-            assert not words & {"typer", "click"}, path
+def test_only_messages_progress_and_tables_write_to_the_terminal():
+    violations = []
+    for path in (PACKAGE / "cli").glob("*.py"):
+        if path.stem in ("messages", "progress") or path.stem.endswith("tables"):
+            continue
+        if "rich" in external_packages(ast.walk(tree(path))):
+            violations.append(f"{path.name} imports rich")
+        violations += [
+            at(path, call.lineno) for call in calls(path) if called_name(call) in ("print", "typer.echo", "typer.secho")
+        ]
+    assert violations == []
 
 
-def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+def test_only_the_kaggle_client_imports_kaggle_and_only_inside_functions():
+    client = PACKAGE / "competition" / "kaggle.py"
+    importers = [path for path in FILES if external_packages(ast.walk(tree(path))) & {"kaggle", "kagglesdk"}]
+    assert importers == [client]
+    assert not external_packages(iter(tree(client).body)) & {"kaggle", "kagglesdk"}
 
 
-def test_one_file_alone_imports_kaggle_and_inside_functions() -> None:
-    for path in FILES:
-        names = {name.split(".")[0] for name in _imported(path)} & {"kaggle", "kagglesdk"}
-        assert names == ({"kaggle"} if path == PACKAGE / "submission" / "kaggle.py" else set()), path
-    for node in tree(PACKAGE / "submission" / "kaggle.py").backbone:  # the top level
-        assert not isinstance(node, ast.Import | ast.ImportFrom) or "kaggle" not in ast.unparse(node), ast.unparse(node)
+def keyword_value(call: ast.Call, name: str) -> str | None:
+    return next((ast.unparse(word.value) for word in call.keywords if word.arg == name), None)
 
 
-RUNS_CODE = {"eval", "exec", "pickle.load", "pickle.loads", "pickle.Unpickler", "os.system", "marshal.loads"}
-
-
-def unsafe(call: ast.Call) -> bool:
-    name = called(call)
+def may_run_code(call: ast.Call) -> bool:
+    """Whether a call could execute or unpickle what it reads."""
+    name = called_name(call)
     if name == "torch.load":
-        return keyword(call, "weights_only") is not True
+        return keyword_value(call, "weights_only") != "True"
     if name in ("np.load", "numpy.load"):
-        return keyword(call, "allow_pickle") is not False
-    return name in RUNS_CODE or keyword_is_true(call, "shell")
+        return keyword_value(call, "allow_pickle") != "False"
+    return name in RUNS_CODE or keyword_value(call, "shell") == "True"
 
 
-def keyword_is_true(call: ast.Call, name: str) -> bool:
-    return any(word.arg == name and ast.unparse(word.value) == "True" for word in call.keywords)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_that_is_read_can_run(path: Path) -> None:
-    assert [where(path, call.lineno) for call in calls(path) if unsafe(call)] == []
+def test_nothing_that_is_read_is_executed():
+    assert [at(path, call.lineno) for path in FILES for call in calls(path) if may_run_code(call)] == []
 
 
 @pytest.mark.parametrize(
-    ("code", "bad"),
+    ("code", "unsafe"),
     [
         ("torch.load(p)", True),
         ("torch.load(p, weights_only=False)", True),
@@ -212,20 +237,19 @@ def test_nothing_that_is_read_can_run(path: Path) -> None:
         ("subprocess.run(x, shell=True)", True),
     ],
 )
-def test_the_look_for_unsafe_calls_sees_them(code, bad):
-    assert unsafe(ast.parse(code, mode="eval").backbone) is bad
+def test_may_run_code_recognizes_unsafe_calls(code: str, unsafe: bool):
+    expression = ast.parse(code, mode="eval").body
+    assert isinstance(expression, ast.Call)
+    assert may_run_code(expression) is unsafe
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_what_imports_torchvision_comes_after_its_mending(path: Path) -> None:
-    """vocctl/models/__init__.py declares the operators that may lack; who imports elsewhere does it inside a function."""
-    if path.is_relative_to(PACKAGE / "models"):
-        return
-    for node in tree(path).backbone:
-        names = (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [getattr(node, "module", None) or ""]
-        )
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            assert not {name.split(".")[0] for name in names} & NEED_TORCHVISION, f"{path}:{node.lineno}"
+def test_torchvision_is_imported_after_its_missing_operators_are_declared():
+    """vocctl/models/__init__.py declares them; other packages import what needs torchvision inside functions."""
+    violations = [
+        at(path, node.lineno)
+        for path in FILES
+        if not path.is_relative_to(PACKAGE / "models")
+        for node in tree(path).body
+        if external_packages(iter([node])) & IMPORTS_TORCHVISION
+    ]
+    assert violations == []

@@ -7,10 +7,13 @@ from them. A message names the flag, as the user types it.
 import difflib
 from collections.abc import Iterable
 from dataclasses import Field, field, fields
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Norm = Literal["linf", "l2"]
 
@@ -44,7 +47,7 @@ def check_choice(flag: str, value: str, choices: tuple[str, ...]) -> None:
         raise ConfigError(f"{flag} is one of {', '.join(choices)}; got {value!r}{closest(value, choices)}")
 
 
-def check_choices(config: Any) -> None:
+def check_choices(config: "DataclassInstance") -> None:
     """Check every field of a config whose type is a Literal. Raises ConfigError."""
     hints = get_type_hints(type(config))
     for config_field in fields(config):

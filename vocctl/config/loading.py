@@ -6,7 +6,7 @@ Section names are TOML tables; a field name occurs once in a whole config, so a 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli
 
@@ -14,7 +14,10 @@ from vocctl.config.checks import closest
 from vocctl.errors import ConfigError, DataError
 from vocctl.files import read_text
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 MAX_TOML_INT = 2**63 - 1
 
 
@@ -43,14 +46,14 @@ def from_tables(default: Config, tables: Mapping[str, Any], where: str) -> Confi
         if key not in hints:
             raise ConfigError(f"{where}: unknown key {key!r}{closest(key, hints)}")
         current = getattr(default, key)
-        if is_dataclass(current):
+        if is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{where}: [{key}] is a table, got {value!r}")
             changes[key] = from_tables(current, value, f"{where} [{key}]")
         else:
             changes[key] = _checked_type(f"{where}: {key}", value, hints[key])
     try:
-        return replace(default, **changes)  # type: ignore[type-var]
+        return replace(default, **changes)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -68,7 +71,7 @@ def read_toml(default: Config, path: Path) -> Config:
 
 def given(config: Config, **flags: Any) -> Config:
     """Return config with each flag that is not None set in the section that has a field of that name."""
-    sections = fields(config)  # type: ignore[arg-type]
+    sections = fields(config)
     names = {item.name for section in sections for item in fields(getattr(config, section.name))}
     if unknown := flags.keys() - names:
         raise TypeError(f"no section of {type(config).__name__} has a field {', '.join(sorted(unknown))}")
@@ -78,11 +81,11 @@ def given(config: Config, **flags: Any) -> Config:
         values = {item.name: flags[item.name] for item in fields(current) if flags.get(item.name) is not None}
         if values:
             changes[section.name] = replace(current, **values)
-    return replace(config, **changes)  # type: ignore[type-var]
+    return replace(config, **changes)
 
 
-def as_tables(config: Any) -> dict[str, Any]:
-    """Return the config as nested tables of plain values, for TOML and for comparison. config: any config dataclass."""
+def as_tables(config: "DataclassInstance") -> dict[str, Any]:
+    """Return the config as nested tables of plain values, for TOML and for comparison."""
     return {key: _plain(value) for key, value in asdict(config).items()}
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import tomli_w
 
-from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, as_tables, read_toml
+from vocctl.config import TrainingConfig, as_tables, read_toml
 from vocctl.distributed import broadcast_object, is_main_process
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import is_number, parse_json, read_json, read_text, write_json, write_text
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("vocctl", "torch", "timm", "segmentation-models-pytorch", "albumentations", "accelerate", "numpy")
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", bound=TrainingConfig)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class RunFolder:
         load_weights(self.path / f"{name}.safetensors", model, run=self.path)
 
 
-def create_run(path: Path, task: str, config: TrainSegConfig | TrainClsConfig | TrainAdvConfig) -> RunFolder:
+def create_run(path: Path, task: str, config: TrainingConfig) -> RunFolder:
     """Create a run folder; every process gets the main process's. Raises ConfigError: it exists. RunError: it cannot be made."""
     if not is_main_process():
         return RunFolder(broadcast_object(path))
