@@ -40,7 +40,7 @@ def train(data: Path, *flags: str) -> list[str]:
 
 
 def test_a_missing_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    fails(capsys, train(tmp_path / "nowhere"), 3, "nowhere is not a folder", "vocctl download")
+    fails(capsys, train(tmp_path / "nowhere"), 3, "nowhere is no folder", "vocctl download")
     assert not Path("runs").exists()
 
 
