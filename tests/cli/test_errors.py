@@ -333,11 +333,11 @@ def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture
     fails(capsys, ["plot", seg, "--kind", "masks"], 3, "has no predictions yet", "vocctl eval")
 
 
-def test_a_image_that_cannot_be_read(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "broken.jpg").write_bytes(b"no image")
     Image.new("RGB", (8, 8)).save(folder / "fine.png")
     fails(capsys, ["predict", str(folder), "--run", str(trained.seg), "--quiet"], 3, "1 of 2 images", "broken.jpg")
     assert Path("predictions/fine.png").is_file()
-    fails(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither a image nor a folder")
+    fails(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither an image nor a folder")
