@@ -76,7 +76,7 @@ def test_train_eval_plot_from_the_command_line(
     assert "next `vocctl eval" in capsys.readouterr().out
     assert main(["eval", "one", "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
-    assert scores["images"] == 4
+    assert scores["num_images"] == 4
     assert set(scores["absent_classes"]) >= {"train", "sofa"}  # the tiny images hold classes 1 and 2 alone
     assert main(["eval", "one"]) == 0
     assert "without void pixels (255)" in capsys.readouterr().out

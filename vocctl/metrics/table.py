@@ -47,8 +47,8 @@ class Metric:
 _SEGMENTATION = (
     Metric(
         "mean_iou", "mean IoU",
-        "Mean IoU over the classes with ground truth, from one confusion matrix over all pixels at the images' original "
-        "size, void pixels (255) left out (VOC's segmentation score). Undefined without any labeled pixel.",
+        "Mean IoU over the classes with ground truth (VOC's segmentation score): TP / (TP + FP + FN) from one confusion matrix "
+        "over all pixels at the images' original sizes, without void pixels (255). Undefined without any labeled pixel.",
         mean_of="iou",
     ),
     Metric(
@@ -67,12 +67,12 @@ _SEGMENTATION = (
     ),
     Metric(
         "iou", "IoU",
-        "TP / (TP + FP + FN) of one class over all labeled pixels. Undefined for a class that is neither in the ground truth "
-        "nor predicted.",
+        "TP / (TP + FP + FN) of one class, from one confusion matrix over all pixels at the images' original sizes, without "
+        "void pixels (255). Undefined for a class that is neither in the ground truth nor predicted.",
     ),
     Metric(
         "dice", "Dice",
-        "2 TP / (2 TP + FP + FN) of one class over all labeled pixels. Undefined as IoU is.",
+        "2 TP / (2 TP + FP + FN) of one class, from the same confusion matrix. Undefined for the same classes.",
     ),
     Metric(
         "image_iou", "mean IoU of the image",
