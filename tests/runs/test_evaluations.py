@@ -11,7 +11,7 @@ import pytest
 
 from vocctl.errors import DataError, RunError
 from vocctl.labels import CLASSES, SEG_CLASSES
-from vocctl.runs.cls_evaluation import CLASS_METRICS, ClsEvaluation, ClsPredictions, write_cls_evaluation
+from vocctl.runs.cls_evaluation import ClsEvaluation, ClsPredictions, write_cls_evaluation
 from vocctl.runs.eval_files import EvalInfo
 from vocctl.runs.evaluations import newest_common_evaluation, open_evaluation
 from vocctl.runs.kinds import CLS, SEG
@@ -65,7 +65,7 @@ def write_cls(run: Path) -> tuple[ClsEvaluation, ClsPredictions]:
         threshold_source="no fit",
         positives=dict.fromkeys(CLASSES, 0) | {"cat": 1, "dog": 1},
         scores={"map_sklearn": 0.75, "micro_recall": nan},
-        per_class=dict.fromkeys(CLASS_METRICS, by_class),
+        per_class={"ap_sklearn": by_class, "f1": by_class},
         intervals={"map_sklearn": (0.5, 1.0)},
     )
     write_cls_evaluation(evaluation, predictions)
@@ -131,7 +131,9 @@ def test_errors_of_a_classifier_are_written(tmp_path: Path) -> None:
         {"scores": {}},
         {"scores": {"mean_iou": "high"}},
         {"scores": {"mean_iou": True}},
+        {"scores": {"mean_iou": 0.5, "unknown": 0.5}},
         {"per_class": {"iou": {}}},
+        {"per_class": {}},
         {"image_iou": ["a"]},
         {"split": 3},
         {"num_images": None},

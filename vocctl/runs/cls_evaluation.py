@@ -18,13 +18,21 @@ import numpy as np
 from vocctl.files import atomic_folder, write_csv, write_json
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps
-from vocctl.runs.eval_files import EvalInfo, corrupt, info_from_json, number, numbers, read_rows, scores_from_json
+from vocctl.metrics.table import METRICS
+from vocctl.runs.eval_files import (
+    EvalInfo,
+    class_scores_from_json,
+    corrupt,
+    info_from_json,
+    number,
+    read_rows,
+    scores_from_json,
+)
 from vocctl.runs.kinds import CLS, RunKind
 from vocctl.runs.seg_evaluation import Frequencies
 
 ERRORS_PER_CLASS = 10  # in errors.csv, of each kind
 PREDICTION_COLUMNS = ("id", *CLASSES, "predicted", "true", "ignored")
-CLASS_METRICS = ("ap_11_point", "ap_all_points", "ap_sklearn", "precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -145,9 +153,15 @@ class ClsEvaluation:
             threshold_source=threshold_source,
             positives={name: int(number(values["positives"][name])) for name in CLASSES},
             scores=scores_from_json(values["scores"], CLS),
-            per_class={key: numbers(values["per_class"][key], CLASSES) for key in CLASS_METRICS},
-            intervals={key: (number(low), number(high)) for key, (low, high) in values["intervals"].items()},
+            per_class=class_scores_from_json(values["per_class"], CLS),
+            intervals=_intervals_from_json(values["intervals"]),
         )
+
+
+def _intervals_from_json(table: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    if not table.keys() <= METRICS.keys():
+        raise LookupError("expected intervals by metric")
+    return {metric: (number(low), number(high)) for metric, (low, high) in table.items()}
 
 
 def write_cls_evaluation(evaluation: ClsEvaluation, predictions: ClsPredictions) -> None:

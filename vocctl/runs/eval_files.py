@@ -12,6 +12,7 @@ from typing import Any
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
 from vocctl.files import is_number, read_text
+from vocctl.metrics.table import METRICS
 from vocctl.runs.kinds import RunKind
 
 
@@ -65,11 +66,18 @@ def numbers(table: dict[str, Any], keys: Iterable[str] | None = None) -> dict[st
 
 
 def scores_from_json(table: dict[str, Any], kind: RunKind) -> dict[str, float]:
-    """Convert the scores by metric. Raises as numbers does: without the main metric too."""
+    """Convert scores by metric. Raises as numbers does: a metric that is not in METRICS, or no main metric."""
     scores = numbers(table)
-    if kind.main_metric.key not in scores:
-        raise LookupError(f"expected {kind.main_metric.key}")
+    if kind.main_metric.key not in scores or not scores.keys() <= METRICS.keys():
+        raise LookupError("expected scores by metric")
     return scores
+
+
+def class_scores_from_json(table: dict[str, Any], kind: RunKind) -> dict[str, dict[str, float]]:
+    """Convert scores by metric and class. Raises as scores_from_json does."""
+    if kind.class_metric.key not in table or not table.keys() <= METRICS.keys():
+        raise LookupError("expected class scores by metric")
+    return {metric: numbers(by_class, kind.class_names) for metric, by_class in table.items()}
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

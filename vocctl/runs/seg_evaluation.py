@@ -20,11 +20,18 @@ from vocctl.data.images import mask_png, read_mask
 from vocctl.errors import DataError, RunError
 from vocctl.files import read_text, write_csv, write_json
 from vocctl.labels import NUM_SEG_CLASSES, SEG_CLASSES
-from vocctl.runs.eval_files import EvalInfo, corrupt, info_from_json, number, numbers, read_rows, scores_from_json
+from vocctl.runs.eval_files import (
+    EvalInfo,
+    class_scores_from_json,
+    corrupt,
+    info_from_json,
+    number,
+    read_rows,
+    scores_from_json,
+)
 from vocctl.runs.kinds import SEG, RunKind
 
 Frequencies = dict[str, dict[str, float]]  # "images" or "% of pixels" -> class -> amount
-CLASS_METRICS = ("iou", "dice")
 IMAGES_COLUMNS = ("id", "true", "predicted", "pixels")
 HEAD = "true \\ predicted"
 
@@ -153,7 +160,7 @@ class SegEvaluation:
         return cls(
             info=info_from_json(folder, values),
             scores=scores_from_json(values["scores"], SEG),
-            per_class={key: numbers(values["per_class"][key], SEG_CLASSES) for key in CLASS_METRICS},
+            per_class=class_scores_from_json(values["per_class"], SEG),
             absent_classes=tuple(str(name) for name in values["absent_classes"]),
             image_iou={image_id: number(iou) for image_id, iou in values["image_iou"].items()},
         )

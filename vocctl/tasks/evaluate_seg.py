@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -102,16 +102,12 @@ def _score_images(
 
 def _evaluation(info: EvalInfo, confusions: Tensor, results: Mapping[str, _ImageResult]) -> SegEvaluation:
     """confusions: (N, 21, 21), in the order of results."""
-    scores = seg_scores(confusions.sum(0))
+    values = asdict(seg_scores(confusions.sum(0)))
+    absent_classes = values.pop("absent")
+    per_class = {metric: value for metric, value in values.items() if isinstance(value, dict)}
+    scores = {metric: value for metric, value in values.items() if metric not in per_class}
+    scores["competition_dice"] = float(np.mean([result.dice for result in results.values()]))
+    image_iou = dict(zip(results, image_mean_iou(confusions).tolist(), strict=True))
     return SegEvaluation(
-        info=info,
-        scores={
-            "mean_iou": scores.mean_iou,
-            "mean_dice": scores.mean_dice,
-            "pixel_accuracy": scores.pixel_accuracy,
-            "competition_dice": float(np.mean([result.dice for result in results.values()])),
-        },
-        per_class={"iou": scores.iou, "dice": scores.dice},
-        absent_classes=scores.absent,
-        image_iou=dict(zip(results, image_mean_iou(confusions).tolist(), strict=True)),
+        info=info, scores=scores, per_class=per_class, absent_classes=absent_classes, image_iou=image_iou
     )
