@@ -111,6 +111,14 @@ def _replace_folder(part: Path, path: Path) -> None:
         raise RunError(f"{path} cannot be replaced: {_reason(error)}; fix its permissions or move it away") from error
 
 
+def create_folder(path: Path) -> None:
+    """Create a folder and its parents, unless it exists. Raises RunError: no space, or read-only."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be created: {_reason(error)}; free space or fix the permissions") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically, in the main process. Raises RunError as atomic_file does."""
     if is_main_process():

@@ -55,10 +55,9 @@ def download(
             )
         return
     assert what is not None
-    from vocctl.competition.editions import slug_of
     from vocctl.tasks import download as task
 
-    root = out or Path("data") / (slug_of(what) if "/" in what else what)
+    root = out or task.default_root(what)
     with progress.counters(quiet=quiet) as steps:
         callbacks = task.DownloadProgress(
             on_fetch=steps("fetching", "bytes"),

@@ -10,7 +10,7 @@ from vocctl.cli import messages, progress, submit_tables
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
-FILES = "A csv that is there already"
+FILES = "An existing csv"
 UPLOAD = "Upload"
 
 
@@ -18,35 +18,39 @@ def submit(
     competition: Annotated[
         str | None,
         typer.Option(
-            "--competition", help="h02a5a (the newest), a slug, or an address; else the csv's own, or the newest."
+            "--competition", help="h02a5a (the newest), a slug, or a URL. [dim]\\[the csv's own, or the newest][/dim]"
         ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="The competition's folder or a VOC tree; data/COMPETITION if left out."),
+        typer.Option("--data", help="The competition's folder, or a VOC devkit. [dim]\\[data/COMPETITION][/dim]"),
     ] = None,
     cls: Annotated[
         list[str] | None,
-        typer.Option("--cls", help="A run of train-cls; several are averaged. Else the best is picked."),
+        typer.Option("--cls", help="A run of train-cls; repeat for an ensemble. [dim]\\[the best run][/dim]"),
     ] = None,
     seg: Annotated[
         list[str] | None,
-        typer.Option("--seg", help="A run of train-seg; several are averaged. Else the best is picked."),
+        typer.Option("--seg", help="A run of train-seg; repeat for an ensemble. [dim]\\[the best run][/dim]"),
     ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            "--checkpoint", help="best or final; else, of each kind, what scores more on the held-out images."
+            "--checkpoint", help="best or final. [dim]\\[the one with the higher Dice on the validation images][/dim]"
         ),
     ] = None,
-    tta: Annotated[str, typer.Option("--tta", help="none, flip, or ms (three scales, each mirrored too).")] = "none",
+    tta: Annotated[
+        str, typer.Option("--tta", help="Test-time augmentation: none, flip, or ms (three scales, each mirrored too).")
+    ] = "none",
     device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps; else the runs' own.")
+        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[each run's own][/dim]")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The csv, in place of runs/submit/.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The csv to write. [dim]\\[a new one in runs/submit/][/dim]")
+    ] = None,
     allow_test_images: Annotated[
         bool,
-        typer.Option("--allow-test-images", help="Take runs that have seen the test images; the submission says so."),
+        typer.Option("--allow-test-images", help="Accept runs trained or validated on test images, with a warning."),
     ] = False,
     dry_run: Annotated[
         bool,
@@ -58,57 +62,58 @@ def submit(
     ] = None,
     message: Annotated[
         str | None,
-        typer.Option("--message", help="Shown beside the score; made up if left out.", rich_help_panel=UPLOAD),
+        typer.Option(
+            "--message", help="Shown on Kaggle beside the score; generated if omitted.", rich_help_panel=UPLOAD
+        ),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--file", help="Upload this csv; with --data it is checked first.", rich_help_panel=FILES),
     ] = None,
     check: Annotated[
-        Path | None, typer.Option("--check", help="List every fault of this csv.", rich_help_panel=FILES)
+        Path | None, typer.Option("--check", help="List every format error of this csv.", rich_help_panel=FILES)
     ] = None,
     merge: Annotated[
         tuple[Path, Path] | None,
-        typer.Option("--merge", metavar="CLS.csv SEG.csv", help="One csv of two halves.", rich_help_panel=FILES),
+        typer.Option(
+            "--merge", metavar="CLS.csv SEG.csv", help="Merge the rows of one task each.", rich_help_panel=FILES
+        ),
     ] = None,
     score: Annotated[
-        Path | None, typer.Option("--score", help="Score this csv against --truth, offline.", rich_help_panel=FILES)
+        Path | None, typer.Option("--score", help="Score this csv offline against --truth.", rich_help_panel=FILES)
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option("--truth", help="A rehearsal's folder or a VOC tree.", rich_help_panel=FILES)
+        Path | None,
+        typer.Option("--truth", help="Folder of a mock competition, or a VOC devkit.", rich_help_panel=FILES),
     ] = None,
-    worst: Annotated[int, typer.Option("--worst", min=0, help="Images that --score lists.", rich_help_panel=FILES)] = 5,
+    worst: Annotated[
+        int, typer.Option("--worst", min=0, help="Number of images that --score lists.", rich_help_panel=FILES)
+    ] = 5,
     history: Annotated[
-        bool, typer.Option("--history", help="List submissions; with --wait it asks for scores that are still due.")
+        bool, typer.Option("--history", help="List submissions; with --wait, ask Kaggle for pending scores.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Predict the competition's test images, show the score to expect, upload, and wait for the public score.
+    """Predict the competition's test images, estimate the score, upload, and wait for the public score.
 
     vocctl submit --dry-run      vocctl submit --cls a --cls b --seg c --tta flip
     """
-    given = {"--file": file, "--check": check, "--merge": merge, "--score": score, "--history": history or None}
-    chosen = [name for name, value in given.items() if value is not None]
-    if len(chosen) > 1:
-        raise ConfigError(f"{' and '.join(chosen)} exclude each other: give one of them")
+    modes = {"--file": file, "--check": check, "--merge": merge, "--score": score, "--history": history or None}
+    mode = _single_mode([flag for flag, value in modes.items() if value is not None])
     if (score is None) != (truth is None):
         raise ConfigError("--score FILE and --truth DATA belong together: give both")
-    if chosen and (dry_run or cls or seg or allow_test_images):
-        raise ConfigError(f"{chosen[0]} uses no run: leave out --cls, --seg, --dry-run and --allow-test-images")
+    if mode and (dry_run or cls or seg or allow_test_images):
+        raise ConfigError(f"{mode} cannot be combined with --cls, --seg, --dry-run or --allow-test-images")
     if wait is not None and not isfinite(wait):
         raise ConfigError(f"--wait is a number of seconds, got {wait}")
     if check is not None:
         _check(check, competition, data, quiet)
     elif merge is not None:
-        from vocctl.tasks.submit import merged
+        from vocctl.tasks.submit import merge_files
 
-        messages.print_line(str(merged(*merge, data=data, out=out)))
+        messages.print_line(str(merge_files(*merge, data=data, out=out)))
     elif score is not None and truth is not None:
-        from vocctl.competition.offline_score import score_file
-
-        with progress.counters(quiet=quiet) as steps:
-            result = score_file(score, truth=truth, data=data, steps=steps)
-        submit_tables.submission_score(result, score, worst)
+        _score(score, truth, data, worst, quiet)
     elif history:
         _history(wait, quiet)
     elif file is not None:
@@ -118,44 +123,59 @@ def submit(
     else:
         from vocctl.tasks.submit import prepare
 
-        with progress.counters(quiet=quiet) as steps:
-            prepared = prepare(
+        with progress.counters(quiet=quiet) as new_counter:
+            submission = prepare(
                 competition=competition, data=data, cls=cls or (), seg=seg or (), checkpoint=checkpoint, tta=tta,
-                device=device, out=out, allow_test_images=allow_test_images, steps=steps,
+                device=device, out=out, allow_test_images=allow_test_images, new_counter=new_counter,
             )  # fmt: skip
-        submit_tables.prepared(prepared)
-        if not dry_run and not prepared.in_notebook:
-            _upload(prepared.file, competition, message, wait, quiet)
+        submit_tables.print_submission(submission)
+        if not dry_run and not submission.in_notebook:
+            _upload(submission.file, competition, message, wait, quiet)
+
+
+def _single_mode(flags: list[str]) -> str:
+    """The only flag of these that was given; empty: none. Raises ConfigError: several."""
+    if len(flags) > 1:
+        raise ConfigError(f"{' and '.join(flags)} are mutually exclusive: give one of them")
+    return flags[0] if flags else ""
 
 
 def _check(file: Path, competition: str | None, data: Path | None, quiet: bool) -> None:
-    from vocctl.tasks.submit import check_submission_file
+    from vocctl.tasks.submit import check_submission
 
-    with progress.counters(quiet=quiet) as steps:
-        faults, rows = check_submission_file(file, competition=competition, data=data, steps=steps)
-    for fault in faults:
-        where = f"{file}, line {fault.line}" if fault.line else str(file)
-        messages.print_line(f"{where}: {f'{fault.name} {fault.reason}'.lstrip()}")
-    if faults:
+    with progress.counters(quiet=quiet) as new_counter:
+        errors, num_rows = check_submission(file, competition=competition, data=data, new_counter=new_counter)
+    for error in errors:
+        where = f"{file}, line {error.line}" if error.line else str(file)
+        messages.print_line(f"{where}: {f'{error.name} {error.reason}'.lstrip()}")
+    if errors:
         raise DataError(
-            f"{file}: {len(faults)} faults, listed above: mend them, or write it anew with `vocctl submit --dry-run`"
+            f"{file}: {len(errors)} format errors, listed above: fix them, or write it again with `vocctl submit --dry-run`"
         )
-    messages.print_line(f"{file}: {rows} rows, no fault")
+    messages.print_line(f"{file}: {num_rows} rows, no format errors")
+
+
+def _score(file: Path, truth: Path, data: Path | None, worst: int, quiet: bool) -> None:
+    from vocctl.competition.offline_score import score_file
+
+    with progress.counters(quiet=quiet) as new_counter:
+        result = score_file(file, truth=truth, data=data, new_counter=new_counter)
+    submit_tables.print_offline_score(result, file, worst)
 
 
 def _upload(file: Path, competition: str | None, message: str | None, wait: float | None, quiet: bool) -> None:
     from vocctl.competition.upload import upload
 
-    with progress.counters(quiet=quiet) as steps:
-        uploaded = upload(
+    with progress.counters(quiet=quiet) as new_counter:
+        result = upload(
             file,
             competition=competition,
             message=message,
             wait=600 if wait is None else wait,
             on_note=lambda text: messages.print_note(text, quiet=quiet),
-            on_wait=steps("waiting for the score", "s"),
+            on_wait=new_counter("waiting for the score", "s"),
         )
-    submit_tables.uploaded(uploaded)
+    submit_tables.print_upload(result)
 
 
 def _history(wait: float | None, quiet: bool) -> None:
@@ -164,6 +184,6 @@ def _history(wait: float | None, quiet: bool) -> None:
     if wait is not None:
         from vocctl.competition.upload import refresh
 
-        with progress.counters(quiet=quiet) as steps:
-            refresh(wait, steps("waiting for the score", "s"))
+        with progress.counters(quiet=quiet) as new_counter:
+            refresh(wait, new_counter("waiting for the score", "s"))
     submit_tables.print_submission_log(submission_log.history())

@@ -1,4 +1,4 @@
-"""What `vocctl submit` shows: the csv with its expected score, the public score, and a score worked out offline."""
+"""The results of `vocctl submit` on the terminal."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from vocctl.tasks.submit import Submission
 
 
-def prepared(submission: Submission) -> None:
-    """The csv, who made it, and the score to expect of it."""
-    for text in submission.picked:
+def print_submission(submission: Submission) -> None:
+    """Print the chosen runs, the expected score, warnings, the csv, and how to submit it."""
+    for text in submission.choices:
         print_line(text)
     expected = submission.expected
     low, high = expected.interval
@@ -28,35 +28,32 @@ def prepared(submission: Submission) -> None:
         images += f" and {expected.seg_images}"
     out.print(
         f"expected joint Dice [bold]{expected.joint:.4f}[/], 95 % interval {low:.4f} to {high:.4f} "
-        f"(classification {expected.classification:.4f}, segmentation {expected.segmentation:.4f}; {images} held-out images)"
+        f"(classification {expected.classification:.4f}, segmentation {expected.segmentation:.4f}; {images} validation images)"
     )
     for rule in expected.rules:
-        gain = f"{rule.gain:+.4f}, 95 % interval {rule.low:+.4f} to {rule.high:+.4f}"
-        print_line(f"{rule.rule}: {f'used, at {rule.value:g}' if rule.used else 'not used'} (gain {gain})")
+        gain = "{:+.4f}, 95 % interval {:+.4f} to {:+.4f}".format(rule.gain, *rule.interval)
+        print_line(f"{rule.rule}: {f'used, threshold {rule.threshold:g}' if rule.used else 'not used'} (gain {gain})")
     if not expected.rules:
-        print_line("rule-out, proof: not used, no image is held out from both kinds of run")
-    for text in submission.notes:
-        out.print(f"[bold yellow]note:[/] {escape(text)}")
-    then = (
-        "submit the notebook's output"
-        if submission.in_notebook
-        else f"`vocctl submit --file {submission.file}` uploads it"
-    )
-    print_line(f"{submission.file}: {2 * submission.images} rows for {submission.competition}; {then}")
+        print_line("suppression, mask labels: not used, classifiers and segmenters have no common validation images")
+    for text in submission.warnings:
+        out.print(f"[bold yellow]warning:[/] {escape(text)}")
+    command = f"`vocctl submit --file {submission.file}` uploads it"
+    advice = "submit the notebook's output" if submission.in_notebook else command
+    print_line(f"{submission.file}: {2 * submission.num_images} rows for {submission.competition}; {advice}")
 
 
-def uploaded(result: UploadResult) -> None:
-    """The public score, or where to look for it."""
-    outcome = result.outcome
-    left = f"; {result.left} submissions left today" if result.left >= 0 else ""
-    if outcome.status == "complete":
-        out.print(f"public score [bold]{escape(outcome.public_score) or '-'}[/]{left}")
+def print_upload(result: UploadResult) -> None:
+    """Print the public score, or how to ask for it later."""
+    remaining = "" if result.remaining_today is None else f"; {result.remaining_today} submissions left today"
+    if result.status.status == "complete":
+        out.print(f"public score [bold]{escape(result.status.public_score) or '-'}[/]{remaining}")
     else:
-        print_line(f"submitted, not scored yet{left}: `vocctl submit --history --wait 60` asks again")
+        print_line(f"submitted, not scored yet{remaining}: `vocctl submit --history --wait 60` asks again")
     print_line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
 
 
-def submission_score(result: OfflineScore, file: Path, worst: int) -> None:
+def print_offline_score(result: OfflineScore, file: Path, worst: int) -> None:
+    """Print the Dice of each class, the score, and the worst images. worst: how many."""
     score, (low, high) = result.score, result.interval
     table = Table(title=escape(f"{file}, {len(score.per_image)} images"), title_justify="left")
     for head in ("class", "classification", "segmentation"):
@@ -69,19 +66,20 @@ def submission_score(result: OfflineScore, file: Path, worst: int) -> None:
         f"classification {score.classification:.5f}   segmentation {score.segmentation:.5f}"
     )
     out.print(
-        "The competition's score: Dice of each row, 2 |X n Y| / (|X| + |Y|), mean over the rows; border as background. Per "
-        "class, in %: the same of images and of pixels, over all images; - stands for neither truth nor prediction.",
+        "The competition's score: Dice of each row, 2 |X n Y| / (|X| + |Y|), averaged over the rows; border pixels are "
+        "background. Per class, in %: the Dice counted over images, and over the pixels of all images; -: neither in the "
+        "ground truth nor predicted.",
         style="dim",
     )
-    if score.lacking:
-        print_line(f"{score.lacking} rows are missing and count as empty: Kaggle would refuse the file")
-    for number in score.worst(worst):
-        classes, pixels = score.per_image[number]
-        print_line(f"worst: image {number}, classification {classes:.3f}, segmentation {pixels:.3f}")
+    if score.missing_rows:
+        print_line(f"{score.missing_rows} rows are missing and count as empty: Kaggle would refuse the file")
+    for csv_id in score.worst(worst):
+        cls_dice, seg_dice = score.per_image[csv_id]
+        print_line(f"worst: image {csv_id}, classification {cls_dice:.3f}, segmentation {seg_dice:.3f}")
 
 
 def print_submission_log(records: list[dict[str, Any]]) -> None:
-    """Print the submission log, oldest first. records: lines of the log."""
+    """Print a row for each submission. records: as submission_log.history returns them."""
     if not records:
         print_line("no submission yet: `vocctl submit --dry-run` writes one")
         return

@@ -1,6 +1,6 @@
-"""The competition's known editions, and the slug that an alias, an edition's year or an address stands for.
+"""The known editions of the competition, and the Kaggle slug of each.
 
-Source: the competitions' own pages on Kaggle. The slugs of 2023 and 2024 are not known here; any slug can be named.
+Source: the competitions' pages on Kaggle. The slugs of 2023 and 2024 are not known; a user can give any slug.
 """
 
 import re
@@ -16,40 +16,41 @@ ALIAS = "h02a5a"  # the newest edition
 @dataclass(frozen=True)
 class Edition:
     slug: str
-    images: Mapping[str, int]  # of the parts train and test; empty: not known
+    num_images: Mapping[str, int]  # of the train and test parts
 
 
-_IMAGES = {"train": 749, "test": 750}
+_NUM_IMAGES = {"train": 749, "test": 750}
 EDITIONS: Mapping[str, Edition] = {
-    "2022": Edition("kul-h02a5a-computer-vision-ga2-2022", _IMAGES),
-    "2025": Edition("kul-computer-vision-ga-2-2025", _IMAGES),
-    "2026": Edition("kul-computer-vision-ga-2-2026", _IMAGES),
+    "2022": Edition("kul-h02a5a-computer-vision-ga2-2022", _NUM_IMAGES),
+    "2025": Edition("kul-computer-vision-ga-2-2025", _NUM_IMAGES),
+    "2026": Edition("kul-computer-vision-ga-2-2026", _NUM_IMAGES),
 }
 
 
 def is_competition_name(text: str) -> bool:
-    """Whether text can only be a competition: the alias, a slug with hyphens, or an address on Kaggle."""
+    """Whether text can only mean a competition: the alias, a slug with hyphens, or a Kaggle URL."""
     return text == ALIAS or "kaggle.com" in text or re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", text) is not None
 
 
-def slug_of(text: str) -> str:
-    """The slug of the alias (the newest edition), of a slug or of a competition's address. Raises ConfigError."""
+def resolve_slug(text: str) -> str:
+    """Return the slug of a competition given as the alias (the newest edition), a slug or a URL. Raises ConfigError."""
     if text == ALIAS:
         return EDITIONS[max(EDITIONS)].slug
-    slug = text
-    if "/" in text:
-        address = urlsplit(text if "://" in text else f"https://{text}")
-        folders = [part for part in address.path.split("/") if part]
-        if (address.hostname or "").removeprefix("www.") != "kaggle.com" or not {"c", "competitions"} & set(
-            folders[:1]
-        ):
-            raise ConfigError(f"{text!r} is no competition's address: https://www.kaggle.com/competitions/SLUG is one")
-        slug = folders[1] if len(folders) > 1 else ""
+    slug = _slug_in_url(text) if "/" in text else text
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug):
-        raise ConfigError(f"{text!r} names no competition: give {ALIAS}, a slug, or the competition's address")
+        raise ConfigError(f"{text!r} is not a competition: give {ALIAS}, a slug, or the competition's URL")
     return slug
 
 
-def images_of(slug: str) -> Mapping[str, int]:
-    """Images of each part where the edition is known, else nothing."""
-    return next((edition.images for edition in EDITIONS.values() if edition.slug == slug), {})
+def _slug_in_url(url: str) -> str:
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    folders = [folder for folder in parts.path.split("/") if folder]
+    on_kaggle = (parts.hostname or "").removeprefix("www.") == "kaggle.com"
+    if not on_kaggle or folders[:1] not in (["c"], ["competitions"]):
+        raise ConfigError(f"{url!r} is not the URL of a competition: expected https://www.kaggle.com/competitions/SLUG")
+    return folders[1] if len(folders) > 1 else ""
+
+
+def known_num_images(slug: str) -> Mapping[str, int]:
+    """Number of images in the train and test parts of a known edition; empty for any other competition."""
+    return next((edition.num_images for edition in EDITIONS.values() if edition.slug == slug), {})

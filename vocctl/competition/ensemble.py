@@ -1,7 +1,6 @@
-"""The runs of a submission: the images that all of a kind held out, and what they predict together.
+"""The runs of one subtask that predict together: their common validation images and their mean probabilities.
 
-Runs of one kind are an ensemble, one alone is the simplest: probabilities are averaged, each run seeing the images at the
-size that it was trained for.
+A single run is an ensemble of one. Each run gets the images at its own input size.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,81 +10,102 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vocctl.competition.leakage import config_of
 from vocctl.competition.test_set import TestSet
-from vocctl.config import DataConfig
+from vocctl.config import TrainClsConfig, TrainSegConfig
 from vocctl.data.cache import CachedSplit, cached_split
 from vocctl.data.source import Source
 from vocctl.data.splits import LabeledSplit
 from vocctl.errors import DataError
-from vocctl.inference.ensemble import EnsembleMember, ensemble_probs
+from vocctl.inference.ensemble import EnsembleMember, ensemble_probs, mean_probs
 from vocctl.inference.eval_split import eval_split
 from vocctl.inference.load import classifier_probs, load_segmenter
-from vocctl.labels import CLASSES
 from vocctl.runs.folder import RunFolder
 
-Steps = Callable[[str, str], Callable[[int, int | None], None]]  # (verb, unit) to what counts
+# (verb, unit) -> a function to call with (done, total); total None: unknown
+NewCounter = Callable[[str, str], Callable[[int, int | None], None]]
+
+DEFAULTS: dict[str, TrainClsConfig | TrainSegConfig] = {"train-cls": TrainClsConfig(), "train-seg": TrainSegConfig()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EnsembleSpec:
-    cls: tuple[RunFolder, ...]
-    seg: tuple[RunFolder, ...]
-    tta: str
-    device: str | None
-    cls_checkpoint: str = "best"
-    seg_checkpoint: str = "best"
+    """Which runs predict, and how."""
+
+    runs: tuple[RunFolder, ...]
+    checkpoint: str  # best or final
+    tta: str  # none, flip or ms
+    device: str | None  # None: each run's own
+
+
+def run_config(run: RunFolder) -> TrainClsConfig | TrainSegConfig:
+    """Read the settings that a run was trained with. Raises DataError: a run of another command."""
+    if run.task not in DEFAULTS:
+        raise DataError(f"{run.path} is a run of {run.task}: expected a run of {' or '.join(DEFAULTS)}")
+    return run.config(DEFAULTS[run.task])
 
 
 def common_validation_splits(runs: Sequence[RunFolder]) -> tuple[Source, list[LabeledSplit]]:
-    """The data set, and for each run the images that all of them validated on, at its own size, in one order."""
-    sources, parts = [], []
+    """Open the images that all runs validated on and none was trained on.
+
+    Returns the data set, and per run these images at its input size, in the first run's order.
+    Raises DataError: runs of several data sets, or no such image.
+    """
+    sources, splits = [], []
     for run in runs:
-        source, _, part = eval_split(run, config_of(run).data, None, None)
+        source, _, split = eval_split(run, run_config(run).data, None, None)
         sources.append(source)
-        parts.append(part)
+        splits.append(split)
     if len({source.root.resolve() for source in sources}) > 1:
         roots = ", ".join(dict.fromkeys(str(source.root) for source in sources))
-        raise DataError(f"the runs of one ensemble were validated on several data sets ({roots}): take runs of one")
-    trained = {image_id for run in runs for image_id in run.split_ids("train")}
-    common = set.intersection(*(set(part.images.ids) for part in parts)) - trained
-    if not common:
-        named = ", ".join(str(run.path) for run in runs)
-        raise DataError(f"no image is held out from all of {named}: take runs that were validated on the same images")
-    return sources[0], restrict_to(parts, common)
+        raise DataError(f"the runs of one ensemble were validated on several data sets ({roots}): use runs of one")
+    train_ids = {image_id for run in runs for image_id in run.split_ids("train")}
+    common_ids = set.intersection(*(set(split.images.ids) for split in splits)) - train_ids
+    if not common_ids:
+        paths = ", ".join(str(run.path) for run in runs)
+        raise DataError(f"{paths} have no common validation images: use runs that were validated on the same images")
+    order = [image_id for image_id in splits[0].images.ids if image_id in common_ids]
+    return sources[0], [select_images(split, order) for split in splits]
 
 
-def restrict_to(parts: Sequence[LabeledSplit], ids: set[str]) -> list[LabeledSplit]:
-    """The parts cut down to these ids, all in the first one's order."""
-    order = [image_id for image_id in parts[0].images.ids if image_id in ids]
-    cut = []
-    for part in parts:
-        place = {image_id: index for index, image_id in enumerate(part.images.ids)}
-        cut.append(part.take(np.array([place[image_id] for image_id in order])))
-    return cut
+def select_images(split: LabeledSplit, ids: Sequence[str]) -> LabeledSplit:
+    """Reduce a split to the images with these ids, in their order."""
+    index_of = {image_id: index for index, image_id in enumerate(split.images.ids)}
+    return split.take(np.array([index_of[image_id] for image_id in ids]))
 
 
-def cached_test_set(test_set: TestSet, data: DataConfig, steps: Steps) -> CachedSplit:
-    folder = Path(data.cache_dir) if data.cache_dir else None
-    return cached_split(test_set.source, test_set.split, data.size, folder, steps("decoding", "images"))
+def cached_test_images(runs: Sequence[RunFolder], test_set: TestSet, new_counter: NewCounter) -> list[CachedSplit]:
+    """Per run, the test images at its input size."""
+    images = []
+    for run in runs:
+        data = run_config(run).data
+        folder = Path(data.cache_dir) if data.cache_dir else None
+        on_image = new_counter("decoding", "images")
+        images.append(cached_split(test_set.source, test_set.split, data.size, folder, on_image))
+    return images
 
 
-def mean_classifier_probs(runs: EnsembleSpec, images: Sequence[CachedSplit], steps: Steps) -> np.ndarray:
-    """(N, 20): the mean over the runs."""
-    total = np.zeros((len(images[0]), len(CLASSES)))
-    for run, part in zip(runs.cls, images, strict=True):
-        on_image = steps("classifying", "images")
-        total += classifier_probs(
-            run, part, checkpoint=runs.cls_checkpoint, tta=runs.tta, device=runs.device, on_image=on_image
-        ) / len(runs.cls)
-    return total
+def mean_class_probs(classifiers: EnsembleSpec, images: Sequence[CachedSplit], new_counter: NewCounter) -> np.ndarray:
+    """(N, 20) float64, mean over the runs. images: per run, the same images in the same order."""
+    probs = []
+    for run, run_images in zip(classifiers.runs, images, strict=True):
+        run_probs = classifier_probs(
+            run,
+            run_images,
+            checkpoint=classifiers.checkpoint,
+            tta=classifiers.tta,
+            device=classifiers.device,
+            on_image=new_counter("classifying", "images"),
+        )
+        probs.append(run_probs.astype(np.float64))
+    return mean_probs(probs)
 
 
 def mean_mask_probs(
-    runs: EnsembleSpec, images: Sequence[CachedSplit], on_image: Callable[[int, int], None]
+    segmenters: EnsembleSpec, images: Sequence[CachedSplit], new_counter: NewCounter
 ) -> Iterator[tuple[int, Tensor]]:
+    """Yield (image index, mean probabilities (21, H, W) float32 at the original size) for each image, in order."""
     members = []
-    for run, part in zip(runs.seg, images, strict=True):
-        model, _, here = load_segmenter(run, runs.seg_checkpoint, runs.device)
-        members.append(EnsembleMember(model, part, here.device, here.precision))
-    yield from ensemble_probs(members, tta=runs.tta, on_image=on_image)
+    for run, run_images in zip(segmenters.runs, images, strict=True):
+        model, _, setup = load_segmenter(run, segmenters.checkpoint, segmenters.device)
+        members.append(EnsembleMember(model, run_images, setup.device, setup.precision))
+    yield from ensemble_probs(members, tta=segmenters.tta, on_image=new_counter("segmenting", "images"))

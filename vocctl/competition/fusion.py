@@ -1,8 +1,9 @@
-"""What a classifier and a segmenter know of each other, and whether using it helps.
+"""Two rules that combine a classifier with a segmenter, and the test of whether they help.
 
-Ruling out: a class to which the classifier gives less than some probability is not painted. Proof: a class that the mask
-paints on at least some share of the image becomes a label. Each is used where images held out from both models say that it
-helps: its value is chosen on four fifths of them and judged on the fifth, and the 95 % interval of the gain lies above 0.
+Suppression removes from the masks the classes whose probability, by the classifier, is below a threshold. Mask labels adds
+to the labels the classes that cover at least a threshold fraction of the mask. A rule is used only if it helps on images
+that neither model was trained on: its threshold is fitted on four fifths of them and scored on the remaining fifth, and the
+95 % interval of the gain must be above 0.
 """
 
 from dataclasses import dataclass
@@ -15,34 +16,37 @@ from vocctl.inference.thresholds import FOLDS
 from vocctl.labels import CLASSES
 from vocctl.metrics.bootstrap import interval, resampled
 
-SUPPRESS_THRESHOLDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # probability below which a class is not painted; 0: off
-AREA_THRESHOLDS = (1.01, 0.2, 0.1, 0.05, 0.02, 0.01)  # share of the image from which a class is a label; above 1: off
+SUPPRESS_THRESHOLDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # of the class probability; 0: off
+AREA_THRESHOLDS = (1.01, 0.2, 0.1, 0.05, 0.02, 0.01)  # of the fraction of the mask; above 1: off
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class RuleEvaluation:
-    """One rule on the held-out images."""
+    """The effect of one rule on the validation images."""
 
-    rule: str  # rule-out, proof
-    value: float  # the best on all of them; the first candidate, which is off, where none is better
-    gain: float  # mean Dice with it less that without it, each image judged by a value that the others chose
-    low: float  # 95 % interval of the gain
-    high: float
+    rule: str  # suppression or mask labels
+    threshold: float  # with the highest mean Dice on all images; the one that is off, if none is better
+    gain: float  # of mean Dice, each image scored with the threshold fitted on the other folds
+    interval: tuple[float, float]  # of the gain, 95 %
     used: bool
 
 
-def allowed_classes(probs: np.ndarray, chosen: np.ndarray, least: float) -> np.ndarray:
-    """(20,) bool: what may be painted. probs, chosen: (20,) of one image; what was chosen is never ruled out."""
-    allowed: np.ndarray = (probs >= least) | chosen
+def allowed_classes(probs: np.ndarray, predicted: np.ndarray, suppress_threshold: float) -> np.ndarray:
+    """Classes that may be in the mask of an image, (20,) bool: not suppressed, or predicted by the classifier.
+
+    probs: (20,) in [0, 1]. predicted: (20,) bool.
+    """
+    allowed: np.ndarray = (probs >= suppress_threshold) | predicted
     return allowed
 
 
 def argmax_labels(probs: Tensor, allowed: np.ndarray | None = None) -> np.ndarray:
-    """(H, W) uint8, never all background. probs: (21, H, W). allowed: (20,) bool, the classes that may be painted.
+    """The most probable class of each pixel, (H, W) uint8, with at least one foreground pixel.
 
-    Where no class wins a pixel, the one that is likeliest over the image takes those on which it is at least half as sure
-    as on its surest pixel.
+    probs: (21, H, W). allowed: (20,) bool, the foreground classes that may be predicted; None: all.
+    An empty mask scores 0, so if all pixels are background, the foreground class with the highest mean probability gets the
+    pixels where its probability is at least half its maximum.
     """
     if allowed is not None and not allowed.all():
         probs = probs.clone()
@@ -50,38 +54,39 @@ def argmax_labels(probs: Tensor, allowed: np.ndarray | None = None) -> np.ndarra
     labels = probs.argmax(dim=0)
     if not labels.any():
         best = int(probs[1:].mean(dim=(1, 2)).argmax())
-        sure = probs[1 + best]
-        labels = (sure >= sure.max() / 2) * (best + 1)
+        best_probs = probs[1 + best]
+        labels = (best_probs >= best_probs.max() / 2) * (best + 1)
     return labels.to(torch.uint8).numpy()
 
 
 def class_fractions(labels: np.ndarray) -> np.ndarray:
-    """(20,): each class's share of the pixels. labels: (H, W)."""
+    """Fraction of the pixels of each foreground class, (20,). labels: (H, W)."""
     return np.bincount(labels.ravel(), minlength=len(CLASSES) + 1)[1:] / labels.size
 
 
-def add_mask_labels(chosen: np.ndarray, shares: np.ndarray, least: float) -> np.ndarray:
-    """chosen with the labels that the mask proves, (..., 20) bool. shares: as class_shares gives them."""
-    labels: np.ndarray = chosen | (shares >= least)
+def add_mask_labels(predicted: np.ndarray, fractions: np.ndarray, area_threshold: float) -> np.ndarray:
+    """Add the classes that cover at least area_threshold of the mask. All (..., 20); fractions as class_fractions returns."""
+    labels: np.ndarray = predicted | (fractions >= area_threshold)
     return labels
 
 
-def evaluate_rule(rule: str, candidates: tuple[float, ...], scores: np.ndarray) -> tuple[RuleEvaluation, np.ndarray]:
-    """The rule's worth, and each image's score as it will be used: cross-fitted, or without the rule, (N,).
+def evaluate_rule(rule: str, thresholds: tuple[float, ...], dice: np.ndarray) -> tuple[RuleEvaluation, np.ndarray]:
+    """Fit the rule's threshold and decide whether it is used.
 
-    scores: (N, candidates), each image's Dice with each value; the first one is off.
+    dice: (N, thresholds), Dice of each image with each threshold; the first threshold turns the rule off.
+    Returns the evaluation, and the Dice to expect of each image, (N,): cross-fitted if the rule is used, otherwise without it.
     """
-    images = len(scores)
+    images = len(dice)
     folds = np.random.default_rng(0).permutation(images) % min(FOLDS, images)
-    fitted = scores[:, 0].copy()
+    cross_fitted = dice[:, 0].copy()
     for fold in np.unique(folds):
-        others = scores[folds != fold]
-        if len(others):
-            fitted[folds == fold] = scores[folds == fold, int(others.mean(0).argmax())]
-    gains = fitted - scores[:, 0]
-    drawn = resampled(lambda counts: {"gain": float((gains * counts).sum() / images)}, images, RESAMPLES, seed=0)
-    low, high = interval(drawn["gain"])
-    best = int(scores.mean(0).argmax())
+        other_folds = dice[folds != fold]
+        if len(other_folds):
+            cross_fitted[folds == fold] = dice[folds == fold, int(other_folds.mean(0).argmax())]
+    gains = cross_fitted - dice[:, 0]
+    means = resampled(lambda counts: {"gain": float((gains * counts).sum() / images)}, images, RESAMPLES, seed=0)
+    low, high = interval(means["gain"])
+    best = int(dice.mean(0).argmax())
     used = best > 0 and low > 0
-    measured = RuleEvaluation(rule, candidates[best], float(gains.mean()), low, high, used)
-    return measured, fitted if used else scores[:, 0]
+    evaluation = RuleEvaluation(rule, thresholds[best], float(gains.mean()), (low, high), used)
+    return evaluation, cross_fitted if used else dice[:, 0]

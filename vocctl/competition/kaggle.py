@@ -1,9 +1,9 @@
-"""Kaggle, through its own client: the competition's data, the day's limits, an upload and its score.
+"""Kaggle through its official client: download a competition's data, upload a submission, read limits and scores.
 
-Source: the package kaggle 2.2.4 (kaggle_api_extended.py, kagglesdk). No other file imports it, and this one only inside
-functions: its import looks for credentials, asks Kaggle about them, prints, and exits the process where it finds none.
-What it prints is never shown, what it raises is told in our own words, and our errors carry no cause: headers and
-addresses in them hold secrets. It knows no time limit, so that its requests get one here.
+Source: the package kaggle 2.2.4 (kaggle_api_extended.py, kagglesdk). Only this file imports it, and only inside functions:
+importing it searches for credentials, sends them to Kaggle, prints, and exits the process if there are none. The client's
+output is suppressed, and its exceptions become our own errors without a cause, because their headers and URLs hold secrets.
+It sets no timeouts, so its requests get ours.
 """
 
 import contextlib
@@ -19,38 +19,36 @@ from typing import Any, TypeVar
 
 from vocctl.errors import DataError, NetworkError, RunError, VocctlError
 
-TOKENS = "https://www.kaggle.com/settings/api"
-TIMEOUT = (15.0, 120.0)  # seconds: to connect, and without a byte
-POLL = 5.0  # seconds between two looks at a submission
-SHOWN = 200  # characters of a server's message
+TOKEN_URL = "https://www.kaggle.com/settings/api"
+TIMEOUT = (15.0, 120.0)  # seconds: to connect, and between two received bytes
+POLL_INTERVAL = 5.0  # seconds
+MAX_SERVER_MESSAGE = 200  # characters of it that are repeated
+VERBOSE_VARIABLES = ("VERBOSE", "VERBOSE_OUTPUT")  # make the client print every header
 T = TypeVar("T")
-VERBOSE = ("VERBOSE", "VERBOSE_OUTPUT")  # where set, the client prints every header
 
-OnBytes = Callable[[int, int | None], None]  # bytes so far, and in all (None: not known)
-OnWait = Callable[[int, int | None], None]  # seconds waited, and at most
+OnBytes = Callable[[int, int | None], None]  # called with (bytes received, all bytes; None: unknown)
+OnWait = Callable[[int, int | None], None]  # called with (seconds waited, longest wait)
 
 
 @dataclass(frozen=True)
-class Limits:
+class SubmissionLimits:
     today: int  # submissions made since midnight UTC
-    total: int  # ever
-    left: int  # allowed until the next midnight UTC
+    total: int  # submissions ever made
+    remaining_today: int
 
 
 @dataclass(frozen=True)
 class SubmissionStatus:
-    """status: pending, complete, error."""
-
-    ref: int
-    status: str
-    public_score: str  # as the server writes it; empty where there is none
-    reason: str  # the server's, of an error
+    ref: int  # Kaggle's number of the submission
+    status: str  # pending, complete or error
+    public_score: str  # as Kaggle writes it; empty: none
+    reason: str  # why it is an error, in Kaggle's words
 
 
-def credentials() -> str | None:
-    """Which kind there is and where it lies, never what it holds; None: none. Looks where the client does, in its order.
+def find_credentials() -> str | None:
+    """Return the kind of the credentials and where they are, without the secret; None: there are none.
 
-    The client may find at the server that a token is no longer good, and go on to the next kind.
+    Searches in the client's order. The client may find a token expired, and continue with the next kind.
     """
     home = Path.home() / ".kaggle"
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") and os.environ.get("KAGGLE_API_V1_TOKEN"):
@@ -62,162 +60,161 @@ def credentials() -> str | None:
             return f"an access token, {home / name}"
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return "an API key, KAGGLE_USERNAME and KAGGLE_KEY"
-    if (key := _config_folder() / "kaggle.json").is_file():
-        return f"an API key, {key}"
+    if (key_file := _config_folder() / "kaggle.json").is_file():
+        return f"an API key, {key_file}"
     if (home / "credentials.json").is_file():
         return f"a login, {home / 'credentials.json'}"
     return None
 
 
 def _config_folder() -> Path:
-    if named := os.environ.get("KAGGLE_CONFIG_DIR"):
-        return Path(named)
-    old = Path.home() / ".kaggle"
-    return old if old.is_dir() else Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    if folder := os.environ.get("KAGGLE_CONFIG_DIR"):
+        return Path(folder)
+    home = Path.home() / ".kaggle"
+    return home if home.is_dir() else Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
 
 
 class Kaggle:
-    """A client that Kaggle has let in. slug: the competition that every call is about."""
+    """An authenticated client for one competition."""
 
     def __init__(self, slug: str) -> None:
-        """Raises NetworkError: no credentials, none that Kaggle takes, or no way to Kaggle."""
-        found = credentials()
-        if found is None:
+        """Log in. Raises NetworkError: no credentials, refused credentials, or no connection."""
+        credentials = find_credentials()
+        if credentials is None:
             raise NetworkError(
-                f"no Kaggle credentials are here: make a token at {TOKENS}, then set KAGGLE_API_TOKEN to it or save it as "
+                f"no Kaggle credentials found: create a token at {TOKEN_URL}, then set KAGGLE_API_TOKEN to it or save it as "
                 "~/.kaggle/access_token"
             )
-        self.slug, self.credentials = slug, found
+        self.slug, self.credentials = slug, credentials
         self._api: Any = None
-        self._api = self._ask("log in", _authenticated)
-        if "LEGACY" in str(self._api.config_values.get("auth_method")) and "API key" not in found:
-            self.credentials = "an API key, after an access token that is no longer good"
+        self._api = self._call("log in", _authenticated_api)
+        if "LEGACY" in str(self._api.config_values.get("auth_method")) and "API key" not in credentials:
+            self.credentials = "an API key, because the access token has expired"
 
-    def limits(self) -> Limits:
-        limits = self._ask("read the limits", lambda: self._api.competition_get_submission_limits(self.slug))
-        return Limits(limits.num_today, limits.num_total, limits.num_allowed_now)
+    def limits(self) -> SubmissionLimits:
+        """Raises NetworkError."""
+        limits = self._call("read the limits", lambda: self._api.competition_get_submission_limits(self.slug))
+        return SubmissionLimits(limits.num_today, limits.num_total, limits.num_allowed_now)
 
     def upload(self, path: Path, message: str) -> int:
-        """Submit the file; returns the submission's number. Raises NetworkError: the file did not arrive, or is refused."""
-        answer = self._ask("submit", lambda: self._api.competition_submit(str(path), message, self.slug, quiet=True))
+        """Submit a file. Returns Kaggle's number of the submission. Raises NetworkError: the upload failed or is refused."""
+        answer = self._call("submit", lambda: self._api.competition_submit(str(path), message, self.slug, quiet=True))
         if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE or not answer.ref:
-            raise NetworkError(f"the upload of {path} broke off on Kaggle's side, nothing was submitted: try again")
+            raise NetworkError(f"the upload of {path} failed on Kaggle's side, nothing was submitted: try again")
         return int(answer.ref)
 
-    def outcome(self, ref: int) -> SubmissionStatus:
-        listed = self._ask("see your submissions", lambda: self._api.competition_submissions(self.slug, page_size=100))
-        for one in listed or []:
-            if one is not None and one.ref == ref:
-                reason = self._plain(one.error_description or "")
-                return SubmissionStatus(ref, one.status.name.lower(), self._plain(one.public_score or ""), reason)
+    def status(self, ref: int) -> SubmissionStatus:
+        """Read the status of a submission; pending if Kaggle does not list it yet. Raises NetworkError."""
+        submissions = self._call(
+            "list your submissions", lambda: self._api.competition_submissions(self.slug, page_size=100)
+        )
+        for submission in submissions or []:
+            if submission is not None and submission.ref == ref:
+                status, score = submission.status.name.lower(), self._redact(submission.public_score or "")
+                return SubmissionStatus(ref, status, score, self._redact(submission.error_description or ""))
         return SubmissionStatus(ref, "pending", "", "")
 
-    def wait(self, ref: int, seconds: float, on_wait: OnWait | None = None) -> SubmissionStatus:
-        """Look until it is scored or refused, for so long at most. A look that fails is made again until then."""
-        resumed = time.monotonic()
-        latest = SubmissionStatus(ref, "pending", "", "")
+    def wait_for_score(self, ref: int, seconds: float, on_wait: OnWait | None = None) -> SubmissionStatus:
+        """Poll until the submission is complete or an error, for at most `seconds`. A failed request is repeated."""
+        start = time.monotonic()
+        status = SubmissionStatus(ref, "pending", "", "")
         while True:
             with contextlib.suppress(NetworkError):
-                latest = self.outcome(ref)
-            waited = time.monotonic() - resumed
+                status = self.status(ref)
+            waited = time.monotonic() - start
             if on_wait is not None:
                 on_wait(int(min(waited, seconds)), int(seconds))
-            if latest.status != "pending" or waited + POLL > seconds:
-                return latest
-            time.sleep(POLL)
+            if status.status != "pending" or waited + POLL_INTERVAL > seconds:
+                return status
+            time.sleep(POLL_INTERVAL)
 
     def download(self, folder: Path, on_bytes: OnBytes | None = None) -> Path:
-        """The competition's zip in folder; a part of it that lies there is gone on with. Raises NetworkError, RunError."""
+        """Download the competition's zip into folder; a partial download there is resumed.
+
+        Raises NetworkError, RunError (the disk), and DataError: Kaggle sent another file.
+        """
         path = folder / f"{self.slug}.zip"
-        with _watched(path, on_bytes):
-            self._ask("download", lambda: self._api.competition_download_files(self.slug, path=str(folder), quiet=True))
+        with _download_progress(path, on_bytes):
+            self._call(
+                "download", lambda: self._api.competition_download_files(self.slug, path=str(folder), quiet=True)
+            )
         if not path.is_file():
             raise DataError(
-                f"Kaggle sent no zip of {self.slug}: download it in a browser, unpack it, and name it as --data"
+                f"Kaggle sent no zip of {self.slug}: download it in a browser, unpack it, and give its folder as --data"
             )
         return path
 
-    def _ask(self, doing: str, call: Callable[[], T]) -> T:
-        """call(), quiet and with time limits; whatever the client raises becomes one line of ours, and nothing else.
+    def _call(self, action: str, function: Callable[[], T]) -> T:
+        """Call a function of the client without its output, with timeouts, and with its exceptions as our own.
 
-        Raised outside of the except block, our error carries no trace of the client's.
+        Our error is raised outside of the except blocks, so that it has no reference to the client's exception.
         """
         failure: VocctlError
         try:
-            with _quiet(), _bounded():
-                return call()
+            with _no_output(), _timeouts():
+                return function()
         except SystemExit:
             failure = NetworkError(
-                f"Kaggle does not take the credentials ({self.credentials}): make a new token at {TOKENS}"
+                f"Kaggle does not accept the credentials ({self.credentials}): create a new token at {TOKEN_URL}"
             )
         except ImportError as error:
-            failure = NetworkError(f"the package kaggle does not import ({error.name}): install vocctl again")
-        except Exception as error:  # the client raises requests', urllib3's and its own, and bare ones
-            failure = self._in_our_words(error, doing)
+            failure = NetworkError(f"the package kaggle cannot be imported ({error.name}): install vocctl again")
+        except Exception as error:  # the client raises requests', urllib3's, its own and plain exceptions
+            failure = self._to_vocctl_error(error, action)
         raise failure
 
-    def _in_our_words(self, error: Exception, doing: str) -> VocctlError:
+    def _to_vocctl_error(self, error: Exception, action: str) -> VocctlError:
         import requests
 
         response = getattr(error, "response", None)
         if isinstance(error, requests.exceptions.HTTPError) and response is not None:
-            code = response.status_code
-            said = self._plain(_message(response))
-            if code == 401:
-                return NetworkError(
-                    f"Kaggle refuses the credentials ({self.credentials}, HTTP 401): make a new token at {TOKENS}"
-                )
-            if code == 403:
-                return NetworkError(
-                    f"Kaggle does not let you {doing} (HTTP 403): join and accept the rules at "
-                    f"https://www.kaggle.com/competitions/{self.slug}/rules, then run it again"
-                )
-            if code == 404:
-                return NetworkError(
-                    f"Kaggle knows no competition {self.slug} (HTTP 404): `vocctl download --years` lists them"
-                )
-            if code == 429:
-                return NetworkError("Kaggle is asked too often (HTTP 429): wait a few minutes and run it again")
-            if code >= 500:
-                return NetworkError(f"Kaggle fails on its side (HTTP {code}): run it again later")
-            return NetworkError(
-                f"Kaggle does not let you {doing} (HTTP {code}{': ' + said if said else ''}): mend that first"
-            )
+            return self._http_error(response.status_code, self._redact(_server_message(response)), action)
         if isinstance(error, requests.exceptions.InvalidHeader | UnicodeError) or type(error) is ValueError:
             return NetworkError(
-                f"the credentials ({self.credentials}) hold a character that no header may: copy them anew from {TOKENS}"
+                f"the credentials ({self.credentials}) hold a character that is invalid in a header: copy them again from "
+                f"{TOKEN_URL}"
             )
         if isinstance(error, requests.exceptions.RequestException):
             return NetworkError(
-                f"Kaggle can't be reached to {doing} ({type(error).__name__}): look at the network and run it again"
+                f"cannot reach Kaggle to {action} ({type(error).__name__}): check the network and run it again"
             )
         if isinstance(error, OSError):
-            return RunError(
-                f"{error.filename or 'the disk'} can't be used ({error.strerror}): mend that and run it again"
-            )
+            return RunError(f"cannot use {error.filename or 'the disk'} ({error.strerror}): fix that and run it again")
         return NetworkError(
-            f"the Kaggle client can't {doing} ({type(error).__name__}): run it again, or use the website"
+            f"the Kaggle client cannot {action} ({type(error).__name__}): run it again, or use the website"
         )
 
-    def _plain(self, text: str) -> str:
-        """One line of what the server says, cut short, with no secret in it."""
+    def _http_error(self, code: int, message: str, action: str) -> NetworkError:
+        if code == 401:
+            reason = f"Kaggle refused the credentials ({self.credentials}, HTTP 401): create a new token at {TOKEN_URL}"
+        elif code == 403:
+            reason = (
+                f"Kaggle does not let you {action} (HTTP 403): join the competition and accept its rules at "
+                f"https://www.kaggle.com/competitions/{self.slug}/rules, then run it again"
+            )
+        elif code == 404:
+            reason = f"Kaggle has no competition {self.slug} (HTTP 404): `vocctl download --years` lists the known ones"
+        elif code == 429:
+            reason = "too many requests to Kaggle (HTTP 429): wait a few minutes and run it again"
+        elif code >= 500:
+            reason = f"Kaggle has a server error (HTTP {code}): run it again later"
+        else:
+            reason = (
+                f"Kaggle does not let you {action} (HTTP {code}{': ' + message if message else ''}): fix that first"
+            )
+        return NetworkError(reason)
+
+    def _redact(self, text: str) -> str:
+        """A server's text as one short line without secrets."""
         line = " ".join(str(text).split())
-        for secret in self._secrets():
+        config = getattr(self._api, "config_values", {}) or {}
+        secrets = [config.get("key"), config.get("token"), *map(os.environ.get, ("KAGGLE_KEY", "KAGGLE_API_TOKEN"))]
+        for secret in filter(None, secrets):
             line = line.replace(secret, "***")
-        return line[:SHOWN]
-
-    def _secrets(self) -> list[str]:
-        values = getattr(self._api, "config_values", {}) or {}
-        held = [
-            values.get("key"),
-            values.get("token"),
-            os.environ.get("KAGGLE_KEY"),
-            os.environ.get("KAGGLE_API_TOKEN"),
-        ]
-        return [secret for secret in held if secret]
+        return line[:MAX_SERVER_MESSAGE]
 
 
-def _authenticated() -> Any:
+def _authenticated_api() -> Any:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
     api = KaggleApi()
@@ -225,7 +222,7 @@ def _authenticated() -> Any:
     return api
 
 
-def _message(response: Any) -> str:
+def _server_message(response: Any) -> str:
     try:
         answer = response.json()
     except ValueError:
@@ -234,29 +231,31 @@ def _message(response: Any) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing that the client prints is seen, and it is not asked to print headers."""
-    asked = {name: os.environ.pop(name) for name in VERBOSE if name in os.environ}
+def _no_output() -> Iterator[None]:
+    """Discard what the client prints, and keep it from printing headers."""
+    saved = {name: os.environ.pop(name) for name in VERBOSE_VARIABLES if name in os.environ}
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
-        os.environ.update(asked)
+        os.environ.update(saved)
 
 
 @contextlib.contextmanager
-def _bounded() -> Iterator[None]:
-    """Every request without a time limit of its own gets ours."""
+def _timeouts() -> Iterator[None]:
+    """Give every request without a timeout ours."""
     import requests
 
     send = requests.Session.send
 
-    def limited(session: requests.Session, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
-        if settings.get("timeout") is None:
-            settings["timeout"] = TIMEOUT
-        return send(session, request, **settings)
+    def send_with_timeout(
+        session: requests.Session, request: requests.PreparedRequest, **kwargs: Any
+    ) -> requests.Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = TIMEOUT
+        return send(session, request, **kwargs)
 
-    requests.Session.send = limited  # type: ignore[assignment, method-assign]
+    requests.Session.send = send_with_timeout  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
@@ -264,24 +263,24 @@ def _bounded() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watched(path: Path, on_bytes: OnBytes | None) -> Iterator[None]:
-    """Tells how long the file is while the client, which can't be asked, writes it."""
+def _download_progress(path: Path, on_bytes: OnBytes | None) -> Iterator[None]:
+    """Report the growing file from a thread, because the client has no callback."""
     if on_bytes is None:
         yield
         return
-    over = threading.Event()
-    marker = path.with_name(path.name + ".kaggle-partial")
+    finished = threading.Event()
+    marker = path.with_name(path.name + ".kaggle-partial")  # the client's, with the full size
 
-    def look() -> None:
-        while not over.wait(0.2):
+    def report() -> None:
+        while not finished.wait(0.2):
             with contextlib.suppress(OSError, ValueError):
                 total = json.loads(marker.read_text(encoding="utf-8")).get("size") if marker.is_file() else None
                 on_bytes(path.stat().st_size, total)
 
-    watching = threading.Thread(target=look, daemon=True)
-    watching.start()
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        over.set()
-        watching.join()
+        finished.set()
+        thread.join()

@@ -1,7 +1,8 @@
-"""Whether a run to be submitted has seen the competition's test images, and whether its weights come from VOC.
+"""Why a run is refused: it was trained or validated on the competition's test images, or started from VOC weights.
 
-Seen is: trained on, or validated on, since validation picks the checkpoint, stops early and fits the thresholds. A run that
-began with the weights of another run has seen what that one saw. The course rules out weights that were trained on VOC.
+Validation counts, because it selects the checkpoint, stops training early and fits the thresholds. A run that started from
+the weights of another run inherits that run's images. Runs with test images are refused unless --allow-test-images is
+given; weights trained on VOC, which the course does not allow, only cause a warning.
 """
 
 import re
@@ -9,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vocctl.competition.test_set import OnImage, TestSet, overlap
-from vocctl.config import TrainClsConfig, TrainSegConfig
+from vocctl.competition.ensemble import run_config
+from vocctl.competition.test_set import OnImage, TestSet, find_test_images
 from vocctl.errors import ConfigError, DataError
 from vocctl.runs.folder import RunFolder
 
@@ -20,87 +21,84 @@ ALLOW = "--allow-test-images"
 
 @dataclass
 class LeakageCheck:
-    """Looks at runs one after another; what it found on the way is in notes."""
+    """Checks runs against one test set; remembers the result for each run."""
 
     test_set: TestSet
-    allow: bool  # report, don't refuse
+    allow: bool  # warn instead of raising
     on_image: OnImage | None = None
-    notes: list[str] = field(default_factory=list)
-    seen: dict[Path, list[str]] = field(default_factory=dict)  # run -> its images that are test images
+    _leaked: dict[Path, list[str]] = field(default_factory=dict)  # run -> its images that are test images
 
-    def test_images_of(self, run: RunFolder) -> list[str]:
-        """Ids of the run's training and validation images that show a test image, those of its first weights' run too.
+    def check(self, runs: Sequence[RunFolder]) -> list[str]:
+        """Return a warning for each run with test images, if they are allowed.
 
-        Raises DataError: its data set is no longer there, so that nobody can tell.
+        Otherwise raises ConfigError for a run with test images, and DataError if that cannot be determined.
         """
-        key = run.path.resolve()
-        if key not in self.seen:
-            self.seen[key] = []  # a run that names itself as its weights
-            ids = list(dict.fromkeys([*run.split_ids("train"), *run.split_ids("val")]))
-            found = overlap(self.test_set, _data_of(run), ids, self.on_image)
-            if (first := pretrained_from(run)) is not None:
-                found += self.test_images_of(first)
-            self.seen[key] = found
-        return self.seen[key]
-
-    def refuse(self, runs: Sequence[RunFolder]) -> None:
-        """Raises ConfigError where a run has seen test images, DataError where nobody can tell; unless allowed."""
+        warnings = []
         for run in runs:
             try:
-                found = self.test_images_of(run)
+                leaked = self.leaked_images(run)
             except DataError as error:
+                problem = f"cannot determine whether {run.path} was trained or validated on test images"
                 if not self.allow:
-                    raise DataError(
-                        f"whether {run.path} saw test images can't be told: {error}; or say {ALLOW}"
-                    ) from error
-                self.notes.append(f"{run.path}: whether it saw test images can't be told")
+                    raise DataError(f"{problem}: {error}; {ALLOW} submits it anyway") from error
+                warnings.append(problem)
                 continue
-            if not found:
-                continue
-            what = f"{run.path} trained or was validated on {len(found)} of the competition's test images"
-            if not self.allow:
-                raise ConfigError(
-                    f"{what} ({found[0]}): train on the competition's folder, or with --val 0.2; {ALLOW} submits it anyway"
-                )
-            self.notes.append(what)
+            if leaked:
+                problem = f"{run.path} was trained or validated on {len(leaked)} of the competition's test images"
+                if not self.allow:
+                    raise ConfigError(
+                        f"{problem} ({leaked[0]}): train on the competition's folder, or with --val 0.2; {ALLOW} submits it "
+                        "anyway"
+                    )
+                warnings.append(problem)
+        return warnings
 
-    def flag_voc_weights(self, runs: Sequence[RunFolder]) -> None:
-        """A note for each run whose first weights are known to come from VOC. The course does not take those."""
-        for run in runs:
-            if (reason := voc_weights(run)) is not None:
-                self.notes.append(
-                    f"{run.path} began with weights that were trained on VOC ({reason}): the course rules out"
-                )
+    def leaked_images(self, run: RunFolder) -> list[str]:
+        """Ids of the run's training and validation images that are test images, including those of its initial weights' run.
+
+        Raises DataError: the run's data set is not found, so this cannot be determined.
+        """
+        key = run.path.resolve()
+        if key not in self._leaked:
+            self._leaked[key] = []  # ends the recursion if a run names itself as its initial weights
+            ids = list(dict.fromkeys([*run.split_ids("train"), *run.split_ids("val")]))
+            leaked = find_test_images(self.test_set, _data_path(run), ids, self.on_image)
+            if (initial_run := pretrained_from(run)) is not None:
+                leaked += self.leaked_images(initial_run)
+            self._leaked[key] = leaked
+        return self._leaked[key]
 
 
-def config_of(run: RunFolder) -> TrainClsConfig | TrainSegConfig:
-    if run.task == "train-cls":
-        return run.config(TrainClsConfig())
-    return run.config(TrainSegConfig())
-
-
-def pretrained_from(run: RunFolder) -> RunFolder | None:
-    """The run whose weights this one began with, where they lie in a run's folder."""
-    folder = Path(config_of(run).model.weights).parent
-    return RunFolder(folder) if (folder / "run.json").is_file() and (folder / "split.json").is_file() else None
+def voc_weight_warnings(runs: Sequence[RunFolder]) -> list[str]:
+    """A warning for each run whose initial weights are known to be trained on VOC."""
+    reasons = [(run, voc_weights(run)) for run in runs]
+    return [
+        f"{run.path} started from weights trained on VOC ({reason}), which the course does not allow"
+        for run, reason in reasons
+        if reason is not None
+    ]
 
 
 def voc_weights(run: RunFolder) -> str | None:
-    """Why the run's first weights are known to be VOC's; None: nothing says so."""
-    config = config_of(run)
-    model = config.model.model if isinstance(config, TrainClsConfig) else config.model.encoder
-    weights = config.model.weights
-    if weights not in ("auto", "none") and VOC_NAMES.search(Path(weights).name):
-        return Path(weights).name
-    if weights == "auto" and VOC_NAMES.search(model):
-        return model
-    first = pretrained_from(run)
-    if first is None:
+    """What shows that the run's initial weights were trained on VOC; None: nothing does."""
+    model = run_config(run).model
+    if model.weights not in ("auto", "none") and VOC_NAMES.search(Path(model.weights).name):
+        return Path(model.weights).name
+    if model.weights == "auto" and VOC_NAMES.search(model.backbone):
+        return model.backbone
+    initial_run = pretrained_from(run)
+    if initial_run is None:
         return None
-    if _data_of(first).resolve() != _data_of(run).resolve():
-        return f"those of {first.path}, trained on {_data_of(first)}"
-    return voc_weights(first) if first.path.resolve() != run.path.resolve() else None
+    if _data_path(initial_run).resolve() != _data_path(run).resolve():
+        return f"those of {initial_run.path}, trained on {_data_path(initial_run)}"
+    return voc_weights(initial_run) if initial_run.path.resolve() != run.path.resolve() else None
 
 
-def _data_of(run: RunFolder) -> Path:
-    return Path(config_of(run).data.path)
+def pretrained_from(run: RunFolder) -> RunFolder | None:
+    """The run that the initial weights come from, if their file is in a run folder."""
+    folder = Path(run_config(run).model.weights).parent
+    return RunFolder(folder) if (folder / "run.json").is_file() and (folder / "split.json").is_file() else None
+
+
+def _data_path(run: RunFolder) -> Path:
+    return Path(run_config(run).data.path)

@@ -1,11 +1,11 @@
-"""The competition's layout built from any VOC tree: train is Segmentation/train, test is Segmentation/val.
+"""Build the competition's folder from a VOC devkit: train is Segmentation/train, test is Segmentation/val.
 
-Void becomes background in every mask, as the competition's own masks hold 0..20 alone. A image's labels are the classes
-in its mask (inferred: the competition does not say where its tables come from). The solution lies aside, in `solution/`,
-which no split reads: `solution/test_set.csv` and `solution/seg/test_<Id>.npy`. Ids count from 0 in the lists' order.
+Void becomes background in every mask, as the competition's own masks hold only 0..20. An image's labels are the classes in
+its mask (inferred: the competition does not say where its labels come from). The ground truth of the test images is
+written to `solution/`, which is not part of any split: `solution/test_set.csv` and `solution/seg/test_<Id>.npy`. Ids count
+from 0 in the order of the devkit's lists.
 """
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,52 +16,50 @@ from vocctl.data.competition import classes_in, void_to_background
 from vocctl.data.source import open_dataset
 from vocctl.data.voc import VocData
 from vocctl.errors import DataError
+from vocctl.files import write_csv
 from vocctl.labels import CLASSES
 
-PARTS = {"train": "train", "test": "val"}  # the competition's, and the devkit's split that becomes it
+DEVKIT_SPLITS = {"train": "train", "test": "val"}  # part of the competition -> split of the devkit
 
 
-def build_competition(root: Path, tree: Path, on_image: Callable[[int, int], None] | None = None) -> None:
-    """The layout in root, whole or not there. tree: a devkit of any year, or what holds one.
+def build_competition(root: Path, devkit: Path, on_image: Callable[[int, int], None] | None = None) -> None:
+    """Create the folder root, complete or not at all. devkit: of any year, or a folder that contains one.
 
-    on_image: images written so far, and in all. Raises DataError (the tree) and RunError (disk).
+    on_image: called with (images written, all images). Raises DataError (the devkit) and RunError (the disk).
     """
-    source = open_dataset(tree)
+    source = open_dataset(devkit)
     if not isinstance(source, VocData):
-        raise DataError(f"{tree} is the competition's layout already: --from takes a VOC devkit")
-    ids = {part: source.ids(split) for part, split in PARTS.items()}
+        raise DataError(f"{devkit} already has the competition's layout: --from takes a VOC devkit")
+    ids = {part: source.ids(split) for part, split in DEVKIT_SPLITS.items()}
     if shared := sorted(set(ids["train"]) & set(ids["test"])):
-        raise DataError(f"{source.root} lists {shared[0]} in train and in val: a image can't be on both sides")
-    with all_or_none(root) as part:
+        raise DataError(f"{source.root} lists {shared[0]} in train.txt and in val.txt: remove it from one of them")
+    with all_or_none(root) as part_folder:
         for folder in ("train/img", "train/seg", "test/img", "solution/seg"):
-            (part / folder).mkdir(parents=True)
-        _write(part, source, ids, on_image)
+            (part_folder / folder).mkdir(parents=True)
+        _write_images(part_folder, source, ids, on_image)
 
 
-def _write(root: Path, source: VocData, ids: dict[str, list[str]], on_image: Callable[[int, int], None] | None) -> None:
+def _write_images(
+    root: Path, source: VocData, ids: dict[str, list[str]], on_image: Callable[[int, int], None] | None
+) -> None:
     done, total = 0, sum(map(len, ids.values()))
-    for part, listed in ids.items():
+    for part, image_ids in ids.items():
         labels = []
-        masks = root / ("train" if part == "train" else "solution") / "seg"
-        for number, image_id in enumerate(listed):
+        truth_folder = root / ("train" if part == "train" else "solution")
+        for number, image_id in enumerate(image_ids):
             image, mask = source.image(image_id), void_to_background(source.mask(image_id))
             if mask.shape != image.shape[:2]:
-                raise DataError(f"{source.mask_path(image_id)} is not of its image's size: replace it")
+                raise DataError(f"{source.mask_path(image_id)} does not have its image's size: replace it")
             np.save(root / part / "img" / f"{part}_{number}.npy", image)
-            np.save(masks / f"{part}_{number}.npy", mask)
+            np.save(truth_folder / "seg" / f"{part}_{number}.npy", mask)
             labels.append(classes_in(mask).astype(int))
             done += 1
             if on_image:
                 on_image(done, total)
-        if part == "train":
-            _write_table(root / "train" / "train_set.csv", labels)
-        else:
-            _write_table(root / "solution" / "test_set.csv", labels)
-            _write_table(root / "test" / "test_set.csv", [np.full(len(CLASSES), -1)] * len(listed))
+        _write_labels(truth_folder / f"{part}_set.csv", labels)
+    _write_labels(root / "test" / "test_set.csv", [np.full(len(CLASSES), -1)] * len(ids["test"]))  # -1: unknown
 
 
-def _write_table(path: Path, labels: list[np.ndarray]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["Id", *CLASSES])
-        writer.writerows([number, *row] for number, row in enumerate(labels))
+def _write_labels(path: Path, labels: list[np.ndarray]) -> None:
+    """labels: (20,) for each image."""
+    write_csv(path, [["Id", *CLASSES], *([number, *row] for number, row in enumerate(labels))])

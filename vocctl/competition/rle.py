@@ -1,142 +1,136 @@
-"""The competition's run lengths: straight from a label map, and back.
+"""Run-length encoding as the competition defines it, computed from label maps without building the stack of binary masks.
 
 Source: the course's starter notebook. A segmentation is the boolean stack (20, H, W) of the foreground classes, flattened
-in C order (row by row) into one vector; a classification is the vector of the 20 classes. Runs of ones are written as
-`start length` pairs, start counted from 1. The stack is never built here: pixel p of class c has the place
-(c - 1) * H * W + p in it. A run may go from one class's last pixel into the next class's first one.
+in C order into one vector; a classification is the vector of the 20 classes. A row of the csv lists the runs of ones as
+`start length` pairs; starts count from 1. Pixel p of class c has index (c - 1) * H * W + p in the vector, so a run may
+continue from the last pixel of one class into the first pixel of the next.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import orjson
 
 from vocctl.labels import CLASSES, IGNORE
 
 NUM_CLASSES = len(CLASSES)
+MAX_DIGITS = 15  # of a number in a row: it fits int64 with room for sums
 
 
 @dataclass(frozen=True)
 class RunLengths:
-    """Disjoint runs in ascending order. starts: (R,) int64 from 0. lengths: (R,) int64, all above 0."""
+    """Runs of ones in a vector. starts: (R,) int64, from 0. lengths: (R,) int64, positive.
+
+    Disjoint and sorted, except as parse_run_lengths returns them.
+    """
 
     starts: np.ndarray
     lengths: np.ndarray
 
     def __str__(self) -> str:
-        """As the competition writes them."""
+        """Format as the competition does: starts count from 1."""
         numbers = np.empty(2 * len(self.starts), np.int64)
         numbers[::2] = self.starts + 1
         numbers[1::2] = self.lengths
-        listed = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)  # [1,2,3]
-        return listed[1:-1].replace(b",", b" ").decode("ascii")
+        return " ".join(map(str, numbers.tolist()))
 
     @property
     def total(self) -> int:
-        """How many places they cover."""
+        """Number of ones."""
         return int(self.lengths.sum())
 
     @property
     def ends(self) -> np.ndarray:
-        """(R,) first place after each run."""
+        """(R,) index after the last one of each run."""
         return self.starts + self.lengths
 
 
 def encode_label_map(labels: np.ndarray) -> RunLengths:
-    """Runs of a label map (H, W) uint8, 0..20; IGNORE counts as background."""
+    """Encode a label map (H, W) uint8 with values 0..20; IGNORE counts as background."""
     flat = labels.ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1])
-    bounds = np.empty(len(changes) + 2, np.int64)  # of each stretch of one label
+    bounds = np.empty(len(changes) + 2, np.int64)  # where the segments of constant label start and end
     bounds[0], bounds[1:-1], bounds[-1] = 0, changes + 1, flat.size
     values = flat[bounds[:-1]]
-    kept = np.flatnonzero((values > 0) & (values != IGNORE))
-    order = kept[np.argsort(values[kept], kind="stable")]  # by class, and within it as they come
-    firsts = bounds[order]
-    starts = (values[order].astype(np.int64) - 1) * flat.size + firsts
-    return _joined(starts, bounds[order + 1] - firsts)
+    foreground = np.flatnonzero((values > 0) & (values != IGNORE))
+    order = foreground[np.argsort(values[foreground], kind="stable")]  # by class, then by position
+    first_pixels = bounds[order]
+    starts = (values[order].astype(np.int64) - 1) * flat.size + first_pixels
+    return _join_adjacent(starts, bounds[order + 1] - first_pixels)
 
 
-def encode_classes(chosen: np.ndarray) -> RunLengths:
-    """Runs of the 20-vector of a image's classes, (20,) bool."""
-    starts = np.flatnonzero(chosen)
-    return _joined(starts, np.ones(len(starts), np.int64))
+def encode_classes(classes: np.ndarray) -> RunLengths:
+    """Encode the classes of an image, (20,) bool."""
+    starts = np.flatnonzero(classes)
+    return _join_adjacent(starts, np.ones(len(starts), np.int64))
 
 
-def _joined(starts: np.ndarray, lengths: np.ndarray) -> RunLengths:
-    """Runs that touch become one. starts ascend and runs don't overlap."""
-    begins = np.ones(len(starts), bool)
-    np.not_equal(starts[1:], starts[:-1] + lengths[:-1], out=begins[1:])
-    if begins.all():
+def _join_adjacent(starts: np.ndarray, lengths: np.ndarray) -> RunLengths:
+    """Join runs that touch. The runs are sorted and disjoint."""
+    is_first = np.ones(len(starts), bool)
+    np.not_equal(starts[1:], starts[:-1] + lengths[:-1], out=is_first[1:])
+    if is_first.all():
         return RunLengths(starts, lengths)
-    firsts = np.flatnonzero(begins)
-    return RunLengths(starts[firsts], np.add.reduceat(lengths, firsts))
+    first = np.flatnonzero(is_first)
+    return RunLengths(starts[first], np.add.reduceat(lengths, first))
 
 
 def parse_run_lengths(text: str) -> RunLengths:
-    """What a row's text says, in its order; nothing is checked but the numbers. Raises ValueError: what is wrong with it."""
+    """Parse a row's text. The runs keep their order and may overlap. Raises ValueError with what the text holds instead."""
     words = text.split()
-    strange = next((word for word in words if not word.isascii() or not word.isdigit() or len(word) > 15), None)
-    if strange is not None:
-        raise ValueError(f"{strange[:20]!r} is no number of 1 or more")
+    invalid = [word for word in words if not word.isascii() or not word.isdigit() or len(word) > MAX_DIGITS]
+    if invalid:
+        raise ValueError(f"{invalid[0][:20]!r}, which is not a positive integer")
     if len(words) % 2:
-        raise ValueError(f"{len(words)} numbers: pairs of start and length are due")
+        raise ValueError(f"{len(words)} numbers: expected pairs of start and length")
     numbers = np.array(words, np.int64)
     if not numbers.all():
-        raise ValueError("a 0: starts count from 1, and no run is empty")
+        raise ValueError("a 0: starts count from 1, and every run has a positive length")
     return RunLengths(numbers[::2] - 1, numbers[1::2])
 
 
-def in_order(runs: RunLengths) -> RunLengths:
-    """The same places as disjoint runs in ascending order, whatever order and overlaps runs has."""
+def union_of_runs(runs: RunLengths) -> RunLengths:
+    """Sort runs that may be unsorted and overlap, and merge them into disjoint ones."""
     order = np.argsort(runs.starts, kind="stable")
     starts, ends = runs.starts[order], runs.ends[order]
-    reached = np.maximum.accumulate(ends) if len(ends) else ends
-    begins = np.ones(len(starts), bool)
-    begins[1:] = starts[1:] > reached[:-1]
-    firsts = np.flatnonzero(begins)
-    lasts = np.append(firsts[1:], len(starts)) - 1 if len(firsts) else firsts
-    return RunLengths(starts[firsts], reached[lasts] - starts[firsts])
+    max_ends = np.maximum.accumulate(ends) if len(ends) else ends
+    is_first = np.ones(len(starts), bool)
+    is_first[1:] = starts[1:] > max_ends[:-1]
+    first = np.flatnonzero(is_first)
+    last = np.append(first[1:], len(starts)) - 1 if len(first) else first
+    return RunLengths(starts[first], max_ends[last] - starts[first])
 
 
-def labels_of_runs(runs: RunLengths, height: int, width: int) -> np.ndarray:
-    """(H, W) uint8 label map of runs that lie within the stack; of several classes on a pixel the highest stays."""
-    labels = np.zeros(height * width, np.uint8)
-    for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
-        while start < end:
-            plane, pixel = divmod(start, labels.size)
-            length = min(end - start, labels.size - pixel)
-            labels[pixel : pixel + length] = plane + 1
-            start += length
-    return labels.reshape(height, width)
-
-
-def overlap_length(first: RunLengths, second: RunLengths) -> int:
-    """How many places both cover. Both disjoint and ascending."""
+def intersection_size(first: RunLengths, second: RunLengths) -> int:
+    """Number of indices that both cover. Both are disjoint and sorted."""
     if not len(first.starts) or not len(second.starts):
         return 0
-    return int((_covered(first, second.ends) - _covered(first, second.starts)).sum())
+    return int((_ones_before(first, second.ends) - _ones_before(first, second.starts)).sum())
 
 
-def _covered(runs: RunLengths, places: np.ndarray) -> np.ndarray:
-    """How many places before each of these runs covers."""
-    before = np.searchsorted(runs.starts, places, side="right") - 1  # the last run that starts at or before the place
-    whole = np.append(0, np.cumsum(runs.lengths))
-    inside = np.minimum(places - runs.starts[before], runs.lengths[before])
-    covered: np.ndarray = np.where(before < 0, 0, whole[before] + inside)
-    return covered
+def _ones_before(runs: RunLengths, indices: np.ndarray) -> np.ndarray:
+    """For each index, the number of ones before it. The runs are disjoint and sorted."""
+    run = np.searchsorted(runs.starts, indices, side="right") - 1  # the last run that starts at or before the index
+    ones_before_run = np.append(0, np.cumsum(runs.lengths))
+    ones_in_run = np.minimum(indices - runs.starts[run], runs.lengths[run])
+    count: np.ndarray = np.where(run < 0, 0, ones_before_run[run] + ones_in_run)
+    return count
 
 
-def by_plane(runs: RunLengths, plane: int) -> list[RunLengths]:
-    """The runs within each of the 20 planes of so many places, cut where they go over a plane's end; starts from 0."""
-    edges = np.arange(1, NUM_CLASSES) * plane
-    cut = (
-        edges[(_covered(runs, edges + 1) > _covered(runs, edges)) & ~np.isin(edges, runs.starts)]
+def split_by_class(runs: RunLengths, plane_size: int) -> list[RunLengths]:
+    """Split the runs at the bounds of the 20 planes of plane_size elements. The starts count from 0 in each plane.
+
+    The runs are disjoint and sorted. plane_size: H * W of a segmentation, 1 of a classification.
+    """
+    bounds = np.arange(1, NUM_CLASSES) * plane_size
+    crossed = (
+        bounds[(_ones_before(runs, bounds + 1) > _ones_before(runs, bounds)) & ~np.isin(bounds, runs.starts)]
         if len(runs.starts)
-        else edges[:0]
+        else bounds[:0]
     )
-    starts = np.sort(np.concatenate([runs.starts, cut]))
-    ends = np.sort(np.concatenate([runs.ends, cut]))
-    planes = starts // plane
+    starts = np.sort(np.concatenate([runs.starts, crossed]))
+    ends = np.sort(np.concatenate([runs.ends, crossed]))
+    planes = starts // plane_size
     return [
-        RunLengths(starts[planes == one] - one * plane, (ends - starts)[planes == one]) for one in range(NUM_CLASSES)
+        RunLengths(starts[planes == plane] - plane * plane_size, (ends - starts)[planes == plane])
+        for plane in range(NUM_CLASSES)
     ]

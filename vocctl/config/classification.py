@@ -28,6 +28,11 @@ class ClsModelConfig:
         check_scratch_weights("--model", self.model, self.weights)
 
     @property
+    def backbone(self) -> str:
+        """Name of the timm model, or scratch."""
+        return self.model
+
+    @property
     def pretrained(self) -> bool:
         return self.model != "scratch" and self.weights != "none"
 

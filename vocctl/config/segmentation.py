@@ -42,6 +42,11 @@ class ModelConfig:
         )
 
     @property
+    def backbone(self) -> str:
+        """Name of the timm model, or scratch."""
+        return self.encoder
+
+    @property
     def pretrained(self) -> bool:
         return self.encoder != "scratch" and self.weights != "none"
 

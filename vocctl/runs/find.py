@@ -24,12 +24,12 @@ def new_run_dir(out: Path | None, name: str | None, kind: str, default_name: str
     return RUNS / kind / name
 
 
-def free_name(folder: Path, name: str) -> Path:
-    """Return folder/name, or name-2, name-3, ... if that exists."""
-    path, number = folder / name, 1
+def free_name(folder: Path, name: str, suffix: str = "") -> Path:
+    """Return folder/<name><suffix>, or <name>-2<suffix>, <name>-3<suffix>, ... if that exists."""
+    path, number = folder / f"{name}{suffix}", 1
     while path.exists():
         number += 1
-        path = folder / f"{name}-{number}"
+        path = folder / f"{name}-{number}{suffix}"
     return path
 
 

@@ -11,16 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vocctl.competition.editions import ALIAS, EDITIONS, images_of, is_competition_name, slug_of
-from vocctl.competition.kaggle import Kaggle
-from vocctl.competition.mock_competition import build_competition
 from vocctl.config import closest
-from vocctl.data.archive import OnBytes, check_md5, fetch, on_disk, unpack
-from vocctl.data.audit import audit
-from vocctl.data.competition import CompetitionData, is_competition
+from vocctl.data.archive import OnBytes, check_md5, fetch, unpack
 from vocctl.data.releases import RELEASES, Release, check_release
 from vocctl.data.source import open_dataset
-from vocctl.data.zip_archive import unpack_zip
 from vocctl.errors import ConfigError, DataError
 
 SHAPES = {"train": 600, "val": 200}  # images that are drawn
@@ -62,19 +56,12 @@ def download(
     it) and RunError (disk).
     """
     progress = progress or DownloadProgress()
-    if is_competition_name(what):
-        if urls:
-            raise ConfigError("the competition's data come from Kaggle's client: leave out --url")
-        if tree is not None and archive is not None:
-            raise ConfigError("--from and --archive exclude each other: leave out one of the two")
-        return _bring_competition(slug_of(what), root, archive, tree, progress)
+    if what not in (*releases, "shapes"):
+        return _download_competition(what, root, urls, archive, tree, progress, (*releases, "shapes"))
     if tree is not None:
-        raise ConfigError(f"--from builds the competition's data: `vocctl download {ALIAS} --from {tree}`")
-    known = (*releases, "shapes", ALIAS)
-    if what not in known:
-        raise ConfigError(f"no data set is called {what!r}{closest(what, known) or ':'} known are {', '.join(known)}")
+        raise ConfigError(f"--from builds the competition's data: `vocctl download h02a5a --from {tree}`")
     if urls and archive is not None:
-        raise ConfigError("--url and --archive exclude each other: leave out one of the two")
+        raise ConfigError("--url and --archive are mutually exclusive: leave out one of them")
     if what == "shapes":
         if urls or archive is not None:
             raise ConfigError("shapes are drawn, not fetched: leave out --url and --archive")
@@ -82,57 +69,61 @@ def download(
     return _bring(releases[what], root, tuple(urls), archive, progress)
 
 
+def _download_competition(
+    what: str,
+    root: Path,
+    urls: Sequence[str],
+    archive: Path | None,
+    tree: Path | None,
+    progress: DownloadProgress,
+    data_sets: tuple[str, ...],
+) -> DownloadResult:
+    """The competition called what. data_sets: names that are not the competition's, for the message of a wrong name."""
+    from vocctl.competition.download import build_mock_competition, check_competition, fetch_competition
+    from vocctl.competition.editions import ALIAS, is_competition_name, known_num_images, resolve_slug
+
+    if not is_competition_name(what):
+        known = (*data_sets, ALIAS)
+        raise ConfigError(f"no data set is called {what!r}{closest(what, known) or ':'} known are {', '.join(known)}")
+    if urls:
+        raise ConfigError("the competition's data come from Kaggle's client: leave out --url")
+    if tree is not None and archive is not None:
+        raise ConfigError("--from and --archive are mutually exclusive: leave out one of them")
+    if archive is not None and not archive.is_file():
+        raise DataError(f"{archive} is not a file: check --archive")
+    slug = resolve_slug(what)
+    if _holds_anything(root):
+        expected = {} if tree is not None else known_num_images(slug)
+        return DownloadResult(root, check_competition(root, expected, progress.on_check), skipped=True)
+    if tree is not None:
+        splits = build_mock_competition(root, tree, on_image=progress.on_image, on_check=progress.on_check)
+    else:
+        splits = fetch_competition(
+            slug, root, archive=archive, on_fetch=progress.on_fetch, on_unpack=progress.on_unpack,
+            on_check=progress.on_check,
+        )  # fmt: skip
+    return DownloadResult(root, splits, skipped=False)
+
+
+def default_root(what: str) -> Path:
+    """data/<what>; data/<slug> of a competition that is given as a URL. Raises ConfigError: a URL of something else."""
+    if "/" not in what:
+        return Path("data") / what
+    from vocctl.competition.editions import resolve_slug
+
+    return Path("data") / resolve_slug(what)
+
+
 def known_data_sets() -> dict[str, str]:
     """What can be downloaded by name -> what it is."""
+    from vocctl.competition.editions import ALIAS, EDITIONS
+
     years = {name: f"VOC {release.year}, {release.archive}" for name, release in RELEASES.items()}
     editions = {
         edition.slug: f"the competition of {year}{', ' + ALIAS if year == max(EDITIONS) else ''}"
         for year, edition in EDITIONS.items()
     }
     return years | {"shapes": "drawn here, no network"} | editions
-
-
-def _bring_competition(
-    slug: str, root: Path, archive: Path | None, tree: Path | None, progress: DownloadProgress
-) -> DownloadResult:
-    """An archive that this call fetched is kept until its data are found sound; what --archive names is kept anyway."""
-    skipped = _holds_anything(root)
-    beside = Path(os.path.abspath(root)).parent
-    if tree is not None:
-        if not skipped:
-            build_competition(root, tree, progress.on_image)
-        return _sound_competition(root, {}, skipped, progress)
-    if archive is not None and not archive.is_file():
-        raise DataError(f"{archive} is no file: mend --archive")
-    if not skipped:
-        with on_disk(root):
-            beside.mkdir(parents=True, exist_ok=True)
-        fetched = archive or Kaggle(slug).download(beside, progress.on_fetch)
-        unpack_zip(fetched, root, on_bytes=progress.on_unpack)
-    result = _sound_competition(root, images_of(slug), skipped, progress)
-    if archive is None and not skipped:
-        (beside / f"{slug}.zip").unlink(missing_ok=True)
-    return result
-
-
-def _sound_competition(root: Path, due: Mapping[str, int], skipped: bool, progress: DownloadProgress) -> DownloadResult:
-    """due: images of train and test, where they are known. Raises DataError: other layout, counts, or a bad file."""
-    again = f"choose another folder with --out, or delete {root} and run it again"
-    if not is_competition(root):
-        raise DataError(f"{root} holds no train/train_set.csv, it is not the competition's data: {again}")
-    source = CompetitionData(root)
-    found = {"train": len(source.ids("trainval")), "test": len(source.ids("test"))}
-    for part, count in due.items():
-        if found[part] != count:
-            raise DataError(f"{root} lists {found[part]} images in {part}, the competition has {count}: {again}")
-    report = audit(root, progress.on_check)
-    if report.problems:
-        first = report.problems[0]
-        raise DataError(
-            f"{root} has {len(report.problems)} faults, such as {first.path} ({first.reason}): "
-            f"`vocctl download --check {root}` lists all; {again}"
-        )
-    return DownloadResult(root, found, skipped)
 
 
 def _holds_anything(root: Path) -> bool:
