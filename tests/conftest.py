@@ -106,33 +106,33 @@ def noisy_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_noisy(tmp_path_factory.mktemp("noisy") / "tree")
 
 
-TOKEN = "KGAT_canary_7f3a91"  # must appear nowhere but in the requests' headers
+TOKEN = "KGAT_canary_7f3a91"  # may appear only in the headers of requests
 
 
 @dataclass
 class LocalKaggle:
-    """A server on loopback that speaks the calls of the kaggle client which vocctl makes; a test sets what it answers."""
+    """A local server with the methods of Kaggle's API that vocctl uses. A test sets its answers."""
 
     url: str = ""
     slug: str = "test-competition"
     token: str = TOKEN
-    fails: dict[str, tuple[int, dict]] = field(default_factory=dict)  # method -> status and body, in place of an answer
+    failures: dict[str, tuple[int, dict]] = field(default_factory=dict)  # method -> HTTP status and body
     limits: dict = field(default_factory=lambda: {"numToday": 1, "numTotal": 9, "numAllowedNow": 4})
     polls: list[dict] = field(
         default_factory=lambda: [{"status": "COMPLETE", "publicScore": "0.61234"}]
-    )  # last repeats
-    put_status: int = 200
+    )  # answers of ListSubmissions; the last one is repeated
+    put_status: int = 200  # HTTP status of the upload
     archive: bytes = b""  # the competition's zip
-    break_at: int | None = None  # bytes after which the first download stops
+    break_at: int | None = None  # bytes after which the first download is cut off
     calls: list[str] = field(default_factory=list)
-    ranges: list[str | None] = field(default_factory=list)  # of the archive's requests
+    ranges: list[str | None] = field(default_factory=list)  # Range header of each download
     uploaded: bytes = b""
     submitted: dict = field(default_factory=dict)
 
     def answer(self, method: str, request: dict) -> tuple[int, dict]:
         self.calls.append(method)
-        if method in self.fails:
-            return self.fails[method]
+        if method in self.failures:
+            return self.failures[method]
         if method == "IntrospectToken":
             return 200, {"active": request["token"] == self.token, "username": "student"}
         if request.get("competitionName") != self.slug:
@@ -147,7 +147,7 @@ class LocalKaggle:
         if method == "ListSubmissions":
             poll = self.polls.pop(0) if len(self.polls) > 1 else self.polls[0]
             return 200, {"submissions": [{"ref": 4710, "status": "ERROR"}, {"ref": 4711, **poll}]}
-        raise AssertionError(f"nobody has asked for {method} before")
+        raise AssertionError(f"LocalKaggle has no method {method}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         method, request = self.path.rpartition("/")[2], json.loads(self._body())
         if (
             method == "DownloadDataFiles"
-            and method not in self.kaggle.fails
+            and method not in self.kaggle.failures
             and request["competitionName"] == self.kaggle.slug
         ):
             self.send_response(302)
@@ -193,12 +193,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(self.kaggle.put_status, {})
 
     def do_GET(self) -> None:
-        data, asked = self.kaggle.archive, self.headers.get("Range")
-        self.kaggle.ranges.append(asked)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-        self.send_response(206 if asked else 200)
+        data, byte_range = self.kaggle.archive, self.headers.get("Range")
+        self.kaggle.ranges.append(byte_range)
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-")) if byte_range else 0
+        self.send_response(206 if byte_range else 200)
         headers = {"Content-Length": str(len(data) - start), "Accept-Ranges": "bytes", "ETag": '"one"'}
-        headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked else {}
+        headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if byte_range else {}
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -209,15 +209,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKaggle]:
-    """The real client talks to this server, with a token and a home of the test's own, and never waits long."""
+    """A local Kaggle for the real client, with a token, an empty home folder and a short poll interval."""
     for name in [name for name in os.environ if name.startswith("KAGGLE_")]:
         monkeypatch.delenv(name)
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")  # looked at when the client is first imported
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")  # read when the client is first imported
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
-    monkeypatch.setattr("vocctl.competition.kaggle.POLL", 0.01)
+    monkeypatch.setattr("vocctl.competition.kaggle.POLL_INTERVAL", 0.01)
     server = LocalKaggle()
     http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"kaggle": server}))
     server.url = f"http://127.0.0.1:{http.server_port}"
@@ -321,7 +321,7 @@ SEG = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--size-from
 
 
 @pytest.fixture(scope="session")
-def _rehearsed(noisy_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _mock_competition(noisy_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     world = tmp_path_factory.mktemp("world")
     before, cache = Path.cwd(), os.environ.get("VOCCTL_CACHE")
     os.environ["VOCCTL_CACHE"] = str(world / "cache")
@@ -338,8 +338,8 @@ def _rehearsed(noisy_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def world(_rehearsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(_mock_competition: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of data/tree, data/h02a5a, runs/cls/one and runs/seg/one, as the working folder."""
-    shutil.copytree(_rehearsed, tmp_path / "world")
+    shutil.copytree(_mock_competition, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     return tmp_path / "world"

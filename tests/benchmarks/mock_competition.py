@@ -33,7 +33,7 @@ def main() -> None:
         vocctl(f"train-{kind}", "--data", "h02a5a", "--minutes", minutes, "--name", "rehearsal", "--quiet")
     vocctl("submit", "--data", "h02a5a", "--dry-run")
     about = json.loads(Path("runs/submit/submissions.jsonl").read_text().splitlines()[-1])
-    scored = score_file(Path(about["file"]), truth=Path("h02a5a"), data=None, steps=lambda verb, unit: _silent)
+    scored = score_file(Path(about["file"]), truth=Path("h02a5a"), data=None, new_counter=lambda verb, unit: _silent)
     expected = about["expected"]
     half = math.hypot(*((high - low) / 2 for low, high in (expected["interval"], scored.interval)))
     for name, joint, (low, high) in (

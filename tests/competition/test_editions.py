@@ -1,8 +1,8 @@
-"""Which slug a name stands for."""
+"""Which Kaggle slug a user's text stands for."""
 
 import pytest
 
-from vocctl.competition.editions import is_competition_name, slug_of
+from vocctl.competition.editions import is_competition_name, known_num_images, resolve_slug
 from vocctl.errors import ConfigError
 
 
@@ -15,8 +15,8 @@ from vocctl.errors import ConfigError
         ("kaggle.com/c/some-other-one/", "some-other-one"),
     ],
 )
-def test_names(text, slug):
-    assert slug_of(text) == slug
+def test_alias_slug_and_url(text, slug):
+    assert resolve_slug(text) == slug
     assert is_competition_name(text)
 
 
@@ -24,11 +24,16 @@ def test_names(text, slug):
     "text", ["https://www.kaggle.com/datasets/a/b", "https://example.org/competitions/a-b",
              "https://www.kaggle.com/competitions/", "A B", "../x", "https://www.kaggle.com/competitions/../x"]
 )  # fmt: skip
-def test_what_names_none(text):
+def test_other_texts_are_refused(text):
     with pytest.raises(ConfigError):
-        slug_of(text)
+        resolve_slug(text)
 
 
 @pytest.mark.parametrize("text", ["voc2009", "shapes", "voc2O09"])
-def test_a_data_set_is_no_competition(text):
+def test_a_data_set_is_not_a_competition(text):
     assert not is_competition_name(text)
+
+
+def test_number_of_images_of_known_and_unknown_editions():
+    assert known_num_images("kul-computer-vision-ga-2-2025") == {"train": 749, "test": 750}
+    assert known_num_images("some-other-one") == {}

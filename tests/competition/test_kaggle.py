@@ -1,4 +1,4 @@
-"""The real kaggle client against a local server: every answer that Kaggle may give, and no secret in any of ours."""
+"""The real kaggle client against a local server: every answer that Kaggle may give, and no secret in our messages."""
 
 import io
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vocctl.competition.kaggle import Kaggle, Limits, credentials
+from vocctl.competition.kaggle import Kaggle, SubmissionLimits, find_credentials
 from vocctl.errors import DataError, NetworkError, VocctlError
 
 TOKEN = "KGAT_canary_7f3a91"
@@ -18,87 +18,88 @@ CANARIES = (TOKEN, "canary_in_an_address", "canary-key")
 
 @pytest.fixture
 def csv(tmp_path: Path) -> Path:
-    path = tmp_path / "mine.csv"
+    path = tmp_path / "submission.csv"
     path.write_text("Id,Predicted\n0_classification,1 1\n")
     return path
 
 
-def told(error: BaseException) -> str:
-    """All that an error and those behind it say."""
-    words = []
-    one: BaseException | None = error
-    while one is not None:
-        words.append(repr(one) + repr(vars(one)))
-        one = one.__cause__ or one.__context__
-    return " ".join(words)
+def error_chain_text(error: BaseException) -> str:
+    """Everything that an error and its causes hold."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(repr(cause) + repr(vars(cause)))
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(texts)
 
 
-def fails(call, *says: str) -> None:
+def check_failure(function, *parts: str) -> None:
+    """The call fails with one line that contains the parts, and no secret."""
     with pytest.raises(NetworkError) as caught:
-        call()
-    for text in says:
-        assert text in str(caught.value)
+        function()
+    for part in parts:
+        assert part in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not any(canary in told(caught.value) for canary in CANARIES)
+    assert not any(canary in error_chain_text(caught.value) for canary in CANARIES)
 
 
 def test_a_submission_is_scored_after_two_polls(kaggle, csv):
     kaggle.polls = [{"status": "PENDING"}, {"status": "PENDING"}, {"status": "COMPLETE", "publicScore": "0.61234"}]
     client = Kaggle("test-competition")
-    assert client.limits() == Limits(today=1, total=9, left=4)
+    assert client.limits() == SubmissionLimits(today=1, total=9, remaining_today=4)
     ref = client.upload(csv, "by a test")
     waited = []
-    outcome = client.wait(ref, 5, lambda done, total: waited.append((done, total)))
-    assert (outcome.status, outcome.public_score) == ("complete", "0.61234")
+    status = client.wait_for_score(ref, 5, lambda done, total: waited.append((done, total)))
+    assert (status.status, status.public_score) == ("complete", "0.61234")
     assert len(waited) == 3
     assert kaggle.uploaded == csv.read_bytes()
     assert kaggle.submitted["submissionDescription"] == "by a test"
     assert kaggle.submitted["blobFileTokens"] == "blob"
 
 
-def test_a_submission_that_ends_in_error_tells_the_reason(kaggle, csv):
+def test_a_refused_submission_has_a_reason(kaggle, csv):
     kaggle.polls = [{"status": "ERROR", "errorDescription": "Submission must have\n1500 rows"}]
     client = Kaggle("test-competition")
-    outcome = client.wait(client.upload(csv, ""), 5)
-    assert (outcome.status, outcome.reason) == ("error", "Submission must have 1500 rows")
+    status = client.wait_for_score(client.upload(csv, ""), 5)
+    assert (status.status, status.reason) == ("error", "Submission must have 1500 rows")
 
 
-def test_a_wait_that_runs_out_leaves_it_pending(kaggle, csv):
+def test_a_submission_without_a_score_after_the_wait_is_pending(kaggle, csv):
     kaggle.polls = [{"status": "PENDING"}]
     client = Kaggle("test-competition")
-    assert client.wait(client.upload(csv, ""), 0.05).status == "pending"
+    assert client.wait_for_score(client.upload(csv, ""), 0.05).status == "pending"
 
 
-def test_a_failing_look_is_made_again(kaggle, csv):
-    kaggle.fails["ListSubmissions"] = (503, {"code": 503, "message": "busy"})
+def test_a_failed_poll_is_repeated(kaggle, csv):
+    kaggle.failures["ListSubmissions"] = (503, {"code": 503, "message": "busy"})
     client = Kaggle("test-competition")
-    seen = []
+    waited = []
 
-    def mend(done, total):
-        seen.append(done)
-        kaggle.fails.clear()
+    def repair(done, total):
+        waited.append(done)
+        kaggle.failures.clear()
 
-    assert client.wait(client.upload(csv, ""), 5, mend).status == "complete"
-    assert len(seen) == 2
+    assert client.wait_for_score(client.upload(csv, ""), 5, repair).status == "complete"
+    assert len(waited) == 2
 
 
 @pytest.mark.parametrize(
-    ("status", "says"),
+    ("status", "parts"),
     [
-        (401, ("refuses the credentials", "KAGGLE_API_TOKEN", "new token")),
-        (403, ("accept the rules", "https://www.kaggle.com/competitions/test-competition/rules")),
-        (404, ("no competition test-competition", "vocctl download --years")),
-        (429, ("too often", "wait")),
+        (401, ("refused the credentials", "KAGGLE_API_TOKEN", "new token")),
+        (403, ("accept its rules", "https://www.kaggle.com/competitions/test-competition/rules")),
+        (404, ("has no competition test-competition", "vocctl download --years")),
+        (429, ("too many requests", "wait")),
         (500, ("HTTP 500", "later")),
         (503, ("HTTP 503", "later")),
         (400, ("HTTP 400", "Deadline has passed")),
     ],
 )
 @pytest.mark.parametrize("method", ["GetSubmissionLimits", "StartSubmissionUpload"])
-def test_every_refusal_is_one_line(kaggle, csv, status, says, method):
+def test_every_http_error_is_one_line(kaggle, csv, status, parts, method):
     client = Kaggle("test-competition")
-    kaggle.fails[method] = (status, {"code": status, "message": f"Deadline has passed, {TOKEN}"})
-    fails(client.limits if method == "GetSubmissionLimits" else lambda: client.upload(csv, ""), *says)
+    kaggle.failures[method] = (status, {"code": status, "message": f"Deadline has passed, {TOKEN}"})
+    check_failure(client.limits if method == "GetSubmissionLimits" else lambda: client.upload(csv, ""), *parts)
 
 
 def test_no_network(kaggle, monkeypatch):
@@ -106,54 +107,56 @@ def test_no_network(kaggle, monkeypatch):
     import kagglesdk.kaggle_env as environment
 
     monkeypatch.setitem(environment._env_to_endpoint, environment.KaggleEnv.LOCAL, "http://127.0.0.1:9")
-    fails(client.limits, "can't be reached", "network")
+    check_failure(client.limits, "cannot reach Kaggle", "network")
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
-def test_a_broken_upload_is_no_submission(kaggle, csv, status):
+def test_a_failed_upload_is_not_submitted(kaggle, csv, status):
     kaggle.put_status = status
     client = Kaggle("test-competition")
-    fails(lambda: client.upload(csv, ""), "broke off", str(csv), "nothing was submitted")
+    check_failure(lambda: client.upload(csv, ""), "failed on Kaggle's side", str(csv), "nothing was submitted")
     assert "CreateSubmission" not in kaggle.calls
 
 
-def test_a_token_that_is_no_longer_good(kaggle, monkeypatch):
+def test_an_expired_token(kaggle, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_old_canary-key")
-    fails(lambda: Kaggle("test-competition"), "does not take the credentials", "KAGGLE_API_TOKEN")
+    check_failure(lambda: Kaggle("test-competition"), "does not accept the credentials", "KAGGLE_API_TOKEN")
 
 
-def test_a_token_that_no_header_may_hold(kaggle, monkeypatch):
+def test_a_token_that_is_invalid_in_a_header(kaggle, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", f"{TOKEN}\nmore")
-    fails(lambda: Kaggle("test-competition"), "credentials")
+    check_failure(lambda: Kaggle("test-competition"), "credentials")
 
 
-def test_no_credentials_at_all_are_named_without_the_client(kaggle, monkeypatch, tmp_path):
+def test_missing_credentials_are_reported_without_importing_the_client(kaggle, monkeypatch, tmp_path):
     monkeypatch.delenv("KAGGLE_API_TOKEN")
-    fails(lambda: Kaggle("test-competition"), "no Kaggle credentials", "https://www.kaggle.com/settings/api")
-    assert not (tmp_path / "home" / ".config").exists()  # the client's import would have made a folder
+    check_failure(
+        lambda: Kaggle("test-competition"), "no Kaggle credentials found", "https://www.kaggle.com/settings/api"
+    )
+    assert not (tmp_path / "home" / ".config").exists()  # importing the client creates this folder
     assert kaggle.calls == []
 
 
-def test_which_kind_was_found_and_never_what_it_holds(kaggle, monkeypatch, tmp_path):
+def test_credentials_are_described_without_the_secret(kaggle, monkeypatch, tmp_path):
     home = tmp_path / "home"
-    found = [credentials()]
+    descriptions = [find_credentials()]
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     (home / ".kaggle").mkdir()
     for name in ("credentials.json", "kaggle.json"):
         (home / ".kaggle" / name).write_text("canary-key")
-        found.append(credentials())
+        descriptions.append(find_credentials())
     monkeypatch.setenv("KAGGLE_USERNAME", "student")
     monkeypatch.setenv("KAGGLE_KEY", "canary-key")
-    found.append(credentials())
+    descriptions.append(find_credentials())
     (home / ".kaggle" / "access_token").write_text("canary-key")
-    found.append(credentials())
+    descriptions.append(find_credentials())
     kinds = ("KAGGLE_API_TOKEN", "credentials.json", "kaggle.json", "KAGGLE_USERNAME", "access_token")
-    for words, kind in zip(found, kinds, strict=True):
-        assert kind in words
-        assert "canary" not in words.replace("canary_7f3a91", "canary")
+    for description, kind in zip(descriptions, kinds, strict=True):
+        assert kind in description
+        assert "canary" not in description
 
 
-def test_an_api_key_works_too(kaggle, csv, monkeypatch):
+def test_an_api_key(kaggle, csv, monkeypatch):
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     monkeypatch.setenv("KAGGLE_USERNAME", "student")
     monkeypatch.setenv("KAGGLE_KEY", "canary-key")
@@ -163,47 +166,46 @@ def test_an_api_key_works_too(kaggle, csv, monkeypatch):
     assert "IntrospectToken" not in kaggle.calls
 
 
-def test_nothing_that_the_client_prints_is_seen(kaggle, csv, monkeypatch, capfd):
+def test_the_clients_output_is_suppressed(kaggle, csv, monkeypatch, capfd):
     monkeypatch.setenv("VERBOSE", "true")  # the client prints every header then
     client = Kaggle("test-competition")
     client.upload(csv, "")
-    seen = capfd.readouterr()
-    assert seen.out == ""
-    assert seen.err == ""
+    output = capfd.readouterr()
+    assert (output.out, output.err) == ("", "")
     assert os.environ["VERBOSE"] == "true"
 
 
-def test_verbose_is_hidden_from_the_first_import_too(kaggle):
+def test_verbose_is_ignored_from_the_first_import_on(kaggle):
     code = (
         "import kagglesdk.kaggle_env as e, logging\n"
         f"e._env_to_endpoint[e.KaggleEnv.LOCAL] = {kaggle.url!r}\n"
         "from vocctl.competition.kaggle import Kaggle\n"
         "Kaggle('test-competition').limits()\n"
     )
-    settings = os.environ | {"VERBOSE": "true"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=settings)
-    assert done.returncode == 0, done.stderr
-    assert (done.stdout, done.stderr) == ("", "")
+    env = os.environ | {"VERBOSE": "true"}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+    assert process.returncode == 0, process.stderr
+    assert (process.stdout, process.stderr) == ("", "")
 
 
-def zipped(*names: str) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
+def zip_with(*names: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
             archive.writestr(name, os.urandom(1_500_000))
-    return held.getvalue()
+    return buffer.getvalue()
 
 
-def test_a_download_that_breaks_is_gone_on_with(kaggle, tmp_path, monkeypatch):
+def test_an_interrupted_download_is_resumed(kaggle, tmp_path, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    kaggle.archive, kaggle.break_at = zipped("train/a.npy", "test/b.npy"), 2_500_000  # the client keeps whole MiB
+    kaggle.archive, kaggle.break_at = zip_with("train/a.npy", "test/b.npy"), 2_500_000  # the client keeps whole MiB
     path = Kaggle("test-competition").download(tmp_path)
     assert path.read_bytes() == kaggle.archive
     assert kaggle.ranges == [None, "bytes=2097152-"]
 
 
-def test_a_download_that_died_with_the_process_is_gone_on_with(kaggle, tmp_path):
-    kaggle.archive = zipped("train/a.npy")
+def test_a_download_of_a_killed_process_is_resumed(kaggle, tmp_path):
+    kaggle.archive = zip_with("train/a.npy")
     path = tmp_path / "test-competition.zip"
     path.write_bytes(kaggle.archive[:1000])
     path.with_name(path.name + ".kaggle-partial").write_text(
@@ -213,15 +215,15 @@ def test_a_download_that_died_with_the_process_is_gone_on_with(kaggle, tmp_path)
     assert kaggle.ranges[-1] == "bytes=1000-"
 
 
-def test_a_download_without_the_rules_accepted(kaggle, tmp_path):
-    kaggle.fails["DownloadDataFiles"] = (403, {"code": 403, "message": "no"})
+def test_a_download_before_the_rules_are_accepted(kaggle, tmp_path):
+    kaggle.failures["DownloadDataFiles"] = (403, {"code": 403, "message": "no"})
     client = Kaggle("test-competition")
-    fails(lambda: client.download(tmp_path), "accept the rules", "/rules")
+    check_failure(lambda: client.download(tmp_path), "accept its rules", "/rules")
     assert list(tmp_path.glob("*.zip")) == []
 
 
-def test_our_errors_carry_no_cause(kaggle):
-    kaggle.fails["GetSubmissionLimits"] = (401, {"code": 401, "message": "no"})
+def test_our_errors_have_no_cause(kaggle):
+    kaggle.failures["GetSubmissionLimits"] = (401, {"code": 401, "message": "no"})
     with pytest.raises(VocctlError) as caught:
         Kaggle("test-competition").limits()
     assert caught.value.__cause__ is None

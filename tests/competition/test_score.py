@@ -1,18 +1,19 @@
-"""The competition's score against cases worked by hand."""
+"""The competition's score on cases worked by hand."""
 
 import numpy as np
 import pytest
 
+from vocctl.competition.ground_truth import GroundTruth
 from vocctl.competition.rle import encode_label_map
-from vocctl.competition.score import GroundTruth, dice, score
+from vocctl.competition.score import dice, score
 from vocctl.errors import DataError
 
 
 def classes(*labels: int) -> np.ndarray:
     """(20,) bool; labels from 1."""
-    chosen = np.zeros(20, bool)
-    chosen[[label - 1 for label in labels]] = True
-    return chosen
+    vector = np.zeros(20, bool)
+    vector[[label - 1 for label in labels]] = True
+    return vector
 
 
 # image 0, 2 x 2: class 1 on three pixels; image 1, 1 x 4: class 3 on two, class 2 on one
@@ -20,15 +21,15 @@ TRUTHS = [
     GroundTruth("0", classes(1), np.array([[1, 1], [1, 0]], np.uint8)),
     GroundTruth("1", classes(2, 3), np.array([[3, 3, 2, 0]], np.uint8)),
 ]
-RIGHT = {"0_classification": "1 1", "0_segmentation": "1 3", "1_classification": "2 2", "1_segmentation": "7 1 9 2"}
+PERFECT = {"0_classification": "1 1", "0_segmentation": "1 3", "1_classification": "2 2", "1_segmentation": "7 1 9 2"}
 
 
 def test_a_perfect_file_scores_1():
-    assert score(RIGHT, TRUTHS).joint == 1
+    assert score(PERFECT, TRUTHS).joint == 1
 
 
 def test_overlapping_masks():
-    result = score(RIGHT | {"0_segmentation": "1 2", "1_segmentation": "9 3"}, TRUTHS)
+    result = score(PERFECT | {"0_segmentation": "1 2", "1_segmentation": "9 3"}, TRUTHS)
     # image 0: 2 * 2 / (2 + 3) = 4/5; image 1: class 3 on three pixels, two of them right: 2 * 2 / (3 + 3) = 2/3
     assert result.per_image["0"] == pytest.approx((1, 4 / 5))
     assert result.per_image["1"] == pytest.approx((1, 2 / 3))
@@ -41,28 +42,28 @@ def test_overlapping_masks():
     assert np.isnan(result.pixel_dice["train"])
 
 
-def test_disjoint_masks_and_the_right_pixels_under_another_class_score_0():
-    assert score(RIGHT | {"0_segmentation": "4 1"}, TRUTHS).per_image["0"] == (1, 0)
-    assert score(RIGHT | {"0_segmentation": "5 3"}, TRUTHS).per_image["0"] == (1, 0)  # class 2 on class 1's pixels
+def test_disjoint_masks_and_right_pixels_of_a_wrong_class_score_0():
+    assert score(PERFECT | {"0_segmentation": "4 1"}, TRUTHS).per_image["0"] == (1, 0)
+    assert score(PERFECT | {"0_segmentation": "5 3"}, TRUTHS).per_image["0"] == (1, 0)  # class 2 on class 1's pixels
 
 
-def test_one_half_missing():
-    only = {name: runs for name, runs in RIGHT.items() if "class" in name}
-    result = score(only, TRUTHS)
-    assert (result.classification, result.segmentation, result.joint, result.lacking) == (1, 0, 0.5, 2)
+def test_missing_rows_score_0():
+    classification = {name: runs for name, runs in PERFECT.items() if "class" in name}
+    result = score(classification, TRUTHS)
+    assert (result.classification, result.segmentation, result.joint, result.missing_rows) == (1, 0, 0.5, 2)
 
 
 def test_an_empty_row_scores_0():
-    result = score(RIGHT | {"1_classification": ""}, TRUTHS)
+    result = score(PERFECT | {"1_classification": ""}, TRUTHS)
     assert result.per_image["1"] == (0, 1)
     assert result.joint == pytest.approx(3 / 4)
-    assert result.lacking == 0
+    assert result.missing_rows == 0
 
 
-def test_both_empty_is_1_and_one_of_them_empty_is_0():
-    nothing = [GroundTruth("0", classes(1), np.array([[0, 255]], np.uint8))]
-    assert score({"0_classification": "1 1", "0_segmentation": ""}, nothing).joint == 1
-    assert score({"0_classification": "1 1", "0_segmentation": "1 1"}, nothing).segmentation == 0
+def test_two_empty_masks_score_1_and_one_empty_mask_scores_0():
+    empty = [GroundTruth("0", classes(1), np.array([[0, 255]], np.uint8))]
+    assert score({"0_classification": "1 1", "0_segmentation": ""}, empty).joint == 1
+    assert score({"0_classification": "1 1", "0_segmentation": "1 1"}, empty).segmentation == 0
 
 
 def test_border_is_background():
@@ -71,39 +72,39 @@ def test_border_is_background():
     assert score({"0_classification": "1 1", "0_segmentation": "1 2"}, border).segmentation == pytest.approx(2 / 3)
 
 
-def test_labels():
-    result = score(RIGHT | {"0_classification": "1 2", "1_classification": "3 1"}, TRUTHS)
+def test_label_sets():
+    result = score(PERFECT | {"0_classification": "1 2", "1_classification": "3 1"}, TRUTHS)
     # image 0: {1, 2} of {1}: 2/3; image 1: {3} of {2, 3}: 2/3
     assert result.classification == pytest.approx(2 / 3)
-    # per class over images: aeroplane right once: 1; bicycle: wrong once, missed once: 0; bird: 1
+    # per class over images: aeroplane right once: 1; bicycle: a false positive and a false negative: 0; bird: 1
     assert (result.class_dice["aeroplane"], result.class_dice["bicycle"], result.class_dice["bird"]) == (1, 0, 1)
 
 
-def test_the_halves_that_the_leaderboard_showed():
-    """Public halves .89810 and .85364 gave .87588 there: the mean of all rows is the mean of the halves' means."""
+def test_the_joint_score_is_the_mean_of_both_as_on_the_leaderboard():
+    """Public scores .89810 and .85364 gave .87588 on the leaderboard."""
     assert pytest.approx(0.87588, abs=2e-5) == (0.89810 + 0.85364) / 2
-    result = score(RIGHT | {"0_segmentation": "1 2"}, TRUTHS)
+    result = score(PERFECT | {"0_segmentation": "1 2"}, TRUTHS)
     assert result.joint == pytest.approx((result.classification + result.segmentation) / 2)
 
 
 def test_the_worst_images_come_first():
-    assert score(RIGHT | {"1_segmentation": ""}, TRUTHS).worst(1) == ["1"]
+    assert score(PERFECT | {"1_segmentation": ""}, TRUTHS).worst(1) == ["1"]
 
 
-def test_it_is_the_dice_of_the_boolean_stacks():
+def test_dice_equals_that_of_the_boolean_stacks():
     generator = np.random.default_rng(0)
     for _ in range(50):
         first, second = generator.integers(0, 4, (2, 5, 7)).astype(np.uint8)
         stacks = [np.stack([labels == label for label in range(1, 21)]) for labels in (first, second)]
-        wanted = 2 * (stacks[0] & stacks[1]).sum() / (stacks[0].sum() + stacks[1].sum())
-        assert dice(encode_label_map(first), encode_label_map(second)) == pytest.approx(wanted)
+        expected = 2 * (stacks[0] & stacks[1]).sum() / (stacks[0].sum() + stacks[1].sum())
+        assert dice(encode_label_map(first), encode_label_map(second)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [({"9_segmentation": "1 1"}, "no 9_segmentation"), ({"0_segmentation": "1"}, "0_segmentation holds 1 numbers"),
-     ({"0_segmentation": "80 2"}, "goes on past 80")],
+     ({"0_segmentation": "80 2"}, "ends beyond 80")],
 )  # fmt: skip
-def test_what_can_not_be_scored(rows, said):
-    with pytest.raises(DataError, match=said):
+def test_rows_that_cannot_be_scored(rows, message):
+    with pytest.raises(DataError, match=message):
         score(rows, TRUTHS)

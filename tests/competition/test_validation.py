@@ -1,72 +1,122 @@
-"""The two models together on the test images: with the rules on, and what is expected of them."""
-
-import json
-from pathlib import Path
+"""The expected score, its interval, and the decisions that the validation images lead to."""
 
 import numpy as np
 import pytest
 
+from vocctl.competition import validation
+from vocctl.competition.classification import LabelPredictions, label_dice
 from vocctl.competition.ensemble import EnsembleSpec
-from vocctl.competition.fusion import class_fractions
-from vocctl.competition.test_set import open_test_set
-from vocctl.competition.validation import DecisionParams, _expected, predict_test_set, validation_dice
-from vocctl.runs.folder import RunFolder
+from vocctl.competition.fusion import AREA_THRESHOLDS, SUPPRESS_THRESHOLDS
+from vocctl.competition.segmentation import SuppressionScores
+from vocctl.competition.validation import estimate_score
+from vocctl.config import TrainClsConfig
+from vocctl.labels import IGNORE
+
+IMAGES = 100
 
 
-def quiet(verb: str, unit: str):
-    return lambda done, total: None
+class Run:
+    """A run folder of which only the settings are read."""
+
+    def config(self, default: TrainClsConfig) -> TrainClsConfig:
+        return default
 
 
-def predicted(decisions: DecisionParams) -> list[tuple[np.ndarray, np.ndarray]]:
-    runs = EnsembleSpec((RunFolder(Path("runs/cls/one")),), (RunFolder(Path("runs/seg/one")),), "none", "cpu")
-    found = list(predict_test_set(runs, open_test_set(Path("data/h02a5a")), decisions, quiet))
-    assert [place for place, _, _ in found] == list(range(6))
-    return [(classes, labels) for _, classes, labels in found]
+class Split:
+    """A split of which only the ids are read; records which images are selected."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self.images = self
+        self.ids = tuple(ids)
+
+    def take(self, indices: np.ndarray) -> "Split":
+        return Split([self.ids[index] for index in indices])
 
 
-def test_without_rules_each_model_speaks_for_itself(world):
-    off = DecisionParams(np.full(20, 0.5), rule_out=0.0, proof=1.01)
-    never = DecisionParams(np.full(20, 1.0), rule_out=0.0, proof=1.01)
-    for (classes, labels), (fewest, same) in zip(predicted(off), predicted(never), strict=True):
-        assert (labels == same).all()
-        assert labels.any()
-        assert fewest.sum() == 1  # the likeliest, since none reaches 1
-        assert (classes >= fewest).all()
+class Source:
+    def __init__(self, root) -> None:
+        self.root = root
 
 
-def test_what_the_mask_shows_is_named(world):
-    for classes, labels in predicted(DecisionParams(np.full(20, 1.0), rule_out=0.0, proof=0.01)):
-        assert classes[class_fractions(labels) >= 0.01].all()
+def spec() -> EnsembleSpec:
+    return EnsembleSpec(runs=(Run(),), checkpoint="best", tta="none", device="cpu")  # type: ignore[arg-type]
 
 
-def test_what_the_classifier_rules_out_is_not_painted(world):
-    """At 2 everything is ruled out but the one class that was chosen."""
-    for classes, labels in predicted(DecisionParams(np.full(20, 1.0), rule_out=2.0, proof=1.01)):
-        assert set(np.unique(labels)) - {0} <= {1 + int(classes.argmax())}
-        assert labels.any()
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Set the validation images and the predictions on them: fake(cls_ids, seg_ids, labels, seg_dice or scores)."""
+
+    def set_up(cls_ids, seg_ids, labels, masks) -> None:
+        splits = iter([(Source(tmp_path), [Split(cls_ids)]), (Source(tmp_path), [Split(seg_ids)])])
+        monkeypatch.setattr(validation, "common_validation_splits", lambda runs: next(splits))
+        monkeypatch.setattr(validation, "predict_labels", lambda spec, splits, counter: labels(splits[0].ids))
+        monkeypatch.setattr(validation, "segmentation_dice", lambda spec, splits, counter: masks(splits[0].ids))
+        monkeypatch.setattr(validation, "suppression_scores", lambda spec, splits, _, counter: masks(splits[0].ids))
+
+    return set_up
 
 
-def test_what_was_measured_once_is_kept_and_measured_anew_where_it_is_broken(world):
-    runs, kept = (
-        EnsembleSpec((RunFolder(Path("runs/cls/one")),), (), "none", "cpu"),
-        Path("runs/cls/one/validation_dice.json"),
-    )
-    halves = validation_dice("cls", runs, quiet)
-    assert halves.keys() == {"best", "final"}
-    for text in ("{", "{}", '{"best": "x", "final": 1}', '{"best": 0.5, "final": NaN}'):
-        kept.write_text(text)
-        assert validation_dice("cls", runs, quiet) == json.loads(kept.read_text()) == halves
-    kept.write_text('{"best": 0.25, "final": 0.5}')
-    assert validation_dice("cls", runs, quiet) == {"best": 0.25, "final": 0.5}
+def every_other(ids) -> LabelPredictions:
+    """Class 0 is in every image and is predicted for every other one: a Dice of 1, 0, 1, 0, ..."""
+    targets = np.zeros((len(ids), 20), np.uint8)
+    targets[:, 0] = 1
+    predicted = np.zeros((len(ids), 20), bool)
+    predicted[::2, 0] = True
+    predicted[1::2, 1] = True
+    return LabelPredictions(predicted * 0.9, predicted, targets)
 
 
-def test_the_expected_score_and_its_interval():
-    cls_dice, seg_dice = np.array([1.0, 0.0, 1.0, 0.0] * 25), np.array([0.0, 1.0, 0.0, 1.0] * 25)
-    paired = _expected(cls_dice, seg_dice, True, ())
-    # each image's two halves make 1/2 together: drawn as pairs nothing moves
-    assert (paired.joint, *paired.interval) == pytest.approx((0.5, 0.5, 0.5))
-    apart = _expected(cls_dice, seg_dice, False, ())
-    # drawn apart: each half's mean has a deviation of .05, half their sum of .0354: 95 % is +- .069
-    assert apart.joint == pytest.approx(0.5)
-    assert apart.interval[0] == pytest.approx(0.5 - 0.069, abs=0.015)
-    assert apart.interval[1] == pytest.approx(0.5 + 0.069, abs=0.015)
+def test_images_of_both_subtasks_are_resampled_together(fake):
+    """Each image's two Dice are 1 and 0 or 0 and 1: their mean is 1/2 in every resample."""
+    ids = [str(number) for number in range(IMAGES)]
+    columns = len(SUPPRESS_THRESHOLDS)
+    alternating = np.repeat([[0.0], [1.0]] * (IMAGES // 2), columns, axis=1)
+    # the ids that only one subtask validated on are left out
+    fake([*ids, "cls only"], ["seg only", *ids], every_other,
+         lambda ids: SuppressionScores(alternating[: len(ids)], np.zeros((len(ids), 20))))  # fmt: skip
+    expected, decisions = estimate_score(spec(), spec(), None)
+    assert (expected.cls_images, expected.seg_images) == (IMAGES, IMAGES)
+    assert (expected.joint, *expected.interval) == pytest.approx((0.5, 0.5, 0.5))
+    assert [(rule.rule, rule.used) for rule in expected.rules] == [("suppression", False), ("mask labels", False)]
+    assert (decisions.suppress_threshold, decisions.area_threshold) == (SUPPRESS_THRESHOLDS[0], AREA_THRESHOLDS[0])
+    assert decisions.thresholds.shape == (20,)
+
+
+def test_different_images_are_resampled_independently(fake):
+    alternating = np.array([0.0, 1.0] * (IMAGES // 2))
+    cls_ids, seg_ids = ([f"{kind}{number}" for number in range(IMAGES)] for kind in ("cls", "seg"))
+    fake(cls_ids, seg_ids, every_other, lambda ids: alternating)
+    expected, decisions = estimate_score(spec(), spec(), None)
+    assert expected.rules == ()
+    assert (decisions.suppress_threshold, decisions.area_threshold) == (SUPPRESS_THRESHOLDS[0], AREA_THRESHOLDS[0])
+    # each mean has a standard deviation of .05, half of their sum .0354: the 95 % interval is +- .069
+    assert expected.joint == pytest.approx(0.5)
+    assert expected.interval[0] == pytest.approx(0.5 - 0.069, abs=0.015)
+    assert expected.interval[1] == pytest.approx(0.5 + 0.069, abs=0.015)
+
+
+def test_rules_that_help_are_used_in_the_score_and_in_the_decisions(fake):
+    """Suppression at the third threshold adds .1 to each mask; class 0 covers 6 % of each mask."""
+    ids = [str(number) for number in range(IMAGES)]
+    dice = np.full((IMAGES, len(SUPPRESS_THRESHOLDS)), 0.5)
+    dice[:, 2] = 0.6
+    fractions = np.zeros((IMAGES, 20))
+    fractions[:, 0] = 0.06
+    fake(ids, ids, every_other, lambda ids: SuppressionScores(dice, fractions))
+    expected, decisions = estimate_score(spec(), spec(), None)
+    assert [rule.used for rule in expected.rules] == [True, True]
+    assert decisions.suppress_threshold == SUPPRESS_THRESHOLDS[2]
+    assert decisions.area_threshold == 0.05  # the first of AREA_THRESHOLDS below 6 %
+    assert expected.segmentation == pytest.approx(0.6)
+    # labels {0} of {0}: 1; labels {0, 1} of {0}: 2/3
+    assert expected.classification == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_ignored_labels_are_not_scored():
+    predicted = np.zeros((1, 20), bool)
+    predicted[0, [0, 1]] = True
+    targets = np.zeros((1, 20), np.uint8)
+    targets[0, 0] = 1
+    assert label_dice(predicted, targets) == pytest.approx([2 / 3])  # {0, 1} of {0}
+    targets[0, 1] = IGNORE
+    assert label_dice(predicted, targets) == pytest.approx([1])
