@@ -308,7 +308,7 @@ def test_in_a_kaggle_notebook(world, capsys, monkeypatch, tmp_path):
         (["--competition", "some-slug", "--dry-run"], 3, "vocctl download some-slug"),
         (["--cls", "nobody", "--dry-run"], 3, "no run nobody"),
         (["--seg", "runs/cls/one", "--dry-run"], 3, "is a run of train-cls, not of train-seg"),
-        (["--tta", "five", "--dry-run"], 2, "--tta is one of"),
+        (["--tta", "five", "--dry-run"], 2, "--tta"),
         (["--out", "data", "--dry-run"], 2, "data exists"),
     ],
 )

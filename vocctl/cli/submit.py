@@ -8,6 +8,7 @@ import typer
 
 from vocctl.cli import messages, progress, submit_tables
 from vocctl.cli.options import Quiet
+from vocctl.config import TTA, Checkpoint
 from vocctl.errors import ConfigError, DataError
 
 FILES = "An existing csv"
@@ -34,13 +35,17 @@ def submit(
         typer.Option("--seg", help="A run of train-seg; repeat for an ensemble. [dim]\\[the best run][/dim]"),
     ] = None,
     checkpoint: Annotated[
-        str | None,
+        Checkpoint | None,
         typer.Option(
-            "--checkpoint", help="best or final. [dim]\\[the one with the higher Dice on the validation images][/dim]"
+            "--checkpoint",
+            help="best: highest validation score; final: last epoch. [dim]\\[the one with the higher Dice][/dim]",
         ),
     ] = None,
     tta: Annotated[
-        str, typer.Option("--tta", help="Test-time augmentation: none, flip, or ms (three scales, each mirrored too).")
+        TTA,
+        typer.Option(
+            "--tta", help="Test-time augmentation. flip: mirrored images too; ms: three scales, each mirrored too."
+        ),
     ] = "none",
     device: Annotated[
         str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[each run's own][/dim]")
