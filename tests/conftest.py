@@ -20,6 +20,7 @@ from vocctl.compat import declare_missing_ops
 from vocctl.config import EvalOptions, TrainClsConfig, TrainSegConfig, given
 from vocctl.data.images import write_mask
 from vocctl.labels import CLASSES
+from vocctl.runs.attacks import AttackExample, AttackExamples, AttackRow, write_attack
 
 declare_missing_ops()  # torchmetrics and smp bring torchvision along
 
@@ -277,20 +278,19 @@ def attacked() -> Callable[[Path], None]:
 
 
 def _attacked(run: Path) -> None:
-    """A folder as an attack leaves it, with adversarial images of two images."""
+    """Write an attack evaluation with two example images: red is clean, green is adversarial."""
     folder = run / "attacks" / "pgd"
-    left = {("clean", "0"): 0.75, ("pgd", "2/255"): 0.5, ("pgd", "8/255"): 0.125}
-    rows = [{"attack": name, "eps": eps, "scores": {"mean_iou": score}} for (name, eps), score in left.items()]
-    images = [{"id": name, "about": "linf 8/255", "before": {}, "after": {}} for name in ("tiny_012", "tiny_013")]
-    about = {"task": "train-seg", "norm": "linf", "goal": "untargeted", "images": 4, "rows": rows}
-    for image in images:
-        for part, color in (("clean", "red"), ("adversarial", "green")):
-            for kind, mode, tone in (("", "RGB", color), ("labels-", "L", 15)):
-                (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
-                Image.new(mode, (32, 32), tone).save(folder / f"{kind}{part}" / f"{image['id']}.png")
-    kept = {"attack": "pgd", "eps": "8/255", "images": images}
-    (folder / "attack.json").write_text(json.dumps(about | {"kept": kept}))
-    (folder / "table.csv").write_text("epsilon,score\n2,0.5\n8,0.125\n")
+    folder.mkdir(parents=True)
+    scores = {("clean", "0"): 0.75, ("pgd", "2/255"): 0.5, ("pgd", "8/255"): 0.125}
+    rows = [AttackRow(attack, eps, {"mean_iou": score}, {}, {}) for (attack, eps), score in scores.items()]
+    clean, adversarial = (np.full((32, 32, 3), color, np.uint8) for color in ((255, 0, 0), (0, 128, 0)))
+    labels = np.full((32, 32), 15, np.uint8)
+    examples = tuple(
+        AttackExample(image_id, clean, adversarial, labels, labels, "linf 8/255")
+        for image_id in ("tiny_012", "tiny_013")
+    )
+    settings = {"task": "train-seg", "metric": "mean_iou", "norm": "linf", "goal": "untargeted", "images": 4}
+    write_attack(folder, settings, rows, AttackExamples("pgd", "8/255", examples))
     Image.new("RGB", (300, 200), "white").save(folder / "robustness.png")
 
 

@@ -91,8 +91,8 @@ COLUMNS = {  # of a table: what it is called, what it is multiplied by, its deci
     "pixel_accuracy": ("pixel acc.", 100, 1),
     "image_accuracy": ("acc. per image", 100, 2),
     "sample_f1": ("F1", 100, 1),
-    "fooled": ("fooled", 100, 1),
-    "match": ("match", 100, 1),
+    "fooling_rate": ("fooling rate", 100, 1),
+    "target_success_rate": ("target success", 100, 1),
     "linf_max": ("linf, px", 255, 0),
     "l2_mean": ("L2", 1, 1),
     "psnr_mean": ("PSNR, dB", 1, 2),
@@ -154,7 +154,7 @@ def show(out: Path, parts: list[str]) -> None:
 
 
 def _attacked(result: dict[str, Any]) -> None:
-    rows = [(row, row["scores"] | row["fooling"] | row["visibility"]) for row in result["rows"]]
+    rows = [(row, row["scores"] | row["rates"] | row["distortion"]) for row in result["rows"]]
     columns = [name for name in COLUMNS if any(name in seen for _, seen in rows)]
     _table(
         ["attack", "eps", *(COLUMNS[name][0] for name in columns)],
@@ -168,7 +168,7 @@ def _transferred(result: dict[str, Any]) -> None:
     rows = {"clean": result["clean"]} | result["scores"]
     _table(
         [f"{result['attack']}, {result['eps']}", *result["runs"]],
-        [[name, *(_cell(result["score"], seen[run]) for run in result["runs"])] for name, seen in rows.items()],
+        [[name, *(_cell(result["metric"], seen[run]) for run in result["runs"])] for name, seen in rows.items()],
     )
 
 

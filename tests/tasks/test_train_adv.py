@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -24,8 +25,8 @@ from vocctl.robustness.generator_loss import (
     local_counts,
     perturbation_levels,
 )
-from vocctl.robustness.outcomes import attacked_predictions
-from vocctl.tasks import train_adv
+from vocctl.robustness.outcomes import MaskPredictions
+from vocctl.robustness.victims import SegmenterVictim
 from vocctl.tasks.attack import attack
 from vocctl.tasks.train_adv import check_batch_size, open_victims, resume, run
 from vocctl.tasks.train_cls import run as train_cls
@@ -94,7 +95,7 @@ def test_l2_budget_and_soft_penalty(runs: dict[str, Path], tmp_path: Path) -> No
         assert trained.best > 1 - trained.scores["drop"]  # the penalty counts
         soft = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{folder}",), eps=("1/255", "2/255")))
         (row,) = soft.rows[1:]
-        assert row.eps == "soft"
+        assert row.eps == "unbounded"
         visible.append(row.distortion["l2_mean"])
     assert visible[1] < 0.5 * visible[0]  # a heavier penalty, a smaller change
 
@@ -127,15 +128,17 @@ def test_the_run_folder_is_enough_without_the_weights_that_its_encoder_began_wit
     assert found.rows[1].distortion["linf_max"] > 0
 
 
-def test_a_signal_while_images_are_scored_is_heeded(
+def test_signal_during_validation_stops_the_run(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asked(*words: object) -> object:
+    predict = SegmenterVictim.predict
+
+    def interrupted_predict(victim: SegmenterVictim, *arguments: Any) -> MaskPredictions:
         os.kill(os.getpid(), signal.SIGTERM)
-        return attacked_predictions(*words)
+        return predict(victim, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_adv, "attacked_predictions", asked)
+        patch.setattr(SegmenterVictim, "predict", interrupted_predict)
         with pytest.raises(Terminated, match="all is saved: resume with --resume"):
             run(config(runs, "seg", epochs=1), tmp_path / "adv")
     assert abs(resume(str(tmp_path / "adv")).scores["drop"]) < 1
@@ -149,10 +152,13 @@ def test_against_prediction_a_classifier_is_turned_from_what_its_thresholds_deci
 
 def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:
     result = run(config(runs, "seg", goal="target:bicycle", attack_loss="ce", epochs=60), tmp_path / "adv")
-    assert result.best == pytest.approx(1 - result.scores["match"])
+    assert result.best == pytest.approx(1 - result.scores["target_success_rate"])
     wanted = AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), goal="target:bicycle")
     clean = attack([str(runs["seg"])], AttackConfig(attack=("noise",), eps=("1/255",), goal="target:bicycle"))
-    assert attack([str(runs["seg"])], wanted).rows[1].fooling_rates["match"] > 2 * clean.rows[1].fooling_rates["match"]
+    assert (
+        attack([str(runs["seg"])], wanted).rows[1].rates["target_success_rate"]
+        > 2 * clean.rows[1].rates["target_success_rate"]
+    )
 
 
 def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,44 +1,46 @@
-"""`vocctl eval --attack`: the attack's task, and its tables."""
+"""`vocctl eval --attack`: run the attack task and print its result."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vocctl.cli import attack_tables, messages, progress
 from vocctl.config import AttackConfig
 from vocctl.errors import ConfigError
+from vocctl.files import to_json
 
 
-def attacked(
+def evaluate_attack(
     runs: list[str],
     config: AttackConfig,
-    place: dict[str, Any],
-    save: Path | None,
+    options: dict[str, Any],
+    save_adv: Path | None,
     *,
     transfer: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """place: data, split, checkpoint and device, as eval takes them. Several runs are attacked as one."""
-    if transfer and (len(runs) < 2 or save):
-        raise ConfigError("--transfer takes two runs or more, and goes without --save-adv")
+    """Attack the runs as one ensemble or, with transfer, each of them, and test all on its images.
+
+    options: data, split, checkpoint and device of `vocctl eval`.
+    """
+    if transfer and (len(runs) < 2 or save_adv):
+        raise ConfigError("--transfer takes two runs or more and cannot be combined with --save-adv")
 
     from vocctl.tasks import attack as task
 
-    with progress.counter("attacking", "images", quiet=quiet or as_json) as on_work:
+    with progress.counter("attacking", "images", quiet=quiet or as_json) as on_progress:
         if transfer:
-            matrices = task.transfer(runs, config, **place, on_work=on_work)
+            matrices = task.transfer(runs, config, **options, on_progress=on_progress)
         else:
-            result = task.attack(runs, config, **place, save=save, on_work=on_work)
-    if transfer:
+            result = task.attack(runs, config, **options, save_adv=save_adv, on_progress=on_progress)
+    if as_json:
+        for value in matrices if transfer else [result]:
+            messages.print_line(json.dumps(to_json(asdict(value))))
+    elif transfer:
         for matrix in matrices:
-            if as_json:
-                messages.print_line(json.dumps(task.as_json(matrix)))
-            else:
-                attack_tables.transfer_matrix(matrix)
-        if not as_json:
-            attack_tables.transfer_sanity(matrices[0])
-    elif as_json:
-        messages.print_line(json.dumps(task.as_json(result)))
+            attack_tables.print_transfer_matrix(matrix)
+        attack_tables.print_transfer_sanity(matrices[0])
     else:
-        attack_tables.attack_result(result)
+        attack_tables.print_attack_result(result)

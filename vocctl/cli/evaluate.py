@@ -10,7 +10,7 @@ import typer
 
 from vocctl.attacks.table import attack_help
 from vocctl.cli import messages, progress, score_tables
-from vocctl.cli.attack import attacked
+from vocctl.cli.attack import evaluate_attack
 from vocctl.cli.options import Quiet, Runs
 from vocctl.config import TTA, AttackConfig, Checkpoint, EvalOptions, Norm, Reference, Thresholds
 from vocctl.errors import ConfigError
@@ -131,7 +131,7 @@ def evaluate(
             raise ConfigError(f"--attack cannot be combined with {', '.join(excluded)}")
         config = AttackConfig(attack=_split(attack), **settings)  # type: ignore[arg-type]
         where = {"data": data, "split": split, "checkpoint": checkpoint, "device": device}
-        attacked(runs, config, where, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
+        evaluate_attack(runs, config, where, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
         return
     if for_attacks:
         raise ConfigError(_requires(for_attacks, "--attack"))

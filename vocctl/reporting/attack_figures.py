@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.plots.adversarial import draw_attacked_cases
+from vocctl.metrics.table import METRICS
+from vocctl.plots.adversarial import AttackedCase, draw_attacked_cases
 from vocctl.plots.robustness import Line, draw_robustness, draw_robustness_of_runs, draw_transfer
 from vocctl.reporting.config_diff import group_by_config
 from vocctl.reporting.options import NothingToPlot, PlotOptions, group_by_task
 from vocctl.runs.attacks import (
-    SCORES,
-    UNITS,
+    UNBOUNDED,
+    AttackExamples,
     AttackRecord,
-    TransferRecord,
+    TransferMatrix,
     attack_records,
-    attacked_title,
     file_name,
     transfer_records,
 )
@@ -23,6 +23,7 @@ from vocctl.runs.records import RunRecord
 
 NUM_CASES = 6  # images in a figure, unless the options set another number
 NOISE, WORST_CASE = "noise", "worst case"  # rows of a table of attacks
+BUDGET_LABELS = {"linf": "eps, in steps of 1/255 (linf)", "l2": "eps, L2 norm for pixels in [0, 1]"}
 
 
 def adversarial(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
@@ -30,13 +31,25 @@ def adversarial(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
     paths = []
     for run in runs:
         for attack in attack_records(run.folder.path):
-            cases, kept = attack.cases(), attack.about["kept"]
-            title = attacked_title(run.name, kept["attack"], attack.about["norm"], kept["eps"])
             path = options.path(run, f"adversarial-{attack.name}")
-            paths.append(draw_attacked_cases(cases[: options.num_images or NUM_CASES], path, title=title))
+            num_images = options.num_images or NUM_CASES
+            paths.append(draw_examples(run.name, attack.load_examples(), attack.settings["norm"], path, num_images))
     if not paths:
         raise _not_attacked(runs[0])
     return paths
+
+
+def draw_examples(name: str, examples: AttackExamples, norm: str, path: Path, num_images: int = NUM_CASES) -> Path:
+    """The first examples of one attack at one budget. name: the attacked run's, for the title."""
+    budget = "limited by a penalty only" if examples.eps == UNBOUNDED else f"{norm} eps {examples.eps}"
+    cases = [
+        AttackedCase(
+            example.image_id, example.clean, example.adversarial, example.clean_output, example.adversarial_output,
+            example.caption,
+        )
+        for example in examples.examples[:num_images]
+    ]  # fmt: skip
+    return draw_attacked_cases(cases, path, title=f"{name} under {examples.attack}, {budget}")
 
 
 def robustness(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
@@ -46,8 +59,9 @@ def robustness(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
         for attack in attack_records(run.folder.path):
             paths.append(draw_attack_scores(run.name, attack, options.path(run, f"robustness-{attack.name}")))
         for transfer in transfer_records(run.folder.path):
-            stems = transfer_stems(transfer)
-            paths += draw_transfer_matrices(transfer, [options.path(run, stem) for stem in stems])
+            for matrix in transfer.matrices:
+                path = options.path(run, transfer_stem(transfer.folder, matrix))
+                paths.append(draw_transfer_matrix(matrix, path))
     for same_task in group_by_task(runs):
         if len(same_task) > 1:
             paths += _robustness_of_runs(same_task, options)
@@ -58,28 +72,23 @@ def robustness(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
 
 def draw_attack_scores(name: str, attack: AttackRecord, path: Path) -> Path:
     """The scores of one folder of RUN/attacks. name: the attacked run's, for the title."""
-    title = f"{name}, {attack.about['images']} images"
-    score, budget = SCORES[attack.score], UNITS[attack.about["norm"]]
-    return draw_robustness(attack.lines(), path, clean=attack.clean, score=score, budget=budget, title=title)
+    return draw_robustness(
+        attack.curves(), path, clean=attack.clean_score, score=METRICS[attack.metric].title,
+        budget=BUDGET_LABELS[attack.settings["norm"]], title=f"{name}, {attack.settings['images']} images",
+    )  # fmt: skip
 
 
-def transfer_stems(transfer: TransferRecord) -> list[str]:
-    """The file name, without suffix, of the figure of each matrix."""
-    return [
-        f"{transfer.folder.name}-{file_name(matrix['attack'])}-{matrix['eps'].replace('/', '-')}"
-        for matrix in transfer.matrices
-    ]
+def transfer_stem(folder: Path, matrix: TransferMatrix) -> str:
+    """The file name, without suffix, of the figure of a matrix. folder: of RUN/attacks, where the matrix is from."""
+    return f"{folder.name}-{file_name(matrix.attack)}-{matrix.eps.replace('/', '-')}"
 
 
-def draw_transfer_matrices(transfer: TransferRecord, paths: Sequence[Path]) -> list[Path]:
-    """One figure per attack and budget. paths: where each goes."""
-    for matrix, path in zip(transfer.matrices, paths, strict=True):
-        names = matrix["runs"]
-        rows = [matrix["clean"], *matrix["scores"].values()]
-        values = np.array([[row[name] for name in names] for row in rows], dtype=float)
-        title = f"{matrix['attack']}, eps {matrix['eps']}, {matrix['images']} images"
-        draw_transfer(list(matrix["scores"]), names, values, path, score=SCORES[matrix["score"]], title=title)
-    return list(paths)
+def draw_transfer_matrix(matrix: TransferMatrix, path: Path) -> Path:
+    rows = [matrix.clean, *matrix.scores.values()]
+    values = np.array([[row[run] for run in matrix.runs] for row in rows], dtype=float)
+    title = f"{matrix.attack}, eps {matrix.eps}, {matrix.images} images"
+    score = METRICS[matrix.metric].title
+    return draw_transfer(list(matrix.scores), matrix.runs, values, path, score=score, title=title)
 
 
 def _robustness_of_runs(runs: Sequence[RunRecord], options: PlotOptions) -> list[Path]:
@@ -99,8 +108,8 @@ def _robustness_of_runs(runs: Sequence[RunRecord], options: PlotOptions) -> list
             for group in group_by_config(runs)
         }
         path = options.shared_path(runs, f"robustness-{first_attack.name}")
-        title = f"{len(runs)} runs under {attack}, {first_attack.about['images']} images"
-        score, budget = SCORES[first_attack.score], UNITS[first_attack.about["norm"]]
+        title = f"{len(runs)} runs under {attack}, {first_attack.settings['images']} images"
+        score, budget = METRICS[first_attack.metric].title, BUDGET_LABELS[first_attack.settings["norm"]]
         paths.append(draw_robustness_of_runs(lines, path, score=score, budget=budget, title=title))
     return paths
 
@@ -118,9 +127,9 @@ def merge_lines(attacks: Sequence[AttackRecord]) -> dict[str, Line]:
     The worst case over the attacks of one evaluation is not the worst case over several, so it is then left out.
     """
     return {
-        name: ([0.0, *budgets], [attack.clean, *scores])
+        name: ([0.0, *budgets], [attack.clean_score, *scores])
         for attack in attacks
-        for name, (budgets, scores) in attack.lines().items()
+        for name, (budgets, scores) in attack.curves().items()
         if name != WORST_CASE or len(attacks) == 1
     }
 

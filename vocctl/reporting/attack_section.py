@@ -20,8 +20,7 @@ def attack_tables(run: RunRecord) -> list[Table]:
     """Two tables for each attack: its settings, and its results. Raises DataError: a file cannot be read."""
     tables = []
     for attack in attack_records(run.folder.path):
-        settings = {key: value for key, value in attack.about.items() if key not in ("rows", "kept")}
-        rows = [[key, _format_value(value)] for key, value in settings.items()]
+        rows = [[key, _format_value(value)] for key, value in attack.settings.items()]
         tables.append(Table(f"Attack {attack.name}: settings", ["setting", "value"], rows))
         path = attack.folder / "table.csv"
         if path.is_file():

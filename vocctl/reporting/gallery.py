@@ -45,7 +45,7 @@ def _adversarial_cards(run: RunRecord, evaluation: Evaluation, scored: set[str],
     attacks = attack_records(run.folder.path)
     cards: list[GalleryCard] = []
     for attack in attacks:
-        paths = [path for path in attack.case_paths() if path.stem in scored]
+        paths = [path for path in attack.adversarial_paths() if path.stem in scored]
         cards += [_adversarial_card(run, evaluation, attack, path) for path in paths[: max(count // len(attacks), 1)]]
     return cards[:count]
 
@@ -55,7 +55,7 @@ def _adversarial_card(run: RunRecord, evaluation: Evaluation, attack: AttackReco
     clean = view_of(run).card(run, evaluation, path.stem)
     layers = [Layer("adversarial", thumbnail_url(read_image(path)), is_overlay=False)]
     lines = [f"attack {attack.name}"]
-    labels = attack.labels(path.stem)
+    labels = attack.adversarial_labels(path.stem)
     if labels is not None:  # of a segmenter
         layers.append(labels_layer("prediction under attack", labels))
         lines.append(f"predicted under attack: {list_classes(labels)}")

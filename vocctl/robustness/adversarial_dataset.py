@@ -1,61 +1,69 @@
-"""Adversarial images in files (`--save-adv`): for each attack and budget a data set that every command reads as `--data`."""
+"""Save adversarial images (--save-adv): for each attack and budget a data set that every command accepts as --data."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vocctl.attacks.table import AttackSpec
+from vocctl.config import AttackConfig
 from vocctl.data.devkit import MANIFEST, write_devkit
+from vocctl.distributed import is_main_process
 from vocctl.errors import ConfigError
 from vocctl.files import read_json
-from vocctl.robustness.benchmark import AttackBenchmark, Images
-from vocctl.runs.attacks import SOFT, file_name
+from vocctl.robustness.outcomes import GroundTruth
+from vocctl.robustness.victims import Victim
+from vocctl.runs.attacks import file_name
 
 
-def saved_folder(save: Path, spec: AttackSpec, eps: str) -> Path:
-    return save / f"{file_name(spec.name)}-{eps.replace('/', '-')}"
+@dataclass(frozen=True)
+class AdversarialDataset:
+    """One folder <attack>-<budget> below root for each attack and budget, in the layout of a VOC devkit.
 
-
-def refuse_others(
-    save: Path, specs: Sequence[AttackSpec], budgets: Sequence[str], soft: Collection[str], bench: AttackBenchmark
-) -> None:
-    """Raises ConfigError: a folder that would be written holds something else than the same attack on the same images.
-
-    soft: names of attacks that have one strength, whatever the budget.
+    split: the name of the only split. data_path: the data set of the clean images.
     """
-    due = [
-        (saved_folder(save, spec, eps), manifest(spec, eps, bench))
-        for spec in specs
-        for eps in ((SOFT,) if spec.name in soft else budgets)
-    ]
-    for number, (folder, wanted) in enumerate(due):
-        if any(folder == other for other, _ in due[:number]):
-            raise ConfigError(
-                f"two attacks of the table would both be saved as {folder.name}: attack with one at a time"
-            )
-        if folder.exists() and _held(folder) != wanted:
-            raise ConfigError(f"{folder} holds other images than these: choose another --save-adv, or move it away")
+
+    root: Path
+    split: str
+    data_path: Path
+    victim: Victim
+    truth: GroundTruth
+    config: AttackConfig
+
+    def check_folders(self, attacks: Iterable[tuple[AttackSpec, str]]) -> None:
+        """Raise ConfigError if a folder to write contains anything but the same attack on the same images."""
+        folders: set[Path] = set()
+        for spec, eps in attacks:
+            folder = self._folder(spec, eps)
+            if folder in folders:
+                raise ConfigError(f"two attacks would be saved in {folder.name}: run them one at a time")
+            if folder.exists() and _read_manifest(folder) != self._manifest(spec, eps):
+                raise ConfigError(f"{folder} contains other images: choose another --save-adv, or move it away")
+            folders.add(folder)
+
+    def write(self, spec: AttackSpec, eps: str, images: Sequence[np.ndarray]) -> None:
+        """Write the images of one attack and budget, in the main process. Raises RunError: the folder is not writable."""
+        if is_main_process():
+            write_devkit(
+                self._folder(spec, eps), self.split, self.truth.ids, images,
+                manifest=self._manifest(spec, eps), **self.victim.devkit_labels(self.truth),
+            )  # fmt: skip
+
+    def _folder(self, spec: AttackSpec, eps: str) -> Path:
+        return self.root / f"{file_name(spec.name)}-{eps.replace('/', '-')}"
+
+    def _manifest(self, spec: AttackSpec, eps: str) -> dict[str, Any]:
+        return {
+            "attack": spec.name, "norm": self.config.norm, "eps": eps, "goal": self.config.goal,
+            "reference": self.config.reference, "seed": self.config.seed,
+            "victims": [str(run.path) for run in self.victim.runs], "checkpoint": self.victim.checkpoint,
+            "data": str(self.data_path), "images": list(self.truth.ids),
+        }  # fmt: skip
 
 
-def save_adversarial(save: Path, adv: Images, spec: AttackSpec, eps: str, bench: AttackBenchmark, split: str) -> None:
-    """Raises RunError: it can't be written."""
-    write_devkit(
-        saved_folder(save, spec, eps), split, bench.truth.ids, adv,
-        masks=bench.truth.masks, targets=None if bench.target.segments else bench.truth.targets,
-        manifest=manifest(spec, eps, bench),
-    )  # fmt: skip
-
-
-def manifest(spec: AttackSpec, eps: str, bench: AttackBenchmark) -> dict[str, Any]:
-    config = bench.config
-    return {
-        "attack": spec.name, "norm": config.norm, "eps": eps, "goal": config.goal, "against": config.reference,
-        "seed": config.seed, "crafted on": [str(run.path) for run in bench.target.runs],
-        "checkpoint": bench.target.checkpoint, "data": str(bench.root), "images": list(bench.truth.ids),
-    }  # fmt: skip
-
-
-def _held(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         return read_json(folder / MANIFEST)
     except (OSError, ValueError):

@@ -1,8 +1,10 @@
-"""What an attack works on: the images with their truth, and the crafting of adversarial images for all of them."""
+"""Run attacks on a victim: adversarial images for every attack and budget, their scores, and the worst case."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,92 +20,193 @@ from vocctl.data.loaders import same_shape_batches
 from vocctl.data.source import Source
 from vocctl.distributed import all_gather_dict, rank, world_size
 from vocctl.inference.eval_split import eval_split
-from vocctl.inference.thresholds import binarize
-from vocctl.robustness.outcomes import AttackedPredictions, GroundTruth, attacked_predictions, worst_case
+from vocctl.robustness.adversarial_dataset import AdversarialDataset
+from vocctl.robustness.examples import ExampleCollector
+from vocctl.robustness.outcomes import GroundTruth, Predictions, distortion_stats, worst_case
 from vocctl.robustness.victims import Victim
+from vocctl.runs.attacks import UNBOUNDED, AttackRow
 from vocctl.seeding import derived_generator
 
-Images = list[np.ndarray]  # (H, W, 3) uint8
-AttackedImages = tuple[Images, AttackedPredictions]
+OnProgress = Callable[[int, int], None]  # adversarial images done, of all
+
+
+class ProgressCounter:
+    """Counts adversarial images and reports (done, total), never more than total."""
+
+    def __init__(self, on_progress: OnProgress | None = None) -> None:
+        self.on_progress = on_progress
+        self.done = self.total = 0
+
+    def start(self, total: int) -> None:
+        self.done, self.total = 0, total
+
+    def add(self, count: int) -> None:
+        self.done = min(self.done + count, self.total)
+        if self.on_progress:
+            self.on_progress(self.done, self.total)
+
+
+class AttackedImages(NamedTuple):
+    images: Sequence[np.ndarray]  # (H, W, 3) uint8, adversarial
+    predictions: Predictions
 
 
 def read_ground_truth(
-    target: Victim, config: AttackConfig, data: Path | None, split: str | None
+    victim: Victim, config: AttackConfig, data: Path | None, split: str | None
 ) -> tuple[GroundTruth, Source, str]:
-    """The images that are attacked, all of the split or a subset that (images, seed) alone decide; and where from."""
-    source, name, part = eval_split(target.runs[0], target.config.data, data, split)
-    places = np.arange(len(part.images.ids))
-    if 0 < config.images < len(places):
-        order = torch.randperm(len(places), generator=derived_generator("subset", config.seed)).numpy()
-        places = np.sort(order[: config.images])
-    ids = tuple(part.images.ids[place] for place in places)
-    masks = [source.mask(image_id) for image_id in ids] if target.segments else []
-    targets = np.empty((0, 0), np.uint8) if part.targets is None else part.targets[places]
-    return GroundTruth(ids, [source.image(image_id) for image_id in ids], masks, targets), source, name
+    """Read the images to attack. Returns them with their data set and the name of the split.
+
+    With config.images, a random subset that depends only on the split's length and the seed, so that it is the same for
+    every run. data, split: None for what the first run was validated on. Raises DataError as eval_split does.
+    """
+    source, split_name, labeled = eval_split(victim.runs[0], victim.config.data, data, split)
+    indices = np.arange(len(labeled.images.ids))
+    if 0 < config.images < len(indices):
+        order = torch.randperm(len(indices), generator=derived_generator("subset", config.seed)).numpy()
+        indices = np.sort(order[: config.images])
+    ids = tuple(labeled.images.ids[index] for index in indices)
+    images = [source.image(image_id) for image_id in ids]
+    return GroundTruth(ids, images, victim.read_labels(source, labeled, indices)), source, split_name
 
 
 @dataclass(frozen=True)
 class AttackBenchmark:
-    """What stays the same while attacks and budgets change."""
+    """A victim and the images to attack, for any number of attacks and budgets.
 
-    target: Victim
-    root: Path  # of the data set that the images are from
+    generators: by run, the trained generators of the attacks adv:RUN.
+    """
+
+    victim: Victim
     truth: GroundTruth
-    clean: AttackedPredictions
-    limits: np.ndarray | None  # (20,) thresholds by which a classifier decides
+    clean: Predictions  # of the victim, for truth's images
     config: AttackConfig
-    trained: dict[str, TrainedGenerator]
-    count: Callable[[int], None]
+    generators: dict[str, TrainedGenerator]
+    progress: ProgressCounter
 
-    def run(self, spec: AttackSpec, eps: str, made: dict[str, AttackedImages] | None = None) -> AttackedImages:
-        """Adversarial images and what the target says of them; of an ensemble of attacks the worst of each image.
+    def is_unbounded(self, spec: AttackSpec) -> bool:
+        """Whether the attack is a generator with a penalty in place of a bound: it has one strength at every budget."""
+        return spec.run in self.generators and not self.generators[spec.run].bounded
 
-        made: by name, what was made at this budget before, which is not made again; what is made now is put there.
+    def budgets(self, spec: AttackSpec) -> tuple[str, ...]:
+        """The budgets to evaluate the attack at, as they are written to tables."""
+        return (UNBOUNDED,) if self.is_unbounded(spec) else self.config.eps
+
+    def run(self, specs: Sequence[AttackSpec], eps: str) -> Iterator[tuple[AttackSpec, AttackedImages]]:
+        """Run attacks at one budget; of an ensemble of attacks, such as sea, take each image's worst case.
+
+        A member of several ensembles runs once. Its images are dropped from memory after their last use.
         """
-        threat, made = Threat(self.config.norm, parse_epsilon(eps)), {} if made is None else made
-        for member in spec.members:
-            if member.name not in made:
-                images = self.crafted(member, threat)
-                made[member.name] = images, attacked_predictions(self.target, images, self.truth)
-        crafted, seen = zip(*(made[member.name] for member in spec.members), strict=True)
-        if len(crafted) == 1:
-            return crafted[0], seen[0]
-        whole, chosen = worst_case(seen)
-        return [crafted[k][place] for place, k in enumerate(chosen)], whole
+        threat = Threat(self.config.norm, parse_epsilon(eps))
+        uses_left = Counter(member.name for spec in specs for member in spec.members)
+        results: dict[str, AttackedImages] = {}
+        for spec in specs:
+            for member in spec.members:
+                if member.name not in results:
+                    images = self.generate(member, threat)
+                    results[member.name] = AttackedImages(images, self.victim.predict(images, self.truth))
+            worst = _worst_images([results[member.name] for member in spec.members])
+            for member in spec.members:
+                uses_left[member.name] -= 1
+                if not uses_left[member.name]:
+                    del results[member.name]
+            yield spec, worst
 
-    def crafted(self, spec: AttackSpec, threat: Threat, num_images: int | None = None) -> Images:
-        """num_images: the first so many alone."""
-        held = self.truth.images[:num_images]
-        trained = self.trained.get(spec.run)
-        if trained is not None and not trained.bounded:
+    def generate(self, spec: AttackSpec, threat: Threat, num_images: int | None = None) -> list[np.ndarray]:
+        """Adversarial images (H, W, 3) uint8. num_images: only for the first so many images; None for all."""
+        images = self.truth.images[:num_images]
+        if self.is_unbounded(spec):
             threat = replace(threat, epsilon=UNBOUNDED_EPSILON)
-        mine: dict[int, np.ndarray] = {}
-        batches = same_shape_batches([image.shape[:2] for image in held], self.target.config.train.batch)
-        for batch in batches[rank() :: world_size()]:  # a batch stays whole: its images' starts are drawn together
-            clean = self.pixels(batch)
+        local: dict[int, np.ndarray] = {}
+        batches = same_shape_batches([image.shape[:2] for image in images], self.victim.config.train.batch)
+        for batch in batches[
+            rank() :: world_size()
+        ]:  # a batch is not split: the starts of its images are drawn together
             generator = derived_generator("attack", self.config.seed, spec.name, self.truth.ids[batch[0]])
-            found = run_attack(
-                spec, self.target.forward, clean, self.attack_goal(batch), threat,
-                generator=generator, trained=trained,
+            adversarial = run_attack(
+                spec, self.victim.forward, self.pixels(batch), self.goal(batch), threat,
+                generator=generator, trained=self.generators.get(spec.run),
             )  # fmt: skip
-            whole = (found * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-            for index, adversarial in zip(batch, whole, strict=True):
-                mine[index] = np.ascontiguousarray(adversarial)
-            self.count(len(batch) * world_size())
-        found_by_all = all_gather_dict(mine)
-        return [found_by_all[index] for index in range(len(held))]
+            rounded = (adversarial * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            local |= {index: np.ascontiguousarray(image) for index, image in zip(batch, rounded, strict=True)}
+            self.progress.add(len(batch) * world_size())
+        gathered = all_gather_dict(local)
+        return [gathered[index] for index in range(len(images))]
 
-    def pixels(self, batch: list[int]) -> Tensor:
-        stacked = torch.from_numpy(np.stack([self.truth.images[index] for index in batch]))
-        moved = stacked.permute(0, 3, 1, 2).to(self.target.setup.device)
-        return moved.to(torch.float32, memory_format=torch.channels_last) / 255
+    def pixels(self, batch: Sequence[int]) -> Tensor:
+        """The clean images of these indices, (B, 3, H, W) in [0, 1] on the victim's device."""
+        images = torch.from_numpy(np.stack([self.truth.images[index] for index in batch])).permute(0, 3, 1, 2)
+        return images.to(self.victim.setup.device).to(torch.float32, memory_format=torch.channels_last) / 255
 
-    def attack_goal(self, batch: list[int]) -> AttackGoal:
-        if self.config.reference == "truth":
-            known = self.truth.masks if self.target.segments else list(self.truth.targets)
-        elif self.clean.probs is not None and self.limits is not None:
-            known = list(binarize(self.clean.probs, self.limits).astype(np.uint8))
-        else:
-            known = list(self.clean.maps)
-        labels = torch.from_numpy(np.stack([known[index] for index in batch])).to(self.target.setup.device)
-        return attack_goal(self.config.goal, labels)
+    def goal(self, batch: Sequence[int]) -> AttackGoal:
+        """The goal for these images, relative to the ground truth or to the clean predictions (--reference)."""
+        labels = self.truth.labels if self.config.reference == "truth" else self.clean.predicted_labels()
+        stacked = torch.from_numpy(np.stack([labels[index] for index in batch]))
+        return attack_goal(self.config.goal, stacked.to(self.victim.setup.device))
+
+    def row(self, name: str, eps: str, attacked: AttackedImages) -> AttackRow:
+        """The scores, rates and distortion of one attack at one budget."""
+        predictions, goal = attacked.predictions, self.config.goal
+        rates = predictions.fooling_rates(self.clean, self.truth)
+        rates |= predictions.target_success(self.clean, self.truth, goal)
+        return AttackRow(
+            name, eps, predictions.scores(self.truth), rates, distortion_stats(self.truth.images, attacked.images)
+        )
+
+    def clean_row(self) -> AttackRow:
+        """The row of the clean images. With a target class: how often it is predicted without an attack."""
+        rates = {}
+        if self.config.goal.startswith("target"):
+            rates = self.clean.target_success(self.clean, self.truth, self.config.goal)
+        return AttackRow("clean", "0", self.clean.scores(self.truth), rates, {})
+
+
+def _worst_images(results: Sequence[AttackedImages]) -> AttackedImages:
+    if len(results) == 1:
+        return results[0]
+    predictions, choice = worst_case([result.predictions for result in results])
+    return AttackedImages([results[k].images[index] for index, k in enumerate(choice)], predictions)
+
+
+@dataclass(frozen=True)
+class AttackEvaluation:
+    """rows: the clean images first, then by budget, each budget with the worst case over its attacks.
+
+    worst_attacks: budget -> attack or clean -> fraction of the images on which it was the worst. predictions: by attack
+    and budget, without label maps.
+    """
+
+    rows: list[AttackRow]
+    worst_attacks: dict[str, dict[str, float]]
+    predictions: dict[tuple[str, str], Predictions]
+
+
+def evaluate_attacks(
+    bench: AttackBenchmark, specs: Sequence[AttackSpec], examples: ExampleCollector, dataset: AdversarialDataset | None
+) -> AttackEvaluation:
+    """Run all attacks at all budgets, smallest first. dataset: where to save the adversarial images; None: nowhere."""
+    members = {member.name: member for spec in specs for member in spec.members}
+    bench.progress.start(sum(len(bench.budgets(member)) for member in members.values()) * len(bench.truth.ids))
+    result = AttackEvaluation([bench.clean_row()], {}, {})
+    bounded = [spec for spec in specs if not bench.is_unbounded(spec)]
+    for eps in bench.config.eps:
+        for spec, attacked in bench.run(specs if eps == bench.config.eps[0] else bounded, eps):
+            label = UNBOUNDED if bench.is_unbounded(spec) else eps
+            # the label maps of all images under all attacks would not fit into memory
+            result.predictions[spec.name, label] = attacked.predictions.without_label_maps()
+            examples.add(spec.name, label, attacked.images, attacked.predictions)
+            result.rows.append(bench.row(spec.name, label, attacked))
+            if dataset is not None:
+                dataset.write(spec, label, attacked.images)
+        if bench.config.goal == "untargeted" and len(bounded) > 1:
+            names = ["clean", *(spec.name for spec in bounded)]
+            candidates = [bench.clean, *(result.predictions[spec.name, eps] for spec in bounded)]
+            predictions, choice = worst_case(candidates)
+            result.rows.append(AttackRow("worst case", eps, predictions.scores(bench.truth), {}, {}))
+            result.worst_attacks[eps] = {name: float((choice == k).mean()) for k, name in enumerate(names)}
+    return result
+
+
+def sort_budgets(config: AttackConfig) -> AttackConfig:
+    """Sort the budgets and drop those that are equal, such as 8px and 8/255; tables, figures and examples rely on it."""
+    by_size = {parse_epsilon(eps): eps for eps in reversed(config.eps)}  # of equal budgets the first spelling stays
+    return replace(config, eps=tuple(by_size[size] for size in sorted(by_size)))

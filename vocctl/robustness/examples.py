@@ -1,81 +1,44 @@
-"""The pictures of attacks on images: before and after, at the largest budget."""
+"""Example images of every attack, for figures and for the report."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
-from vocctl.attacks.table import AttackSpec
-from vocctl.config import AttackConfig
-from vocctl.data.images import write_mask
-from vocctl.labels import CLASSES
-from vocctl.plots.adversarial import AttackedCase, draw_attacked_cases
-from vocctl.robustness.outcomes import AttackedPredictions, AttackRow, GroundTruth, distortion_stats
-from vocctl.robustness.victims import Victim
-from vocctl.runs.attacks import attacked_title, file_name
+from vocctl.robustness.outcomes import GroundTruth, Predictions, distortion_stats
+from vocctl.runs.attacks import AttackExample, AttackExamples, AttackRow
 
-CASES = 4
+NUM_EXAMPLES = 4
 
 
-class AttackExamples:
-    """Gathers cases while attacks run, from the smallest budget up; of each attack those of the largest stay."""
+class ExampleCollector:
+    """Collects the same few images under every attack. Of each attack the last budget that is added stays."""
 
-    def __init__(self, target: Victim, truth: GroundTruth, clean: AttackedPredictions, config: AttackConfig) -> None:
-        self.target, self.truth, self.clean, self.config = target, truth, clean, config
-        step = max(len(truth.ids) // CASES, 1)
-        self.places = list(range(0, len(truth.ids), step))[:CASES]  # spread over the split, the same for every attack
-        self.cases: dict[str, tuple[str, list[AttackedCase]]] = {}
+    def __init__(self, truth: GroundTruth, clean: Predictions) -> None:
+        self.truth, self.clean = truth, clean
+        step = max(len(truth.ids) // NUM_EXAMPLES, 1)
+        self.indices = range(0, len(truth.ids), step)[:NUM_EXAMPLES]  # spread over the split
+        self.by_attack: dict[str, AttackExamples] = {}
 
-    def add(self, spec: AttackSpec, eps: str, adv: Sequence[np.ndarray], seen: AttackedPredictions) -> None:
-        self.cases[spec.name] = (eps, [self._case(place, adv[place], seen) for place in self.places])
+    def add(self, attack: str, eps: str, adversarial: Sequence[np.ndarray], predictions: Predictions) -> None:
+        """adversarial: (H, W, 3) uint8 each, for all images of the ground truth."""
+        cases = tuple(self._example(index, adversarial[index], predictions) for index in self.indices)
+        self.by_attack[attack] = AttackExamples(attack, eps, cases)
 
-    def _case(self, place: int, adv: np.ndarray, seen: AttackedPredictions) -> AttackedCase:
-        image = self.truth.images[place]
-        shown = distortion_stats([image], [adv])
-        about = f"linf {255 * shown['linf_max']:.0f}/255, L2 {shown['l2_mean']:.2f}, PSNR {shown['psnr_mean']:.1f} dB"
-        before, after = (_output(outcome, place) for outcome in (self.clean, seen))
-        return AttackedCase(self.truth.ids[place], image, adv, before, after, about)
-
-    def draw(self, folder: Path) -> None:
-        """<attack>.png of each attack, of the images at its largest budget."""
-        for name, (eps, cases) in self.cases.items():
-            title = attacked_title(self.target.name, name, self.config.norm, eps)
-            draw_attacked_cases(cases, folder / f"{file_name(name)}.png", title=title)
-
-    def keep(self, folder: Path, rows: Sequence[AttackRow]) -> dict[str, Any]:
-        """Write the images of the strongest attack, as SeenAttack reads them; returns what is said of them.
-
-        The strongest left least of the score or, with a goal, reached it most often.
-        """
-        score = next(iter(rows[0].scores))
-        left = {
-            row.attack: -row.fooling_rates["match"] if "match" in row.fooling_rates else row.scores[score]
-            for row in rows
-            if row.attack in self.cases
-        }
-        strongest = min(left, key=lambda name: left[name])
-        eps, cases = self.cases[strongest]
-        for case in cases:
-            for part, image, labels in (
-                ("clean", case.image, case.clean_output),
-                ("adversarial", case.adversarial, case.adversarial_output),
-            ):
-                (folder / part).mkdir(exist_ok=True)
-                Image.fromarray(image).save(folder / part / f"{case.image_id}.png")
-                if isinstance(labels, np.ndarray):
-                    (folder / f"labels-{part}").mkdir(exist_ok=True)
-                    write_mask(folder / f"labels-{part}" / f"{case.image_id}.png", labels)
-        return {"attack": strongest, "eps": eps, "images": [_said(case) for case in cases]}
+    def _example(self, index: int, adversarial: np.ndarray, predictions: Predictions) -> AttackExample:
+        image = self.truth.images[index]
+        size = distortion_stats([image], [adversarial])
+        caption = f"linf {255 * size['linf_max']:.0f}/255, L2 {size['l2_mean']:.2f}, PSNR {size['psnr_mean']:.1f} dB"
+        clean_output, output = self.clean.output(index), predictions.output(index)
+        return AttackExample(self.truth.ids[index], image, adversarial, clean_output, output, caption)
 
 
-def _said(case: AttackedCase) -> dict[str, Any]:
-    before, after = ({} if isinstance(one, np.ndarray) else one for one in (case.clean_output, case.adversarial_output))
-    return {"id": case.image_id, "about": case.caption, "before": before, "after": after}
-
-
-def _output(seen: AttackedPredictions, place: int) -> np.ndarray | dict[str, float]:
-    if seen.probs is None:
-        return seen.maps[place]
-    return dict(zip(CLASSES, seen.probs[place].tolist(), strict=True))
+def strongest_examples(
+    by_attack: Mapping[str, AttackExamples], rows: Sequence[AttackRow], metric: str
+) -> AttackExamples:
+    """The examples of the attack with the lowest score at its largest budget or, with a goal, the highest success rate."""
+    remaining = {
+        row.attack: -row.rates["target_success_rate"] if "target_success_rate" in row.rates else row.scores[metric]
+        for row in rows
+        if row.attack in by_attack
+    }
+    return by_attack[min(remaining, key=lambda attack: remaining[attack])]

@@ -6,27 +6,23 @@ scaled to equal norms, or the victim that is easier to fool would dominate.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.attacks.objectives import AttackObjective, attack_goal
 from vocctl.attacks.threat import MAX_PIXEL
-from vocctl.config import TrainAdvConfig
+from vocctl.config import AttackLossConfig, TrainAdvConfig
 from vocctl.distributed import all_reduce_sum, rank, world_size
-from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
+from vocctl.errors import ConfigError
+from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.adversarial import logit_margin
 from vocctl.losses.distributed import all_reduce_sum_autograd
 from vocctl.robustness.generator import has_penalty
-from vocctl.robustness.outcomes import thresholds
-from vocctl.robustness.victims import Victim
+from vocctl.robustness.victims import ClassifierVictim, SegmenterVictim, Victim
 
 VICTIM_CHECKPOINT = "best"
 PIXEL_STRIDE = 2  # the objective of a segmenter is computed on every second pixel per axis
-CLASSIFIER_SHARE = (
-    3  # images of each batch for a classifier, per image for a segmenter, whose every pixel gives a signal
-)
 OBJECTIVES = {"ce": "ce", "cosine": "cospgd"}  # --attack-loss -> kind in losses/adversarial.py
 
 
@@ -34,12 +30,8 @@ class GeneratorLoss:
     """Loss of one batch. Each process computes it on its part of the batch; the value is the sum over processes."""
 
     def __init__(self, victims: Sequence[Victim], config: TrainAdvConfig) -> None:
-        self.victims, self.config = victims, config
-        self.thresholds = [
-            None if values is None else torch.from_numpy(values).float().to(victim.setup.device)
-            for victim, values in zip(victims, victim_thresholds(victims, config), strict=True)
-        ]
-        self.weights = [1 if victim.segments else CLASSIFIER_SHARE for victim in victims]
+        self.config = config
+        self.objectives = [victim_objective(victim, config.attack_loss) for victim in victims]
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """network: the adversary. images: (B, 3, S, S) in [0, 1]. labels: masks (B, S, S) or label sets (B, 20).
@@ -48,15 +40,15 @@ class GeneratorLoss:
         times the victims' gradients, equalized in norm. The two differ only by the victims' scale.
         """
         adversarial = network(images)
-        totals = allocate_batch(len(images) * world_size(), self.weights)
+        totals = allocate_batch(len(images) * world_size(), [objective.batch_weight for objective in self.objectives])
         counts = local_counts(totals)
         parts = [batch.split(counts) for batch in (adversarial.detach(), images, labels)]
         losses, gradients = [], []
-        for index, (attacked, clean, targets) in enumerate(zip(*parts, strict=True)):
-            loss, gradient = self._victim_loss(index, attacked, clean, targets, totals[index])
+        for objective, total, attacked, clean, targets in zip(self.objectives, totals, *parts, strict=True):
+            loss, gradient = self._victim_loss(objective, attacked, clean, targets, total)
             losses.append(loss)
             gradients.append(gradient)
-        surrogate = (adversarial * torch.cat(equalize_gradient_norms(gradients))).sum() / len(self.victims)
+        surrogate = (adversarial * torch.cat(equalize_gradient_norms(gradients))).sum() / len(self.objectives)
         loss = value_with_gradient_of(torch.stack(losses).mean(), surrogate)
         if has_penalty(self.config):
             size = perturbation_levels(adversarial - images, self.config.threat.penalty)
@@ -64,23 +56,20 @@ class GeneratorLoss:
         return all_reduce_sum_autograd(loss)
 
     def _victim_loss(
-        self, index: int, attacked: Tensor, clean: Tensor, targets: Tensor, total: int
+        self, objective: "VictimObjective", attacked: Tensor, clean: Tensor, targets: Tensor, total: int
     ) -> tuple[Tensor, Tensor]:
         """One victim's loss on this process's images, and its gradient on them. total: its images over all processes."""
         if len(attacked) == 0:
             return attacked.sum(), attacked
-        victim, settings = self.victims[index], self.config.attack_loss
+        victim, feature_weight = objective.victim, self.config.attack_loss.feature_weight
         attacked = attacked.clone().requires_grad_()
-        if settings.reference == "prediction":
-            reference = predicted_labels(victim, clean, self.thresholds[index])
-        else:
-            reference = true_labels(victim, targets)
-        if settings.feature_weight:
+        reference = objective.reference(clean, targets)
+        if feature_weight:
             logits, features = victim.forward.forward_with_features(attacked)
-            loss = -settings.feature_weight * feature_distance(victim, clean, features)
+            loss = -feature_weight * feature_distance(victim, clean, features)
         else:
             logits, loss = victim.forward(attacked), torch.zeros((), device=clean.device)
-        loss = (loss - attack_objective(victim, logits, reference, self.config)) * (len(attacked) / total)
+        loss = (loss - objective(logits, reference)) * (len(attacked) / total)
         (gradient,) = torch.autograd.grad(loss, attacked)
         return loss.detach(), gradient
 
@@ -112,33 +101,70 @@ def equalize_gradient_norms(gradients: list[Tensor]) -> list[Tensor]:
     return [norms.mean() / norm * gradient for norm, gradient in zip(norms, gradients, strict=True)]
 
 
-def attack_objective(victim: Victim, logits: Tensor, reference: Tensor, config: TrainAdvConfig) -> Tensor:
-    """The victim's attack objective, mean over images, to be maximized.
+class SegmenterObjective:
+    """The attack objective of a segmenter, to be maximized."""
 
-    Except for the margin, a classifier's present labels weigh as much in total as its absent ones, which are many more.
-    """
-    kind, goal = config.attack_loss.attack_loss, config.attack_loss.goal
-    if kind == "auto":
-        kind = "cosine" if victim.segments or goal != "untargeted" else "margin"
-    if kind == "margin":
-        return logit_margin(logits, reference).mean()
-    if victim.segments:  # an objective on every pixel takes as long as the victim itself
+    batch_weight = 1
+
+    def __init__(self, victim: SegmenterVictim, settings: AttackLossConfig) -> None:
+        self.victim, self.goal, self.against_prediction = victim, settings.goal, settings.reference == "prediction"
+        self.loss = OBJECTIVES["cosine" if settings.attack_loss == "auto" else settings.attack_loss]
+
+    @torch.no_grad()
+    def reference(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(B, H, W): the masks, or what the victim predicts for the clean images."""
+        return self.victim.forward(images).argmax(1) if self.against_prediction else labels
+
+    def __call__(self, logits: Tensor, reference: Tensor) -> Tensor:
+        """Mean over images. logits: (B, 21, H, W). Every PIXEL_STRIDE-th pixel counts: all take as long as the victim."""
         offset = PIXEL_STRIDE // 2
         logits, reference = (values[..., offset::PIXEL_STRIDE, offset::PIXEL_STRIDE] for values in (logits, reference))
-    groups = [reference]
-    if not victim.segments and goal == "untargeted":
-        groups = [reference.where(reference == label, IGNORE) for label in (1, 0)]
-    values = [AttackObjective(OBJECTIVES[kind], attack_goal(goal, group))(logits, 0.0).mean() for group in groups]
-    return torch.stack(values).mean()
+        return AttackObjective(self.loss, attack_goal(self.goal, reference))(logits, 0.0).mean()
 
 
-def victim_thresholds(victims: Sequence[Victim], config: TrainAdvConfig) -> list[np.ndarray | None]:
-    """(20,) of each classifier: its own thresholds where predicted labels matter, else 0.5. None of a segmenter."""
-    own = config.attack_loss.goal != "untargeted" or config.attack_loss.reference == "prediction"
-    return [
-        None if victim.segments else thresholds(victim, VICTIM_CHECKPOINT) if own else np.full(len(CLASSES), 0.5)
-        for victim in victims
-    ]
+class ClassifierObjective:
+    """The attack objective of a classifier, to be maximized."""
+
+    batch_weight = 3  # a segmenter gives a signal at every pixel, a classifier only one per image
+
+    def __init__(self, victim: ClassifierVictim, settings: AttackLossConfig) -> None:
+        self.victim, self.goal, self.against_prediction = victim, settings.goal, settings.reference == "prediction"
+        auto = "margin" if settings.goal == "untargeted" else "cosine"
+        self.loss = auto if settings.attack_loss == "auto" else settings.attack_loss
+        self.thresholds = torch.from_numpy(victim.thresholds).float().to(victim.setup.device)
+
+    @torch.no_grad()
+    def reference(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(B, 20): the label sets, or what the victim predicts for the clean images. labels: label sets or masks."""
+        if self.against_prediction:
+            return binarize_logits(self.victim.forward(images), self.thresholds)
+        return labels if labels.ndim == 2 else classes_in_masks(labels)
+
+    def __call__(self, logits: Tensor, reference: Tensor) -> Tensor:
+        """Mean over images. logits: (B, 20).
+
+        Without a goal, the present labels weigh as much in total as the absent ones, which are many more; the margin weighs
+        them by itself.
+        """
+        if self.loss == "margin":
+            return logit_margin(logits, reference).mean()
+        groups = [reference]
+        if self.goal == "untargeted":
+            groups = [reference.where(reference == label, IGNORE) for label in (1, 0)]
+        goals = [attack_goal(self.goal, group) for group in groups]
+        return torch.stack([AttackObjective(OBJECTIVES[self.loss], goal)(logits, 0.0).mean() for goal in goals]).mean()
+
+
+VictimObjective = SegmenterObjective | ClassifierObjective
+
+
+def victim_objective(victim: Victim, settings: AttackLossConfig) -> VictimObjective:
+    """Raises ConfigError: --attack-loss margin against a segmenter."""
+    if isinstance(victim, ClassifierVictim):
+        return ClassifierObjective(victim, settings)
+    if settings.attack_loss == "margin":
+        raise ConfigError("--attack-loss margin is for classifiers: use auto, ce or cosine against a segmenter")
+    return SegmenterObjective(victim, settings)
 
 
 def perturbation_levels(delta: Tensor, norm: str) -> Tensor:
@@ -154,13 +180,6 @@ def feature_distance(victim: Victim, images: Tensor, features: Tensor) -> Tensor
     return (1 - F.cosine_similarity(features.flatten(1), clean)).mean()
 
 
-def true_labels(victim: Victim, labels: Tensor) -> Tensor:
-    """Masks (B, H, W) for a segmenter; label sets (B, 20) for a classifier, from the masks if labels are masks."""
-    if victim.segments or labels.ndim == 2:
-        return labels
-    return classes_in_masks(labels)
-
-
 def classes_in_masks(masks: Tensor) -> Tensor:
     """(B, 20) int64: 1 if the mask (B, H, W) shows the class. IGNORE is not a class."""
     present = torch.zeros(len(masks), IGNORE + 1, dtype=torch.long, device=masks.device)
@@ -168,15 +187,8 @@ def classes_in_masks(masks: Tensor) -> Tensor:
     return present[:, 1:NUM_SEG_CLASSES]
 
 
-@torch.no_grad()
-def predicted_labels(victim: Victim, images: Tensor, limits: Tensor | None) -> Tensor:
-    """What the victim predicts for clean images: label maps, or label sets (B, 20) of 1 and 0. limits: (20,) thresholds."""
-    logits = victim.forward(images)
-    return logits.argmax(1) if limits is None else binarize_logits(logits, limits)
-
-
-def binarize_logits(logits: Tensor, limits: Tensor) -> Tensor:
-    """(B, K) of 1 and 0, as inference/thresholds.py's binarize: at least one label an image. limits: (K,) probabilities."""
-    predicted = logits.sigmoid() >= limits
+def binarize_logits(logits: Tensor, thresholds: Tensor) -> Tensor:
+    """(B, K) of 1 and 0, as inference/thresholds.py's binarize: at least one label per image. thresholds: (K,)."""
+    predicted = logits.sigmoid() >= thresholds
     most_probable = F.one_hot(logits.argmax(1), logits.shape[1]).bool()
     return (predicted | (most_probable & ~predicted.any(1, keepdim=True))).long()

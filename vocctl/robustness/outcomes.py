@@ -1,193 +1,246 @@
-"""What one attack at one budget did to all images of a split: its scores, and what the worst of several did.
+"""Predictions of a victim for clean or adversarial images, and how to score them.
 
-Scores are those of `vocctl eval`: mean IoU and pixel accuracy from one confusion matrix over all pixels; scikit-learn's mAP
-and the mean F1 per image, of labels decided by the run's own thresholds. The worst case takes of each image the attack with
-the lowest pixel accuracy (segmenters) or the highest binary cross-entropy (classifiers), the clean image among them.
+MaskPredictions (segmenters) and LabelPredictions (classifiers) share one interface, Predictions. Other code uses that
+interface and never asks which of the two it has.
+
+Scores are those of `vocctl eval`. Segmenters: mean IoU and pixel accuracy from one confusion matrix over all pixels.
+Classifiers: scikit-learn's mAP, and the mean F1 per image of labels predicted with the run's own thresholds.
+
+Rates are fractions in [0, 1], nan where undefined:
+prediction_change_rate   pixels, or images, whose prediction differs from the clean prediction
+fooling_rate             the same among the pixels, or images, whose clean prediction is correct: now it is wrong
+label_flip_rate          classifiers: pairs of image and label whose prediction changed; label_flip_rate:CLASS for one label
+target_success_rate      target:CLASS: pixels, or images, predicted as CLASS
+                         hide:CLASS: of those of CLASS whose clean prediction is correct, the fraction no longer predicted so
+exclusive_success_rate   target:CLASS, classifiers: images for which CLASS is the only predicted label
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 
-from vocctl.distributed import all_gather_dict
 from vocctl.inference.thresholds import binarize
 from vocctl.labels import CLASSES, IGNORE, SEG_CLASSES
 from vocctl.metrics import distortion
 from vocctl.metrics.average_precision import class_aps, mean_defined
-from vocctl.metrics.confusion import confusion_matrix, seg_scores
+from vocctl.metrics.confusion import seg_scores
 from vocctl.metrics.multilabel import sample_f1
-from vocctl.metrics.robustness import binary_cross_entropy, label_flips, pixel_flips, worst_attack
-from vocctl.robustness.victims import OnImage, Victim, label_maps, label_probs
+from vocctl.metrics.robustness import label_flips, pixel_flips, worst_attack
+
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Of the images that are attacked, in their order: masks of a segmenter, targets (N, 20) of a classifier."""
+    """The images to attack, in a fixed order, with their labels.
 
-    ids: tuple[str, ...]
-    images: list[np.ndarray]  # (H, W, 3) uint8, at their own size
-    masks: list[np.ndarray]
-    targets: np.ndarray
-
-
-@dataclass(frozen=True)
-class AttackedPredictions:
-    """Predictions under one attack. counts: (N, 21, 21) and maps of a segmenter; probs: (N, 20) of a classifier.
-
-    maps: at the images' own size; none where they are no longer needed.
+    labels: one array per image. Segmenters: masks (H, W). Classifiers: (20,) of 1, 0 or IGNORE.
     """
 
-    damage: np.ndarray  # (N,) 1 - pixel accuracy, or binary cross-entropy
-    counts: np.ndarray | None = None
-    maps: tuple[np.ndarray, ...] = ()
-    probs: np.ndarray | None = None
+    ids: tuple[str, ...]
+    images: Sequence[np.ndarray]  # (H, W, 3) uint8, at their original sizes
+    labels: Sequence[np.ndarray]
+
+    def first(self, count: int) -> "GroundTruth":
+        return GroundTruth(self.ids[:count], self.images[:count], self.labels[:count])
+
+
+class Predictions(Protocol):
+    """Predictions for the N images of a GroundTruth, clean or adversarial, in its order."""
+
+    @property
+    def attack_loss(self) -> np.ndarray:
+        """(N,) how much an attack has achieved on each image; higher is worse for the model. Selects the worst case."""
+
+    def predicted_labels(self) -> Sequence[np.ndarray]:
+        """The predictions of each image in the form of GroundTruth.labels."""
+
+    def output(self, index: int) -> np.ndarray | dict[str, float]:
+        """The prediction of one image for a figure: a label map (H, W), or probabilities by class name."""
+
+    def scores(self, truth: GroundTruth) -> dict[str, float]:
+        """Scores in [0, 1] by metric; the main metric is the first."""
+
+    def sanity_score(self, truth: GroundTruth) -> float:
+        """A score that is 0 if every prediction is wrong. An average precision is not: it has a floor above 0."""
+
+    def fooling_rates(self, clean: Self, truth: GroundTruth) -> dict[str, float]:
+        """prediction_change_rate, fooling_rate and label_flip_rate, as the module's docstring defines them."""
+
+    def target_success(self, clean: Self, truth: GroundTruth, goal: str) -> dict[str, float]:
+        """target_success_rate and exclusive_success_rate, as the module's docstring defines them; empty if untargeted."""
+
+    def without_label_maps(self) -> Self:
+        """A copy that needs little memory. It can be scored and compared by attack_loss, nothing else."""
+
+    @classmethod
+    def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
+        """Combine several predictions: of image i those of candidates[choice[i]]. choice: (N,) int."""
 
 
 @dataclass(frozen=True)
-class AttackRow:
-    """Shares in [0, 1]; nan where undefined. visibility: linf and l2 of the change, PSNR in dB, SSIM."""
+class MaskPredictions:
+    """Predictions of a segmenter. attack_loss: 1 - pixel accuracy of the image, 0 if it has no labeled pixel."""
 
-    attack: str
-    eps: str
-    scores: dict[str, float]
-    fooling_rates: dict[str, float]
-    distortion: dict[str, float]
+    attack_loss: np.ndarray  # (N,)
+    confusions: np.ndarray  # (N, 21, 21) pixels; rows are the ground truth
+    label_maps: tuple[np.ndarray, ...]  # (H, W) uint8 each, at the images' original sizes; empty once dropped
 
+    @classmethod
+    def from_label_maps(cls, label_maps: Sequence[np.ndarray], confusions: Sequence[np.ndarray]) -> Self:
+        counts = np.stack(confusions)
+        labeled = counts.sum((1, 2))
+        wrong = labeled - np.trace(counts, axis1=1, axis2=2)
+        return cls(wrong / np.maximum(labeled, 1), counts, tuple(label_maps))
 
-def attacked_predictions(
-    target: Victim, images: Sequence[np.ndarray], truth: GroundTruth, on_image: OnImage | None = None
-) -> AttackedPredictions:
-    """The target's predictions for these images, which are truth's or adversarial ones of them."""
-    if not target.segments:
-        probs = label_probs(target, images, on_image)
-        return AttackedPredictions(binary_cross_entropy(probs, truth.targets), probs=probs)
-    mine = {}
-    for index, predicted in label_maps(target, images, on_image):
-        mask = torch.from_numpy(truth.masks[index].copy())
-        mine[index] = (predicted, confusion_matrix(torch.from_numpy(predicted.copy()), mask).numpy())
-    held = all_gather_dict(mine)
-    maps, each = zip(*(held[index] for index in range(len(images))), strict=True)
-    counts = np.stack(each)
-    labeled = counts.sum((1, 2))
-    wrong = labeled - np.trace(counts, axis1=1, axis2=2)  # 0 of a image without a labeled pixel
-    return AttackedPredictions(wrong / np.maximum(labeled, 1), counts=counts, maps=maps)
+    def predicted_labels(self) -> Sequence[np.ndarray]:
+        return self.label_maps
 
+    def output(self, index: int) -> np.ndarray:
+        return self.label_maps[index]
 
-def thresholds(target: Victim, checkpoint: str) -> np.ndarray:
-    """(20,) the run's own, the mean of several runs' own."""
-    kind = target.config.threshold.thresholds
-    return np.mean([run.thresholds(checkpoint, kind) for run in target.runs], axis=0)
-
-
-def scores(seen: AttackedPredictions, truth: GroundTruth, limits: np.ndarray | None) -> dict[str, float]:
-    if seen.counts is not None:
-        whole = seg_scores(torch.from_numpy(seen.counts.sum(0)))
+    def scores(self, truth: GroundTruth) -> dict[str, float]:
+        total = seg_scores(torch.from_numpy(self.confusions.sum(0)))
         return {
-            "mean_iou": whole.mean_iou,
-            "pixel_accuracy": whole.pixel_accuracy,
-            "image_accuracy": float(1 - seen.damage.mean()),
+            "mean_iou": total.mean_iou,
+            "pixel_accuracy": total.pixel_accuracy,
+            "image_accuracy": float(1 - self.attack_loss.mean()),
         }
-    assert seen.probs is not None
-    assert limits is not None
-    chosen = binarize(seen.probs, limits) & (truth.targets != IGNORE)
-    return {
-        "map_sklearn": mean_defined(class_aps(seen.probs, truth.targets)["sklearn"]),
-        "sample_f1": float(sample_f1(chosen, truth.targets == 1).mean()),
-    }
 
+    def sanity_score(self, truth: GroundTruth) -> float:
+        return self.scores(truth)["mean_iou"]
 
-def fooling_rates(
-    clean: AttackedPredictions, seen: AttackedPredictions, truth: GroundTruth, limits: np.ndarray | None, goal: str
-) -> dict[str, float]:
-    """changed: against the clean prediction; fooled: of what was right; flip:CLASS of a classifier; match: of the goal."""
-    match = goal_match(clean, seen, truth, limits, goal)
-    if seen.counts is None:
-        assert seen.probs is not None
-        assert clean.probs is not None
-        assert limits is not None
-        before, after = binarize(clean.probs, limits), binarize(seen.probs, limits)
-        flips = label_flips(before, after, truth.targets)
-        shares = {
-            "changed": flips.prediction_change_rate,
-            "fooled": flips.fooling_rate,
-            "flipped": flips.label_flip_rate,
+    def fooling_rates(self, clean: Self, truth: GroundTruth) -> dict[str, float]:
+        flips = [pixel_flips(*maps) for maps in zip(clean.label_maps, self.label_maps, truth.labels, strict=True)]
+        labeled, correct = sum(image.labeled for image in flips), sum(image.correct_before for image in flips)
+        return {
+            "prediction_change_rate": sum(image.changed for image in flips) / max(labeled, 1),
+            "fooling_rate": sum(image.fooled for image in flips) / correct if correct else NAN,
         }
-        shares |= {f"flip:{name}": float(share) for name, share in zip(CLASSES, flips.flip_rate_by_class, strict=True)}
-        return shares | match
-    each = [pixel_flips(*maps) for maps in zip(clean.maps, seen.maps, truth.masks, strict=True)]
-    labeled, right = sum(one.labeled for one in each), sum(one.correct_before for one in each)
-    shares = {
-        "changed": sum(one.changed for one in each) / max(labeled, 1),
-        "fooled": sum(one.fooled for one in each) / right if right else float("nan"),
-    }
-    return shares | match
 
+    def target_success(self, clean: Self, truth: GroundTruth, goal: str) -> dict[str, float]:
+        kind, _, class_name = goal.partition(":")
+        if kind == "untargeted":
+            return {}
+        label = SEG_CLASSES.index(class_name)
+        counted = [mask != IGNORE for mask in truth.labels]
+        if kind == "target":
+            successes = [predicted == label for predicted in self.label_maps]
+            fallback = 0.0
+        else:
+            counted = [
+                (before == label) & (mask == label) for before, mask in zip(clean.label_maps, truth.labels, strict=True)
+            ]
+            successes = [predicted != label for predicted in self.label_maps]
+            fallback = NAN
+        total = sum(int(pixels.sum()) for pixels in counted)
+        hits = sum(int((success & pixels).sum()) for success, pixels in zip(successes, counted, strict=True))
+        return {"target_success_rate": hits / total if total else fallback}
 
-def _label_match(before: np.ndarray, after: np.ndarray, truth: GroundTruth, kind: str, name: str) -> dict[str, float]:
-    """target: images where the class is found, and where it alone is. hide: of those where it was found rightly, now not."""
-    place = CLASSES.index(name)
-    if kind == "target":
-        alone = after[:, place] & (after.sum(1) == 1)
-        return {"match": float(after[:, place].mean()), "match_alone": float(alone.mean())}
-    found = before[:, place] & (truth.targets[:, place] == 1)
-    return {"match": float((~after[found, place]).mean()) if found.any() else float("nan")}
+    def without_label_maps(self) -> Self:
+        return replace(self, label_maps=())
 
-
-def _pixel_match(
-    clean: AttackedPredictions, seen: AttackedPredictions, truth: GroundTruth, kind: str, name: str
-) -> dict[str, float]:
-    """target: labeled pixels predicted as the class. hide: of its pixels that were found, those now something else."""
-    place = SEG_CLASSES.index(name)
-    if kind == "target":
-        hits = sum(
-            int(((one == place) & (mask != IGNORE)).sum()) for one, mask in zip(seen.maps, truth.masks, strict=True)
+    @classmethod
+    def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
+        rows = np.arange(len(choice))
+        has_maps = all(candidate.label_maps for candidate in candidates)
+        return cls(
+            np.stack([candidate.attack_loss for candidate in candidates])[choice, rows],
+            np.stack([candidate.confusions for candidate in candidates])[choice, rows],
+            tuple(candidates[k].label_maps[index] for index, k in enumerate(choice)) if has_maps else (),
         )
-        return {"match": hits / max(sum(int((mask != IGNORE).sum()) for mask in truth.masks), 1)}
-    found = [(one == place) & (mask == place) for one, mask in zip(clean.maps, truth.masks, strict=True)]
-    total = sum(int(one.sum()) for one in found)
-    gone = sum(int((one & (after != place)).sum()) for one, after in zip(found, seen.maps, strict=True))
-    return {"match": gone / total if total else float("nan")}
 
 
-def goal_match(
-    clean: AttackedPredictions, seen: AttackedPredictions, truth: GroundTruth, limits: np.ndarray | None, goal: str
-) -> dict[str, float]:
-    """match, and match_alone of a classifier's target; empty where the goal is none."""
-    if goal == "untargeted":
-        return {}
-    kind, _, name = goal.partition(":")
-    if seen.probs is None:
-        return _pixel_match(clean, seen, truth, kind, name)
-    assert clean.probs is not None
-    assert limits is not None
-    return _label_match(binarize(clean.probs, limits), binarize(seen.probs, limits), truth, kind, name)
+@dataclass(frozen=True)
+class LabelPredictions:
+    """Predictions of a classifier. attack_loss: binary cross-entropy, mean over the image's labels."""
+
+    attack_loss: np.ndarray  # (N,)
+    probs: np.ndarray  # (N, 20)
+    thresholds: np.ndarray  # (20,)
+
+    def predicted_labels(self) -> Sequence[np.ndarray]:
+        return list(self._label_sets().astype(np.uint8))
+
+    def output(self, index: int) -> dict[str, float]:
+        return dict(zip(CLASSES, self.probs[index].tolist(), strict=True))
+
+    def scores(self, truth: GroundTruth) -> dict[str, float]:
+        targets = np.stack(truth.labels)
+        return {
+            "map_sklearn": mean_defined(class_aps(self.probs, targets)["sklearn"]),
+            "sample_f1": float(sample_f1(self._label_sets() & (targets != IGNORE), targets == 1).mean()),
+        }
+
+    def sanity_score(self, truth: GroundTruth) -> float:
+        return replace(self, thresholds=np.full(len(CLASSES), 0.5)).scores(truth)["sample_f1"]
+
+    def fooling_rates(self, clean: Self, truth: GroundTruth) -> dict[str, float]:
+        flips = label_flips(clean._label_sets(), self._label_sets(), np.stack(truth.labels))
+        rates = {
+            "prediction_change_rate": flips.prediction_change_rate,
+            "fooling_rate": flips.fooling_rate,
+            "label_flip_rate": flips.label_flip_rate,
+        }
+        return rates | {
+            f"label_flip_rate:{name}": float(rate) for name, rate in zip(CLASSES, flips.flip_rate_by_class, strict=True)
+        }
+
+    def target_success(self, clean: Self, truth: GroundTruth, goal: str) -> dict[str, float]:
+        kind, _, class_name = goal.partition(":")
+        if kind == "untargeted":
+            return {}
+        column, predicted = CLASSES.index(class_name), self._label_sets()
+        success = predicted[:, column]
+        if kind == "target":
+            exclusive = success & (predicted.sum(1) == 1)
+            return {"target_success_rate": float(success.mean()), "exclusive_success_rate": float(exclusive.mean())}
+        correct = clean._label_sets()[:, column] & (np.stack(truth.labels)[:, column] == 1)
+        return {"target_success_rate": float((~success[correct]).mean()) if correct.any() else NAN}
+
+    def without_label_maps(self) -> Self:
+        return self
+
+    @classmethod
+    def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
+        rows = np.arange(len(choice))
+        return cls(
+            np.stack([candidate.attack_loss for candidate in candidates])[choice, rows],
+            np.stack([candidate.probs for candidate in candidates])[choice, rows],
+            candidates[0].thresholds,
+        )
+
+    def _label_sets(self) -> np.ndarray:
+        """(N, 20) bool."""
+        return binarize(self.probs, self.thresholds)
 
 
-def distortion_stats(images: Sequence[np.ndarray], adv: Sequence[np.ndarray]) -> dict[str, float]:
-    """PSNR is inf of a image that did not change: its mean is over those that did, inf where none did."""
+def worst_case(candidates: Sequence[Predictions]) -> tuple[Predictions, np.ndarray]:
+    """For each image the candidate with the highest attack loss, the first of equals; and its index, (N,).
+
+    Source: Croce and Hein, arXiv 2003.01690, who report the point-wise worst case over attacks.
+    """
+    choice = worst_attack(np.stack([candidate.attack_loss for candidate in candidates]))
+    return type(candidates[0]).select(candidates, choice), choice
+
+
+def distortion_stats(images: Sequence[np.ndarray], adversarial: Sequence[np.ndarray]) -> dict[str, float]:
+    """Size of the perturbation over all images, as metrics/distortion.py defines it. images: (H, W, 3) uint8 each.
+
+    The PSNR of an unchanged image is inf: the mean is over the changed images, inf if there are none.
+    """
     values = []
-    for image, changed in zip(images, adv, strict=True):
-        one, other = (torch.from_numpy(array.copy()).permute(2, 0, 1)[None] / 255 for array in (image, changed))
+    for pair in zip(images, adversarial, strict=True):
+        clean, changed = (torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255 for image in pair)
         measures = (distortion.linf, distortion.l2, distortion.psnr, distortion.ssim)
-        values.append([measure(one, other).item() for measure in measures])
+        values.append([measure(clean, changed).item() for measure in measures])
     linf, l2, psnr, ssim = np.array(values).T
-    seen = psnr[np.isfinite(psnr)]
-    mean_psnr = float(seen.mean()) if seen.size else float("inf")
+    finite_psnr = psnr[np.isfinite(psnr)]
     return {
         "linf_max": float(linf.max()), "l2_mean": float(l2.mean()), "l2_max": float(l2.max()),
-        "psnr_mean": mean_psnr, "psnr_min": float(psnr.min()), "ssim_mean": float(ssim.mean()),
+        "psnr_mean": float(finite_psnr.mean()) if finite_psnr.size else float("inf"), "psnr_min": float(psnr.min()),
+        "ssim_mean": float(ssim.mean()),
     }  # fmt: skip
-
-
-def worst_case(outcomes: Sequence[AttackedPredictions]) -> tuple[AttackedPredictions, np.ndarray]:
-    """Of each image the outcome with the most damage, and which that was."""
-    chosen = worst_attack(np.stack([one.damage for one in outcomes]))
-    rows = np.arange(len(chosen))
-    damage = np.stack([one.damage for one in outcomes])[chosen, rows]
-    if outcomes[0].probs is not None:
-        return AttackedPredictions(damage, probs=np.stack([one.probs for one in outcomes])[chosen, rows]), chosen  # type: ignore[misc]
-    counts = np.stack([one.counts for one in outcomes])[chosen, rows]  # type: ignore[misc]
-    maps = tuple(outcomes[k].maps[n] for n, k in enumerate(chosen)) if all(one.maps for one in outcomes) else ()
-    return AttackedPredictions(damage, counts=counts, maps=maps), chosen

@@ -1,116 +1,219 @@
-"""Runs as targets of an attack: differentiable from a image at its own size, and scored as `vocctl eval` scores them."""
+"""Runs as victims of an attack: differentiable on images at their original sizes, and scored as `vocctl eval` scores them.
+
+SegmenterVictim and ClassifierVictim have the same methods. What differs between the two kinds of run in robustness
+evaluation stands here and in outcomes.py.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vocctl.config import TrainClsConfig, TrainSegConfig
 from vocctl.data.cache import resize_to_model
 from vocctl.data.loaders import same_shape_batches
+from vocctl.data.source import Source
+from vocctl.data.splits import LabeledSplit
 from vocctl.devices import DeviceSetup
-from vocctl.distributed import rank, world_size
+from vocctl.distributed import all_gather_dict, rank, world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
+from vocctl.metrics.confusion import confusion_matrix
+from vocctl.metrics.robustness import binary_cross_entropy
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.input_resize import LogitEnsemble, ResizeWrapper
+from vocctl.robustness.outcomes import GroundTruth, LabelPredictions, MaskPredictions
 from vocctl.runs.find import open_run
 from vocctl.runs.folder import RunFolder
+from vocctl.runs.kinds import CLS, SEG
 
-TASKS = ("train-cls", "train-seg")
-OnImage = Callable[[int, int], None]
+OnImage = Callable[[int, int], None]  # images done, of all
 
 
 @dataclass(frozen=True)
-class Victim:
-    """One run, or several of one task whose mean probabilities count. forward: what an attack differentiates."""
+class SegmenterVictim:
+    """One run of train-seg, or several whose mean probabilities are the prediction.
+
+    forward: (B, 3, H, W) in [0, 1] to logits (B, 21, H, W); attacks differentiate it. config: of the first run.
+    """
 
     runs: tuple[RunFolder, ...]
-    task: str
     checkpoint: str
-    config: Any  # of the first run
-    models: tuple[nn.Module, ...]
-    sizes: tuple[int, ...]
+    config: TrainSegConfig
+    members: tuple[ResizeWrapper, ...]
     forward: LogitEnsemble
     setup: DeviceSetup
+    task: ClassVar[str] = SEG.task
+    metric: ClassVar[str] = SEG.main_metric.key
+
+    @classmethod
+    def open(cls, runs: tuple[RunFolder, ...], checkpoint: str, device: str | None) -> "SegmenterVictim":
+        loaded = [load_segmenter(run, checkpoint, device) for run in runs]
+        config, setup = loaded[0][1:]
+        models = [(model, config.data.size) for model, config, _ in loaded]
+        if len({size for _, size in models}) > 1:
+            sizes = ", ".join(str(size) for _, size in models)
+            raise ConfigError(
+                f"segmenters that are attacked as an ensemble must have the same --size, these have {sizes}"
+            )
+        members = _freeze(models, setup)
+        return cls(runs, checkpoint, config, members, LogitEnsemble(members), setup)
 
     @property
     def name(self) -> str:
-        return "+".join(run.path.name for run in self.runs)
+        return _joined_names(self.runs)
+
+    def read_labels(self, source: Source, split: LabeledSplit, indices: np.ndarray) -> list[np.ndarray]:
+        """The masks (H, W) of these images of the split."""
+        return [source.mask(split.images.ids[index]) for index in indices]
+
+    def devkit_labels(self, truth: GroundTruth) -> dict[str, Any]:
+        """The labels as keyword arguments of data/devkit.py's write_devkit."""
+        return {"masks": truth.labels}
+
+    def predict(
+        self, images: Sequence[np.ndarray], truth: GroundTruth, on_image: OnImage | None = None
+    ) -> MaskPredictions:
+        """Predict the images of truth, clean or adversarial. images: (H, W, 3) uint8 each, in truth's order."""
+        streams = [
+            predict_probs(
+                member.model, _batches(images, member.size, self.config.train.batch),
+                device=self.setup.device, precision=self.setup.precision,
+            )
+            for member in self.members
+        ]  # fmt: skip
+        sizes = [image.shape[:2] for image in images]
+        local = {}  # this process predicts a part of the images
+        for index, label_map in predict_labels(_mean_probs(streams), sizes, on_image):
+            mask = torch.from_numpy(truth.labels[index].copy())
+            local[index] = label_map, confusion_matrix(torch.from_numpy(label_map.copy()), mask).numpy()
+        predicted = all_gather_dict(local)
+        label_maps, confusions = zip(*(predicted[index] for index in range(len(images))), strict=True)
+        return MaskPredictions.from_label_maps(label_maps, confusions)
+
+
+@dataclass(frozen=True)
+class ClassifierVictim:
+    """One run of train-cls, or several whose mean probabilities are the prediction.
+
+    forward: (B, 3, H, W) in [0, 1] to logits (B, 20); attacks differentiate it. config: of the first run.
+    """
+
+    runs: tuple[RunFolder, ...]
+    checkpoint: str
+    config: TrainClsConfig
+    members: tuple[ResizeWrapper, ...]
+    forward: LogitEnsemble
+    setup: DeviceSetup
+    thresholds: np.ndarray  # (20,) fitted when the run was trained; the mean over several runs
+    task: ClassVar[str] = CLS.task
+    metric: ClassVar[str] = CLS.main_metric.key
+
+    @classmethod
+    def open(cls, runs: tuple[RunFolder, ...], checkpoint: str, device: str | None) -> "ClassifierVictim":
+        loaded = [load_classifier(run, checkpoint, device) for run in runs]
+        config, setup = loaded[0][1:]
+        members = _freeze([(model, config.data.size) for model, config, _ in loaded], setup)
+        thresholds = np.mean([run.thresholds(checkpoint, config.threshold.thresholds) for run in runs], axis=0)
+        return cls(runs, checkpoint, config, members, LogitEnsemble(members), setup, thresholds)
 
     @property
-    def segments(self) -> bool:
-        return self.task == "train-seg"
+    def name(self) -> str:
+        return _joined_names(self.runs)
+
+    def read_labels(self, source: Source, split: LabeledSplit, indices: np.ndarray) -> list[np.ndarray]:
+        """The targets (20,) of these images of the split. Raises DataError: the split has none."""
+        if split.targets is None:
+            raise DataError(f"{source.root} has no class labels for this split: choose another --data or --split")
+        return list(split.targets[indices])
+
+    def devkit_labels(self, truth: GroundTruth) -> dict[str, Any]:
+        """The labels as keyword arguments of data/devkit.py's write_devkit."""
+        return {"targets": np.stack(truth.labels)}
+
+    def predict(
+        self, images: Sequence[np.ndarray], truth: GroundTruth, on_image: OnImage | None = None
+    ) -> LabelPredictions:
+        """Predict the images of truth, clean or adversarial. images: (H, W, 3) uint8 each, in truth's order."""
+        probs = np.mean(
+            [
+                predict_label_probs(
+                    member.model, _batches(images, member.size, self.config.train.batch), len(images),
+                    device=self.setup.device, precision=self.setup.precision, on_image=on_image, shared=True,
+                )
+                for member in self.members
+            ],
+            axis=0,
+        )  # fmt: skip
+        return LabelPredictions(binary_cross_entropy(probs, np.stack(truth.labels)), probs, self.thresholds)
+
+
+Victim = SegmenterVictim | ClassifierVictim
+VICTIM_CLASSES: dict[str, type[SegmenterVictim] | type[ClassifierVictim]] = {
+    kind.task: kind for kind in (SegmenterVictim, ClassifierVictim)
+}
 
 
 def open_victim(names: Sequence[str], checkpoint: str, device: str | None) -> Victim:
-    """Frozen, in evaluation mode. Raises DataError: no such run, or no weights; ConfigError: runs of different tasks."""
+    """Open one run, or several of one task as an ensemble: frozen, in evaluation mode.
+
+    checkpoint: best or final. device: None for that of the run. Raises DataError: no such run, not a classifier or a
+    segmenter, no weights. ConfigError: runs of different tasks, or segmenters of different sizes.
+    """
     runs = tuple(open_run(name) for name in names)
     tasks = {run.task for run in runs}
-    if not tasks <= set(TASKS):
+    if not tasks <= VICTIM_CLASSES.keys():
         raise DataError(
-            f"{runs[0].path} is a run of {', '.join(sorted(tasks))}: a target is a classifier or a segmenter"
+            f"{runs[0].path} is a run of {', '.join(sorted(tasks))} and cannot be attacked: name a run of train-cls or "
+            "train-seg"
         )
     if len(tasks) > 1:
-        raise ConfigError("runs that are attacked as one are all classifiers or all segmenters: name one kind")
-    task = tasks.pop()
-    load = load_segmenter if task == "train-seg" else load_classifier
-    loaded = [load(run, checkpoint, device) for run in runs]
-    models, sizes, setup = [], [], loaded[0][2]
-    for model, config, _ in loaded:
+        raise ConfigError("an ensemble to attack consists of classifiers or of segmenters: name runs of one kind")
+    return VICTIM_CLASSES[tasks.pop()].open(runs, checkpoint, device)
+
+
+def check_same_validation_images(victims: Sequence[Victim]) -> None:
+    """Raise DataError if the runs were validated on different images: some would be attacked on their training images."""
+    first, *others = [run for victim in victims for run in victim.runs]
+    for run in others:
+        if run.split_ids("val") != first.split_ids("val"):
+            raise DataError(
+                f"{run.path} and {first.path} were validated on different images: choose --data and --split with images "
+                "that none of them was trained on"
+            )
+
+
+def _freeze(models: Sequence[tuple[nn.Module, int]], setup: DeviceSetup) -> tuple[ResizeWrapper, ...]:
+    """models: each with the side of the images that it was trained on."""
+    # the gradient of a mean over pixels is smaller than the smallest fp16 number
+    precision = "fp32" if setup.precision == "fp16" else setup.precision
+    wrappers = []
+    for model, size in models:
         if setup.device.type == "cpu" and setup.precision == "bf16":
             train_depthwise_in_fp32(model)
-        models.append(model.to(setup.device))  # runs may have been trained on different ones
-        sizes.append(config.data.size)
-    if task == "train-seg" and len(set(sizes)) > 1:
-        raise ConfigError(
-            f"segmenters that are attacked as one have one --size, these have {', '.join(map(str, sizes))}"
-        )
-    # a mean over pixels has gradients below fp16's least
-    precise = "fp32" if setup.precision == "fp16" else setup.precision
-    together = LogitEnsemble([ResizeWrapper(model, size, precise) for model, size in zip(models, sizes, strict=True)])
-    return Victim(runs, task, checkpoint, loaded[0][1], tuple(models), tuple(sizes), together, setup)
+        wrappers.append(ResizeWrapper(model.to(setup.device), size, precision))  # runs may come from different devices
+    return tuple(wrappers)
 
 
-def label_probs(target: Victim, images: Sequence[np.ndarray], on_image: OnImage | None = None) -> np.ndarray:
-    """(N, 20) probabilities of a classifier. images: (H, W, 3) uint8, each at its own size."""
-    each = [
-        predict_label_probs(
-            model, _batches(images, size, target), len(images),
-            device=target.setup.device, precision=target.setup.precision, on_image=on_image, shared=True,
-        )
-        for model, size in zip(target.models, target.sizes, strict=True)
-    ]  # fmt: skip
-    return np.mean(each, axis=0)
+def _joined_names(runs: Sequence[RunFolder]) -> str:
+    return "+".join(run.path.name for run in runs)
 
 
-def label_maps(
-    target: Victim, images: Sequence[np.ndarray], on_image: OnImage | None = None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, (H, W) uint8) of a segmenter, at the images' own size; not in their order, and this rank's share alone."""
-    original_sizes = [image.shape[:2] for image in images]
-    streams = [
-        predict_probs(
-            model, _batches(images, size, target), device=target.setup.device, precision=target.setup.precision
-        )
-        for model, size in zip(target.models, target.sizes, strict=True)
-    ]  # fmt: skip
-    return predict_labels(_averaged(streams), original_sizes, on_image)
+def _mean_probs(streams: Sequence[Iterator[tuple[Tensor, Tensor]]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """streams: of each model (indices, probs (B, K, H, W)); all in the same order."""
+    for batches in zip(*streams, strict=True):
+        indices, probs = batches[0]
+        yield indices, probs if len(batches) == 1 else torch.stack([probs for _, probs in batches]).mean(0)
 
 
-def _averaged(streams: list[Iterator[tuple[Tensor, Tensor]]]) -> Iterator[tuple[Tensor, Tensor]]:
-    for parts in zip(*streams, strict=True):
-        yield parts[0][0], parts[0][1] if len(parts) == 1 else torch.stack([probs for _, probs in parts]).mean(0)
-
-
-def _batches(images: Sequence[np.ndarray], size: int, target: Victim) -> Iterator[tuple[Tensor, Tensor]]:
-    """(indices, images (B, 3, h, w) uint8) as the run's own evaluation batches them and deals them out to the ranks."""
-    seen = [resize_to_model(image, size) for image in images]
-    for batch in same_shape_batches([image.shape[:2] for image in seen], target.config.train.batch)[
-        rank() :: world_size()
-    ]:
-        stacked = np.stack([seen[index] for index in batch])
+def _batches(images: Sequence[np.ndarray], size: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """This process's batches, (indices (B,), images (B, 3, h, w) uint8), as the run's own evaluation makes them."""
+    resized = [resize_to_model(image, size) for image in images]
+    batches = same_shape_batches([image.shape[:2] for image in resized], batch_size)
+    for batch in batches[rank() :: world_size()]:
+        stacked = np.stack([resized[index] for index in batch])
         yield torch.tensor(batch), torch.from_numpy(stacked).permute(0, 3, 1, 2)

@@ -29,9 +29,8 @@ from vocctl.robustness.generator_loss import (
     GeneratorLoss,
     classes_in_masks,
     perturbation_levels,
-    victim_thresholds,
 )
-from vocctl.robustness.outcomes import AttackedPredictions, GroundTruth, attacked_predictions, goal_match, scores
+from vocctl.robustness.outcomes import GroundTruth, Predictions
 from vocctl.robustness.victims import Victim, open_victim
 from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
@@ -66,7 +65,7 @@ class GeneratorTask:
         paths = tuple(str(victim.runs[0].path) for victim in self.victims)  # a name may mean another run later
         self.config = replace(config, attack_loss=replace(config.attack_loss, target=paths))
         # masks are read if a segmenter is attacked; the classes of a crop are then those in its mask
-        command = "train-seg" if any(victim.segments for victim in self.victims) else "train-cls"
+        command = "train-seg" if any(victim.task == "train-seg" for victim in self.victims) else "train-cls"
         self.splits = open_splits(config.data, command, reporter.count)
         check_batch_size(config, len(self.splits.train.images), len(self.victims))
         seed_everything(config.train.seed)
@@ -76,7 +75,7 @@ class GeneratorTask:
             targets=self.splits.train.targets,
         )  # fmt: skip
         self.generator_loss = GeneratorLoss(self.victims, self.config)
-        self.clean_predictions: list[AttackedPredictions] = []  # of the victims, computed at the first validation
+        self.clean_predictions: list[Predictions] = []  # of the victims, computed at the first validation
         self.find_unused_parameters = False
         self.parameter_counts = {"model": sum(parameter.numel() for parameter in self.model.parameters())}
         self.run_name = _run_name(config, self.victims)
@@ -99,28 +98,28 @@ class GeneratorTask:
     def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
         """Scores of the victims on adversarial images at their original sizes, rounded to 8 bits; means over the victims.
 
-        drop: 1 - attacked / clean score. match: fraction of the goal that was reached; left out where these images cannot
-        show it. val_loss, lower is better: 1 - match with a goal, otherwise 1 - drop; plus the penalty if there is one.
+        drop: 1 - attacked / clean score. target_success_rate: with a goal, left out where these images cannot show it.
+        val_loss, lower is better: 1 - target_success_rate with a goal, otherwise 1 - drop; plus the penalty if there is one.
         """
-        truth, goal = self._ground_truth, self.config.attack_loss.goal
+        goal, images = self.config.attack_loss.goal, self._images
         if not self.clean_predictions:
-            self.clean_predictions = [self._predict(victim, truth.images, check_interrupt) for victim in self.victims]
+            self.clean_predictions = self._predict(images, check_interrupt)
         pairs = list(self._adversarial_pairs(model, check_interrupt))
-        attacked_images = [_to_uint8(adversarial) for _, adversarial in pairs]
+        predictions = self._predict([_to_uint8(adversarial) for _, adversarial in pairs], check_interrupt)
         attacked_scores: dict[str, list[float]] = {}
-        ratios, matches = [], []
-        for victim, before, limits in zip(self.victims, self.clean_predictions, self._thresholds, strict=True):
-            after = self._predict(victim, attacked_images, check_interrupt)
-            metric = "mean_iou" if victim.segments else "map_sklearn"
-            clean_score, score = (scores(predictions, truth, limits)[metric] for predictions in (before, after))
+        ratios, success_rates = [], []
+        for victim, truth, before, after in zip(
+            self.victims, self._ground_truths, self.clean_predictions, predictions, strict=True
+        ):
+            clean_score, score = (result.scores(truth)[victim.metric] for result in (before, after))
             ratios.append(score / clean_score if clean_score > 0 else math.nan)
-            matches.append(goal_match(before, after, truth, limits, goal).get("match", math.nan))
-            attacked_scores.setdefault(metric, []).append(score)
-        drop, match = 1 - float(np.mean(ratios)), float(np.mean(matches))
+            success_rates.append(after.target_success(before, truth, goal).get("target_success_rate", math.nan))
+            attacked_scores.setdefault(victim.metric, []).append(score)
+        drop, success = 1 - float(np.mean(ratios)), float(np.mean(success_rates))
         result = {metric: float(np.mean(values)) for metric, values in attacked_scores.items()}
-        if not math.isnan(match):
-            result["match"] = match
-        loss = 1 - result.get("match", drop)
+        if not math.isnan(success):
+            result["target_success_rate"] = success
+        loss = 1 - result.get("target_success_rate", drop)
         if has_penalty(self.config):
             penalty = self.config.threat.penalty
             sizes = torch.stack([perturbation_levels(adversarial - images, penalty) for images, adversarial in pairs])
@@ -129,32 +128,37 @@ class GeneratorTask:
         return {"val_loss": loss, "drop": drop, **result, "psnr": noise.mean().item()}
 
     @cached_property
-    def _ground_truth(self) -> GroundTruth:
+    def _images(self) -> list[np.ndarray]:
         """The first validation images, at their original sizes."""
-        source, split = self.splits.source, self.splits.val
-        ids = split.images.ids[:MAX_VALIDATED]
-        masks = [source.mask(image_id) for image_id in ids] if split.targets is None else []
-        if split.targets is not None:
-            targets = split.targets[:MAX_VALIDATED]
-        else:
-            present = [classes_in_masks(torch.from_numpy(mask.copy()).long()[None])[0].numpy() for mask in masks]
-            targets = np.stack(present).astype(np.uint8)
-        return GroundTruth(tuple(ids), [source.image(image_id) for image_id in ids], masks, targets)
+        return [self.splits.source.image(image_id) for image_id in self.splits.val.images.ids[:MAX_VALIDATED]]
 
     @cached_property
-    def _thresholds(self) -> list[np.ndarray | None]:
-        return victim_thresholds(self.victims, self.config)
+    def _ground_truths(self) -> list[GroundTruth]:
+        """The first validation images, for each victim with its kind of labels: masks, or label sets."""
+        source, split = self.splits.source, self.splits.val
+        ids = tuple(split.images.ids[:MAX_VALIDATED])
+        masks: list[np.ndarray] = []
+        if split.targets is not None:
+            targets = list(split.targets[:MAX_VALIDATED])
+        else:
+            masks = [source.mask(image_id) for image_id in ids]
+            tensors = [torch.from_numpy(mask.copy()).long()[None] for mask in masks]
+            targets = [classes_in_masks(mask)[0].numpy().astype(np.uint8) for mask in tensors]
+        labels = {"train-seg": masks, "train-cls": targets}
+        return [GroundTruth(ids, self._images, labels[victim.task]) for victim in self.victims]
 
-    def _predict(
-        self, victim: Victim, images: list[np.ndarray], check_interrupt: InterruptCheck
-    ) -> AttackedPredictions:
-        return attacked_predictions(victim, images, self._ground_truth, lambda done, total: check_interrupt())
+    def _predict(self, images: list[np.ndarray], check_interrupt: InterruptCheck) -> list[Predictions]:
+        """The predictions of each victim."""
+        return [
+            victim.predict(images, truth, lambda done, total: check_interrupt())
+            for victim, truth in zip(self.victims, self._ground_truths, strict=True)
+        ]
 
     def _adversarial_pairs(self, model: nn.Module, check_interrupt: InterruptCheck) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each clean and adversarial image, (1, 3, H, W) in [0, 1] on the CPU."""
         epsilon = UNBOUNDED_EPSILON if has_penalty(self.config) else parse_epsilon(self.config.threat.eps)
         threat = Threat(self.config.threat.norm, epsilon)
-        for image in self._ground_truth.images:
+        for image in self._images:
             check_interrupt()
             pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(self.setup.device) / 255
             with torch.inference_mode():
@@ -164,13 +168,10 @@ class GeneratorTask:
 
 
 def open_victims(config: TrainAdvConfig, setup: DeviceSetup) -> list[Victim]:
-    """Open the runs to attack. Raises ConfigError: none is named, or --attack-loss does not suit one. DataError: not found."""
+    """Open the runs to attack. Raises ConfigError: none is named. DataError: not found."""
     if not config.attack_loss.target:
         raise ConfigError("no run to attack: name one with --target RUN; repeat it for several")
-    victims = [open_victim([name], VICTIM_CHECKPOINT, str(setup.device)) for name in config.attack_loss.target]
-    if config.attack_loss.attack_loss == "margin" and any(victim.segments for victim in victims):
-        raise ConfigError("--attack-loss margin is for classifiers: use auto, ce or cosine against a segmenter")
-    return victims
+    return [open_victim([name], VICTIM_CHECKPOINT, str(setup.device)) for name in config.attack_loss.target]
 
 
 def check_batch_size(config: TrainAdvConfig, num_images: int, num_victims: int) -> None:

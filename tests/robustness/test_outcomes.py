@@ -1,0 +1,172 @@
+"""Scores, rates and worst cases of both kinds of predictions, worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vocctl.labels import CLASSES
+from vocctl.metrics.confusion import confusion_matrix
+from vocctl.robustness.outcomes import GroundTruth, LabelPredictions, MaskPredictions, distortion_stats, worst_case
+
+IMAGE = np.full((1, 4, 3), 100, np.uint8)
+MASKS = [np.array([[0, 1, 1, 255]], np.uint8), np.array([[2, 2, 255, 255]], np.uint8)]
+MASK_TRUTH = GroundTruth(("a", "b"), [IMAGE, IMAGE], MASKS)
+
+
+def masks(*rows: list[int]) -> MaskPredictions:
+    maps = [np.array([row], np.uint8) for row in rows]
+    pairs = zip(maps, MASKS, strict=True)
+    counts = [confusion_matrix(torch.from_numpy(row), torch.from_numpy(mask)).numpy() for row, mask in pairs]
+    return MaskPredictions.from_label_maps(maps, counts)
+
+
+CLEAN_MASKS = masks([0, 1, 2, 5], [2, 2, 5, 5])  # one of five labeled pixels is wrong
+ATTACKED_MASKS = masks([0, 2, 3, 7], [2, 1, 5, 5])  # three changed; two of the four correct ones are wrong
+
+
+def test_masks_attack_loss_is_the_pixel_error_of_each_image() -> None:
+    assert CLEAN_MASKS.attack_loss.tolist() == pytest.approx([1 / 3, 0])
+    assert ATTACKED_MASKS.attack_loss.tolist() == pytest.approx([2 / 3, 1 / 2])
+
+
+def test_masks_attack_loss_is_0_without_a_labeled_pixel() -> None:
+    void = MaskPredictions.from_label_maps([np.zeros((1, 4), np.uint8)], [np.zeros((21, 21), np.int64)])
+    assert void.attack_loss.tolist() == [0]
+
+
+def test_masks_scores() -> None:
+    scores = ATTACKED_MASKS.scores(MASK_TRUTH)
+    assert scores["pixel_accuracy"] == pytest.approx(2 / 5)
+    assert scores["image_accuracy"] == pytest.approx((1 / 3 + 1 / 2) / 2)
+    # IoU: background 1 / 1; class 1: 0 of 2 + 1 pixels; class 2: 1 of 2 + 1 pixels
+    assert scores["mean_iou"] == pytest.approx((1 + 0 + 1 / 3) / 3)
+    assert next(iter(scores)) == "mean_iou"
+    assert ATTACKED_MASKS.sanity_score(MASK_TRUTH) == scores["mean_iou"]
+
+
+def test_masks_fooling_rates() -> None:
+    rates = ATTACKED_MASKS.fooling_rates(CLEAN_MASKS, MASK_TRUTH)
+    assert rates == pytest.approx({"prediction_change_rate": 3 / 5, "fooling_rate": 2 / 4})
+    wrong = masks([3, 3, 3, 3], [3, 3, 3, 3])
+    assert math.isnan(ATTACKED_MASKS.fooling_rates(wrong, MASK_TRUTH)["fooling_rate"])  # no pixel was correct
+
+
+def test_masks_target_success() -> None:
+    def rate(goal: str) -> float:
+        return ATTACKED_MASKS.target_success(CLEAN_MASKS, MASK_TRUTH, goal)["target_success_rate"]
+
+    assert rate("target:bicycle") == pytest.approx(2 / 5)  # class 2, void pixels left out
+    assert rate("hide:aeroplane") == 1  # class 1: one pixel was correct, and it is gone
+    assert rate("hide:bicycle") == pytest.approx(1 / 2)
+    assert math.isnan(rate("hide:person"))
+    assert ATTACKED_MASKS.target_success(CLEAN_MASKS, MASK_TRUTH, "untargeted") == {}
+
+
+LABELS = np.zeros((2, 20), np.uint8)
+LABELS[0, 0] = LABELS[1, 1] = 1
+LABELS[1, 2:] = 255
+LABEL_TRUTH = GroundTruth(("a", "b"), [IMAGE, IMAGE], list(LABELS))
+
+
+def labels(first: dict[int, float], second: dict[int, float]) -> LabelPredictions:
+    probs = np.full((2, 20), 0.1)
+    for row, changes in zip(probs, (first, second), strict=True):
+        row[list(changes)] = list(changes.values())
+    return LabelPredictions(np.array([0.5, 0.6]), probs, np.full(20, 0.4))
+
+
+CLEAN_LABELS = labels({0: 0.9}, {0: 0.8, 1: 0.7})  # {0}: correct; {0, 1}: wrong
+ATTACKED_LABELS = labels({1: 0.45}, {1: 0.9, 5: 0.9})  # {1}; {1} and a label that is ignored
+
+
+def test_labels_are_predicted_with_the_thresholds() -> None:
+    predicted = np.stack(ATTACKED_LABELS.predicted_labels())
+    assert [np.flatnonzero(row).tolist() for row in predicted] == [[1], [1, 5]]
+    assert predicted.dtype == np.uint8
+    nothing = LabelPredictions(np.zeros(1), np.array([[0.2, *[0.1] * 19]]), np.full(20, 0.4))
+    assert np.flatnonzero(nothing.predicted_labels()[0]).tolist() == [0]  # the most probable label
+
+
+def test_labels_scores() -> None:
+    scores = ATTACKED_LABELS.scores(LABEL_TRUTH)
+    # image a: {1} against {0}, F1 0; image b: {1} against {1}, F1 1
+    assert scores["sample_f1"] == pytest.approx(0.5)
+    # class 0: b (0.1) ties with a (0.1), precision 1 / 2; class 1: b (0.9) is first, precision 1
+    assert scores["map_sklearn"] == pytest.approx(0.75)
+    assert next(iter(scores)) == "map_sklearn"
+
+
+def test_labels_sanity_score_uses_thresholds_of_one_half() -> None:
+    uncertain = labels({0: 0.3, 1: 0.45}, {1: 0.9})
+    assert uncertain.scores(LABEL_TRUTH)["sample_f1"] == pytest.approx(0.5)
+    above = LabelPredictions(uncertain.attack_loss, uncertain.probs, np.full(20, 0.2))
+    assert above.scores(LABEL_TRUTH)["sample_f1"] == pytest.approx((2 / 3 + 1) / 2)
+    assert above.sanity_score(LABEL_TRUTH) == pytest.approx(0.5)
+
+
+def test_labels_fooling_rates() -> None:
+    rates = ATTACKED_LABELS.fooling_rates(CLEAN_LABELS, LABEL_TRUTH)
+    assert rates["prediction_change_rate"] == 1
+    assert rates["fooling_rate"] == 1  # image a alone was correct
+    assert rates["label_flip_rate"] == pytest.approx(3 / 22)  # a: labels 0 and 1; b: label 0; 20 + 2 labels count
+    assert rates["label_flip_rate:aeroplane"] == 1
+    assert rates["label_flip_rate:bicycle"] == 0.5
+    assert len(rates) == 3 + len(CLASSES)
+
+
+def test_labels_target_success() -> None:
+    def rates(goal: str) -> dict[str, float]:
+        return ATTACKED_LABELS.target_success(CLEAN_LABELS, LABEL_TRUTH, goal)
+
+    assert rates("target:bicycle") == {"target_success_rate": 1, "exclusive_success_rate": 0.5}
+    assert rates("hide:aeroplane") == {"target_success_rate": 1}
+    assert rates("hide:bicycle") == {"target_success_rate": 0}  # found before, and still found
+    assert math.isnan(rates("hide:bird")["target_success_rate"])
+    assert rates("untargeted") == {}
+
+
+def test_worst_case_takes_each_image_from_its_strongest_attack() -> None:
+    other = masks([3, 3, 3, 3], [2, 2, 2, 2])  # losses 1 and 0
+    combined, choice = worst_case([CLEAN_MASKS, ATTACKED_MASKS, other])
+    assert choice.tolist() == [2, 1]
+    assert combined.attack_loss.tolist() == pytest.approx([1, 1 / 2])
+    assert [row.tolist() for row in combined.predicted_labels()] == [[[3, 3, 3, 3]], [[2, 1, 5, 5]]]
+    assert combined.scores(MASK_TRUTH)["pixel_accuracy"] == pytest.approx(1 / 5)
+    weaker = LabelPredictions(np.array([0.4, 0.7]), 1 - ATTACKED_LABELS.probs, ATTACKED_LABELS.thresholds)
+    both, choice = worst_case([ATTACKED_LABELS, weaker])
+    assert choice.tolist() == [0, 1]
+    assert both.output(0) == ATTACKED_LABELS.output(0)
+    assert both.output(1) == weaker.output(1)
+
+
+def test_worst_case_of_equal_losses_is_the_first() -> None:
+    assert worst_case([CLEAN_MASKS, CLEAN_MASKS])[1].tolist() == [0, 0]
+
+
+def test_predictions_without_label_maps_have_the_same_scores() -> None:
+    small = ATTACKED_MASKS.without_label_maps()
+    assert small.label_maps == ()
+    assert small.scores(MASK_TRUTH) == ATTACKED_MASKS.scores(MASK_TRUTH)
+    assert worst_case([CLEAN_MASKS, small])[0].attack_loss.tolist() == ATTACKED_MASKS.attack_loss.tolist()
+    assert ATTACKED_LABELS.without_label_maps() is ATTACKED_LABELS
+
+
+def test_first_images_of_a_ground_truth() -> None:
+    first = MASK_TRUTH.first(1)
+    assert (first.ids, len(first.images), len(first.labels)) == (("a",), 1, 1)
+    assert np.stack(LABEL_TRUTH.first(1).labels).shape == (1, 20)
+
+
+def test_distortion_stats_leave_unchanged_images_out_of_the_mean_psnr() -> None:
+    image = np.full((16, 16, 3), 100, np.uint8)
+    changed = image.copy()
+    changed[0, 0, 0] += 51  # 0.2; mean squared error 0.04 / 768
+    stats = distortion_stats([image, image], [changed, image])
+    assert stats["linf_max"] == pytest.approx(0.2)
+    assert (stats["l2_mean"], stats["l2_max"]) == pytest.approx((0.1, 0.2))
+    assert stats["psnr_mean"] == pytest.approx(10 * math.log10(768 / 0.04), abs=1e-3)
+    assert stats["psnr_min"] == stats["psnr_mean"]
+    assert 0.9 < stats["ssim_mean"] < 1
+    assert math.isinf(distortion_stats([image], [image])["psnr_mean"])

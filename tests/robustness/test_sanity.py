@@ -1,0 +1,66 @@
+"""Every check passes for a sound evaluation and fails for a weak attack; and the checks that an evaluation runs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vocctl.config import AttackConfig
+from vocctl.robustness.sanity import (
+    SanityCheck,
+    black_box_is_weaker,
+    large_budget,
+    more_steps,
+    noise_is_weaker,
+    rounding,
+    zero_gradients,
+)
+from vocctl.tasks.attack import AttackResult, attack
+
+
+@pytest.mark.parametrize(
+    ("sound", "weak"),
+    [
+        (zero_gradients([torch.ones(2, 3, 4, 4)]), zero_gradients([torch.zeros(2, 3, 4, 4)])),
+        (zero_gradients([torch.zeros(1, 3, 4, 4), torch.ones(2, 3, 4, 4)]), zero_gradients([torch.zeros(1, 3, 1, 1)])),
+        (more_steps(0.4, 0.6), more_steps(0.6, 0.4)),
+        (more_steps(0.404, 0.4), more_steps(0.406, 0.4)),  # on either side of the tolerance
+        (large_budget(0.01, 0.5), large_budget(0.3, 0.5)),
+        (large_budget(0.0, 0.0), large_budget(0.1, 0.0)),
+        (rounding(0.9, 1.0), rounding(0.2, 1.0)),
+        (noise_is_weaker(0.1, {"fgsm": 0.6}), noise_is_weaker(0.4, {"pgd-20": 0.6, "adv:one": 0.1})),
+        (black_box_is_weaker(0.3, 0.6), black_box_is_weaker(0.6, 0.3)),
+    ],
+)
+def test_checks(sound: SanityCheck, weak: SanityCheck) -> None:
+    assert sound.passed
+    assert not weak.passed
+    assert weak.failure_meaning
+
+
+def test_noise_is_compared_with_the_weakest_attack() -> None:
+    check = noise_is_weaker(0.4, {"pgd-20": 0.6, "adv:one": 0.1})
+    assert "0.100 of adv:one" in check.measured
+    assert "adv:one" in check.failure_meaning
+
+
+def names(result: AttackResult) -> list[str]:
+    return [check.name for check in result.sanity]
+
+
+def test_black_box_attacks_are_compared_even_without_a_white_box_attack(runs: dict[str, Path]) -> None:
+    result = attack([str(runs["seg"])], AttackConfig(attack=("square-20",), eps=("8/255",), images=3))
+    assert names(result) == ["zero gradients", "more steps", "large budget", "noise", "black box"]
+
+
+def test_rounding_is_checked_for_small_l2_budgets(runs: dict[str, Path]) -> None:
+    config = AttackConfig(attack=("pgd-3",), eps=("0.1", "9"), norm="l2", images=3)
+    assert names(attack([str(runs["seg"])], config)) == ["zero gradients", "more steps", "noise"]  # 9 is many levels
+    result = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3",), eps=("0.1",), norm="l2", images=3))
+    (check,) = (check for check in result.sanity if check.name == "rounding")
+    assert "of a budget of 0.10" in check.measured
+
+
+def test_targeted_evaluations_are_checked_without_their_goal(runs: dict[str, Path]) -> None:
+    config = AttackConfig(attack=("square-5",), eps=("8/255",), images=3, goal="hide:aeroplane")
+    assert names(attack([str(runs["seg"])], config)) == ["zero gradients", "more steps", "large budget", "noise"]
