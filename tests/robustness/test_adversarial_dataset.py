@@ -35,6 +35,6 @@ def test_images_of_a_held_out_split_can_be_evaluated_by_the_run(runs: dict[str, 
     assert main(["train-seg", "--data", str(runs["data"]), "--val", "0.4", "--out", run, *flags]) == 0
     result = attack([run], AttackConfig(attack=("fgsm",), eps=("8/255",)), save_adv=tmp_path / "saved")
     again = evaluate_seg.evaluate(run, EvalOptions(data=tmp_path / "saved" / "fgsm-8-255"))
-    assert again.scores.mean_iou == result.rows[1].scores["mean_iou"]
+    assert again.main_score == result.rows[1].scores["mean_iou"]
     with pytest.raises(DataError, match="validated on different images"):
         transfer([str(runs["seg"]), run], AttackConfig(attack=("fgsm",), eps=("8/255",)))
