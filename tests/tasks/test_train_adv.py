@@ -170,7 +170,7 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
         run(config(runs, "seg", "cls", batch=1), tmp_path / "adv")
     with pytest.raises(ConfigError, match="margin is for classifiers"):
         run(config(runs, "seg", "cls", attack_loss="margin"), tmp_path / "adv")
-    with pytest.raises(ConfigError, match="margin has no goal"):
+    with pytest.raises(ConfigError, match="margin cannot be combined with --goal"):
         config(runs, "cls", attack_loss="margin", goal="hide:person")
     assert main(["train-adv", "--target", str(runs["seg"]), "--eps", "8/0"]) == 2
     assert "8/255, 8px or 0.03" in capsys.readouterr().err

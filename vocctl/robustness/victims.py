@@ -20,6 +20,7 @@ from vocctl.data.splits import LabeledSplit
 from vocctl.devices import DeviceSetup
 from vocctl.distributed import all_gather_dict, rank, world_size
 from vocctl.errors import ConfigError, DataError
+from vocctl.inference.ensemble import mean_probs
 from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.metrics.confusion import confusion_matrix
@@ -88,7 +89,7 @@ class SegmenterVictim:
         ]  # fmt: skip
         sizes = [image.shape[:2] for image in images]
         local = {}  # this process predicts a part of the images
-        for index, label_map in predict_labels(_mean_probs(streams), sizes, on_image):
+        for index, label_map in predict_labels(_mean_of_streams(streams), sizes, on_image):
             mask = torch.from_numpy(truth.labels[index].copy())
             local[index] = label_map, confusion_matrix(torch.from_numpy(label_map.copy()), mask).numpy()
         predicted = all_gather_dict(local)
@@ -139,15 +140,14 @@ class ClassifierVictim:
         self, images: Sequence[np.ndarray], truth: GroundTruth, on_image: OnImage | None = None
     ) -> LabelPredictions:
         """Predict the images of truth, clean or adversarial. images: (H, W, 3) uint8 each, in truth's order."""
-        probs = np.mean(
+        probs = mean_probs(
             [
                 predict_label_probs(
                     member.model, _batches(images, member.size, self.config.train.batch), len(images),
                     device=self.setup.device, precision=self.setup.precision, on_image=on_image, shared=True,
                 )
                 for member in self.members
-            ],
-            axis=0,
+            ]
         )  # fmt: skip
         return LabelPredictions(binary_cross_entropy(probs, np.stack(truth.labels)), probs, self.thresholds)
 
@@ -203,11 +203,10 @@ def _joined_names(runs: Sequence[RunFolder]) -> str:
     return "+".join(run.path.name for run in runs)
 
 
-def _mean_probs(streams: Sequence[Iterator[tuple[Tensor, Tensor]]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """streams: of each model (indices, probs (B, K, H, W)); all in the same order."""
+def _mean_of_streams(streams: Sequence[Iterator[tuple[Tensor, Tensor]]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """streams: (indices (B,), probs (B, K, H, W)) of each model; all in the same order."""
     for batches in zip(*streams, strict=True):
-        indices, probs = batches[0]
-        yield indices, probs if len(batches) == 1 else torch.stack([probs for _, probs in batches]).mean(0)
+        yield batches[0][0], mean_probs([probs for _, probs in batches])
 
 
 def _batches(images: Sequence[np.ndarray], size: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
