@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from vocctl.competition.test_set import TestSet
-from vocctl.config import TrainClsConfig, TrainSegConfig
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig
 from vocctl.data.cache import CachedSplit, cached_split
 from vocctl.data.source import Source
 from vocctl.data.splits import LabeledSplit
@@ -20,11 +20,10 @@ from vocctl.inference.ensemble import EnsembleMember, ensemble_probs, mean_probs
 from vocctl.inference.eval_split import eval_split
 from vocctl.inference.load import classifier_probs, load_segmenter
 from vocctl.runs.folder import RunFolder
+from vocctl.runs.kinds import kind_of
 
 # (verb, unit) -> a function to call with (done, total); total None: unknown
 NewCounter = Callable[[str, str], Callable[[int, int | None], None]]
-
-DEFAULTS: dict[str, TrainClsConfig | TrainSegConfig] = {"train-cls": TrainClsConfig(), "train-seg": TrainSegConfig()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +37,11 @@ class EnsembleSpec:
 
 
 def run_config(run: RunFolder) -> TrainClsConfig | TrainSegConfig:
-    """Read the settings that a run was trained with. Raises DataError: a run of another command."""
-    if run.task not in DEFAULTS:
-        raise DataError(f"{run.path} is a run of {run.task}: expected a run of {' or '.join(DEFAULTS)}")
-    return run.config(DEFAULTS[run.task])
+    """Read the settings that a run was trained with. Raises DataError: neither a classifier nor a segmenter."""
+    config = run.config(kind_of(run).defaults)
+    if isinstance(config, TrainAdvConfig):
+        raise DataError(f"{run.path} is a run of {run.task}: expected a classifier or a segmenter")
+    return config
 
 
 def common_validation_splits(runs: Sequence[RunFolder]) -> tuple[Source, list[LabeledSplit]]:

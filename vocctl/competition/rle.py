@@ -66,23 +66,23 @@ def encode_classes(classes: np.ndarray) -> RunLengths:
 
 def _join_adjacent(starts: np.ndarray, lengths: np.ndarray) -> RunLengths:
     """Join runs that touch. The runs are sorted and disjoint."""
-    is_first = np.ones(len(starts), bool)
-    np.not_equal(starts[1:], starts[:-1] + lengths[:-1], out=is_first[1:])
-    if is_first.all():
+    starts_new = np.ones(len(starts), bool)
+    np.not_equal(starts[1:], starts[:-1] + lengths[:-1], out=starts_new[1:])
+    if starts_new.all():
         return RunLengths(starts, lengths)
-    first = np.flatnonzero(is_first)
+    first = np.flatnonzero(starts_new)
     return RunLengths(starts[first], np.add.reduceat(lengths, first))
 
 
 def parse_run_lengths(text: str) -> RunLengths:
     """Parse a row's text. The runs keep their order and may overlap. Raises ValueError with what the text holds instead."""
-    words = text.split()
-    invalid = [word for word in words if not word.isascii() or not word.isdigit() or len(word) > MAX_DIGITS]
+    tokens = text.split()
+    invalid = [token for token in tokens if not token.isascii() or not token.isdigit() or len(token) > MAX_DIGITS]
     if invalid:
         raise ValueError(f"{invalid[0][:20]!r}, which is not a positive integer")
-    if len(words) % 2:
-        raise ValueError(f"{len(words)} numbers: expected pairs of start and length")
-    numbers = np.array(words, np.int64)
+    if len(tokens) % 2:
+        raise ValueError(f"{len(tokens)} numbers: expected pairs of start and length")
+    numbers = np.array(tokens, np.int64)
     if not numbers.all():
         raise ValueError("a 0: starts count from 1, and every run has a positive length")
     return RunLengths(numbers[::2] - 1, numbers[1::2])
@@ -93,9 +93,9 @@ def union_of_runs(runs: RunLengths) -> RunLengths:
     order = np.argsort(runs.starts, kind="stable")
     starts, ends = runs.starts[order], runs.ends[order]
     max_ends = np.maximum.accumulate(ends) if len(ends) else ends
-    is_first = np.ones(len(starts), bool)
-    is_first[1:] = starts[1:] > max_ends[:-1]
-    first = np.flatnonzero(is_first)
+    starts_new = np.ones(len(starts), bool)
+    starts_new[1:] = starts[1:] > max_ends[:-1]
+    first = np.flatnonzero(starts_new)
     last = np.append(first[1:], len(starts)) - 1 if len(first) else first
     return RunLengths(starts[first], max_ends[last] - starts[first])
 

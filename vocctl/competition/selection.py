@@ -26,7 +26,7 @@ def choose_runs(
     not use its test images. Raises DataError: no such run.
     """
     if names:
-        return tuple(find_run(name, subtask.task) for name in names), []
+        return tuple(find_run(name, subtask.kind.task) for name in names), []
     candidates = _candidates(subtask, leakage)
     if len(candidates) == 1:
         root = leakage.test_set.source.root
@@ -43,7 +43,7 @@ def choose_runs(
 
 def _candidates(subtask: Subtask, leakage: LeakageCheck) -> list[RunFolder]:
     """The finished runs on the competition's data without leakage. Raises DataError: there are none."""
-    folder, root = RUNS / subtask.flag.removeprefix("--"), leakage.test_set.root
+    folder, root = RUNS / subtask.kind.folder, leakage.test_set.root
     finished = [run for run in map(RunFolder, sorted(folder.glob("*"))) if _is_finished(run, subtask)]
     same_data = [run for run in finished if _data_root(run) == root]
     candidates = [run for run in same_data if leakage.allow or not leakage.leaked_images(run)]
@@ -57,7 +57,7 @@ def _candidates(subtask: Subtask, leakage: LeakageCheck) -> list[RunFolder]:
         rejected.append(f"{len(finished) - len(same_data)} on other data, which {subtask.flag} accepts")
     reasons = f" ({', '.join(rejected)})" if rejected else ""
     raise DataError(
-        f"{folder}/ has no finished run on {source_root}{reasons}: `vocctl {subtask.task} --data {source_root}` trains one"
+        f"{folder}/ has no finished run on {source_root}{reasons}: `vocctl {subtask.kind.task} --data {source_root}` trains one"
     )
 
 
@@ -70,7 +70,7 @@ def _data_root(run: RunFolder) -> Path:
 
 
 def _is_finished(run: RunFolder, subtask: Subtask) -> bool:
-    return all((run.path / name).is_file() for name in subtask.run_files) and run.task == subtask.task
+    return all((run.path / name).is_file() for name in subtask.run_files) and run.task == subtask.kind.task
 
 
 def choose_checkpoint(subtask: Subtask, spec: EnsembleSpec, new_counter: NewCounter) -> tuple[EnsembleSpec, str]:
@@ -79,7 +79,9 @@ def choose_checkpoint(subtask: Subtask, spec: EnsembleSpec, new_counter: NewCoun
     A run's own monitor, such as mean average precision, may prefer another checkpoint than the competition's score.
     """
     if not all((run.path / "final.safetensors").is_file() for run in spec.runs):
-        return replace(spec, checkpoint="best"), f"{subtask.name}: best checkpoint, there is no final one"
+        return replace(
+            spec, checkpoint="best"
+        ), f"{subtask.name}: best checkpoint, because not every run has a final one"
     scores = validation_dice(subtask, spec, new_counter)
     checkpoint = max(scores, key=lambda name: scores[name])
     values = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())

@@ -109,10 +109,11 @@ def _write_csv(
     rows: dict[str, str] = {}
     required: dict[str, RequiredRow] = {}
     for index, classes, labels in predict_test_set(classifiers, segmenters, test_set, decisions, new_counter):
-        encoded = {CLASSIFICATION: encode_classes(classes), SEGMENTATION: encode_label_map(labels)}
-        for subtask, runs in encoded.items():
+        for subtask, run_lengths in (
+            (CLASSIFICATION, encode_classes(classes)), (SEGMENTATION, encode_label_map(labels)),
+        ):  # fmt: skip
             name = f"{test_set.csv_ids[index]}_{subtask.name}"
-            rows[name] = str(runs)
+            rows[name] = str(run_lengths)
             required[name] = RequiredRow(name, *labels.shape)
     names = expected_names(test_set)
     write_table(file, [(name, rows[name]) for name in names])
