@@ -43,9 +43,7 @@ def main() -> None:
         print(f"{name:9}{joint:.4f} ({low:.4f} to {high:.4f})")
     print(f"classification {expected['classification']:.4f}, then {result.score.classification:.4f}")
     print(f"segmentation {expected['segmentation']:.4f}, then {result.score.segmentation:.4f}")
-    print(
-        f"difference {result.score.joint - expected['joint']:+.4f}, 95 % interval by chance: -{half_width:.4f} to +{half_width:.4f}"
-    )
+    print(f"difference {result.score.joint - expected['joint']:+.4f}, 95 % by chance: +-{half_width:.4f}")
 
 
 if __name__ == "__main__":

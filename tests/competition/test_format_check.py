@@ -21,8 +21,9 @@ def with_row(index: int, text: str) -> list[tuple[str, str]]:
     return [(name, text if number == index else runs) for number, (name, runs) in enumerate(VALID)]
 
 
-def test_a_valid_file(tmp_path):
-    write_table(tmp_path / "valid.csv", VALID)
+@pytest.mark.parametrize("rows", [VALID, with_row(1, "4 1 5 1"), with_row(1, "120 1")])  # touching runs, last element
+def test_a_valid_file(tmp_path, rows):
+    write_table(tmp_path / "valid.csv", rows)
     assert check_file(tmp_path / "valid.csv", REQUIRED) == []
 
 

@@ -1,6 +1,7 @@
 """The rules that combine a classifier with a segmenter: what they do to an image, and when they are used."""
 
 import numpy as np
+import pytest
 import torch
 
 from vocctl.competition.fusion import add_mask_labels, allowed_classes, argmax_labels, class_fractions, evaluate_rule
@@ -61,6 +62,16 @@ def test_a_rule_that_helps_every_image_is_used():
     assert np.isclose(rule.gain, 0.1)
     assert np.allclose(rule.interval, 0.1)
     assert (expected_dice == 0.6).all()
+
+
+def test_no_image_is_scored_with_a_threshold_fitted_on_it():
+    """The second threshold is best on all images, but only because of the images of one fold."""
+    in_fold = np.random.default_rng(0).permutation(50) % 5 == 0
+    dice = np.stack([np.full(50, 0.5), np.full(50, 0.6), np.where(in_fold, 0.7, 0.59)], axis=1)
+    rule, expected_dice = evaluate_rule("r", (0.0, 0.1, 0.2), dice)
+    assert (rule.used, rule.threshold) == (True, 0.2)
+    # the other folds prefer .6 to .59 for this fold; with this fold among them, they prefer the second threshold
+    assert expected_dice == pytest.approx(np.where(in_fold, 0.6, 0.59))
 
 
 def test_a_rule_that_helps_by_chance_is_not_used():

@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import requests
 
-from vocctl.competition.kaggle import Kaggle, SubmissionLimits, find_credentials
+from vocctl.competition.kaggle import TIMEOUT, Kaggle, SubmissionLimits, find_credentials
 from vocctl.errors import DataError, NetworkError, VocctlError
 
 TOKEN = "KGAT_canary_7f3a91"
@@ -68,6 +69,20 @@ def test_a_submission_without_a_score_after_the_wait_is_pending(kaggle, csv):
     kaggle.polls = [{"status": "PENDING"}]
     client = Kaggle("test-competition")
     assert client.wait_for_score(client.upload(csv, ""), 0.05).status == "pending"
+    assert 1 <= kaggle.calls.count("ListSubmissions") <= 6  # every .01 s
+
+
+def test_every_request_has_a_timeout(kaggle, monkeypatch):
+    timeouts = []
+    send = requests.adapters.HTTPAdapter.send
+
+    def recorded_send(adapter, request, **kwargs):
+        timeouts.append(kwargs["timeout"])
+        return send(adapter, request, **kwargs)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", recorded_send)
+    Kaggle("test-competition").limits()
+    assert set(timeouts) == {TIMEOUT}
 
 
 def test_a_failed_poll_is_repeated(kaggle, csv):

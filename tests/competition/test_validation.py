@@ -83,33 +83,34 @@ def test_images_of_both_subtasks_are_resampled_together(fake):
 
 
 def test_different_images_are_resampled_independently(fake):
-    alternating = np.array([0.0, 1.0] * (IMAGES // 2))
     cls_ids, seg_ids = ([f"{kind}{number}" for number in range(IMAGES)] for kind in ("cls", "seg"))
-    fake(cls_ids, seg_ids, every_other, lambda ids: alternating)
+    fake(cls_ids, seg_ids, every_other, lambda ids: np.array([0.0, 0.5] * (IMAGES // 2)))
     expected, decisions = estimate_score(spec(), spec(), None)
     assert expected.rules == ()
     assert (decisions.suppress_threshold, decisions.area_threshold) == (SUPPRESS_THRESHOLDS[0], AREA_THRESHOLDS[0])
-    # each mean has a standard deviation of .05, half of their sum .0354: the 95 % interval is +- .069
-    assert expected.joint == pytest.approx(0.5)
-    assert expected.interval[0] == pytest.approx(0.5 - 0.069, abs=0.015)
-    assert expected.interval[1] == pytest.approx(0.5 + 0.069, abs=0.015)
+    # the means have standard deviations of .05 and .025, half of their sum .028: the 95 % interval is +- .055
+    assert expected.joint == pytest.approx(0.375)
+    assert expected.interval == pytest.approx((0.375 - 0.055, 0.375 + 0.055), abs=0.006)
 
 
-def test_rules_that_help_are_used_in_the_score_and_in_the_decisions(fake):
+@pytest.mark.parametrize("is_suppression_useful", [False, True])
+@pytest.mark.parametrize("has_mask_labels", [False, True])
+def test_rules_that_help_are_used_in_the_score_and_in_the_decisions(fake, is_suppression_useful, has_mask_labels):
     """Suppression at the third threshold adds .1 to each mask; class 0 covers 6 % of each mask."""
     ids = [str(number) for number in range(IMAGES)]
     dice = np.full((IMAGES, len(SUPPRESS_THRESHOLDS)), 0.5)
-    dice[:, 2] = 0.6
+    dice[:, 2] += 0.1 * is_suppression_useful
     fractions = np.zeros((IMAGES, 20))
-    fractions[:, 0] = 0.06
+    fractions[:, 0] = 0.06 * has_mask_labels
     fake(ids, ids, every_other, lambda ids: SuppressionScores(dice, fractions))
     expected, decisions = estimate_score(spec(), spec(), None)
-    assert [rule.used for rule in expected.rules] == [True, True]
-    assert decisions.suppress_threshold == SUPPRESS_THRESHOLDS[2]
-    assert decisions.area_threshold == 0.05  # the first of AREA_THRESHOLDS below 6 %
-    assert expected.segmentation == pytest.approx(0.6)
-    # labels {0} of {0}: 1; labels {0, 1} of {0}: 2/3
-    assert expected.classification == pytest.approx((1 + 2 / 3) / 2)
+    assert [rule.used for rule in expected.rules] == [is_suppression_useful, has_mask_labels]
+    assert decisions.suppress_threshold == (SUPPRESS_THRESHOLDS[2] if is_suppression_useful else SUPPRESS_THRESHOLDS[0])
+    # .05 is the first of AREA_THRESHOLDS below 6 %
+    assert decisions.area_threshold == (0.05 if has_mask_labels else AREA_THRESHOLDS[0])
+    assert expected.segmentation == pytest.approx(0.6 if is_suppression_useful else 0.5)
+    # every second image has the labels {0}, Dice 1; the others {1}, Dice 0, or with the mask's label {0, 1}, Dice 2/3
+    assert expected.classification == pytest.approx((1 + 2 / 3) / 2 if has_mask_labels else 1 / 2)
 
 
 def test_ignored_labels_are_not_scored():

@@ -81,7 +81,10 @@ def submit(
     merge: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
-            "--merge", metavar="CLS.csv SEG.csv", help="Merge the rows of one task each.", rich_help_panel=FILES
+            "--merge",
+            metavar="CLS.csv SEG.csv",
+            help="Merge the classification with the segmentation rows.",
+            rich_help_panel=FILES,
         ),
     ] = None,
     score: Annotated[
