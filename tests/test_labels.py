@@ -1,9 +1,23 @@
 """Names, order and colors, against the devkit's own list."""
 
+import subprocess
+import sys
+
 import numpy as np
+import torch
 from PIL import Image
 
-from vocctl.labels import CLASSES, FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES, PALETTE, SEG_CLASSES, label_color
+from vocctl.labels import (
+    CLASSES,
+    FLAT_PALETTE,
+    IGNORE,
+    NUM_SEG_CLASSES,
+    PALETTE,
+    SEG_CLASSES,
+    classes_in_mask,
+    classes_in_masks,
+    label_color,
+)
 
 NAMES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
@@ -41,3 +55,25 @@ def test_flat_palette_fits_pil():
     image = Image.fromarray(np.array([[0, 15, 255]], np.uint8))
     image.putpalette(FLAT_PALETTE)
     assert np.asarray(image.convert("RGB")).tolist() == [[[0, 0, 0], [192, 128, 128], [224, 224, 192]]]
+
+
+MASKS = np.array([[[0, 255], [3, 3]], [[20, 1], [0, 0]], [[0, 0], [0, 255]]], np.uint8)
+IN_MASKS = [[2], [0, 19], []]  # indices of CLASSES: neither background nor border
+
+
+def test_classes_in_mask():
+    assert [np.flatnonzero(classes_in_mask(mask)).tolist() for mask in MASKS] == IN_MASKS
+    assert classes_in_mask(MASKS[0]).shape == (20,)
+    assert classes_in_mask(MASKS[0]).dtype == bool
+
+
+def test_classes_in_masks():
+    present = classes_in_masks(torch.from_numpy(MASKS))
+    assert [row.nonzero().flatten().tolist() for row in present] == IN_MASKS
+    assert (present.shape, present.dtype) == ((3, 20), torch.int64)
+    assert torch.equal(classes_in_masks(torch.from_numpy(MASKS).long()), present)
+
+
+def test_import_is_light():
+    code = "import sys, vocctl.labels; assert not {'numpy', 'torch'} & sys.modules.keys()"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

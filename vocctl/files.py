@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.distributed import barrier, is_main_process
-from vocctl.errors import RunError
+from vocctl.errors import DataError, RunError
 
 MAX_BYTES = 1 << 30  # a larger file is not read whole; every file of vocctl and VOC is far smaller
 
@@ -68,7 +68,7 @@ def atomic_file(path: Path, fix: str = "free space, or choose another folder or 
 
     Raises RunError: no space, read-only, folder missing, or a name that is not UTF-8. fix: what the message advises.
     """
-    part = path.with_name(path.name + ".part")
+    part = _part_of(path)
     try:
         yield part
         part.replace(path)
@@ -81,26 +81,83 @@ def atomic_file(path: Path, fix: str = "free space, or choose another folder or 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
+    """As local_atomic_folder, in a distributed run: every process enters the block, only the main process may write there.
+
+    On exit all processes wait for each other, so that each can read the result.
+    """
+    if is_main_process():
+        with local_atomic_folder(path) as part:
+            yield part
+    else:
+        yield _part_of(path)
+    barrier()
+
+
+@contextmanager
+def local_atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder `<path>.part` to fill; it replaces path when the block succeeds, and is removed when it fails.
 
-    Every process of a distributed run enters the block; only the main process may write there. On exit all of them wait, so
-    that each can read the result. Raises RunError: the folder cannot be created or replaced.
+    Raises RunError: the folder cannot be created or replaced.
     """
-    part = path.with_name(path.name + ".part")
+    part = _part_of(path)
     try:
-        if is_main_process():
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
     except OSError as error:
         raise RunError(f"{part} cannot be created: {_reason(error)}; free space or fix the permissions") from error
     try:
         yield part
-        if is_main_process():
-            _replace_folder(part, path)
+        _replace_folder(part, path)
     finally:
-        if is_main_process():
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def staging_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; when the block succeeds it becomes path, or its entries move into the folder path.
+
+    Nothing in path is overwritten; nothing is added to path when the block fails. Raises DataError (path already has an entry
+    of that name) and RunError (the disk).
+    """
+    path = Path(os.path.abspath(path))
+    # Inside path if it exists: path may be a mount point or a link, and its parent may be on another disk.
+    part = path / ".part" if path.is_dir() else _part_of(path)
+    with disk_errors(path):
+        shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
+        part.mkdir(parents=True)
+        try:
+            yield part
+            _move_entries(part, path)
+        finally:
             shutil.rmtree(part, ignore_errors=True)
-    barrier()
+
+
+def _move_entries(folder: Path, path: Path) -> None:
+    if not path.exists():
+        folder.replace(path)
+        return
+    entries = sorted(folder.iterdir())
+    for entry in entries:
+        if (path / entry.name).exists():
+            raise DataError(f"{path / entry.name} already exists: delete it or choose another folder")
+    for entry in entries:
+        entry.replace(path / entry.name)
+
+
+@contextmanager
+def disk_errors(path: Path, hint: str = "") -> Iterator[None]:
+    """Convert an OSError of the block into a RunError about path. hint: what to add to the advice if the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = f"free space and run the command again{hint}, or choose another folder"
+            raise RunError(f"the disk of {path} is full: {advice}") from error
+        raise RunError(f"{path} cannot be written ({_reason(error)}): fix that or choose another folder") from error
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def _replace_folder(part: Path, path: Path) -> None:

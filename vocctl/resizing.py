@@ -1,28 +1,31 @@
-"""How a image of any size is brought to the size that a model sees: the sides, and the weights of averaging down.
+"""The size at which a model sees an image, and the weights of downscaling by averaging.
 
-The cache resizes pixels with OpenCV; an attack differentiates through the same averaging. Both ask here.
+The data cache resizes pixels with OpenCV; an attack differentiates through the same resizing. Both use this module.
 """
 
 import numpy as np
 
-STRIDE = 32  # what the encoders halve five times
-LONGEST = 4  # times the shorter side; a longer image is squeezed
+STRIDE = 32  # pixels: encoders halve the resolution five times
+MAX_ASPECT_RATIO = 4  # a longer image is squeezed to this ratio
 
 
 def model_input_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """(H, W) a model sees: the shorter side is size, both are multiples of 32, the longer at most four times size."""
+    """(H, W) at which a model of this input size sees an image of height x width pixels.
+
+    The shorter side becomes size; both sides are multiples of STRIDE; the longer side is at most MAX_ASPECT_RATIO * size.
+    """
     scale = size / min(height, width)
-    sides = [min(round(side * scale / STRIDE) * STRIDE, LONGEST * size) for side in (height, width)]
+    sides = [min(round(side * scale / STRIDE) * STRIDE, MAX_ASPECT_RATIO * size) for side in (height, width)]
     return max(sides[0], size), max(sides[1], size)
 
 
 def area_weights(source: int, target: int) -> np.ndarray:
-    """(target, source) float32: each output is the mean of the inputs it covers, those at its ends in part.
+    """(target, source) float32: each output pixel is the mean of the input pixels that it covers, weighted by overlap.
 
-    The same as OpenCV's INTER_AREA where target <= source, along one side.
+    Equal to OpenCV's INTER_AREA along one side where target <= source.
     """
     scale = source / target
     starts = np.arange(target)[:, None] * scale
     pixels = np.arange(source)[None]
-    covered = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
-    return (covered.clip(min=0) / scale).astype(np.float32)
+    overlap = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
+    return (overlap.clip(min=0) / scale).astype(np.float32)

@@ -29,7 +29,7 @@ from statistics import median
 from typing import Any
 
 from vocctl.compat import declare_missing_ops
-from vocctl.data.augment import A, preset
+from vocctl.data.augment import preset
 
 declare_missing_ops()
 
@@ -41,7 +41,6 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
-from vocctl.data.multilabel import target_matrix, with_labels
 from vocctl.data.source import open_dataset
 from vocctl.devices import device_setup, disable_malloc_trim, to_pixels
 from vocctl.losses import classification, segmentation
@@ -129,10 +128,14 @@ class Decoded(Dataset):
     """As a tutorial reads images: from the files, each time anew."""
 
     def __init__(self, task: str, data: Path, augment: str, size: int) -> None:
-        self.source = open_dataset(data) if task == "seg" else with_labels(open_dataset(data))
-        self.ids = self.source.ids("train")
-        self.targets = None if task == "seg" else target_matrix(self.source, "train", tuple(self.ids))
-        self.transform = A.Compose([preset(augment, size), A.Normalize()])
+        self.source = open_dataset(data)
+        labels = None if task == "seg" else self.source.labels("train")
+        self.ids = self.source.ids("train") if labels is None else list(labels)
+        self.targets = None if labels is None else np.stack(list(labels.values()))
+        transform = preset(augment, size)  # before albumentations is imported: it switches its version check off
+        import albumentations as A
+
+        self.transform = A.Compose([transform, A.Normalize()])
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -7,22 +7,23 @@ final weights are scored by scikit-learn's average precision, mean over the clas
 python tests/benchmarks/tutorial_classification.py DATA SECONDS [SEED]
 """
 
+import os
 import sys
 import time
 from pathlib import Path
 
 from vocctl.compat import declare_missing_ops
-from vocctl.data.augment import A
 
 declare_missing_ops()
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the package index for its newest version
 
+import albumentations as A
 import numpy as np
 import timm
 import torch
 from sklearn.metrics import average_precision_score
 from torch.utils.data import DataLoader, Dataset
 
-from vocctl.data.multilabel import target_matrix, with_labels
 from vocctl.data.source import open_dataset
 from vocctl.models.weights import load_classifier, pixel_statistics
 
@@ -33,11 +34,11 @@ class Images(Dataset):
     """Everything resized to a square first, as tutorials do, and kept in memory."""
 
     def __init__(self, root: Path, split: str, *, augment: bool) -> None:
-        source = with_labels(open_dataset(root))
+        source = open_dataset(root)
         resize = A.Resize(SIZE, SIZE)
-        ids = source.ids(split)
-        self.images = [resize(image=source.image(image_id))["image"] for image_id in ids]
-        self.targets = (target_matrix(source, split, tuple(ids)) == 1).astype(np.float32)
+        labels = source.labels(split)
+        self.images = [resize(image=source.image(image_id))["image"] for image_id in labels]
+        self.targets = (np.stack(list(labels.values())) == 1).astype(np.float32)
         changes = [
             A.HorizontalFlip(p=0.5),
             A.Affine(rotate=(-15, 15), scale=(0.8, 1.2), translate_percent=(-0.06, 0.06), p=0.5),

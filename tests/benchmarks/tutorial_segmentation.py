@@ -7,15 +7,18 @@ final weights are scored at the images' own size with one confusion matrix, as `
 python tests/benchmarks/tutorial_segmentation.py DATA SECONDS [SEED]
 """
 
+import os
 import sys
 import time
 from pathlib import Path
 
 from vocctl.compat import declare_missing_ops
-from vocctl.data.augment import A, cv2
 
 declare_missing_ops()
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the package index for its newest version
 
+import albumentations as A
+import cv2
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch

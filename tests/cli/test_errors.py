@@ -40,12 +40,12 @@ def train(data: Path, *flags: str) -> list[str]:
 
 
 def test_a_missing_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    fails(capsys, train(tmp_path / "nowhere"), 3, "nowhere is no folder", "vocctl download")
+    fails(capsys, train(tmp_path / "nowhere"), 3, "nowhere is not a folder", "vocctl download")
     assert not Path("runs").exists()
 
 
 def test_a_folder_that_is_no_data_set(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    fails(capsys, train(tmp_path), 3, "is no data set", "mend --data")
+    fails(capsys, train(tmp_path), 3, "is not a data set", "Fix --data")
 
 
 def test_an_empty_split(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_mask_of_another_size(capsys: pytest.CaptureFixture[str], tiny: Path) 
     mask = devkit(tiny) / "SegmentationClass" / "tiny_003.png"
     with Image.open(mask) as image:
         image.resize((16, 16)).save(mask)
-    fails(capsys, train(tiny), 3, "tiny_003.png is 16 x 16, its image 32 x 32", "replace it")
+    fails(capsys, train(tiny), 3, "tiny_003.png is 16 x 16 pixels, its image 32 x 32", "replace the mask")
     assert not Path("runs").exists()
 
 
@@ -70,7 +70,7 @@ def test_a_mask_with_label_77(capsys: pytest.CaptureFixture[str], tiny: Path) ->
     mask = np.zeros((32, 32), np.uint8)
     mask[5, 5] = 77
     Image.fromarray(mask).save(path)
-    fails(capsys, train(tiny), 3, "tiny_003.png holds label 77", "mend it")
+    fails(capsys, train(tiny), 3, "tiny_003.png has label 77", "fix it")
 
 
 def test_an_rgb_mask(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
@@ -81,7 +81,7 @@ def test_an_rgb_mask(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
 def test_a_truncated_image(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "JPEGImages" / "tiny_003.jpg"
     path.write_bytes(path.read_bytes()[:-200])
-    fails(capsys, train(tiny), 3, "tiny_003.jpg does not decode", "replace it")
+    fails(capsys, train(tiny), 3, "tiny_003.jpg cannot be decoded", "replace it")
 
 
 def test_the_audit_lists_every_bad_file_and_ends_with_code_3(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
@@ -131,7 +131,7 @@ def test_an_archive_that_climbs_out(
 
 def test_a_dead_server(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("vocctl.data.archive.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     address = "http://127.0.0.1:9/voc.tar"
     fails(capsys, ["download", "voc2009", "--url", address, "--quiet"], 4, "127.0.0.1:9", "--archive")
     assert not Path("data/voc2009").exists()
@@ -149,7 +149,7 @@ def test_a_dead_server(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
         (["train-seg", "--widths", "a,b"], "--widths takes numbers"),
         (["train-seg", "--resume", "x", "--epochs", "3"], "omit all other flags"),
         (["download", "vco2009"], "did you mean voc2009?"),
-        (["download"], "name what to download"),
+        (["download"], "give either a data set to download"),
         (["eval"], "RUN"),
     ],
 )
@@ -191,7 +191,7 @@ def classify(data: Path, *flags: str) -> list[str]:
         (["--layer-decay", "0"], 2, "--layer-decay is a factor in (0, 1]"),
         (["--folds", "3", "--fold", "3"], 2, "fold is in 0..folds-1"),
         (["--val", "0.2", "--folds", "3"], 2, "mutually exclusive"),
-        (["--val", "0.001"], 3, "mend --val or --folds"),
+        (["--val", "0.001"], 3, "change --val or --folds"),
         (["--weights", "x.pth"], 2, "uses no pretrained weights"),
         (["--val-split", "test"], 3, "the splits with class lists are train, trainval, val"),
     ],
@@ -206,14 +206,14 @@ def test_classifiers_that_cannot_be(
 def test_class_lists_that_do_not_match(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "ImageSets" / "Main" / "cat_train.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    fails(capsys, classify(tiny), 3, "cat_train.txt", "differ in their images (tiny_000)")
+    fails(capsys, classify(tiny), 3, "cat_train.txt", "list different images (tiny_000)")
     assert not Path("runs").exists()
 
 
 def test_a_image_of_a_classifier_that_does_not_decode(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "JPEGImages" / "tiny_009.jpg"
     path.write_bytes(path.read_bytes()[:-200])
-    fails(capsys, classify(tiny), 3, "tiny_009.jpg does not decode", "replace it")
+    fails(capsys, classify(tiny), 3, "tiny_009.jpg cannot be decoded", "replace it")
     assert not Path("runs").exists()
 
 
@@ -259,7 +259,7 @@ def test_no_space_left_while_decoding(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("vocctl.data.cache.json.dumps", full)
+    monkeypatch.setattr("vocctl.data.cache_build.json.dumps", full)
     fails(capsys, train(tiny), 1, "No space left on device", "free space")
 
 

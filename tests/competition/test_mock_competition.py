@@ -22,7 +22,9 @@ def test_images_and_masks_are_those_of_the_devkit(tiny, tmp_path):
         for number, image_id in enumerate(devkit.ids(split)):
             assert (built.image(f"{part}_{number}") == devkit.image(image_id)).all()
             mask = devkit.mask(image_id)
-            built_mask = built.mask(f"train_{number}") if part == "train" else built.test_truth(f"test_{number}")
+            built_mask = (
+                built.mask(f"train_{number}") if part == "train" else next(built.test_truth([f"test_{number}"]))[1]
+            )
             assert (built_mask == np.where(mask == 255, 0, mask)).all()
             assert (mask == 255).any()
     assert progress[-1] == (12, 12)
@@ -34,8 +36,9 @@ def test_labels_are_the_classes_in_the_masks_and_the_test_table_has_none(tiny, t
     train = read_table(tmp_path / "comp" / "train" / "train_set.csv")
     assert [CLASSES[row.index(1)] for row in train.values()] == ["aeroplane", "bicycle"] * 4
     assert set(np.ravel(list(read_table(tmp_path / "comp" / "test" / "test_set.csv").values()))) == {-1}
-    solution = CompetitionData(tmp_path / "comp").test_labels()
-    assert [CLASSES[row.argmax()] for row in solution.values()] == ["aeroplane", "bicycle"] * 2
+    source = CompetitionData(tmp_path / "comp")
+    solution = source.test_truth(source.ids("test"))
+    assert [CLASSES[classes.argmax()] for classes, _ in solution] == ["aeroplane", "bicycle"] * 2
 
 
 def test_the_solution_is_not_part_of_a_split(tiny, tmp_path):
@@ -49,7 +52,7 @@ def test_a_folder_without_a_solution_says_how_to_get_one(tiny, tmp_path):
     build_competition(tmp_path / "comp", tiny)
     (tmp_path / "comp" / "solution" / "test_set.csv").unlink()
     with pytest.raises(DataError, match=r"solution.*--truth"):
-        CompetitionData(tmp_path / "comp").test_labels()
+        next(CompetitionData(tmp_path / "comp").test_truth(["test_0"]))
 
 
 def test_an_image_in_train_and_val_is_refused(tiny, tmp_path):

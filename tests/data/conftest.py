@@ -1,4 +1,4 @@
-"""A loopback HTTP server whose answers a test writes down, one per request, and a tiny devkit tree."""
+"""A local HTTP server with scripted answers, and a tiny VOC devkit."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-# (status, body, bytes of it that are sent before the connection drops, headers); the status alone must be there
+# (status, body, number of its bytes that are sent before the connection closes, headers); only the status is required
 Answer = tuple
-REST = 0  # as a status: 206 and the rest of body, as the request's Range asks
+RESUME = 0  # as a status: 206 and the bytes of body that the request's Range asks for
 
 
-def give(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", sent: int | None = None, headers=()) -> None:
+def send_answer(
+    handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", num_sent: int | None = None, headers=()
+) -> None:
     headers = dict(headers)
-    if status == REST:
+    if status == RESUME:
         start = int((handler.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
         headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
         status, body = 206, body[start:]
@@ -25,18 +27,19 @@ def give(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", sent: 
     for key, value in {"Content-Length": str(len(body)), **headers}.items():
         handler.send_header(key, value)
     handler.end_headers()
-    handler.wfile.write(body[:sent])
+    handler.wfile.write(body[:num_sent])
 
 
 @dataclass
 class Server:
-    answers: list[Answer]  # the last one is given again and again
+    answers: list[Answer]  # one per request; the last one is repeated
     url: str = ""
     ranges: list[str | None] = field(default_factory=list)  # the Range header of each request
 
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
+    """A function that starts a server with the given answers."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     running: list[ThreadingHTTPServer] = []
 
@@ -47,7 +50,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
             def do_GET(self) -> None:
                 server.ranges.append(self.headers["Range"])
                 answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
-                give(self, *answer)
+                send_answer(self, *answer)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -66,7 +69,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def devkit(tmp_path: Path) -> Path:
-    """<tmp>/VOCdevkit/VOC2009 with images a, b (train) and c (val), 8 x 6 pixels, and their masks. No fault in it."""
+    """<tmp>/VOCdevkit/VOC2009 with images a, b (train) and c (val), 8 x 6 pixels, and their masks. It has no problems."""
     root = tmp_path / "VOCdevkit" / "VOC2009"
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The competition's layout: its tables, its splits and ours."""
+"""The competition's folder: its tables, its splits and ours, labels, and the ground truth of a mock competition."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from vocctl.data.competition import CompetitionData, is_competition, read_table
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES
 
-HEAD = ",".join(("Id", *CLASSES)) + "\n"
+HEADER = ",".join(("Id", *CLASSES)) + "\n"
 
 
 def row(number: int, label: str = "0") -> str:
@@ -22,8 +22,8 @@ def root(tmp_path: Path) -> Path:
     root = tmp_path / "comp"
     for folder in ("train/img", "train/seg", "test/img"):
         (root / folder).mkdir(parents=True)
-    (root / "train" / "train_set.csv").write_text(HEAD + "".join(row(n, "1") for n in range(12)))
-    (root / "test" / "test_set.csv").write_text(HEAD + row(0, "-1") + row(1, "-1"))
+    (root / "train" / "train_set.csv").write_text(HEADER + "".join(row(n, "1") for n in range(12)))
+    (root / "test" / "test_set.csv").write_text(HEADER + row(0, "-1") + row(1, "-1"))
     for n in range(12):
         np.save(root / "train" / "img" / f"train_{n}.npy", np.full((4, 5, 3), n, np.uint8))
         np.save(root / "train" / "seg" / f"train_{n}.npy", np.full((4, 5), n, np.uint8))
@@ -32,12 +32,12 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_known_by_its_table(root, tmp_path):
+def test_folder_is_recognized_by_its_table(root, tmp_path):
     assert is_competition(root)
     assert not is_competition(tmp_path)
 
 
-def test_every_fifth_training_image_is_held_out(root):
+def test_every_fifth_training_image_is_in_val(root):
     data = CompetitionData(root)
     assert data.ids("val") == ["train_4", "train_9"]
     assert data.ids("train") == [f"train_{n}" for n in (0, 1, 2, 3, 5, 6, 7, 8, 10, 11)]
@@ -46,9 +46,9 @@ def test_every_fifth_training_image_is_held_out(root):
     assert data.splits() == ("train", "val", "trainval", "test")
 
 
-def test_held_out_by_place_in_the_table_not_by_id(root):
+def test_val_follows_the_order_of_the_table_not_the_ids(root):
     table = root / "train" / "train_set.csv"
-    table.write_text(HEAD + "".join(row(n) for n in (11, 3, 7, 0, 5, 1)))
+    table.write_text(HEADER + "".join(row(n) for n in (11, 3, 7, 0, 5, 1)))
     assert CompetitionData(root).ids("val") == ["train_5"]
     assert CompetitionData(root).ids("train") == ["train_11", "train_3", "train_7", "train_0", "train_1"]
 
@@ -63,26 +63,26 @@ def test_images_and_masks(root):
     assert (data.name, data.layout) == ("comp", "competition .npy")
 
 
-def test_the_test_part_has_no_masks(root):
+def test_test_images_have_no_masks(root):
     with pytest.raises(DataError, match="test_0 has no mask"):
         CompetitionData(root).mask("test_0")
 
 
-def test_a_mask_with_a_label_of_its_own(root):
+def test_mask_with_an_invalid_label(root):
     np.save(root / "train" / "seg" / "train_3.npy", np.full((4, 5), 21, np.uint8))
-    with pytest.raises(DataError, match=r"train_3\.npy holds label 21"):
+    with pytest.raises(DataError, match=r"train_3\.npy has label 21"):
         CompetitionData(root).mask("train_3")
 
 
-def test_splits_that_are_not_there_or_empty(root):
+def test_missing_and_empty_splits(root):
     with pytest.raises(DataError, match="has no split 'valid': it has train, val, trainval, test"):
         CompetitionData(root).ids("valid")
-    (root / "train" / "train_set.csv").write_text(HEAD + "".join(row(n) for n in range(4)))
-    with pytest.raises(DataError, match="split 'val' is empty, it takes five training images"):
+    (root / "train" / "train_set.csv").write_text(HEADER + "".join(row(n) for n in range(4)))
+    with pytest.raises(DataError, match="split 'val' is empty, it needs at least 5 training images"):
         CompetitionData(root).ids("val")
 
 
-def test_a_table(root):
+def test_read_table(root):
     assert read_table(root / "test" / "test_set.csv") == {"0": (-1,) * 20, "1": (-1,) * 20}
 
 
@@ -90,15 +90,15 @@ def test_a_table(root):
     ("text", "message"),
     [
         ("", "does not start with Id and the 20 class names"),
-        (HEAD.replace("aeroplane,bicycle", "bicycle,aeroplane") + row(0), "does not start with Id"),
-        (HEAD, "is empty"),
-        (HEAD + row(0) + row(0), "line 3: an id of its own"),
-        (HEAD + row(0) + "1,0,1\n", "line 3: an id of its own and 20 labels"),
-        (HEAD + row(0).replace("0,", "../a,", 1), "line 2: an id of its own"),
-        (HEAD + row(0, "x"), "line 2: labels are 0, 1 or -1"),
+        (HEADER.replace("aeroplane,bicycle", "bicycle,aeroplane") + row(0), "does not start with Id"),
+        (HEADER, "is empty"),
+        (HEADER + row(0) + row(0), "line 3: expected a new numeric id"),
+        (HEADER + row(0) + "1,0,1\n", "line 3: expected a new numeric id and 20 labels"),
+        (HEADER + row(0).replace("0,", "../a,", 1), "line 2: expected a new numeric id"),
+        (HEADER + row(0, "x"), "line 2: labels are 0, 1 or -1"),
     ],
 )
-def test_tables_that_are_refused(tmp_path, text, message):
+def test_invalid_tables(tmp_path, text, message):
     path = tmp_path / "train_set.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=message) as caught:
@@ -106,13 +106,72 @@ def test_tables_that_are_refused(tmp_path, text, message):
     assert str(path) in str(caught.value)
 
 
-def test_a_table_that_is_missing(tmp_path):
+def test_missing_table(tmp_path):
     with pytest.raises(DataError, match=r"none\.csv is missing"):
         read_table(tmp_path / "none.csv")
 
 
-def test_a_table_that_is_no_text(tmp_path):
+def test_table_that_is_not_text(tmp_path):
     path = tmp_path / "train_set.csv"
-    path.write_bytes(HEAD.encode() + b"\xff\xfe\x00\n")
-    with pytest.raises(DataError, match=r"train_set\.csv can't be read as a table"):
+    path.write_bytes(HEADER.encode() + b"\xff\xfe\x00\n")
+    with pytest.raises(DataError, match=r"train_set\.csv cannot be read as a table"):
         read_table(path)
+
+
+def test_labels(root):
+    data = CompetitionData(root)
+    assert data.label_splits() == ("train", "val", "trainval")
+    labels = data.labels("val")
+    assert list(labels) == ["train_4", "train_9"]
+    assert labels["train_4"].tolist() == [1] * 20
+    assert labels["train_4"].dtype == np.uint8
+
+
+def test_test_images_have_no_labels(root):
+    with pytest.raises(DataError, match="withholds the labels of test images"):
+        CompetitionData(root).labels("test")
+
+
+def test_training_label_of_minus_1(root):
+    table = root / "train" / "train_set.csv"
+    table.write_text(HEADER + "".join(row(n, "-1" if n == 4 else "1") for n in range(12)))
+    with pytest.raises(DataError, match="the labels of train_4 are not all 0 or 1"):
+        CompetitionData(root).labels("val")
+    CompetitionData(root).labels("train")
+
+
+def test_ids_in_a_submission(root):
+    data = CompetitionData(root)
+    assert (data.test_split, data.has_public_test_masks) == ("test", False)
+    assert data.test_ids() == {"0": "test_0", "1": "test_1"}
+
+
+@pytest.fixture
+def solution(root: Path) -> Path:
+    """Ground truth of the two test images: masks of 7 and 8, and labels that differ from them."""
+    folder = root / "solution"
+    (folder / "seg").mkdir(parents=True)
+    (folder / "test_set.csv").write_text(HEADER + row(0, "1") + row(1, "0"))
+    for n in range(2):
+        np.save(folder / "seg" / f"test_{n}.npy", np.full((4, 5), 7 + n, np.uint8))
+    return folder
+
+
+def test_ground_truth_is_in_the_solution(root, solution):
+    (classes, mask), (other_classes, other_mask) = CompetitionData(root).test_truth(["test_0", "test_1"])
+    assert (classes.all(), other_classes.any()) == (True, False)
+    assert classes.dtype == bool
+    assert ((mask == 7).all(), (other_mask == 8).all()) == (True, True)
+
+
+def test_ground_truth_without_a_solution(root):
+    with pytest.raises(DataError, match=r"has no solution, the competition withholds it.*--truth.*--from"):
+        list(CompetitionData(root).test_truth(["test_0"]))
+
+
+def test_invalid_solution(root, solution):
+    with pytest.raises(DataError, match="has no test_2: build the mock competition again"):
+        list(CompetitionData(root).test_truth(["test_0", "test_2"]))
+    (solution / "test_set.csv").write_text(HEADER + row(0, "1") + row(1, "-1"))
+    with pytest.raises(DataError, match="labels that are not 0 or 1"):
+        list(CompetitionData(root).test_truth(["test_0"]))

@@ -1,4 +1,4 @@
-"""The table of releases, and what makes a folder a whole release."""
+"""The table of releases, and when a folder has a complete release."""
 
 import ast
 import importlib.util
@@ -14,7 +14,7 @@ from vocctl.errors import DataError
 TINY = Release(year=2009, archive="tiny.tar", md5="", urls=(), split_sizes={"Main/train": 2, "Segmentation/val": 1})
 
 
-def test_six_years_with_three_addresses_each():
+def test_each_year_has_three_addresses():
     assert list(RELEASES) == [f"voc{year}" for year in range(2007, 2013)]
     for name, release in RELEASES.items():
         assert re.fullmatch(r"[0-9a-f]{32}", release.md5)
@@ -25,9 +25,9 @@ def test_six_years_with_three_addresses_each():
     assert len({release.md5 for release in RELEASES.values()}) == 6
 
 
-def test_voc2009_is_the_one_that_the_facts_name():
+def test_voc2009():
     release = RELEASES["voc2009"]
-    assert release.md5 == "a3e00b113cfcfebf17e343f59da3caa1"  # not 59065e4b..., which many forks still carry
+    assert release.md5 == "a3e00b113cfcfebf17e343f59da3caa1"  # not 59065e4b..., which many forks still have
     assert release.archive == "VOCtrainval_11-May-2009.tar"
     assert release.split_sizes == {
         "Main/train": 3473, "Main/val": 3581, "Main/trainval": 7054,
@@ -35,27 +35,27 @@ def test_voc2009_is_the_one_that_the_facts_name():
     }  # fmt: skip
 
 
-def test_names_and_md5_are_torchvisions():
-    package = importlib.util.find_spec("torchvision")  # read, not imported: it would bring torch in
+def test_names_and_md5_equal_torchvisions():
+    package = importlib.util.find_spec("torchvision")  # read instead of imported, which would take seconds
     assert package is not None
     assert package.submodule_search_locations is not None
     source = (Path(package.submodule_search_locations[0]) / "datasets" / "voc.py").read_text()
     table = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)).value
-    years = ast.unparse(table).split("base_dir")  # a piece per year ends with its base_dir
+    entries = ast.unparse(table).split("base_dir")  # the entry of a year ends with its base_dir
     for release in RELEASES.values():
-        piece = next(piece for piece in years if f"/voc{release.year}/VOCtrainval" in piece)
-        assert f"'url': '{release.urls[0]}'" in piece
-        assert f"'md5': '{release.md5}'" in piece
+        entry = next(entry for entry in entries if f"/voc{release.year}/VOCtrainval" in entry)
+        assert f"'url': '{release.urls[0]}'" in entry
+        assert f"'md5': '{release.md5}'" in entry
 
 
-def test_a_whole_release(devkit):
-    found = {"Main/train": 2, "Main/val": 1, "Main/trainval": 3}
-    found |= {key.replace("Main", "Segmentation"): size for key, size in found.items()}
-    assert check_release(devkit.parent.parent, TINY) == found
-    assert check_release(devkit, TINY) == found  # the year's own folder may be named, too
+def test_complete_release(devkit):
+    sizes = {"Main/train": 2, "Main/val": 1, "Main/trainval": 3}
+    sizes |= {key.replace("Main", "Segmentation"): size for key, size in sizes.items()}
+    assert check_release(devkit.parent.parent, TINY) == sizes
+    assert check_release(devkit, TINY) == sizes  # the folder of the year may be given, too
 
 
-def test_voc2011_lies_under_trainval(devkit):
+def test_voc2011_is_under_trainval(devkit):
     root = devkit.parent.parent
     (root / "TrainVal").mkdir()
     devkit.rename(devkit.with_name("VOC2011"))
@@ -63,7 +63,7 @@ def test_voc2011_lies_under_trainval(devkit):
     assert check_release(root, replace(TINY, year=2011))["Main/trainval"] == 3
 
 
-def faults(devkit, release=TINY) -> str:
+def error_of(devkit, release=TINY) -> str:
     with pytest.raises(DataError) as caught:
         check_release(devkit.parent.parent, release)
     assert "\n" not in str(caught.value)
@@ -71,33 +71,33 @@ def faults(devkit, release=TINY) -> str:
     return str(caught.value)
 
 
-def test_other_sizes_are_named(devkit):
-    assert "train.txt lists 2 images, 749 were expected" in faults(
+def test_wrong_number_of_images(devkit):
+    assert "train.txt lists 2 images, expected 749" in error_of(
         devkit, replace(TINY, split_sizes={"Segmentation/train": 749})
     )
 
 
-def test_an_empty_list_without_a_known_size(devkit):
+def test_empty_list_of_unknown_size(devkit):
     (devkit / "ImageSets/Segmentation/train.txt").write_text("\n")
-    assert "lists 0 images, at least 1 was expected" in faults(devkit)
+    assert "lists 0 images, expected at least 1" in error_of(devkit)
 
 
-@pytest.mark.parametrize("lost", ["ImageSets/Main/val.txt", "JPEGImages/b.jpg", "SegmentationClass/c.png"])
-def test_a_missing_file_is_named(devkit, lost):
-    (devkit / lost).unlink()
-    assert f"{lost} is missing" in faults(devkit)
+@pytest.mark.parametrize("name", ["ImageSets/Main/val.txt", "JPEGImages/b.jpg", "SegmentationClass/c.png"])
+def test_missing_file_is_named(devkit, name):
+    (devkit / name).unlink()
+    assert f"{name} is missing" in error_of(devkit)
 
 
-def test_another_year_is_named(devkit):
-    assert "holds VOC2009, VOC2012 was expected" in faults(devkit, replace(TINY, year=2012))
+def test_other_year_is_named(devkit):
+    assert "contains VOC2009, expected VOC2012" in error_of(devkit, replace(TINY, year=2012))
 
 
-def test_a_folder_of_something_else(devkit):
+def test_folder_without_a_devkit(devkit):
     (devkit / "JPEGImages").rename(devkit / "images")
-    assert "holds no VOC2009" in faults(devkit)
+    assert "does not contain VOC2009" in error_of(devkit)
 
 
-def test_a_list_that_is_not_text(devkit):
+def test_list_that_is_not_text(devkit):
     (devkit / "ImageSets/Main/train.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"train\.txt is no list"):
+    with pytest.raises(DataError, match=r"train\.txt cannot be read as a list"):
         check_release(devkit, TINY)

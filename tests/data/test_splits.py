@@ -1,30 +1,44 @@
-"""Which images train and which validate."""
+"""Which images a run is trained and validated on, and their labels."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from vocctl.config import DataConfig
 from vocctl.data.images import read_mask, write_mask
-from vocctl.data.splits import open_splits
+from vocctl.data.splits import ClsSplit, SegSplit, Splits, open_cls_splits, open_seg_splits
 from vocctl.errors import ConfigError, DataError
 
-
-def opened(tiny, task="train-cls", **settings):
-    return open_splits(DataConfig(path=str(tiny), size=32, **settings), task)
+OPEN = {"cls": open_cls_splits, "seg": open_seg_splits}
 
 
-def test_the_data_sets_own(tiny):
+def opened(tiny, task="cls", **settings) -> Splits:
+    return OPEN[task](DataConfig(path=str(tiny), size=32, **settings))
+
+
+def test_splits_of_the_data_set(tiny):
     splits = opened(tiny)
     assert (len(splits.train.images), len(splits.val.images), splits.shared) == (8, 4, 0)
+    assert isinstance(splits.train, ClsSplit)
     assert splits.train.targets.sum(0)[:3].tolist() == [4, 4, 0]
+
+
+def test_targets_of_masks_equal_the_class_lists(tiny):
+    classification, segmentation = opened(tiny), opened(tiny, "seg")
+    assert isinstance(segmentation.train, SegSplit)
+    assert np.array_equal(segmentation.train.targets, classification.train.targets)
+    taken = segmentation.train.take(np.array([3, 0]))
+    assert taken.targets.argmax(1).tolist() == [1, 0]
+    assert taken.images.has_masks
+    assert not classification.train.images.has_masks
 
 
 def test_images_in_both_are_counted(tiny):
     assert opened(tiny, val_split="trainval").shared == 8
 
 
-@pytest.mark.parametrize("task", ["train-cls", "train-seg"])
-def test_a_share_held_out_has_every_class_and_is_the_same_each_time(tiny, task):
+@pytest.mark.parametrize("task", ["cls", "seg"])
+def test_validation_fraction_is_stratified_and_reproducible(tiny, task):
     first, again = opened(tiny, task, val=0.25), opened(tiny, task, val=0.25)
     assert first.val.images.ids == again.val.images.ids
     assert sorted(first.train.images.ids + first.val.images.ids) == [f"tiny_{n:03d}" for n in range(8)]
@@ -33,8 +47,8 @@ def test_a_share_held_out_has_every_class_and_is_the_same_each_time(tiny, task):
     assert first.shared == 0
 
 
-def test_the_parts_do_not_depend_on_the_size(tiny):
-    """Objects of a single pixel, which a quarter of the size does not show."""
+def test_folds_do_not_depend_on_the_size(tiny):
+    """Objects of a single pixel, which are lost when images are downscaled to a quarter."""
     devkit = tiny / "VOCdevkit" / "VOC2009"
     for number in range(8):
         image = devkit / "JPEGImages" / f"tiny_{number:03d}.jpg"
@@ -43,12 +57,12 @@ def test_the_parts_do_not_depend_on_the_size(tiny):
         labels = read_mask(mask).repeat(4, 0).repeat(4, 1)
         labels[0, 0] = 9 if number in (0, 3, 6) else 0
         write_mask(mask, labels)
-    held = [open_splits(DataConfig(path=str(tiny), size=size, folds=2), "train-seg").val.images for size in (32, 128)]
-    assert [any(9 in images.mask(place) for place in range(4)) for images in held] == [False, True]
-    assert held[0].ids == held[1].ids
+    small, large = (open_seg_splits(DataConfig(path=str(tiny), size=size, folds=2)).val.images for size in (32, 128))
+    assert [any(9 in images.mask(index) for index in range(4)) for images in (small, large)] == [False, True]
+    assert small.ids == large.ids
 
 
-def test_labels_that_change_change_the_fingerprint(tiny):
+def test_fingerprint_depends_on_labels(tiny):
     before = opened(tiny).fingerprint
     assert opened(tiny).fingerprint == before
     path = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main" / "cat_train.txt"
@@ -56,40 +70,41 @@ def test_labels_that_change_change_the_fingerprint(tiny):
     assert opened(tiny).fingerprint != before
 
 
-def test_more_processes_than_images_to_train_on(tiny, monkeypatch):
+def test_more_processes_than_training_images(tiny, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "9")
-    with pytest.raises(ConfigError, match="8 images to train on can't be shared by 9 processes: start fewer"):
+    with pytest.raises(ConfigError, match="8 training images cannot be divided among 9 processes: start fewer"):
         opened(tiny)
 
 
 def test_images_and_targets_stay_together(tiny):
     splits = opened(tiny, val=0.25)
-    for part in (splits.train, splits.val):
-        for place, image_id in enumerate(part.images.ids):
-            assert part.targets[place].argmax() == int(image_id[-3:]) % 2
-            red = part.images.image(place).reshape(-1, 3)
-            assert (red[:, 0].astype(int) - red[:, 2]).max() > 80 or part.targets[place].argmax() == 1
+    for split in (splits.train, splits.val):
+        for index, image_id in enumerate(split.images.ids):
+            assert split.targets[index].argmax() == int(image_id[-3:]) % 2
+            pixels = split.images.image(index).reshape(-1, 3).astype(int)
+            is_red = (pixels[:, 0] - pixels[:, 2]).max() > 80  # aeroplanes are red
+            assert is_red == (split.targets[index].argmax() == 0)
 
 
 def test_folds_cover_all_images_once(tiny):
-    held = [opened(tiny, folds=4, fold=fold).val.images.ids for fold in range(4)]
-    assert sorted(image_id for ids in held for image_id in ids) == [f"tiny_{n:03d}" for n in range(8)]
+    val_ids = [opened(tiny, folds=4, fold=fold).val.images.ids for fold in range(4)]
+    assert sorted(image_id for ids in val_ids for image_id in ids) == [f"tiny_{n:03d}" for n in range(8)]
 
 
-def test_nothing_would_validate(tiny):
-    with pytest.raises(DataError, match="mend --val or --folds"):
+def test_no_validation_images(tiny):
+    with pytest.raises(DataError, match=r"0 of 8 images would be for validation.*change --val or --folds"):
         opened(tiny, val=0.001)
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
-        ({"val": 1.0}, "val is a share"),
+        ({"val": 1.0}, "val is a fraction"),
         ({"folds": 1}, "folds is 0"),
         ({"folds": 3, "fold": 3}, "fold is in"),
-        ({"folds": 3, "val": 0.2}, "set one of them"),
+        ({"folds": 3, "val": 0.2}, "mutually exclusive"),
     ],
 )
-def test_cuts_that_make_no_sense(settings, says):
-    with pytest.raises(ConfigError, match=says):
+def test_invalid_settings(settings, message):
+    with pytest.raises(ConfigError, match=message):
         DataConfig(**settings)

@@ -1,4 +1,4 @@
-"""Zips that are sound, and those that nobody should unpack."""
+"""Unpacking zips: correct ones, corrupt ones, and ones with dangerous members."""
 
 import stat
 import zipfile
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from vocctl.data.archive import Limits
 from vocctl.data.zip_archive import unpack_zip
 from vocctl.errors import DataError
 
 
-def make(path: Path, members: dict[str, bytes], mode: int = 0) -> Path:
+def zip_of(path: Path, members: dict[str, bytes], mode: int = 0) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, body in members.items():
             member = zipfile.ZipInfo(name)
@@ -19,17 +20,17 @@ def make(path: Path, members: dict[str, bytes], mode: int = 0) -> Path:
     return path
 
 
-def test_all_of_it_or_nothing(tmp_path):
-    archive = make(tmp_path / "a.zip", {"train/x.npy": b"one", "test/": b"", "test/y.npy": b"two"})
-    seen = []
-    unpack_zip(archive, tmp_path / "out", on_bytes=lambda done, total: seen.append((done, total)))
+def test_every_file_is_unpacked(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"train/x.npy": b"one", "test/": b"", "test/y.npy": b"two"})
+    counts = []
+    unpack_zip(archive, tmp_path / "out", on_bytes=lambda done, total: counts.append((done, total)))
     assert (tmp_path / "out" / "train" / "x.npy").read_bytes() == b"one"
     assert (tmp_path / "out" / "test" / "y.npy").read_bytes() == b"two"
-    assert seen == [(3, 6), (6, 6)]
+    assert counts == [(3, 6), (6, 6)]
 
 
 @pytest.mark.parametrize(
-    ("members", "mode", "said"),
+    ("members", "mode", "problem"),
     [
         ({"a": b"1", "../evil": b"2"}, 0, "leads out of its folder"),
         ({"a": b"1", "/evil": b"2"}, 0, "leads out of its folder"),
@@ -38,69 +39,80 @@ def test_all_of_it_or_nothing(tmp_path):
         ({"link": b"/etc/passwd"}, stat.S_IFLNK | 0o777, "is a link or a device"),
     ],
 )
-def test_a_member_that_leads_out(tmp_path, members, mode, said):
-    archive = make(tmp_path / "a.zip", members, mode)
-    with pytest.raises(DataError, match=said):
+def test_unsafe_members_are_refused(tmp_path, members, mode, problem):
+    archive = zip_of(tmp_path / "a.zip", members, mode)
+    with pytest.raises(DataError, match=problem):
         unpack_zip(archive, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
     assert not (tmp_path.parent / "evil").exists()
 
 
-def test_more_bytes_or_files_than_any_such_data_has(tmp_path):
-    archive = make(tmp_path / "a.zip", {"zeros": bytes(1 << 20), "b": b""})
-    for bounds in ({"max_bytes": 1000}, {"max_members": 1}):
-        with pytest.raises(DataError, match="holds more than"):
-            unpack_zip(archive, tmp_path / "out", **bounds)
+def test_limits_of_bytes_and_members(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"zeros": bytes(1 << 20), "b": b""})
+    for limits in (Limits(max_bytes=1000), Limits(max_members=1)):
+        with pytest.raises(DataError, match="has more than"):
+            unpack_zip(archive, tmp_path / "out", limits=limits)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("body", [b"not a zip", b""])
-def test_what_is_no_zip(tmp_path, body):
+def test_other_files_are_refused(tmp_path, body):
     (tmp_path / "a.zip").write_bytes(body)
-    with pytest.raises(DataError, match="no whole zip"):
+    with pytest.raises(DataError, match="not a complete zip"):
         unpack_zip(tmp_path / "a.zip", tmp_path / "out")
 
 
-def test_a_zip_that_was_damaged_on_its_way(tmp_path):
-    archive = make(tmp_path / "a.zip", {"a": bytes(range(256)) * 20})
+def test_corrupt_zip_is_refused(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"a": bytes(range(256)) * 20})
     data = bytearray(archive.read_bytes())
     data[60] ^= 255
     archive.write_bytes(data)
-    with pytest.raises(DataError, match="no whole zip"):
+    with pytest.raises(DataError, match="not a complete zip"):
         unpack_zip(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_another_kind_of_packing_that_was_damaged(tmp_path, method):
+def test_corrupt_zip_of_other_compressions_is_refused(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
         archive.writestr("a", bytes(range(256)) * 20)
     data = bytearray((tmp_path / "a.zip").read_bytes())
     data[50:70] = bytes(20)
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(DataError, match="no whole zip"):
+    with pytest.raises(DataError, match="not a complete zip"):
         unpack_zip(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_one_name_for_a_file_and_a_folder(tmp_path):
+def test_file_and_folder_of_one_name_are_refused(tmp_path):
     for members in ({"a": b"1", "a/b": b"2"}, {"a/b": b"2", "a": b"1"}):
-        with pytest.raises(DataError, match="no whole zip"):
-            unpack_zip(make(tmp_path / "a.zip", members), tmp_path / "out")
+        with pytest.raises(DataError, match="not a complete zip"):
+            unpack_zip(zip_of(tmp_path / "a.zip", members), tmp_path / "out")
 
 
-def test_an_encrypted_member(tmp_path):
-    archive = make(tmp_path / "a.zip", {"a": b"secret"})
+def test_encrypted_member_is_refused(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"a": b"secret"})
     data = bytearray(archive.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag in the directory
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag in the zip's directory
     archive.write_bytes(data)
     with pytest.raises(DataError, match="is encrypted"):
         unpack_zip(archive, tmp_path / "out")
 
 
-def test_what_is_there_is_not_overwritten(tmp_path):
+def test_existing_files_are_not_overwritten(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a").write_text("mine")
-    with pytest.raises(DataError, match="is there already"):
-        unpack_zip(make(tmp_path / "a.zip", {"a": b"theirs"}), tmp_path / "out")
+    with pytest.raises(DataError, match="already exists"):
+        unpack_zip(zip_of(tmp_path / "a.zip", {"a": b"theirs"}), tmp_path / "out")
     assert (tmp_path / "out" / "a").read_text() == "mine"
+
+
+def test_member_larger_than_declared_is_refused(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"zeros": bytes(1 << 20)})
+    data = bytearray(archive.read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    data[directory + 24 : directory + 28] = (10).to_bytes(4, "little")  # the declared size
+    archive.write_bytes(data)
+    with pytest.raises(DataError):
+        unpack_zip(archive, tmp_path / "out", limits=Limits(max_bytes=1000))
+    assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vocctl.data.cache import cached_split
+from vocctl.data.cache_build import cached_split
 from vocctl.data.source import open_dataset
 from vocctl.inference.ensemble import EnsembleMember, ensemble_probs, mean_probs
 

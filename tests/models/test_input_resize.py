@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vocctl.data.cache import resize_to_model
+from vocctl.data.resize import resize_to_model
 from vocctl.models.input_resize import LogitEnsemble, ResizeWrapper, resize_differentiable
 
 

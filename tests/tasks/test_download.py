@@ -1,4 +1,4 @@
-"""The download task on a tar of 3 images, served from a loopback address or brought by the user."""
+"""The download task with a tar of 3 images, from a local server or given by the user."""
 
 import hashlib
 import tarfile
@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from vocctl.data import shapes
-from vocctl.data.archive import OnBytes, unpack
+from vocctl.data.archive import OnBytes
 from vocctl.data.audit import audit
 from vocctl.data.releases import Release
+from vocctl.data.tar_archive import unpack_tar
 from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.tasks import download as task
 from vocctl.tasks.download import DownloadProgress, download
@@ -47,164 +48,164 @@ def tar(tmp_path: Path) -> Path:
 def address(tar: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
-    class Quiet(SimpleHTTPRequestHandler):
+    class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tar.parent))
+    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tar.parent))
     threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield f"http://127.0.0.1:{http.server_port}/voc.tar"
     http.shutdown()
     http.server_close()
 
 
-def tiny(tar: Path, *urls: str) -> dict[str, Release]:
+def releases_of(tar: Path, *urls: str) -> dict[str, Release]:
     md5 = hashlib.md5(tar.read_bytes()).hexdigest()
     return {"voc2009": Release(year=2009, archive="voc.tar", md5=md5, urls=urls, split_sizes=SIZES)}
 
 
-def test_fetched_unpacked_checked_and_the_archive_is_gone(tar, address, tmp_path):
-    fetched, unpacked = [], []
+def test_archive_is_downloaded_unpacked_checked_and_deleted(tar, address, tmp_path):
+    fetch_counts, unpack_counts = [], []
     progress = DownloadProgress(
-        on_fetch=lambda *seen: fetched.append(seen), on_unpack=lambda *seen: unpacked.append(seen)
+        on_fetch=lambda *count: fetch_counts.append(count), on_unpack=lambda *count: unpack_counts.append(count)
     )
     root = tmp_path / "data" / "voc2009"
-    result = download("voc2009", root, releases=tiny(tar, address), progress=progress)
+    result = download("voc2009", root, releases=releases_of(tar, address), progress=progress)
     assert (result.root, result.splits, result.skipped) == (root, SIZES, False)
     assert (root / "VOCdevkit/VOC2009/JPEGImages/a.jpg").read_bytes() == b"a" * 500
     assert [path.name for path in root.parent.iterdir()] == ["voc2009"]
     size = tar.stat().st_size
-    assert fetched[-1] == (size, size)
-    assert unpacked[-1][1] == size
+    assert fetch_counts[-1] == (size, size)
+    assert unpack_counts[-1][1] == size
 
 
-def test_a_second_run_does_nothing(tar, address, tmp_path):
+def test_complete_data_set_is_left_unchanged(tar, address, tmp_path):
     root = tmp_path / "data" / "voc2009"
-    download("voc2009", root, releases=tiny(tar, address))
+    download("voc2009", root, releases=releases_of(tar, address))
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    again = download("voc2009", root, releases=tiny(tar, "http://127.0.0.1:1/never-asked"))
+    again = download("voc2009", root, releases=releases_of(tar, "http://127.0.0.1:1/never-requested"))
     assert again.skipped
     assert again.splits == SIZES
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
-def test_an_address_that_is_given_is_the_only_one(tar, address, tmp_path):
-    assert not download("voc2009", tmp_path / "a", urls=[address], releases=tiny(tar)).skipped
+def test_url_replaces_the_addresses_of_the_release(tar, address, tmp_path):
+    assert not download("voc2009", tmp_path / "a", urls=[address], releases=releases_of(tar)).skipped
     with pytest.raises(NetworkError, match="HTTP 404") as caught:
-        download("voc2009", tmp_path / "b", urls=[address + "x"], releases=tiny(tar, address))
+        download("voc2009", tmp_path / "b", urls=[address + "x"], releases=releases_of(tar, address))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "b").exists()
 
 
-def test_an_archive_of_the_users_own_is_checked_and_kept(tar, tmp_path):
-    result = download("voc2009", tmp_path / "out", archive=tar, releases=tiny(tar))
+def test_archive_of_the_user_is_checked_and_not_deleted(tar, tmp_path):
+    result = download("voc2009", tmp_path / "out", archive=tar, releases=releases_of(tar))
     assert result.splits == SIZES
     assert not result.skipped
     assert tar.is_file()
 
 
-def test_a_damaged_archive_is_refused_and_kept(tar, tmp_path):
-    releases = tiny(tar)
+def test_corrupt_archive_is_refused_and_not_deleted(tar, tmp_path):
+    releases = releases_of(tar)
     tar.write_bytes(tar.read_bytes()[:-1])
     with pytest.raises(DataError, match="md5"):
         download("voc2009", tmp_path / "out", archive=tar, releases=releases)
     assert tar.is_file()
     assert not (tmp_path / "out").exists()
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         download("voc2009", tmp_path / "out", archive=tmp_path / "none.tar", releases=releases)
 
 
-def test_voc2011s_tree_is_found(tmp_path):
+def test_voc2011_is_under_trainval(tmp_path):
     tar = make_tar(tmp_path / "voc.tar", base="TrainVal/VOCdevkit")
-    assert download("voc2009", tmp_path / "out", archive=tar, releases=tiny(tar)).splits == SIZES
-    assert download("voc2009", tmp_path / "out", archive=tar, releases=tiny(tar)).skipped
+    assert download("voc2009", tmp_path / "out", archive=tar, releases=releases_of(tar)).splits == SIZES
+    assert download("voc2009", tmp_path / "out", archive=tar, releases=releases_of(tar)).skipped
 
 
-def test_an_archive_with_other_splits_says_found_and_expected(tmp_path):
+def test_archive_with_other_splits(tmp_path):
     tar = make_tar(tmp_path / "voc.tar", train="a")
-    with pytest.raises(DataError, match=r"lists 1 images, 2 were expected") as caught:
-        download("voc2009", tmp_path / "out", archive=tar, releases=tiny(tar))
+    with pytest.raises(DataError, match=r"lists 1 images, expected 2") as caught:
+        download("voc2009", tmp_path / "out", archive=tar, releases=releases_of(tar))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["voc2009", "shapes"])
-def test_a_folder_that_holds_something_else_is_left_alone(what, tar, tmp_path):
+def test_folder_with_other_files_is_left_unchanged(what, tar, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    (tmp_path / "out" / "thesis.txt").write_text("text")
     with pytest.raises(DataError) as caught:
-        download(what, tmp_path / "out", releases=tiny(tar, "http://127.0.0.1:1/never-asked"))
+        download(what, tmp_path / "out", releases=releases_of(tar, "http://127.0.0.1:1/never-requested"))
     assert "\n" not in str(caught.value)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
     with pytest.raises(DataError, match="is a file"):
-        download(what, tmp_path / "out" / "thesis.txt", releases=tiny(tar))
+        download(what, tmp_path / "out" / "thesis.txt", releases=releases_of(tar))
 
 
-def test_an_interrupted_unpacking_does_not_fetch_again(tar, address, tmp_path, monkeypatch):
-    def killed(*args: object, **more: object) -> None:
+def test_interrupted_unpacking_does_not_download_again(tar, address, tmp_path, monkeypatch):
+    def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(task, "unpack", killed)
+    monkeypatch.setattr(task, "unpack_tar", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        download("voc2009", tmp_path / "data" / "voc2009", releases=tiny(tar, address))
+        download("voc2009", tmp_path / "data" / "voc2009", releases=releases_of(tar, address))
     assert not (tmp_path / "data" / "voc2009").exists()
-    monkeypatch.setattr(task, "unpack", unpack)
-    releases = tiny(tar, address)
-    tar.unlink()  # the server has it no more
+    monkeypatch.setattr(task, "unpack_tar", unpack_tar)
+    releases = releases_of(tar, address)
+    tar.unlink()  # the server does not have it any more
     assert download("voc2009", tmp_path / "data" / "voc2009", releases=releases).splits == SIZES
 
 
-def test_names_and_flags_that_make_no_sense(tmp_path):
+def test_invalid_names_and_flags(tmp_path):
     with pytest.raises(ConfigError, match="did you mean voc2009") as caught:
         download("voc209", tmp_path / "out")
     assert "shapes" in str(caught.value)
     with pytest.raises(ConfigError, match="known are"):
         download("imagenet", tmp_path / "out")
-    with pytest.raises(ConfigError, match="exclude each other"):
+    with pytest.raises(ConfigError, match="mutually exclusive"):
         download("voc2009", tmp_path / "out", urls=["http://host/a"], archive=tmp_path / "a")
-    with pytest.raises(ConfigError, match="drawn"):
+    with pytest.raises(ConfigError, match="generated"):
         download("shapes", tmp_path / "out", urls=["http://host/a"])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
-def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The seeds that were drawn with, by a stand-in that draws 2 images to train on and 1 to validate."""
+def generated_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seeds of the calls of a generator of shapes that is replaced by one of 2 training images and 1 validation image."""
     seeds: list[int] = []
 
-    def draw(root: Path, *, seed: int, train: int, val: int, on_image: OnBytes | None) -> None:
+    def generate(root: Path, *, seed: int, train: int, val: int, on_image: OnBytes | None) -> None:
         seeds.append(seed)
-        make_tar(tmp_path / "drawn.tar")
-        (tmp_path / "drawn-tree").rename(root)
+        make_tar(tmp_path / "shapes.tar")
+        (tmp_path / "shapes-tree").rename(root)
         if on_image is not None:
             on_image(train + val, train + val)
 
-    monkeypatch.setattr(shapes, "draw_dataset", draw, raising=False)
-    monkeypatch.setattr(task, "SHAPES", {"train": 2, "val": 1})
+    monkeypatch.setattr(shapes, "draw_dataset", generate, raising=False)
+    monkeypatch.setattr(task, "SHAPES_SIZES", {"train": 2, "val": 1})
     return seeds
 
 
-def test_shapes_are_drawn_once(drawn, tmp_path):
-    seen = []
+def test_shapes_are_generated_once(generated_seeds, tmp_path):
+    counts = []
     result = download(
-        "shapes", tmp_path / "out", seed=5, progress=DownloadProgress(on_image=lambda *counts: seen.append(counts))
+        "shapes", tmp_path / "out", seed=5, progress=DownloadProgress(on_image=lambda *count: counts.append(count))
     )
     assert (result.splits, result.skipped) == ({"train": 2, "val": 1}, False)
-    assert (drawn, seen) == ([5], [(3, 3)])
+    assert (generated_seeds, counts) == ([5], [(3, 3)])
     assert download("shapes", tmp_path / "out", seed=5).skipped
-    assert drawn == [5]
+    assert generated_seeds == [5]
 
 
-def test_a_folder_with_other_images_than_the_shapes(drawn, tmp_path, monkeypatch):
+def test_folder_with_other_images_than_the_shapes(generated_seeds, tmp_path, monkeypatch):
     download("shapes", tmp_path / "out")
-    monkeypatch.setattr(task, "SHAPES", {"train": 4, "val": 1})
-    with pytest.raises(DataError, match="train 2, val 1; train 4, val 1 expected"):
+    monkeypatch.setattr(task, "SHAPES_SIZES", {"train": 4, "val": 1})
+    with pytest.raises(DataError, match="train 2, val 1; expected train 4, val 1"):
         download("shapes", tmp_path / "out")
 
 
 def test_real_shapes(tmp_path, monkeypatch):
-    monkeypatch.setattr(task, "SHAPES", {"train": 3, "val": 2})
-    seen = []
-    download("shapes", tmp_path / "out", progress=DownloadProgress(on_image=lambda *counts: seen.append(counts)))
-    assert seen[-1] == (5, 5)
+    monkeypatch.setattr(task, "SHAPES_SIZES", {"train": 3, "val": 2})
+    counts = []
+    download("shapes", tmp_path / "out", progress=DownloadProgress(on_image=lambda *count: counts.append(count)))
+    assert counts[-1] == (5, 5)
     assert audit(tmp_path / "out").problems == ()
     assert download("shapes", tmp_path / "out").skipped

@@ -9,7 +9,6 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
 from vocctl.config import EvalOptions, TrainClsConfig, given
-from vocctl.data.multilabel import target_matrix, with_labels
 from vocctl.data.source import open_dataset
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES
@@ -38,7 +37,8 @@ def read_predictions(folder: Path) -> tuple[list[str], np.ndarray, list[str]]:
 def test_written_predictions_give_the_written_scores(model: str, tiny: Path) -> None:
     result = evaluate([model], EvalOptions(split="trainval"))
     ids, probs, predicted = read_predictions(result.info.folder)
-    targets = target_matrix(with_labels(open_dataset(tiny)), "trainval", tuple(ids))
+    labels = open_dataset(tiny).labels("trainval")
+    targets = np.stack([labels[image_id] for image_id in ids])
     aps = [average_precision_score(targets[:, label], probs[:, label]) for label in (0, 1)]
     assert result.scores["map_sklearn"] == pytest.approx(np.mean(aps), abs=1e-9)
     label_sets = np.array([[name in row.split() for name in CLASSES] for row in predicted])

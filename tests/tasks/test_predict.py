@@ -69,7 +69,7 @@ def test_a_folder_with_a_broken_file_goes_on_and_says_which(trained_once, tmp_pa
     (folder / "notes.txt").write_text("no image either")
     results = predict([tmp_path / "in"], str(trained_once.seg), out=tmp_path / "out")
     assert [result.image.name for result in results] == ["a.jpg", "b.png", "b.webp"]
-    assert "is not an image that can be read" in results[0].error
+    assert "is not a readable image" in results[0].error
     assert set(results[0].as_json()) == {"image", "error"}
     assert [str(result.mask.relative_to(tmp_path / "out")) for result in results[1:]] == ["deep/b.png", "deep/b-2.png"]
     assert not list((tmp_path / "out").rglob("*.part"))

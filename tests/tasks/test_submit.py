@@ -328,7 +328,7 @@ def test_masks_are_the_models_at_the_original_size(world):
     import torch
 
     from vocctl.competition.fusion import argmax_labels
-    from vocctl.data.cache import cached_split
+    from vocctl.data.cache_build import cached_split
     from vocctl.inference.load import load_segmenter
     from vocctl.runs.folder import RunFolder
 

@@ -20,7 +20,6 @@ from vocctl.robustness.generator_loss import (
     GeneratorLoss,
     allocate_batch,
     binarize_logits,
-    classes_in_masks,
     equalize_gradient_norms,
     local_counts,
     perturbation_levels,
@@ -274,12 +273,6 @@ def test_a_batch_of_all_images_falls_into_equal_parts(runs: dict[str, Path], mon
         ConfigError, match="all 5 images make one batch, which 3 processes cannot split evenly: lower --batch"
     ):
         check_batch_size(wanted, 5, len(targets))
-
-
-def test_classes_in_masks():
-    masks = torch.tensor([[[0, 255], [3, 3]], [[20, 1], [0, 0]]])
-    held = classes_in_masks(masks)
-    assert [row.nonzero().flatten().tolist() for row in held] == [[2], [0, 19]]
 
 
 def test_perturbation_levels_by_hand():

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from vocctl.config import EvalOptions, TrainClsConfig, given
 from vocctl.data.datasets import EvalDataset
 from vocctl.data.loaders import eval_loader
-from vocctl.data.splits import open_splits
+from vocctl.data.splits import open_cls_splits
 from vocctl.errors import DataError, Interrupted, Terminated
 from vocctl.inference.predict import predict_features, predict_label_probs
 from vocctl.models.classifier import Classifier
@@ -126,7 +126,7 @@ def test_a_pretrained_model_begins_as_a_linear_probe_and_keeps_its_statistics(ti
     run(tiny_config(tiny, probe=False, **flags), tmp_path / "plain")
     resumed, plain = (load_file(tmp_path / name / "final.safetensors") for name in ("run", "plain"))
     model = Classifier(config.model, 64).eval()
-    splits = open_splits(config.data, "train-cls")
+    splits = open_cls_splits(config.data)
     batches = eval_loader(EvalDataset(splits.train.images), 2, workers=0, pin=False)
     features = predict_features(model, model.head, batches, 8, device=torch.device("cpu"), precision="fp32")
     weight, bias = linear_probe(features, torch.from_numpy(splits.train.targets))

@@ -15,55 +15,81 @@ def download(
         str | None,
         typer.Argument(
             metavar="[WHAT]",
-            help="voc2007 ... voc2012; shapes (drawn here, no network); h02a5a (the competition), or any slug of Kaggle's.",
+            help="voc2007 ... voc2012; shapes (generated, no network); h02a5a (the competition), or any Kaggle slug.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to; data/WHAT if left out.")] = None,
-    url: Annotated[list[str] | None, typer.Option("--url", help="Fetch from here; may be given several times.")] = None,
-    archive: Annotated[Path | None, typer.Option("--archive", help="Unpack this file, fetched by other means.")] = None,
-    tree: Annotated[
-        Path | None, typer.Option("--from", help="Build the competition's data from this VOC tree, no account needed.")
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: data/WHAT]")] = None,
+    url: Annotated[
+        list[str] | None, typer.Option("--url", help="Download from this address; repeat for several.")
     ] = None,
-    years: Annotated[bool, typer.Option("--years", help="List what can be downloaded by name.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the drawn shapes.")] = 0,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", help="Unpack this file, which you have downloaded.")
+    ] = None,
+    from_devkit: Annotated[
+        Path | None,
+        typer.Option("--from", help="Build the competition's data from this VOC devkit; needs no Kaggle account."),
+    ] = None,
+    years: Annotated[bool, typer.Option("--years", help="List the data sets that can be downloaded.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the shapes.")] = 0,
     check: Annotated[
-        Path | None, typer.Option("--check", help="Audit the data set in this folder; lists each bad file.")
+        Path | None, typer.Option("--check", help="Check every file of the data set in this folder; list the problems.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch a VOC year or the competition's data, draw the shapes data set, or audit what is there.
+    """Download a VOC year or the competition's data, generate the shapes data set, or check a data set.
 
     vocctl download voc2009      vocctl download shapes      vocctl download --check data/voc2009
     """
     if years:
-        from vocctl.tasks.download import known_data_sets
+        _list_data_sets()
+    elif what is not None and check is None:
+        _download(what, out, url or [], archive, from_devkit, seed, quiet=quiet)
+    elif check is not None and what is None:
+        _check(check, quiet=quiet)
+    else:
+        raise ConfigError("give either a data set to download (--years lists them) or --check FOLDER")
 
-        for name, about in known_data_sets().items():
-            messages.print_line(f"{name:<36}{about}")
-        return
-    if (what is None) == (check is None):
-        raise ConfigError("name what to download (see --years), or a folder to --check: one of the two")
-    if check is not None:
-        from vocctl.data.audit import audit
 
-        with progress.counter("checking", "images", quiet=quiet) as on_image:
-            report = audit(check, on_image)
-        tables.print_audit(report)
-        if report.problems:
-            raise DataError(
-                f"{check}: {len(report.problems)} problems in {report.checked} images, listed above: mend or remove them"
-            )
-        return
-    assert what is not None
+def _list_data_sets() -> None:
+    from vocctl.tasks.download import known_data_sets
+
+    for name, description in known_data_sets().items():
+        messages.print_line(f"{name:<36}{description}")
+
+
+def _check(folder: Path, *, quiet: bool) -> None:
+    """Raises DataError if the data set has problems, after they are printed."""
+    from vocctl.data.audit import audit
+
+    with progress.counter("checking", "images", quiet=quiet) as on_image:
+        report = audit(folder, on_image)
+    tables.print_audit(report)
+    if report.problems:
+        problems = f"{len(report.problems)} problems in {report.checked} images"
+        raise DataError(f"{folder}: {problems}, listed above: fix or remove these files")
+
+
+def _download(
+    what: str,
+    out: Path | None,
+    urls: list[str],
+    archive: Path | None,
+    from_devkit: Path | None,
+    seed: int,
+    *,
+    quiet: bool,
+) -> None:
     from vocctl.tasks import download as task
 
-    root = out or task.default_root(what)
-    with progress.counters(quiet=quiet) as steps:
+    with progress.counters(quiet=quiet) as new_counter:
         callbacks = task.DownloadProgress(
-            on_fetch=steps("fetching", "bytes"),
-            on_unpack=steps("unpacking", "bytes"),
-            on_image=steps("writing", "images"),
-            on_check=steps("checking", "images"),
+            on_fetch=new_counter("downloading", "bytes"),
+            on_unpack=new_counter("unpacking", "bytes"),
+            on_image=new_counter("writing", "images"),
+            on_check=new_counter("checking", "images"),
         )
-        result = task.download(what, root, urls=url or (), archive=archive, tree=tree, seed=seed, progress=callbacks)
+        result = task.download(
+            what, out or task.default_root(what), urls=urls, archive=archive, from_devkit=from_devkit, seed=seed,
+            progress=callbacks,
+        )  # fmt: skip
     tables.print_download(result)

@@ -26,7 +26,7 @@ def predict_labels(
     classifiers: EnsembleSpec, splits: Sequence[LabeledSplit], new_counter: NewCounter
 ) -> LabelPredictions:
     """Predict validation images; the thresholds for each fold are fitted on the other folds. splits: one per run."""
-    targets = np.asarray(splits[0].targets)
+    targets = splits[0].targets
     probs = mean_class_probs(classifiers, [split.images for split in splits], new_counter)
     return LabelPredictions(probs, cross_fitted_predictions(probs, targets, threshold_kind(classifiers)), targets)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from vocctl.competition.editions import known_num_images
 from vocctl.competition.kaggle import Kaggle
 from vocctl.competition.mock_competition import build_competition
-from vocctl.data.archive import on_disk
 from vocctl.data.audit import audit
 from vocctl.data.competition import CompetitionData, is_competition
 from vocctl.data.zip_archive import unpack_zip
 from vocctl.errors import DataError
+from vocctl.files import disk_errors
 
 OnCount = Callable[[int, int | None], None]  # called with (done, total); total None: unknown
 
@@ -39,7 +39,7 @@ def fetch_competition(
     Returns and raises as check_competition; also NetworkError (Kaggle) and RunError (the disk).
     """
     parent = Path(os.path.abspath(root)).parent
-    with on_disk(root):
+    with disk_errors(root):
         parent.mkdir(parents=True, exist_ok=True)
     unpack_zip(archive or Kaggle(slug).download(parent, on_fetch), root, on_bytes=on_unpack)
     num_images = check_competition(root, known_num_images(slug), on_check)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from vocctl.competition.test_set import TestSet
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig
-from vocctl.data.cache import CachedSplit, cached_split
+from vocctl.data.cache import CachedSplit
+from vocctl.data.cache_build import cached_split
 from vocctl.data.source import Source
 from vocctl.data.splits import LabeledSplit
 from vocctl.errors import DataError

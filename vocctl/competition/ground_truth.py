@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vocctl.competition.test_set import OnImage, TestSet
-from vocctl.data.competition import CompetitionData, classes_in, void_to_background
+from vocctl.data.competition import void_to_background
 from vocctl.data.near_duplicates import image_fingerprints, match_images
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
@@ -24,16 +24,7 @@ class GroundTruth:
 
 def ground_truths(test_set: TestSet) -> list[GroundTruth]:
     """Read the ground truth in the test set's own folder. Raises DataError: the competition's folder without a solution."""
-    source = test_set.source
-    if not isinstance(source, CompetitionData):
-        return _from_masks(source, test_set.csv_ids, test_set.image_ids)
-    labels = source.test_labels()
-    if missing := [image_id for image_id in test_set.image_ids if image_id not in labels]:
-        raise DataError(f"{source.solution} has no {missing[0]}: build the mock competition again")
-    return [
-        GroundTruth(csv_id, labels[image_id], void_to_background(source.test_truth(image_id)))
-        for csv_id, image_id in zip(test_set.csv_ids, test_set.image_ids, strict=True)
-    ]
+    return _ground_truths(test_set.source, test_set.csv_ids, test_set.image_ids)
 
 
 def ground_truths_from_devkit(test_set: TestSet, devkit: Path, on_image: OnImage | None = None) -> list[GroundTruth]:
@@ -42,11 +33,11 @@ def ground_truths_from_devkit(test_set: TestSet, devkit: Path, on_image: OnImage
     Raises DataError: not a devkit, or test images that are not in its Segmentation/val.
     """
     source = open_dataset(devkit)
-    if isinstance(source, CompetitionData):
+    if not source.has_public_test_masks:
         raise DataError(
             f"{devkit} is a competition's folder: with --data, --truth takes a VOC devkit; or leave out --data"
         )
-    ids = source.ids("val")
+    ids = source.ids(source.test_split)
     test_prints = image_fingerprints(test_set.source, test_set.image_ids, on_image)
     matches = match_images(test_prints, image_fingerprints(source, ids, on_image))
     matched = [ids[index] for index in matches if index is not None]
@@ -56,12 +47,11 @@ def ground_truths_from_devkit(test_set: TestSet, devkit: Path, on_image: OnImage
             f"{devkit}: {len(matches) - len(matched)} of the {len(matches)} test images are not in its Segmentation/val (Id "
             f"{missing}, for example): give the devkit that the competition was made from, VOC2009"
         )
-    return _from_masks(source, test_set.csv_ids, matched)
+    return _ground_truths(source, test_set.csv_ids, matched)
 
 
-def _from_masks(source: Source, csv_ids: Sequence[str], image_ids: Sequence[str]) -> list[GroundTruth]:
-    truths = []
-    for csv_id, image_id in zip(csv_ids, image_ids, strict=True):
-        mask = void_to_background(source.mask(image_id))
-        truths.append(GroundTruth(csv_id, classes_in(mask), mask))
-    return truths
+def _ground_truths(source: Source, csv_ids: Sequence[str], image_ids: Sequence[str]) -> list[GroundTruth]:
+    return [
+        GroundTruth(csv_id, classes, void_to_background(mask))
+        for csv_id, (classes, mask) in zip(csv_ids, source.test_truth(image_ids), strict=True)
+    ]

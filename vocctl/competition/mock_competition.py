@@ -11,13 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.archive import all_or_none
-from vocctl.data.competition import classes_in, void_to_background
-from vocctl.data.source import open_dataset
-from vocctl.data.voc import VocData
+from vocctl.data.competition import void_to_background
+from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
-from vocctl.files import write_csv
-from vocctl.labels import CLASSES
+from vocctl.files import staging_folder, write_csv
+from vocctl.labels import CLASSES, classes_in_mask
 
 DEVKIT_SPLITS = {"train": "train", "test": "val"}  # part of the competition -> split of the devkit
 
@@ -28,19 +26,19 @@ def build_competition(root: Path, devkit: Path, on_image: Callable[[int, int], N
     on_image: called with (images written, all images). Raises DataError (the devkit) and RunError (the disk).
     """
     source = open_dataset(devkit)
-    if not isinstance(source, VocData):
+    if not source.has_public_test_masks:
         raise DataError(f"{devkit} already has the competition's layout: --from takes a VOC devkit")
     ids = {part: source.ids(split) for part, split in DEVKIT_SPLITS.items()}
     if shared := sorted(set(ids["train"]) & set(ids["test"])):
         raise DataError(f"{source.root} lists {shared[0]} in train.txt and in val.txt: remove it from one of them")
-    with all_or_none(root) as part_folder:
+    with staging_folder(root) as part_folder:
         for folder in ("train/img", "train/seg", "test/img", "solution/seg"):
             (part_folder / folder).mkdir(parents=True)
         _write_images(part_folder, source, ids, on_image)
 
 
 def _write_images(
-    root: Path, source: VocData, ids: dict[str, list[str]], on_image: Callable[[int, int], None] | None
+    root: Path, source: Source, ids: dict[str, list[str]], on_image: Callable[[int, int], None] | None
 ) -> None:
     done, total = 0, sum(map(len, ids.values()))
     for part, image_ids in ids.items():
@@ -52,7 +50,7 @@ def _write_images(
                 raise DataError(f"{source.mask_path(image_id)} does not have its image's size: replace it")
             np.save(root / part / "img" / f"{part}_{number}.npy", image)
             np.save(truth_folder / "seg" / f"{part}_{number}.npy", mask)
-            labels.append(classes_in(mask).astype(int))
+            labels.append(classes_in_mask(mask).astype(int))
             done += 1
             if on_image:
                 on_image(done, total)

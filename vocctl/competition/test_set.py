@@ -10,7 +10,6 @@ from pathlib import Path
 
 from vocctl.competition.editions import ALIAS, resolve_slug
 from vocctl.competition.table import RequiredRow, read_table, row_names
-from vocctl.data.competition import CompetitionData
 from vocctl.data.near_duplicates import image_fingerprints, match_images
 from vocctl.data.source import Source, open_dataset
 from vocctl.errors import ConfigError, DataError
@@ -38,11 +37,8 @@ class TestSet:
 def open_test_set(data: Path) -> TestSet:
     """Open the test images of a competition's folder or a VOC devkit. Raises DataError: not a data set, or no test images."""
     source = open_dataset(data)
-    if isinstance(source, CompetitionData):
-        ids = source.ids("test")
-        return TestSet(source, "test", tuple(image_id.removeprefix("test_") for image_id in ids), tuple(ids))
-    ids = source.ids("val")
-    return TestSet(source, "val", tuple(map(str, range(len(ids)))), tuple(ids))
+    ids = source.test_ids()
+    return TestSet(source, source.test_split, tuple(ids), tuple(ids.values()))
 
 
 def find_data(data: Path | None, competition: str) -> Path:

@@ -1,48 +1,48 @@
-"""The KU Leuven H02A5a competition's layout: `.npy` images and masks beside two tables of labels.
+"""Reader of the KU Leuven H02A5a competition's folder: `.npy` images and masks, and two tables of class labels.
 
-Source: the course's starter notebook. `train/train_set.csv` and `test/test_set.csv` hold Id and the 20 classes; images are
-`<part>/img/<part>_<Id>.npy`, masks `train/seg/train_<Id>.npy` with 0..20 (void became background). The test part has no
-masks. No validation part is given, so every fifth training image, in the table's order, is ours: split `val`; the other
-four are `train`, all of them `trainval`.
+Source: the course's starter notebook. `train/train_set.csv` and `test/test_set.csv` have the columns Id and the 20 classes.
+Images are `<part>/img/<part>_<Id>.npy`, masks `train/seg/train_<Id>.npy` with labels 0..20 (void became background). The
+test images have neither masks nor labels; a mock competition stores them in `solution/`. The competition defines no
+validation split, so we do: every fifth training image, in the table's order, is in `val`, the others in `train`, and all
+of them in `trainval`.
 """
 
 import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.images import checked_labels, read_array
+from vocctl.data.images import check_labels, read_array
+from vocctl.data.split_files import Problem, SplitFile, format_ids
 from vocctl.errors import DataError
-from vocctl.labels import CLASSES, IGNORE, NUM_SEG_CLASSES
+from vocctl.labels import CLASSES, IGNORE
 
-SPLITS = ("train", "val", "trainval", "test")
+LABELED_SPLITS = ("train", "val", "trainval")
+SPLITS = (*LABELED_SPLITS, "test")
+VAL_EVERY = 5  # one of so many training images is in val
 
 
 def void_to_background(mask: np.ndarray) -> np.ndarray:
-    """mask (H, W) uint8 with void as background, which is how the competition scores it."""
+    """mask (H, W) uint8 with IGNORE replaced by background, as the competition's own masks and scores have it."""
     return np.where(mask == IGNORE, 0, mask).astype(np.uint8)
 
 
-def classes_in(mask: np.ndarray) -> np.ndarray:
-    """(20,) bool: the foreground classes that a mask holds."""
-    present: np.ndarray = np.bincount(mask.ravel(), minlength=IGNORE + 1)[1:NUM_SEG_CLASSES] > 0
-    return present
-
-
 def is_competition(root: Path) -> bool:
+    """Whether a folder contains the competition's data."""
     return (root / "train" / "train_set.csv").is_file()
 
 
 def read_table(path: Path) -> dict[str, tuple[int, ...]]:
-    """Id -> the 20 labels, in the file's order. Raises DataError: missing, columns that differ, no rows."""
+    """Id -> the 20 labels, in the table's order. Raises DataError: missing, other columns, an invalid row, or no rows."""
     if not path.is_file():
         raise DataError(f"{path} is missing: download the competition's data again")
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.reader(stream))
     except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise DataError(f"{path} can't be read as a table: replace it") from error
+        raise DataError(f"{path} cannot be read as a table: replace it") from error
     if not rows or tuple(rows[0]) != ("Id", *CLASSES):
         raise DataError(f"{path} does not start with Id and the 20 class names in VOC's order: replace it")
     if len(rows) == 1:
@@ -50,24 +50,30 @@ def read_table(path: Path) -> dict[str, tuple[int, ...]]:
     table: dict[str, tuple[int, ...]] = {}
     for line, row in enumerate(rows[1:], start=2):
         if len(row) != 1 + len(CLASSES) or not row[0].isdigit() or row[0] in table:
-            raise DataError(f"{path}, line {line}: an id of its own and 20 labels are due, mend the line")
+            raise DataError(f"{path}, line {line}: expected a new numeric id and 20 labels, fix the line")
         try:
             table[row[0]] = tuple(int(value) for value in row[1:])
         except ValueError as error:
-            raise DataError(f"{path}, line {line}: labels are 0, 1 or -1, mend the line") from error
+            raise DataError(f"{path}, line {line}: labels are 0, 1 or -1, fix the line") from error
     return table
 
 
 @dataclass(frozen=True)
 class CompetitionData:
-    """Images and masks of the competition's folder. Ids are `train_<Id>` and `test_<Id>`."""
+    """Images, masks and labels of the competition. Ids are `train_<Id>` and `test_<Id>`. See source.py for its members."""
 
     root: Path
     layout: str = "competition .npy"
+    test_split: str = "test"
+    has_public_test_masks: bool = False
 
     @property
     def name(self) -> str:
         return self.root.resolve().name
+
+    def _table_path(self, part: str) -> Path:
+        """part: train or test."""
+        return self.root / part / f"{part}_set.csv"
 
     def splits(self) -> tuple[str, ...]:
         return SPLITS
@@ -76,37 +82,14 @@ class CompetitionData:
         if split not in SPLITS:
             raise DataError(f"{self.root} has no split {split!r}: it has {', '.join(SPLITS)}")
         part = "test" if split == "test" else "train"
-        ids = [f"{part}_{number}" for number in read_table(self.root / part / f"{part}_set.csv")]
+        ids = [f"{part}_{number}" for number in read_table(self._table_path(part))]
         if split == "val":
-            ids = ids[4::5]
+            ids = ids[VAL_EVERY - 1 :: VAL_EVERY]
         if split == "train":
-            ids = [image_id for place, image_id in enumerate(ids) if place % 5 != 4]
+            ids = [image_id for index, image_id in enumerate(ids, start=1) if index % VAL_EVERY != 0]
         if not ids:
-            raise DataError(f"{self.root}: split {split!r} is empty, it takes five training images to hold one out")
+            raise DataError(f"{self.root}: split {split!r} is empty, it needs at least {VAL_EVERY} training images")
         return ids
-
-    @property
-    def solution(self) -> Path:
-        """Where a rehearsal keeps what the competition keeps to itself; not read by any split."""
-        return self.root / "solution"
-
-    def test_truth(self, image_id: str) -> np.ndarray:
-        """(H, W) uint8 mask of a test image, from the solution. Raises DataError: there is none."""
-        path = self.solution / "seg" / f"{image_id}.npy"
-        return checked_labels(read_array(path, dims=2), path)
-
-    def test_labels(self) -> dict[str, np.ndarray]:
-        """Test image -> (20,) bool, from the solution. Raises DataError: there is none, or no 0 and 1."""
-        path = self.solution / "test_set.csv"
-        if not path.is_file():
-            raise DataError(
-                f"{self.root} holds no solution, the competition keeps it: name a VOC tree as --truth, or rehearse with "
-                "`vocctl download h02a5a --from`"
-            )
-        table = read_table(path)
-        if not all(set(row) <= {0, 1} for row in table.values()):
-            raise DataError(f"{path} holds labels that are not 0 and 1: build it again")
-        return {f"test_{number}": np.array(row, bool) for number, row in table.items()}
 
     def image_path(self, image_id: str) -> Path:
         return self.root / image_id.split("_")[0] / "img" / f"{image_id}.npy"
@@ -121,6 +104,73 @@ class CompetitionData:
         path = self.mask_path(image_id)
         if path is None:
             raise DataError(
-                f"{image_id} has no mask: the competition keeps those of its test part, score another split"
+                f"{image_id} has no mask: the competition withholds those of test images, use another split"
             )
-        return checked_labels(read_array(path, dims=2), path)
+        return check_labels(read_array(path, dims=2), path)
+
+    def label_splits(self) -> tuple[str, ...]:
+        return LABELED_SPLITS
+
+    def labels(self, split: str) -> dict[str, np.ndarray]:
+        ids = self.ids(split)
+        if split == "test":
+            raise DataError(f"{self.root}: the competition withholds the labels of test images, use another split")
+        path = self._table_path("train")
+        table = read_table(path)
+        targets = {}
+        for image_id in ids:
+            row = table[image_id.removeprefix("train_")]
+            if not set(row) <= {0, 1}:
+                raise DataError(f"{path}: the labels of {image_id} are not all 0 or 1, fix its line")
+            targets[image_id] = np.array(row, np.uint8)
+        return targets
+
+    def test_ids(self) -> dict[str, str]:
+        return {image_id.removeprefix("test_"): image_id for image_id in self.ids("test")}
+
+    @property
+    def solution(self) -> Path:
+        """The folder in which a mock competition stores the ground truth of the test images. No split reads it."""
+        return self.root / "solution"
+
+    def test_truth(self, image_ids: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """From the solution. Raises DataError: there is none, it has no such image, or labels other than 0 and 1."""
+        table_path = self.solution / "test_set.csv"
+        if not table_path.is_file():
+            raise DataError(
+                f"{self.root} has no solution, the competition withholds it: name a VOC devkit as --truth, or build a mock "
+                "competition with `vocctl download h02a5a --from`"
+            )
+        table = {f"test_{number}": labels for number, labels in read_table(table_path).items()}
+        if not all(set(row) <= {0, 1} for row in table.values()):
+            raise DataError(f"{table_path} has labels that are not 0 or 1: build the mock competition again")
+        if missing := [image_id for image_id in image_ids if image_id not in table]:
+            raise DataError(f"{self.solution} has no {missing[0]}: build the mock competition again")
+        for image_id in image_ids:
+            path = self.solution / "seg" / f"{image_id}.npy"
+            yield np.array(table[image_id], bool), check_labels(read_array(path, dims=2), path)
+
+    def split_files(self) -> list[SplitFile]:
+        return [
+            SplitFile(split, self._table_path("test" if split == "test" else "train"), split != "test")
+            for split in SPLITS
+        ]
+
+    def listed_ids(self, split_file: SplitFile) -> list[str]:
+        return self.ids(split_file.name)
+
+    def label_problems(self) -> Iterator[Problem]:
+        for part, allowed in (("train", {0, 1}), ("test", {-1, 0, 1})):
+            path = self._table_path(part)
+            try:
+                table = read_table(path)
+            except DataError:
+                continue  # reported when the splits were read
+            files = {file.stem for file in (path.parent / "img").glob("*.npy")}
+            if unlisted := sorted(files - {f"{part}_{number}" for number in table}):
+                reason = f"does not list {format_ids(unlisted)} of img/: remove these files, or download the data again"
+                yield Problem(path, reason)
+            expected = ", ".join(map(str, sorted(allowed)))
+            for number, labels in table.items():
+                if invalid := sorted(set(labels) - allowed):
+                    yield Problem(path, f"the row of Id {number} has label {invalid[0]}: expected {expected}")

@@ -1,50 +1,62 @@
-"""What a loader reads: cached images as uint8 tensors, augmented or as they are.
+"""The data sets that loaders read: cached images as uint8 tensors, augmented for training or unchanged for evaluation.
 
-A sample's augmentation is decided by (seed, epoch, index) alone: the same with any number of workers, and the same after
-a resume. So a training set is asked for (epoch, index, side), not for an index.
+The random parameters of a sample depend only on (seed, epoch, index): they are the same with any number of workers, and after
+a resume. A training data set is therefore indexed by (epoch, index, crop size).
 """
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vocctl.data.augment import A, augmented, preset
+from vocctl.data.augment import augment_image, augment_pair, preset
 from vocctl.data.cache import CachedSplit
+from vocctl.data.splits import ClsSplit, LabeledSplit
 from vocctl.seeding import derived_seed
 
-Place = tuple[int, int, int]  # epoch, index, side of the crop
-LET_GO_EVERY = 500  # images: the memory of a process does not grow with the data set
+if TYPE_CHECKING:
+    from albumentations import Compose
+
+SampleKey = tuple[int, int, int]  # epoch, index, side of the crop in pixels
+RELEASE_EVERY = 500  # samples: the memory of a process stays bounded for data sets of any size
 
 
 class TrainDataset(Dataset):
-    """(image (3, S, S) uint8, target), newly augmented each epoch. The target is the mask, (S, S) uint8, or a given one."""
+    """(image (3, S, S) uint8, target), augmented differently in each epoch.
 
-    def __init__(self, split: CachedSplit, *, augment: str, seed: int, targets: np.ndarray | None = None) -> None:
-        """targets: (N, ...) uint8, one for each image; left out, the masks, cut and turned as their images are."""
-        self.split, self.augment, self.seed, self.targets = split, augment, seed, targets
-        self.transforms: dict[int, A.Compose] = {}  # by side
-        self.read = 0
+    The target of a SegSplit is the mask, (S, S) uint8, transformed like the image; of a ClsSplit, the labels, (20,) uint8.
+    """
+
+    def __init__(self, split: LabeledSplit, *, augment: str, seed: int) -> None:
+        """augment: name of a preset of augment.py."""
+        self.split, self.augment, self.seed = split, augment, seed
+        self.transforms: dict[int, Compose] = {}  # by side of the crop
+        self.num_read = 0
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.split.images)
 
-    def __getitem__(self, place: Place) -> tuple[Tensor, Tensor]:
-        epoch, index, side = place
-        self.read += 1
-        if self.read % LET_GO_EVERY == 0:
-            self.split.release_pages()
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
+        epoch, index, side = key
+        self.num_read += 1
+        if self.num_read % RELEASE_EVERY == 0:
+            self.split.images.release_pages()
         if side not in self.transforms:
             self.transforms[side] = preset(self.augment, side)
-        draw = derived_seed("augment", self.seed, epoch, index)
-        mask = self.split.mask(index) if self.targets is None else None
-        image, mask = augmented(self.transforms[side], self.split.image(index), mask, draw)
-        target = mask if self.targets is None else self.targets[index]
+        transform, seed = self.transforms[side], derived_seed("augment", self.seed, epoch, index)
+        image = self.split.images.image(index)
+        if isinstance(self.split, ClsSplit):
+            target = self.split.targets[index]
+            image = augment_image(transform, image, seed)
+        else:
+            image, target = augment_pair(transform, image, self.split.images.mask(index), seed)
         return _to_tensor(image), torch.from_numpy(np.array(target))
 
 
 class EvalDataset(Dataset):
-    """(index, image (3, H, W) uint8) at the cache's size; sides differ between images."""
+    """(index, image (3, H, W) uint8) at the cache's size, which differs between images."""
 
     def __init__(self, split: CachedSplit) -> None:
         self.split = split
@@ -57,5 +69,5 @@ class EvalDataset(Dataset):
 
 
 def _to_tensor(image: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W), channels last already; copied where it is a view of the map."""
+    """(H, W, 3) uint8 to (3, H, W), channels last in memory. A view of the cache's file is copied."""
     return torch.from_numpy(image if image.flags.writeable else np.array(image)).permute(2, 0, 1)

@@ -1,9 +1,9 @@
-"""The presets of augment.py as numbers for a whole epoch: where each pixel of a crop lies in its image, and its colors.
+"""The presets of augment.py as matrices for a whole epoch, for augmentation on the device.
 
-Same operations, chances and ranges, but for the blur, which is of one strength (5 pixels, sigma 1); the color ones in one
-order (brightness, contrast, saturation and gray), cut off at their end alone: so they are one sum. torchvision's transforms
-v2 change a batch in one way, or one image after the other; here each image has its own draw, and an epoch's are computed at
-once. Everything is float64 on the CPU, a few numbers a image.
+Operations, probabilities and ranges are those of augment.py, with two differences: the blur has one strength (5 pixels, sigma
+1), and brightness, contrast, saturation and gray are applied in this order and clipped once at the end, so that a crop's color is
+one weighted sum. torchvision's transforms v2 change a whole batch in the same way, or one image after the other; here every
+image has its own parameters, and those of an epoch are computed at once. All of it is float64 on the CPU, a few numbers per image.
 """
 
 import math
@@ -15,96 +15,101 @@ from torch import Tensor
 
 from vocctl.seeding import derived_seed
 
+# Names of the random numbers, in the order in which they are sampled.
 NAMES = (
-    "area", "ratio", "left", "top", "angle", "wide", "high", "slant", "lean", "turn", "flip", "jitter", "brightness",
-    "contrast", "saturation", "gray", "blur",
+    "area", "ratio", "left", "top", "angle", "scale_x", "scale_y", "shear_x", "shear_y", "affine", "flip", "jitter",
+    "brightness", "contrast", "saturation", "gray", "blur",
 )  # fmt: skip
-RATIO, DEGREES, SHEAR = (3 / 4, 4 / 3), 15.0, 5.0
-GRAY = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # ITU-R BT.601
+ASPECT_RATIOS, MAX_DEGREES, MAX_SHEAR_DEGREES = (3 / 4, 4 / 3), 15.0, 5.0
+GRAY = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # weights of R, G, B: ITU-R BT.601
 
-Draw = dict[str, Tensor]  # (B,) in [0, 1) under each of NAMES
+SampledParams = dict[str, Tensor]  # (N,) in [0, 1) for each of NAMES
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Chances and ranges of one preset."""
+    """Probabilities and ranges of one preset."""
 
-    crop: float = 0.0  # smallest share of the image's area that a crop shows; 0: none
-    covers: bool = False  # without a crop: the image's middle fills the square; else all of it is shown, padded
-    turn: float = 0.0  # chance of rotation, scale, shear and shift
+    crop: float = 0.0  # smallest fraction of the image's area that a crop covers; 0: no random crop
+    covers: bool = False  # without a random crop: the image's center fills the square; else the whole image is padded
+    affine: float = 0.0  # probability of rotation, scale, shear and shift
     scale: tuple[float, float] = (1.0, 1.0)
-    shift: float = 0.0  # of the image's sides, either way, where no crop is drawn
-    jitter: float = 0.0  # chance of other colors
-    strength: float = 0.0  # brightness, contrast, saturation: times 1 - strength .. 1 + strength
-    gray: float = 0.0  # chance
-    blur: float = 0.0  # chance
-    flip: float = 0.5  # chance
+    shift: float = 0.0  # largest shift as a fraction of the image's sides, without a random crop
+    jitter: float = 0.0  # probability of color jitter
+    strength: float = 0.0  # brightness, contrast and saturation are multiplied by 1 - strength .. 1 + strength
+    gray: float = 0.0  # probability of gray
+    blur: float = 0.0  # probability of blur
+    flip: float = 0.5  # probability of a horizontal flip
 
 
 RANGES = {
     "none": Ranges(flip=0.0),
     "light": Ranges(crop=0.5, jitter=0.5, strength=0.2),
-    "strong": Ranges(crop=0.25, turn=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, gray=0.05, blur=0.1),
-    "affine": Ranges(covers=True, turn=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, gray=0.05),
+    "strong": Ranges(crop=0.25, affine=0.5, scale=(0.8, 1.2), jitter=0.8, strength=0.4, gray=0.05, blur=0.1),
+    "affine": Ranges(covers=True, affine=0.8, scale=(0.8, 1.25), shift=0.1, jitter=0.8, strength=0.4, gray=0.05),
 }
 
 
-def sampled_params(seed: int, epoch: int, images: int) -> Draw:
-    """What (seed, epoch, index) decides, for each index below images."""
-    numbers = np.random.Generator(np.random.PCG64(derived_seed("augment", seed, epoch))).random((images, len(NAMES)))
+def sampled_params(seed: int, epoch: int, num_images: int) -> SampledParams:
+    """The random numbers of every image in one epoch, decided by (seed, epoch, index)."""
+    generator = np.random.Generator(np.random.PCG64(derived_seed("augment", seed, epoch)))
+    numbers = generator.random((num_images, len(NAMES)))
     return dict(zip(NAMES, torch.from_numpy(numbers).unbind(1), strict=True))
 
 
-def affine_matrices(draw: Draw, sizes: Tensor, ranges: Ranges) -> Tensor:
-    """(B, 2, 3): from a point (x, y) of the square, both in [0, 1], to the image's, in pixels from its corner.
+def affine_matrices(sampled: SampledParams, sizes: Tensor, ranges: Ranges) -> Tensor:
+    """(N, 2, 3): maps a point (x, y) of the crop, both in [0, 1], to a point of the image, in pixels from its corner.
 
-    sizes: (B, 2), H and W.
+    sizes: (N, 2), H and W of the images.
     """
     height, width = sizes.unbind(1)
-    middle, place = sizes.flip(1) / 2, torch.stack([draw["left"], draw["top"]], 1)
-    changed = draw["turn"] < ranges.turn
+    center, position = sizes.flip(1) / 2, torch.stack([sampled["left"], sampled["top"]], 1)
+    transformed = sampled["affine"] < ranges.affine
     if ranges.crop:
-        area = _between(draw["area"], ranges.crop, 1.0) * height * width
-        ratio = _between(draw["ratio"], math.log(RATIO[0]), math.log(RATIO[1])).exp()
+        area = _between(sampled["area"], ranges.crop, 1.0) * height * width
+        ratio = _between(sampled["ratio"], math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])).exp()
         crop = torch.stack([(area * ratio).sqrt().minimum(width), (area / ratio).sqrt().minimum(height)], 1)
-        origin = place * (sizes.flip(1) - crop)
+        origin = position * (sizes.flip(1) - crop)
     else:
         crop = (sizes.amin(1) if ranges.covers else sizes.amax(1))[:, None].expand(-1, 2)
-        shift = sizes.flip(1) * _between(place, -ranges.shift, ranges.shift)
-        origin = middle - crop / 2 - shift * changed[:, None]
-    upright = torch.eye(2, dtype=torch.float64)
-    turned = torch.where(changed[:, None, None], _turned(draw, ranges.scale), upright)
-    moved = (turned @ (origin - middle)[..., None]) + middle[..., None]
-    matrix = torch.cat([turned * crop[:, None], moved], 2)
-    mirrored = draw["flip"] < ranges.flip
-    matrix[mirrored, 0] *= -1
-    matrix[mirrored, 0, 2] += width[mirrored]
+        shift = sizes.flip(1) * _between(position, -ranges.shift, ranges.shift)
+        origin = center - crop / 2 - shift * transformed[:, None]
+    identity = torch.eye(2, dtype=torch.float64)
+    linear = torch.where(transformed[:, None, None], _inverse_linear(sampled, ranges.scale), identity)
+    offset = (linear @ (origin - center)[..., None]) + center[..., None]
+    matrix = torch.cat([linear * crop[:, None], offset], 2)
+    flipped = sampled["flip"] < ranges.flip
+    matrix[flipped, 0] *= -1
+    matrix[flipped, 0, 2] += width[flipped]
     return matrix
 
 
-def _turned(draw: Draw, scale: tuple[float, float]) -> Tensor:
-    """(B, 2, 2): the inverse of a scale, each way its own, then a rotation and a shear."""
-    angle = math.radians(DEGREES) * _between(draw["angle"], -1, 1)
-    slant, lean = ((math.radians(SHEAR) * _between(draw[name], -1, 1)).tan() for name in ("slant", "lean"))
-    one = torch.ones_like(angle)
-    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
-    shear = torch.stack([one, slant, lean, one], 1).view(-1, 2, 2)
-    scales = _between(torch.stack([draw["wide"], draw["high"]], 1), *scale)
-    return torch.linalg.inv(shear @ turn * scales[:, None])
+def _inverse_linear(sampled: SampledParams, scale: tuple[float, float]) -> Tensor:
+    """(N, 2, 2): the inverse of a scale in x and in y, then a rotation, then a shear."""
+    angle = math.radians(MAX_DEGREES) * _between(sampled["angle"], -1, 1)
+    shear_x, shear_y = (
+        (math.radians(MAX_SHEAR_DEGREES) * _between(sampled[name], -1, 1)).tan() for name in ("shear_x", "shear_y")
+    )
+    ones = torch.ones_like(angle)
+    rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    shear = torch.stack([ones, shear_x, shear_y, ones], 1).view(-1, 2, 2)
+    scales = _between(torch.stack([sampled["scale_x"], sampled["scale_y"]], 1), *scale)
+    return torch.linalg.inv(shear @ rotation * scales[:, None])
 
 
-def color_matrices(draw: Draw, ranges: Ranges) -> Tensor:
-    """(B, 3): how much of a pixel's own color, of its gray and of the image's mean gray is summed up to its new color."""
-    changed = draw["jitter"] < ranges.jitter
+def color_matrices(sampled: SampledParams, ranges: Ranges) -> Tensor:
+    """(N, 3): weights of a pixel's own color, of its gray and of the image's mean gray. Their sum is the new color."""
+    jittered = sampled["jitter"] < ranges.jitter
 
     def factor(name: str) -> Tensor:
-        return torch.where(changed, _between(draw[name], 1 - ranges.strength, 1 + ranges.strength), 1.0)
+        return torch.where(jittered, _between(sampled[name], 1 - ranges.strength, 1 + ranges.strength), 1.0)
 
     brightness, contrast = factor("brightness"), factor("contrast")
-    saturation = torch.where(draw["gray"] < ranges.gray, 0.0, factor("saturation"))
-    kept = brightness * contrast
-    return torch.stack([kept * saturation, kept * (1 - saturation), brightness - kept], 1)
+    saturation = torch.where(sampled["gray"] < ranges.gray, 0.0, factor("saturation"))
+    contrasted = brightness * contrast
+    return torch.stack([contrasted * saturation, contrasted * (1 - saturation), brightness - contrasted], 1)
 
 
 def _between(numbers: Tensor, low: float, high: float) -> Tensor:
+    """Map [0, 1) to [low, high)."""
     return low + (high - low) * numbers

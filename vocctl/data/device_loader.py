@@ -1,4 +1,4 @@
-"""A training set that lies on the device, its batches augmented there: what `--augment-on gpu` reads."""
+"""A training set in the device's memory whose batches are augmented there (`--augment-on gpu`)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,127 +9,147 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.compat import declare_missing_ops
-from vocctl.data.datasets import Place, TrainDataset
+from vocctl.data.datasets import SampleKey, TrainDataset
 from vocctl.data.device_augment import GRAY, RANGES, affine_matrices, color_matrices, sampled_params
 from vocctl.data.loaders import EpochBatchSampler
+from vocctl.data.splits import ClsSplit, LabeledSplit
 from vocctl.devices import to_device
 from vocctl.labels import IGNORE
 
-BLUR, SIGMA = 5, 1.0  # pixels
+BLUR_SIZE, BLUR_SIGMA = 5, 1.0  # pixels
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What is done to each image in one epoch, on the device."""
+class _EpochParams:
+    """How each image is augmented in one epoch, on the device."""
 
     epoch: int
-    matrix: Tensor  # (N, 2, 3) of placing
-    color_matrices: Tensor  # (N, 3)
+    matrices: Tensor  # (N, 2, 3) of affine_matrices
+    colors: Tensor  # (N, 3) of color_matrices
     blurred: Tensor  # (N,) bool
 
 
 class DeviceLoader:
-    """Iterates as training_loader does: (images (B, 3, S, S), targets), both uint8, from batches.start_at on.
+    """Yields (images (B, 3, S, S), targets), both uint8, as train_loader does.
 
-    An epoch's draws are sent at its start, and nothing waits for the device: a step costs few launches, on which a GPU's
-    speed hangs with small batches.
-
-    Raises torch.OutOfMemoryError where the images don't fit.
+    The parameters of an epoch are sent to the device at its start, and no step waits for the device: a step launches few
+    kernels, which limit the speed of a GPU with small batches.
     """
 
-    def __init__(self, images: TrainDataset, batches: EpochBatchSampler, device: torch.device) -> None:
-        split = images.split
-        self.images, self.batches, self.device = images, batches, device
-        self.sizes = torch.tensor(split.sizes)  # (N, 2)
+    def __init__(self, dataset: TrainDataset, batches: EpochBatchSampler, device: torch.device) -> None:
+        """Raises torch.OutOfMemoryError if the images do not fit."""
+        split = dataset.split
+        self.dataset, self.batches, self.device = dataset, batches, device
+        self.sizes = torch.tensor(split.images.sizes)  # (N, 2)
         ends = self.sizes.prod(1).cumsum(0)
-        pixels = np.zeros((int(ends[-1]), 4), np.uint8)  # image after image: red, green, blue and the mask
-        for index, end in enumerate(ends.tolist()):
-            image = split.image(index).reshape(-1, 3)
-            pixels[end - len(image) : end, :3] = image
-            if images.targets is None:
-                pixels[end - len(image) : end, 3] = split.mask(index).ravel()
-        self.pixels = torch.from_numpy(pixels.view(np.int32)[:, 0]).to(device)  # (P,)
-        self.starts, self.lasts = (ends - self.sizes.prod(1)).to(device), (self.sizes - 1).to(device)
-        self.targets = None if images.targets is None else torch.from_numpy(np.asarray(images.targets)).to(device)
-        self.numbers = torch.arange(max(map(max, split.sizes)), device=device)
+        self.pixels = torch.from_numpy(_pack_pixels(split, ends)).to(device)  # (P,) int32
+        self.starts, self.last_pixels = (ends - self.sizes.prod(1)).to(device), (self.sizes - 1).to(device)
+        targets = split.targets if isinstance(split, ClsSplit) else None  # None: the masks, which are in pixels
+        self.targets = None if targets is None else torch.from_numpy(np.asarray(targets)).to(device)
+        self.numbers = torch.arange(max(map(max, split.images.sizes)), device=device)
         self.gray = GRAY.float().to(device)
-        self.plan: _Plan | None = None
+        self.params: _EpochParams | None = None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for places in self.batches:
-            yield self.batch(places)
+        for keys in self.batches:
+            yield self.batch(keys)
 
-    def batch(self, places: list[Place]) -> tuple[Tensor, Tensor]:
-        """places have one epoch and one side in common."""
-        epoch, _, side = places[0]
-        if self.plan is None or self.plan.epoch != epoch:
-            self.plan = self._planned(epoch)
-        indices = torch.tensor([index for _, index, _ in places])
+    def batch(self, keys: list[SampleKey]) -> tuple[Tensor, Tensor]:
+        """keys: all of one epoch and one crop size."""
+        epoch, _, side = keys[0]
+        if self.params is None or self.params.epoch != epoch:
+            self.params = self._sample_epoch(epoch)
+        indices = torch.tensor([index for _, index, _ in keys])
         height, width = self.sizes[indices].amax(0).tolist()
-        there = self._sent(indices)
-        matrix, lasts = self.plan.matrix[there], self.lasts[there]
-        held = self._laid_out(self.starts[there], lasts, height, width)
-        grid, inside = _aimed(matrix, lasts.flip(1), side)
-        images = grid_sampled(held[:, :3], grid, "bilinear") * inside
-        ranges = RANGES[self.images.augment]
+        indices = self._send(indices)
+        matrices, last_pixels = self.params.matrices[indices], self.last_pixels[indices]
+        padded = self._pad_to_one_size(self.starts[indices], last_pixels, height, width)
+        grid, inside = sampling_grid(matrices, last_pixels.flip(1), side)
+        images = grid_sample(padded[:, :3], grid, "bilinear") * inside
+        ranges = RANGES[self.dataset.augment]
         if ranges.jitter:
-            images = color_jittered(images, self.plan.color_matrices[there], self.gray, inside)
+            images = jitter_colors(images, self.params.colors[indices], self.gray, inside)
         if ranges.blur:
-            images = torch.where(self.plan.blurred[there][:, None, None, None], blurred_images(images), images)
+            images = torch.where(self.params.blurred[indices][:, None, None, None], blur(images), images)
         images = images.round_().to(torch.uint8)
         if self.targets is not None:
-            return images, self.targets[there]
-        masks = grid_sampled(held[:, 3:], grid, "nearest").to(torch.uint8)
+            return images, self.targets[indices]
+        masks = grid_sample(padded[:, 3:], grid, "nearest").to(torch.uint8)
         return images, masks.masked_fill_(~inside, IGNORE)[:, 0]
 
-    def _planned(self, epoch: int) -> _Plan:
-        ranges, draw = RANGES[self.images.augment], sampled_params(self.images.seed, epoch, len(self.sizes))
-        matrix, changes = affine_matrices(draw, self.sizes.double(), ranges), color_matrices(draw, ranges)
-        blurred = draw["blur"] < ranges.blur
-        return _Plan(epoch, self._sent(matrix.float()), self._sent(changes.float()), self._sent(blurred))
+    def _sample_epoch(self, epoch: int) -> _EpochParams:
+        ranges, sampled = RANGES[self.dataset.augment], sampled_params(self.dataset.seed, epoch, len(self.sizes))
+        matrices = affine_matrices(sampled, self.sizes.double(), ranges)
+        colors = color_matrices(sampled, ranges)
+        blurred = sampled["blur"] < ranges.blur
+        return _EpochParams(epoch, self._send(matrices.float()), self._send(colors.float()), self._send(blurred))
 
-    def _sent(self, numbers: Tensor) -> Tensor:
+    def _send(self, numbers: Tensor) -> Tensor:
         return to_device(numbers.pin_memory() if self.device.type == "cuda" else numbers, self.device)
 
-    def _laid_out(self, starts: Tensor, lasts: Tensor, height: int, width: int) -> Tensor:
-        """(B, 4, H, W) float32: these images and their masks, their last rows and columns again and again to one size."""
-        rows, columns = self.numbers[:height].minimum(lasts[:, :1]), self.numbers[:width].minimum(lasts[:, 1:])
-        lines = torch.addcmul(starts[:, None], rows, lasts[:, 1:] + 1)
-        laid = self.pixels[lines[:, :, None] + columns[:, None]]  # (B, H, W)
-        return laid.view(torch.uint8).view(*laid.shape, 4).permute(0, 3, 1, 2).float()
+    def _pad_to_one_size(self, starts: Tensor, last_pixels: Tensor, height: int, width: int) -> Tensor:
+        """(B, 4, H, W) float32: images and masks, padded to one size by repeating their last rows and columns.
+
+        starts: (B,) index of each image's first pixel. last_pixels: (B, 2), last row and column of each image.
+        """
+        rows = self.numbers[:height].minimum(last_pixels[:, :1])
+        columns = self.numbers[:width].minimum(last_pixels[:, 1:])
+        row_starts = torch.addcmul(starts[:, None], rows, last_pixels[:, 1:] + 1)
+        pixels = self.pixels[row_starts[:, :, None] + columns[:, None]]  # (B, H, W)
+        return pixels.view(torch.uint8).view(*pixels.shape, 4).permute(0, 3, 1, 2).float()
 
 
-def _aimed(matrix: Tensor, lasts: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """(B, S, S, 2) what grid_sample reads for each point of the squares, and (B, 1, S, S) whether that is in the image.
+def _pack_pixels(split: LabeledSplit, ends: Tensor) -> np.ndarray:
+    """(P,) int32: the pixels of all images in a row; the four bytes of each are R, G, B and the label of its mask.
 
-    matrix: (B, 2, 3) of placing. lasts: (B, 2), a image's last column and row; the largest are those of all, laid out.
+    ends: (N,) index after each image's last pixel.
     """
-    along = (torch.arange(side, device=matrix.device) + 0.5) / side
-    scale = 2 / lasts.amax(0).clamp(min=1)  # of grid_sample's units, from -1 to 1
-    matrix = matrix * scale[:, None]
-    columns, rows = matrix[:, None, :, 0] * along[:, None], matrix[:, None, :, 1] * along[:, None]  # (B, S, 2)
-    points = columns[:, None] + (rows + (matrix[:, None, :, 2] - 0.5 * scale - 1))[:, :, None]  # (B, S, S, 2), x and y
-    first, last = -1 - 0.5 * scale, (lasts + 0.5) * scale - 1  # their outer edges
+    packed = np.zeros((int(ends[-1]), 4), np.uint8)
+    for index, end in enumerate(ends.tolist()):
+        image = split.images.image(index).reshape(-1, 3)
+        packed[end - len(image) : end, :3] = image
+        if split.images.has_masks:
+            packed[end - len(image) : end, 3] = split.images.mask(index).ravel()
+    return packed.view(np.int32)[:, 0]
+
+
+def sampling_grid(matrices: Tensor, last_pixels: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The grid (B, S, S, 2) of points for grid_sample, and (B, 1, S, S) bool: whether each point is inside its image.
+
+    matrices: (B, 2, 3) of affine_matrices. last_pixels: (B, 2), last column and row of each image; the largest of them are
+    those of the padded batch.
+    """
+    centers = (torch.arange(side, device=matrices.device) + 0.5) / side
+    scale = 2 / last_pixels.amax(0).clamp(min=1)  # pixels to grid_sample's units, which are -1 to 1
+    matrices = matrices * scale[:, None]
+    columns, rows = matrices[:, None, :, 0] * centers[:, None], matrices[:, None, :, 1] * centers[:, None]  # (B, S, 2)
+    points = (
+        columns[:, None] + (rows + (matrices[:, None, :, 2] - 0.5 * scale - 1))[:, :, None]
+    )  # (B, S, S, 2), x and y
+    first, last = -1 - 0.5 * scale, (last_pixels + 0.5) * scale - 1  # outer edges of the image
     inside = (points >= first) & (points <= last[:, None, None])
     return points, (inside[..., 0] & inside[..., 1])[:, None]
 
 
-def grid_sampled(values: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """values (B, C, H, W) at the points of grid (B, S, S, 2), float32; -1 and 1 are the middles of the outer pixels."""
+def grid_sample(values: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """Sample values (B, C, H, W) at the points of grid (B, S, S, 2); -1 and 1 are the centers of the outer pixels."""
     return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def blurred_images(images: Tensor) -> Tensor:
-    """(B, 3, S, S), blurred."""
+def blur(images: Tensor) -> Tensor:
+    """Blur images (B, 3, S, S)."""
     declare_missing_ops()
     from torchvision.transforms.v2.functional import gaussian_blur
 
-    return gaussian_blur(images, [BLUR, BLUR], [SIGMA, SIGMA])
+    return gaussian_blur(images, [BLUR_SIZE, BLUR_SIZE], [BLUR_SIGMA, BLUR_SIGMA])
 
 
-def color_jittered(images: Tensor, changes: Tensor, shares: Tensor, inside: Tensor) -> Tensor:
-    """images (B, 3, S, S) in [0, 255], black where they are not inside, (B, 1, S, S); changes: colors' (B, 3)."""
-    own, gray, mean = changes[:, :, None, None, None].unbind(1)
-    grays = (images * shares[:, None, None]).sum(1, keepdim=True)
-    shared = torch.addcmul(grays.mean((2, 3), keepdim=True) * mean, grays, gray) * inside
-    return torch.addcmul(shared, images, own).clamp_(0, 255)
+def jitter_colors(images: Tensor, colors: Tensor, gray_weights: Tensor, inside: Tensor) -> Tensor:
+    """Change the colors of images (B, 3, S, S) in [0, 255].
+
+    colors: (B, 3) of color_matrices. gray_weights: (3,). inside: (B, 1, S, S); pixels outside are black and stay black.
+    """
+    own, gray, mean = colors[:, :, None, None, None].unbind(1)
+    grays = (images * gray_weights[:, None, None]).sum(1, keepdim=True)
+    gray_part = torch.addcmul(grays.mean((2, 3), keepdim=True) * mean, grays, gray) * inside
+    return torch.addcmul(gray_part, images, own).clamp_(0, 255)

@@ -1,7 +1,7 @@
-"""Reading one image or one mask from a file, bounded and checked.
+"""Read and write one image or one mask, with limits and checks.
 
-Images come as (H, W, 3) uint8 RGB. Masks come as (H, W) uint8 label maps: 0..20 and IGNORE, nothing else. VOC's masks are
-palette PNGs (mode P): the stored index is the label, so they are never converted to gray.
+Images are (H, W, 3) uint8 RGB. Masks are (H, W) uint8 label maps with 0..20 and IGNORE. VOC's masks are palette PNGs (mode
+P): the stored index is the label, so they are never converted to gray.
 """
 
 import io
@@ -15,79 +15,80 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vocctl.errors import DataError, VocctlError
-from vocctl.files import check_regular_file
+from vocctl.files import atomic_file, check_regular_file
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
 
-MAX_PIXELS = 64_000_000  # a file that declares more is refused before anything is decoded
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")  # decoded by Pillow itself
-
-Image.MAX_IMAGE_PIXELS = None  # our own bound is checked first, with our own message
+MAX_PIXELS = 64_000_000  # of an image; checked before it is decoded. Pillow's own limit is higher
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")  # Pillow decodes these itself
+MISSING = "is missing: `vocctl download --check` lists all missing files"
 
 
 def _open(path: Path) -> Image.Image:
-    """Of FORMATS alone: Pillow goes by a file's first bytes, and starts another program for some, such as PostScript."""
+    """Open an image of FORMATS. Pillow chooses by the first bytes, and starts other programs for formats like PostScript."""
+    too_large = f"the limit is {MAX_PIXELS} pixels: shrink it"
     try:
         check_regular_file(path)
         image = Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
+        raise DataError(f"{path} {MISSING}") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} declares too many pixels, {too_large}") from error
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's plugins raise whatever they like
-        raise DataError(f"{path} is not an image that can be read: replace it ({_line(error)})") from error
+    except Exception as error:  # Pillow's plugins raise exceptions of any type
+        raise DataError(f"{path} is not a readable image: replace it ({_one_line(error)})") from error
     if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{path} declares {image.width} x {image.height} pixels, the limit is {MAX_PIXELS}: shrink it")
+        raise DataError(f"{path} declares {image.width} x {image.height} pixels, {too_large}")
     return image
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
 
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Turns all that Pillow raises on the way into DataError; its plugins raise whatever they like."""
+    """Convert every exception of Pillow's plugins into DataError."""
     try:
         yield
     except (VocctlError, MemoryError):
         raise
     except Exception as error:
-        raise DataError(f"{path} does not decode: replace it ({_line(error)})") from error
+        raise DataError(f"{path} cannot be decoded: replace it ({_one_line(error)})") from error
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB as stored (an EXIF turn would part it from its mask). Raises DataError naming the file."""
+    """(H, W, 3) uint8 RGB as stored: its EXIF orientation is ignored, as masks have none. Raises DataError."""
     with _open(path) as image, _decoding(path):
         return np.asarray(image.convert("RGB"))
 
 
 def read_any_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned as its EXIF says: of any mode.
+    """(H, W, 3) uint8 RGB of an image in any mode, rotated to its EXIF orientation. Raises DataError.
 
-    16-bit gray is scaled to 8 bits; what is transparent lies on white; of several frames the first is read. Raises DataError
-    naming the file.
+    16-bit gray is scaled to 8 bits, transparent pixels are put on white, and of several frames the first is read.
     """
     with _open(path) as image, _decoding(path):
-        turned = ImageOps.exif_transpose(image)
-        if turned.mode == "F" or turned.mode.startswith("I"):
-            return _from_deep_gray(np.asarray(turned), path)
-        if turned.has_transparency_data:
-            seen = turned.convert("RGBA")
-            white = Image.new("RGBA", seen.size, "white")
-            return np.asarray(Image.alpha_composite(white, seen).convert("RGB"))
-        return np.asarray(turned.convert("RGB"))
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode == "F" or upright.mode.startswith("I"):
+            return _from_16_bit_gray(np.asarray(upright), path)
+        if upright.has_transparency_data:
+            rgba = upright.convert("RGBA")
+            white = Image.new("RGBA", rgba.size, "white")
+            return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
+        return np.asarray(upright.convert("RGB"))
 
 
-def _from_deep_gray(values: np.ndarray, path: Path) -> np.ndarray:
-    """Whole numbers up to 65535 span 16 bits."""
+def _from_16_bit_gray(values: np.ndarray, path: Path) -> np.ndarray:
+    """values: (H, W) integers in [0, 65535]."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        raise DataError(f"{path} holds numbers that are no 8- or 16-bit pixels: save it as an 8-bit image")
+        raise DataError(f"{path} has pixels that are not 8- or 16-bit: save it as an 8-bit image")
     gray = np.round(values.astype(np.float64) / 257).astype(np.uint8)
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """(H, W) uint8 labels. Raises DataError: not mode P or L, does not decode, a label that VOC lacks."""
+    """(H, W) uint8 labels. Raises DataError: not mode P or L, cannot be decoded, or a label that VOC does not have."""
     with _open(path) as image:
         if image.mode not in ("P", "L"):
             raise DataError(
@@ -95,48 +96,50 @@ def read_mask(path: Path) -> np.ndarray:
             )
         with _decoding(path):
             mask = np.asarray(image)
-    return checked_labels(mask, path)
+    return check_labels(mask, path)
 
 
-def checked_labels(mask: np.ndarray, path: Path) -> np.ndarray:
-    """mask itself. Raises DataError where it holds a label outside 0..20 and 255."""
-    strange = (mask >= NUM_SEG_CLASSES) & (mask != IGNORE)
-    if strange.any():
-        commonest = np.bincount(mask[strange]).argmax()
-        raise DataError(f"{path} holds label {commonest}: masks hold 0..20 and 255 (border), mend it")
+def check_labels(mask: np.ndarray, path: Path) -> np.ndarray:
+    """Return mask. Raises DataError if it has a label outside 0..20 and IGNORE. path: for the message."""
+    invalid = (mask >= NUM_SEG_CLASSES) & (mask != IGNORE)
+    if invalid.any():
+        label = np.bincount(mask[invalid]).argmax()
+        raise DataError(f"{path} has label {label}: masks have labels 0..20 and 255 (border), fix it")
     return mask
 
 
 def read_array(path: Path, dims: int) -> np.ndarray:
-    """A uint8 .npy file of so many dimensions, never unpickled. Raises DataError."""
+    """A uint8 .npy file: (H, W, 3) for dims 3, (H, W) for dims 2. It is never unpickled. Raises DataError."""
     try:
         check_regular_file(path)
         with path.open("rb") as stream:
-            if stream.read(6) != b"\x93NUMPY":  # np.load would open a zip or unpickle by what it finds
+            if stream.read(6) != b"\x93NUMPY":  # np.load would open a zip archive or a pickle as well
                 raise DataError(f"{path} is not a .npy file: replace it")
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: `vocctl download --check` lists all that is") from error
+        raise DataError(f"{path} {MISSING}") from error
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
-        raise DataError(f"{path} is not a plain .npy array: replace it ({_line(error)})") from error
+        raise DataError(f"{path} is not a plain .npy array: replace it ({_one_line(error)})") from error
     if array.dtype != np.uint8 or array.ndim != dims or (dims == 3 and array.shape[2] != 3) or array.size == 0:
-        raise DataError(f"{path} is {array.dtype} of shape {array.shape}: a uint8 array of {dims} dimensions is due")
+        expected = f"expected a uint8 array of {dims} dimensions"
+        raise DataError(f"{path} is {array.dtype} of shape {array.shape}: {expected}")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise DataError(f"{path} has shape {array.shape}, the limit is {MAX_PIXELS} pixels: shrink it")
     return np.array(array)
 
 
 def mask_png(mask: np.ndarray) -> bytes:
-    """A mode-P PNG with VOC's palette of 256 entries. mask: (H, W) uint8."""
-    image = Image.fromarray(mask.astype(np.uint8))  # mode L, and P once it has a palette
+    """A mode-P PNG with VOC's palette of 256 colors. mask: (H, W) uint8."""
+    image = Image.fromarray(mask.astype(np.uint8))  # mode L; putpalette makes it P
     image.putpalette(FLAT_PALETTE)
-    held = io.BytesIO()
-    image.save(held, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)  # smaller than the default, in a third
-    return held.getvalue()
+    png = io.BytesIO()
+    image.save(
+        png, format="PNG", compress_level=1, compress_type=zlib.Z_RLE
+    )  # smaller than the default in a third of its time
+    return png.getvalue()
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """mask_png, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(mask_png(mask))
-    part.replace(path)
+    """Write mask_png(mask) atomically. Raises RunError as atomic_file does."""
+    with atomic_file(path) as part:
+        part.write_bytes(mask_png(mask))

@@ -1,7 +1,7 @@
-"""Whether two files show the same image, whatever their names and formats.
+"""Find the same image in two data sets, whatever its file name and format.
 
-A image is known by its size and the mean colors of an 8 x 8 grid over it. Decoders differ by a gray level or two, so the
-grids of one image may; those of two images of one size differ by far more somewhere.
+The fingerprint of an image is its size and the mean colors of an 8 x 8 grid. JPEG decoders differ by one or two gray levels, so
+fingerprints are compared with a tolerance; different images of one size differ by far more in some cell.
 """
 
 from collections import defaultdict
@@ -13,46 +13,48 @@ import numpy as np
 
 from vocctl.data.source import Source
 
-GRID = 8
-TOLERANCE = 3.0  # gray levels of 255, in any cell and channel
+GRID = 8  # cells along each side
+TOLERANCE = 3.0  # gray levels of 255, in every cell and channel
 
 
 @dataclass(frozen=True)
 class ImageFingerprint:
-    size: tuple[int, int]
-    colors: np.ndarray  # (GRID * GRID * 3,) float32
+    size: tuple[int, int]  # (H, W)
+    colors: np.ndarray  # (GRID * GRID * 3,) float32 in [0, 255]
 
 
 def image_fingerprint(image: np.ndarray) -> ImageFingerprint:
     """image: (H, W, 3) uint8."""
-    small = cv2.resize(image.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
-    return ImageFingerprint((image.shape[0], image.shape[1]), small.ravel())
+    grid = cv2.resize(image.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
+    return ImageFingerprint((image.shape[0], image.shape[1]), grid.ravel())
 
 
 def image_fingerprints(
     source: Source, ids: Sequence[str], on_image: Callable[[int, int], None] | None = None
 ) -> list[ImageFingerprint]:
-    """Of each image, in order. Raises DataError: missing or broken."""
-    found = []
+    """The fingerprint of each image. on_image: called with (done, total). Raises DataError: an image cannot be read."""
+    fingerprints = []
     for image_id in ids:
-        found.append(image_fingerprint(source.image(image_id)))
+        fingerprints.append(image_fingerprint(source.image(image_id)))
         if on_image:
-            on_image(len(found), len(ids))
-    return found
+            on_image(len(fingerprints), len(ids))
+    return fingerprints
 
 
-def match_images(first: Sequence[ImageFingerprint], second: Sequence[ImageFingerprint]) -> list[int | None]:
-    """For each of first, the place of the same image in second; the nearest of several."""
-    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for place, one in enumerate(second):
-        by_size[one.size].append(place)
-    stacked = {size: np.stack([second[place].colors for place in places]) for size, places in by_size.items()}
-    found: list[int | None] = []
-    for one in first:
-        nearest = None
-        if one.size in stacked:
-            apart = np.abs(stacked[one.size] - one.colors).max(axis=1)
-            best = int(apart.argmin())
-            nearest = by_size[one.size][best] if apart[best] <= TOLERANCE else None
-        found.append(nearest)
-    return found
+def match_images(queries: Sequence[ImageFingerprint], candidates: Sequence[ImageFingerprint]) -> list[int | None]:
+    """For each query, the index of the most similar candidate that shows the same image; None if there is none."""
+    indices_by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, candidate in enumerate(candidates):
+        indices_by_size[candidate.size].append(index)
+    colors = {
+        size: np.stack([candidates[index].colors for index in indices]) for size, indices in indices_by_size.items()
+    }
+    matches: list[int | None] = []
+    for query in queries:
+        match = None
+        if query.size in colors:
+            distances = np.abs(colors[query.size] - query.colors).max(axis=1)
+            nearest = int(distances.argmin())
+            match = indices_by_size[query.size][nearest] if distances[nearest] <= TOLERANCE else None
+        matches.append(match)
+    return matches

@@ -1,17 +1,16 @@
-"""PASCAL VOC's yearly releases: where each is fetched from, and whether a folder holds one whole.
+"""PASCAL VOC's yearly releases: where to download each, and whether a folder has a complete one.
 
-Source of names and md5: torchvision, `datasets/voc.py` (there 2008's tar is saved under 2012's name).
-Source of sizes: the VOC2009 page; tensorflow_datasets' `voc` (2007 and 2012, Main); the VOC2012 devkit (Segmentation).
-A year without sizes is one for which no source was found: its lists must hold something, and name files that exist.
+Source of names and md5: torchvision, `datasets/voc.py` (which saves 2008's tar under 2012's name). Source of sizes: the VOC2009
+page; tensorflow_datasets' `voc` (2007 and 2012, Main); the VOC2012 devkit (Segmentation). For the years without sizes no
+source was found: their lists must not be empty, and the files that they name must exist.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vocctl.data.voc import find_devkit
+from vocctl.data.voc import find_devkit, read_ids
 from vocctl.errors import DataError
-from vocctl.files import read_text
 
 SPLITS = ("train", "val", "trainval")
 
@@ -21,33 +20,32 @@ class Release:
     """One year's training and validation archive."""
 
     year: int
-    archive: str  # its name on the server
+    archive: str  # file name on the server
     md5: str
     urls: tuple[str, ...]  # in the order in which they are tried
-    base: str = "VOCdevkit"  # the folder of the archive that holds VOC<year>
-    split_sizes: Mapping[str, int] = field(default_factory=dict)  # "Main/train" -> images; what is known for sure
+    split_sizes: Mapping[str, int] = field(default_factory=dict)  # "Main/train" -> number of images; empty: unknown
 
     @property
     def name(self) -> str:
         return f"voc{self.year}"
 
 
-def _release(year: int, archive: str, md5: str, sizes: Mapping[str, int] | None = None, **changed: str) -> Release:
+def _release(year: int, archive: str, md5: str, sizes: Mapping[str, int] | None = None) -> Release:
     address = f"host.robots.ox.ac.uk/pascal/VOC/voc{year}/{archive}"
     urls = (
         f"https://thor.robots.ox.ac.uk/pascal/VOC/voc{year}/{archive}",
         f"http://{address}",
-        f"https://web.archive.org/web/2020id_/http://{address}",  # id_: the bytes as they were captured, unchanged
+        f"https://web.archive.org/web/2020id_/http://{address}",  # id_: the original bytes
     )
-    return Release(year=year, archive=archive, md5=md5, urls=urls, split_sizes=sizes or {}, **changed)
+    return Release(year=year, archive=archive, md5=md5, urls=urls, split_sizes=sizes or {})
 
 
 def _sizes(main: tuple[int, int], segmentation: tuple[int, int] | None = None) -> dict[str, int]:
-    """The sizes of train, val and both together. main, segmentation: (train, val)."""
-    known = {"Main": main, "Segmentation": segmentation}
+    """Number of images in train, val and trainval. main, segmentation: (train, val)."""
+    pairs = {"Main": main, "Segmentation": segmentation}
     return {
         f"{folder}/{split}": size
-        for folder, pair in known.items()
+        for folder, pair in pairs.items()
         if pair is not None
         for split, size in zip(SPLITS, (*pair, sum(pair)), strict=True)
     }
@@ -62,9 +60,7 @@ RELEASES: Mapping[str, Release] = {
             2009, "VOCtrainval_11-May-2009.tar", "a3e00b113cfcfebf17e343f59da3caa1", _sizes((3473, 3581), (749, 750))
         ),
         _release(2010, "VOCtrainval_03-May-2010.tar", "da459979d0c395079b5c75ee67908abb"),
-        _release(
-            2011, "VOCtrainval_25-May-2011.tar", "6c3384ef61512963050cb5d687e5bf1e", base="TrainVal/VOCdevkit"
-        ),
+        _release(2011, "VOCtrainval_25-May-2011.tar", "6c3384ef61512963050cb5d687e5bf1e"),
         _release(
             2012, "VOCtrainval_11-May-2012.tar", "6cd6e144f989b92b3379bac3b3de84fd", _sizes((5717, 5823), (1464, 1449))
         ),
@@ -72,46 +68,47 @@ RELEASES: Mapping[str, Release] = {
 }  # fmt: skip
 
 
-def read_ids(path: Path) -> list[str]:
-    """The first word of each line of a split list. Raises DataError: not text."""
-    try:
-        lines = read_text(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no list of ids that can be read: unpack the archive again") from error
-    return [line.split()[0] for line in lines if line.strip()]
+# (folder of lists, folder of files, extension): every image of the lists has such a file
+FILES_OF_LISTS = (
+    ("Main", "JPEGImages", ".jpg"),
+    ("Segmentation", "JPEGImages", ".jpg"),
+    ("Segmentation", "SegmentationClass", ".png"),
+)
 
 
 def check_release(root: Path, release: Release) -> dict[str, int]:
-    """Images per split of the release that root holds. Raises DataError: none there, or not all of it.
+    """Number of images in each split of the release in root. Raises DataError: it is not there, or not complete.
 
-    Looks at the lists and the names of files; `data/audit.py` decodes every image.
+    Reads the lists and checks that the files exist; `data/audit.py` decodes every image.
     """
-    again = f"choose another folder with --out, or delete {root} and run `vocctl download {release.name}` again"
+    advice = f"choose another folder with --out, or delete {root} and run `vocctl download {release.name}` again"
     try:
         devkit = find_devkit(root)
     except DataError as error:
-        raise DataError(f"{root} holds no VOC{release.year}, or another year beside it: {again}") from error
+        raise DataError(f"{root} does not contain VOC{release.year}, or several years: {advice}") from error
     if devkit.resolve().name != f"VOC{release.year}":
-        raise DataError(f"{root} holds {devkit.resolve().name}, VOC{release.year} was expected: {again}")
-    folders = (
-        ("Main", "JPEGImages", ".jpg"),
-        ("Segmentation", "JPEGImages", ".jpg"),
-        ("Segmentation", "SegmentationClass", ".png"),
-    )
-    there = {files: {path.name for path in (devkit / files).glob("*")} for _, files, _ in folders}
-    found: dict[str, int] = {}
-    for lists, files, ending in folders:
+        raise DataError(f"{root} contains {devkit.resolve().name}, expected VOC{release.year}: {advice}")
+    sizes: dict[str, int] = {}
+    for lists, folder, extension in FILES_OF_LISTS:
+        file_names = {path.name for path in (devkit / folder).glob("*")}
         for split in SPLITS:
-            key, path = f"{lists}/{split}", devkit / "ImageSets" / lists / f"{split}.txt"
-            if not path.is_file():
-                raise DataError(f"{path} is missing: {again}")
-            ids = read_ids(path)
-            found[key] = len(ids)
-            expected = release.split_sizes.get(key)
-            if not ids or (expected is not None and len(ids) != expected):
-                due = "at least 1 was" if expected is None else f"{expected} were"
-                raise DataError(f"{path} lists {len(ids)} images, {due} expected: {again}")
-            lost = next((name for name in ids if name + ending not in there[files]), None)
-            if lost is not None:
-                raise DataError(f"{devkit / files / lost}{ending} is missing, {path.name} of {lists} lists it: {again}")
-    return found
+            path = devkit / "ImageSets" / lists / f"{split}.txt"
+            ids = _read_split(path, release.split_sizes.get(f"{lists}/{split}"), advice)
+            for image_id in ids:
+                if image_id + extension not in file_names:
+                    name = devkit / folder / f"{image_id}{extension}"
+                    raise DataError(f"{name} is missing, but {lists}/{path.name} lists it: {advice}")
+            sizes[f"{lists}/{split}"] = len(ids)
+    return sizes
+
+
+def _read_split(path: Path, expected: int | None, advice: str) -> list[str]:
+    """expected: number of images; None: unknown, but at least 1."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing: {advice}")
+    ids = read_ids(path)
+    if not ids or (expected is not None and len(ids) != expected):
+        raise DataError(
+            f"{path} lists {len(ids)} images, expected {'at least 1' if expected is None else expected}: {advice}"
+        )
+    return ids

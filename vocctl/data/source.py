@@ -1,57 +1,134 @@
-"""What a data set of images with masks offers, and which reader a folder needs.
+"""What every data set offers, whatever its format on disk, and the table of formats.
 
-Two layouts are known: the VOC development kit (`data/voc.py`) and the competition's `.npy` files (`data/competition.py`).
+To add a format: write its reader, a class with the members of Source, in a file of its own, and add a row to FORMATS.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from vocctl.data.competition import CompetitionData, is_competition
-from vocctl.data.voc import VocData, find_devkit
+from vocctl.data.split_files import Problem, SplitFile
+from vocctl.data.voc import VocData, is_voc
 from vocctl.errors import DataError
 
 
 class Source(Protocol):
-    """A data set on disk, read one image at a time. Ids are unique within a data set."""
+    """A data set on disk, read one image at a time. Image ids are unique within a data set.
+
+    Every method that reads a file raises DataError, which names the file, if it is missing, unreadable or invalid.
+    """
 
     @property
-    def root(self) -> Path: ...
-
-    @property
-    def name(self) -> str:
-        """What scores measured on it are filed under: the folder's name."""
+    def root(self) -> Path:
+        """The folder of the data set."""
         ...
 
     @property
-    def layout(self) -> str: ...
+    def name(self) -> str:
+        """The name under which scores on this data set are filed."""
+        ...
 
-    def splits(self) -> tuple[str, ...]: ...
+    @property
+    def layout(self) -> str:
+        """The name of the format, for messages."""
+        ...
+
+    # images and masks
+
+    def splits(self) -> tuple[str, ...]:
+        """The splits for segmentation."""
+        ...
 
     def ids(self, split: str) -> list[str]:
-        """The split's images, in its own order. Raises DataError: no such split, or an empty one."""
+        """The images of a split for segmentation, in its own order. Raises DataError: no such split, or an empty one."""
         ...
 
     def image_path(self, image_id: str) -> Path: ...
 
     def mask_path(self, image_id: str) -> Path | None:
-        """None where the layout has no mask for it (the competition's test part)."""
+        """None if the image has no mask (the competition's test images)."""
         ...
 
     def image(self, image_id: str) -> np.ndarray:
-        """(H, W, 3) uint8 RGB. Raises DataError: missing or broken."""
+        """(H, W, 3) uint8 RGB."""
         ...
 
     def mask(self, image_id: str) -> np.ndarray:
-        """(H, W) uint8, labels 0..20 and 255. Raises DataError: missing, broken, another label."""
+        """(H, W) uint8, labels 0..20 and IGNORE."""
+        ...
+
+    # class labels
+
+    def label_splits(self) -> tuple[str, ...]:
+        """The splits for classification. Their images need no masks."""
+        ...
+
+    def labels(self, split: str) -> dict[str, np.ndarray]:
+        """Image id -> (20,) uint8: 1 present, 0 absent, IGNORE not scored; in the split's order."""
+        ...
+
+    # the competition's test images
+
+    @property
+    def test_split(self) -> str:
+        """The split that contains the competition's test images."""
+        ...
+
+    @property
+    def has_public_test_masks(self) -> bool:
+        """Whether mask() reads the masks of the test images. False if the competition withholds them."""
+        ...
+
+    def test_ids(self) -> dict[str, str]:
+        """Id in a submission -> image id, for each test image in order."""
+        ...
+
+    def test_truth(self, image_ids: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The classes (20,) bool and the mask (H, W) uint8 of each test image. Raises DataError: they are withheld."""
+        ...
+
+    # audit
+
+    def split_files(self) -> list[SplitFile]:
+        """The files that list the splits, those with masks first."""
+        ...
+
+    def listed_ids(self, split_file: SplitFile) -> list[str]:
+        """The ids in one of split_files, in order, with repetitions."""
+        ...
+
+    def label_problems(self) -> Iterator[Problem]:
+        """What is wrong in the files that hold class labels."""
         ...
 
 
+@dataclass(frozen=True)
+class DataFormat:
+    name: str
+    matches: Callable[[Path], bool]  # whether a folder has this format
+    reader: Callable[[Path], Source]
+    expected: str  # what such a folder contains, for messages
+
+
+# The first format that matches a folder reads it.
+FORMATS: tuple[DataFormat, ...] = (
+    DataFormat("competition .npy", is_competition, CompetitionData, "train/train_set.csv"),
+    DataFormat("VOC devkit", is_voc, VocData.open, "VOCdevkit/VOC<year>/JPEGImages"),
+)
+
+
 def open_dataset(root: Path) -> Source:
-    """The reader that fits what lies in root. Raises DataError: no folder, or neither layout."""
+    """The reader for a folder. Raises DataError: no such folder, or no format matches it."""
     if not root.is_dir():
-        raise DataError(f"{root} is no folder: `vocctl download voc2009 --out {root}` fetches one, or mend --data")
-    if is_competition(root):
-        return CompetitionData(root)
-    return VocData(find_devkit(root), name=root.resolve().name)
+        raise DataError(
+            f"{root} is not a folder: `vocctl download voc2009 --out {root}` downloads VOC2009, or fix --data"
+        )
+    for data_format in FORMATS:
+        if data_format.matches(root):
+            return data_format.reader(root)
+    expected = " or ".join(f"{data_format.expected} ({data_format.name})" for data_format in FORMATS)
+    raise DataError(f"{root} is not a data set: expected {expected} in it. Fix --data, or run `vocctl download`")

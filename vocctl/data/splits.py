@@ -1,106 +1,153 @@
-"""The images that a run trains on and those that it validates on."""
+"""The images that a run is trained on and those that it is validated on, with their labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vocctl.config import DataConfig
-from vocctl.data.cache import CachedSplit, cached_split, fingerprint
-from vocctl.data.multilabel import MultilabelDataset, target_matrix, with_labels
+from vocctl.data.cache import CachedSplit, fingerprint
+from vocctl.data.cache_build import OnImage, cached_split
 from vocctl.data.source import Source, open_dataset
 from vocctl.data.stratify import stratified_parts
 from vocctl.distributed import world_size
 from vocctl.errors import ConfigError, DataError
-from vocctl.labels import IGNORE, NUM_SEG_CLASSES
+from vocctl.labels import classes_in_mask
 
-OnCount = Callable[[str, int, int], None]  # what is done, done, total
+OnCount = Callable[[str, int, int], None]  # called with (what is being counted, done, total)
 
 
 @dataclass(frozen=True)
-class LabeledSplit:
-    """Images of one side. targets: (N, 20) uint8 for classification, None for segmentation, whose masks are in images."""
+class SegSplit:
+    """Images with masks, for segmentation. The masks are in images."""
 
     images: CachedSplit
-    targets: np.ndarray | None
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(N, 20) uint8: 1 if the mask at its original size contains the class. Computed from all masks on each access."""
+        indices = range(len(self.images))
+        return np.stack([classes_in_mask(self.images.original_mask(index)) for index in indices]).astype(np.uint8)
 
     @property
     def content_hashes(self) -> tuple[bytes, ...]:
-        """Of the images, and of the targets where the images' files don't hold them."""
-        return self.images.content_hashes + (() if self.targets is None else (self.targets.tobytes(),))
+        """Of the images and masks."""
+        return self.images.content_hashes
 
-    def take(self, indices: np.ndarray) -> "LabeledSplit":
-        return LabeledSplit(self.images.part(indices.tolist()), None if self.targets is None else self.targets[indices])
+    def take(self, indices: np.ndarray) -> "SegSplit":
+        """The images with these indices, in this order."""
+        return SegSplit(self.images.take(indices.tolist()))
+
+
+@dataclass(frozen=True)
+class ClsSplit:
+    """Images with class labels, for classification. images has no masks."""
+
+    images: CachedSplit
+    targets: np.ndarray  # (N, 20) uint8: 1 present, 0 absent, IGNORE not scored
+
+    @property
+    def content_hashes(self) -> tuple[bytes, ...]:
+        """Of the images, and one of all targets, which are not in the images' files."""
+        return (*self.images.content_hashes, self.targets.tobytes())
+
+    def take(self, indices: np.ndarray) -> "ClsSplit":
+        """The images with these indices, in this order."""
+        return ClsSplit(self.images.take(indices.tolist()), self.targets[indices])
+
+
+LabeledSplit = SegSplit | ClsSplit
 
 
 @dataclass(frozen=True)
 class Splits:
+    """What a run is trained and validated on: two splits of the same type."""
+
     source: Source
     train: LabeledSplit
     val: LabeledSplit
-    fingerprint: str  # of images, masks and targets, and of their order
+    fingerprint: str  # of images, masks and targets, in order
 
     @property
     def shared(self) -> int:
-        """How many images are in both."""
+        """Number of images in both splits."""
         return len(set(self.train.images.ids) & set(self.val.images.ids))
 
 
-def open_splits(config: DataConfig, task: str, on_count: OnCount = lambda what, done, total: None) -> Splits:
-    """Both sides, decoded. task: train-seg or train-cls. Raises DataError and RunError as cached_split does.
+def _no_count(what: str, done: int, total: int) -> None:
+    """For callers that show no progress."""
 
-    ConfigError: images that can't be cut so, or fewer to train on than processes.
+
+def open_seg_splits(config: DataConfig, on_count: OnCount = _no_count) -> Splits:
+    """Open and decode the training and validation images for segmentation.
+
+    Raises DataError and RunError as cached_split does; ConfigError: images that cannot be split in that way, or fewer
+    training images than processes.
     """
-    source = open_source(Path(config.path), task)
-    whole = open_split(source, config.train_split, config, on_count)
+    source = open_dataset(Path(config.path))
+    train = open_seg_split(source, config.train_split, config, on_count)
     if config.holds_out:
-        train, val = _held_out(source, whole, config)
-    else:
-        train, val = whole, open_split(source, config.val_split, config, on_count)
+        return _splits(source, *hold_out(train, config))
+    return _splits(source, train, open_seg_split(source, config.val_split, config, on_count))
+
+
+def open_cls_splits(config: DataConfig, on_count: OnCount = _no_count) -> Splits:
+    """As open_seg_splits, for classification."""
+    source = open_dataset(Path(config.path))
+    train = open_cls_split(source, config.train_split, config, on_count)
+    if config.holds_out:
+        return _splits(source, *hold_out(train, config))
+    return _splits(source, train, open_cls_split(source, config.val_split, config, on_count))
+
+
+def open_seg_split(source: Source, split: str, config: DataConfig, on_count: OnCount = _no_count) -> SegSplit:
+    """Open and decode one split for segmentation. Raises DataError: its images have no masks; and as cached_split does."""
+    images = cached_split(source, split, config.size, _cache_dir(config), _decoding(split, on_count))
+    if not images.has_masks:
+        raise DataError(f"{source.root}: split {split} has no masks, name one that has")
+    return SegSplit(images)
+
+
+def open_cls_split(source: Source, split: str, config: DataConfig, on_count: OnCount = _no_count) -> ClsSplit:
+    """Open and decode one split for classification. Raises DataError: it has no class labels; and as cached_split does."""
+    targets = np.stack(list(source.labels(split).values()))
+    images = cached_split(
+        source, split, config.size, _cache_dir(config), _decoding(split, on_count), for_classification=True
+    )
+    return ClsSplit(images, targets)
+
+
+def _cache_dir(config: DataConfig) -> Path | None:
+    return Path(config.cache_dir) if config.cache_dir else None
+
+
+def _decoding(split: str, on_count: OnCount) -> OnImage:
+    return lambda done, total: on_count(f"decoding {split}", done, total)
+
+
+def _splits(source: Source, train: LabeledSplit, val: LabeledSplit) -> Splits:
     if len(train.images) < world_size():
         raise ConfigError(
-            f"{len(train.images)} images to train on can't be shared by {world_size()} processes: start fewer"
+            f"{len(train.images)} training images cannot be divided among {world_size()} processes: start fewer"
         )
     return Splits(source, train, val, fingerprint(train.content_hashes + val.content_hashes))
 
 
-def open_source(root: Path, task: str) -> Source:
-    source = open_dataset(root)
-    return with_labels(source) if task == "train-cls" else source
+def hold_out(split: LabeledSplit, config: DataConfig) -> tuple[LabeledSplit, LabeledSplit]:
+    """Divide a split into training and validation images with the classes in proportion. The run's seed has no influence.
 
-
-def open_split(
-    source: Source, split: str, config: DataConfig, on_count: OnCount = lambda what, done, total: None
-) -> LabeledSplit:
-    """A whole split. Raises DataError where its images have neither masks nor labels."""
-    cache = Path(config.cache_dir) if config.cache_dir else None
-    images = cached_split(
-        source, split, config.size, cache, lambda done, total: on_count(f"decoding {split}", done, total)
-    )
-    if isinstance(source, MultilabelDataset):
-        return LabeledSplit(images, target_matrix(source, split, images.ids))
-    if not images.has_masks:
-        raise DataError(f"{source.root}: split {split} has no masks, name one that has")
-    return LabeledSplit(images, None)
-
-
-def _held_out(source: Source, whole: LabeledSplit, config: DataConfig) -> tuple[LabeledSplit, LabeledSplit]:
-    """Train and validation parts of one split, every class in proportion. The images alone decide, not the run's seed."""
-    targets = whole.targets if whole.targets is not None else _classes_in_masks(source, whole.images.ids)
-    if config.folds > len(whole.images):
-        raise ConfigError(f"{len(whole.images)} images can't be cut into {config.folds} folds: lower --folds")
-    shares = (1 / config.folds,) * config.folds if config.folds else (config.val, 1 - config.val)
-    parts = stratified_parts(targets, shares, np.random.default_rng(0))
+    Raises ConfigError: fewer images than folds; DataError: a part without images.
+    """
+    num_images = len(split.images)
+    if config.folds > num_images:
+        raise ConfigError(f"{num_images} images cannot be divided into {config.folds} folds: lower --folds")
+    fractions = (1 / config.folds,) * config.folds if config.folds else (config.val, 1 - config.val)
+    parts = stratified_parts(split.targets, fractions, np.random.default_rng(0))
     validates = parts == config.fold
     if validates.all() or not validates.any():
         raise DataError(
-            f"{len(parts)} images can't be cut that way: {int(validates.sum())} would validate, mend --val or --folds"
+            f"{int(validates.sum())} of {num_images} images would be for validation and the others for training, each "
+            "needs at least one: change --val or --folds"
         )
-    return whole.take(np.flatnonzero(~validates)), whole.take(np.flatnonzero(validates))
-
-
-def _classes_in_masks(source: Source, ids: Sequence[str]) -> np.ndarray:
-    """(N, 20) uint8: 1 where a mask holds the class, at its own size, so that the parts don't depend on --size."""
-    counts = [np.bincount(source.mask(image_id).ravel(), minlength=IGNORE + 1) for image_id in ids]
-    return (np.stack(counts)[:, 1:NUM_SEG_CLASSES] > 0).astype(np.uint8)
+    return split.take(np.flatnonzero(~validates)), split.take(np.flatnonzero(validates))

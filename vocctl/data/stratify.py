@@ -1,34 +1,35 @@
-"""Cut images with several labels each into parts that hold every class in proportion.
+"""Divide images with several labels each into parts that have every class in proportion.
 
-Source: Sechidis et al., "On the stratification of multi-label data", ECML 2011, iterative stratification: the rarest label
-is dealt out first, each image to the part that lacks it most.
+Source: Sechidis et al., "On the stratification of multi-label data", ECML 2011: iterative stratification. The images of the
+rarest label are assigned first, each to the part that needs it most.
 """
 
 import numpy as np
 
 
-def stratified_parts(targets: np.ndarray, shares: tuple[float, ...], generator: np.random.Generator) -> np.ndarray:
-    """The part of each image, (N,) int. targets: (N, K), 1 where the class is present. shares: of each part, summing to 1.
+def stratified_parts(targets: np.ndarray, fractions: tuple[float, ...], generator: np.random.Generator) -> np.ndarray:
+    """(N,) int: the index of each image's part.
 
-    A class with at least as many images as there are parts is in every part where its images' other labels allow it.
+    targets: (N, K), 1 where the class is present. fractions: of the images in each part; they sum to 1. A class with at least
+    as many images as there are parts is in every part, unless the other labels of its images prevent it.
     """
     present = targets == 1
-    images = len(present)
-    fractions = np.array(shares)
-    room = fractions * images  # images that each part still takes
-    wanted = fractions[:, None] * present.sum(0)[None]  # (parts, K): images of a class that each part still takes
-    part = np.full(images, -1)
-    while (part < 0).any():
-        left = np.where((part < 0)[:, None], present, False).sum(0)
-        label = int(np.where(left > 0, left, images + 1).argmin()) if left.any() else -1
-        waiting = np.flatnonzero((part < 0) & (present[:, label] if left.any() else True))
-        for image in generator.permutation(waiting):
-            need = wanted[:, label] if label >= 0 else room
+    num_images = len(present)
+    sizes = np.array(fractions)
+    free = sizes * num_images  # images that each part still needs
+    needed = sizes[:, None] * present.sum(0)[None]  # (parts, K): images of each class that each part still needs
+    part_of = np.full(num_images, -1)
+    while (part_of < 0).any():
+        remaining = np.where((part_of < 0)[:, None], present, False).sum(0)  # (K,) unassigned images of each class
+        label = int(np.where(remaining > 0, remaining, num_images + 1).argmin()) if remaining.any() else -1
+        unassigned = np.flatnonzero((part_of < 0) & (present[:, label] if remaining.any() else True))
+        for image in generator.permutation(unassigned):
+            need = needed[:, label] if label >= 0 else free
             best = np.flatnonzero(need == need.max())
             if len(best) > 1:
-                best = best[room[best] == room[best].max()]
-            chosen = int(generator.choice(best))
-            part[image] = chosen
-            room[chosen] -= 1
-            wanted[chosen, present[image]] -= 1
-    return part
+                best = best[free[best] == free[best].max()]
+            part = int(generator.choice(best))
+            part_of[image] = part
+            free[part] -= 1
+            needed[part, present[image]] -= 1
+    return part_of

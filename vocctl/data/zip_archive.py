@@ -1,81 +1,55 @@
-"""Unpacking a zip that nobody vouches for: all of its files, below one folder, or none.
-
-Members are copied one by one and counted as they are read: what a zip declares of its sizes need not be true.
-"""
+"""Unpack a zip from an untrusted source: all of its files, below one folder, or none."""
 
 import errno
 import lzma
 import stat
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from vocctl.data.archive import BLOCK, MAX_BYTES, MAX_MEMBERS, OnBytes, all_or_none
+from vocctl.data.archive import Limits, MemberWriter, OnBytes, one_line, safe_member_path
 from vocctl.errors import DataError
+from vocctl.files import staging_folder
 
-# What a zip raises whose bytes make no sense.
-_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
-_NOT_THE_DISK = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)  # bz2's errors have no number; one name for two files
+# What reading a corrupt zip raises.
+_CORRUPT = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
+# OSErrors that are not the disk's: those of bz2 have no number; the others: a file and a folder have the same name.
+_NOT_THE_DISK = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
-def unpack_zip(
-    archive: Path,
-    target: Path,
-    *,
-    max_bytes: int = MAX_BYTES,
-    max_members: int = MAX_MEMBERS,
-    on_bytes: OnBytes | None = None,
-) -> None:
-    """A zip's files to below target, all of them or none. on_bytes: unpacked bytes so far, and in all.
+def unpack_zip(archive: Path, target: Path, *, limits: Limits | None = None, on_bytes: OnBytes | None = None) -> None:
+    """Unpack a zip into target. on_bytes: called with (bytes unpacked, all bytes).
 
-    Refuses links, encrypted members, paths that lead out, and more than the two bounds; what target holds is not
-    overwritten. Raises DataError (the zip, or what target holds already) and RunError (disk).
+    Refuses links, encrypted members, paths that lead out of target, and archives above the limits; overwrites nothing in
+    target. Raises DataError (the archive, or what target already contains) and RunError (the disk).
     """
-    with all_or_none(target) as folder:
+    with staging_folder(target) as folder:
         try:
-            _copy_members(archive, folder, max_bytes, max_members, on_bytes)
-        except (*_BROKEN, OSError) as error:
+            _copy_members(archive, MemberWriter(archive, folder, limits or Limits()), on_bytes)
+        except (*_CORRUPT, OSError) as error:
             if isinstance(error, OSError) and error.errno not in _NOT_THE_DISK:
                 raise
-            why = " ".join(str(error).split())[:120] or type(error).__name__
-            raise DataError(f"{archive} is no whole zip ({why}): fetch it again") from error
+            raise DataError(f"{archive} is not a complete zip ({one_line(error)}): download it again") from error
 
 
-def _copy_members(archive: Path, folder: Path, max_bytes: int, max_members: int, on_bytes: OnBytes | None) -> None:
-    limit = f"{archive} holds more than {max_bytes} bytes or {max_members} files: no data of this competition does"
-    with zipfile.ZipFile(archive) as held:
-        members = held.infolist()
-        total, done = sum(member.file_size for member in members), 0
-        if total > max_bytes or len(members) > max_members:
-            raise DataError(f"{limit}, fetch another")
+def _copy_members(archive: Path, writer: MemberWriter, on_bytes: OnBytes | None) -> None:
+    with zipfile.ZipFile(archive) as zip_file:
+        members = zip_file.infolist()
+        total = sum(member.file_size for member in members)
+        writer.limits.check(archive, total, len(members))
         for member in members:
-            place = folder / _inside(member, archive)
+            path = safe_member_path(member.filename, archive, is_folder=member.is_dir(), problem=_problem(member))
             if member.is_dir():
-                place.mkdir(parents=True, exist_ok=True)
+                writer.add_folder(path)
                 continue
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with held.open(member) as inner, place.open("wb") as out:
-                while block := inner.read(BLOCK):
-                    done += len(block)
-                    if done > max_bytes:
-                        raise DataError(f"{limit}, fetch another")
-                    out.write(block)
+            with zip_file.open(member) as content:
+                writer.add_file(path, content, member.file_size)
             if on_bytes is not None:
-                on_bytes(done, total)
+                on_bytes(writer.num_bytes, total)
 
 
-def _inside(member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
-    """The member's path below the target. Raises DataError: it leads elsewhere, or is no plain file and no folder."""
-    path = PurePosixPath(member.filename)
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if path.is_absolute() or ".." in path.parts or any(char in member.filename for char in "\\:\0"):
-        wrong = "leads out of its folder"
-    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        wrong = "is a link or a device"
-    elif member.flag_bits & 1:
-        wrong = "is encrypted"
-    elif not path.parts:
-        wrong = "has no name"
-    else:
-        return path
-    raise DataError(f"{archive} is not safe to unpack: its member {member.filename!r} {wrong}, fetch the archive again")
+def _problem(member: zipfile.ZipInfo) -> str | None:
+    file_type = stat.S_IFMT(member.external_attr >> 16)
+    if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: unknown, as other systems than Unix write it
+        return "is a link or a device"
+    return "is encrypted" if member.flag_bits & 1 else None

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from vocctl.config import DataConfig
-from vocctl.data.source import Source
-from vocctl.data.splits import LabeledSplit, open_source, open_split
+from vocctl.data.source import Source, open_dataset
+from vocctl.data.splits import LabeledSplit, open_cls_split, open_seg_split
 from vocctl.errors import DataError
 from vocctl.runs.folder import RunFolder
 
@@ -21,7 +21,8 @@ def eval_split(
     Returns the data set, the name of the split and its images.
     Raises DataError: no such data set or split, or a split without ground truth.
     """
-    source = open_source(data or Path(config.path), run.task)
+    source = open_dataset(data or Path(config.path))
+    open_split = open_cls_split if run.task == "train-cls" else open_seg_split
     if data is None and split is None and config.holds_out:
         train_split = open_split(source, config.train_split, config)
         index_of = {image_id: index for index, image_id in enumerate(train_split.images.ids)}

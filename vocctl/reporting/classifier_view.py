@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from vocctl.data.multilabel import with_labels
 from vocctl.labels import CLASSES
 from vocctl.metrics.multilabel import cooccurrence, multilabel_confusion
 from vocctl.plots.confusion import ClassMatrix
@@ -61,7 +60,7 @@ class ClassifierView:
             image_id=image_id,
             run=run.name,
             kind="clean",
-            image=thumbnail_url(with_labels(evaluation.info.source).image(image_id)),
+            image=thumbnail_url(evaluation.info.source.image(image_id)),
             layers=[],
             lines=lines,
             classes=_names((targets == 1) | predicted),

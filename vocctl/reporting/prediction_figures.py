@@ -8,7 +8,6 @@ from typing import cast
 import numpy as np
 
 from vocctl.config import closest
-from vocctl.data.multilabel import with_labels
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.plots.class_scores import ClassSeries, draw_class_scores
@@ -150,7 +149,7 @@ def _errors(run: RunRecord, evaluation: ClsEvaluation, options: PlotOptions) -> 
     ranked = most_confident_errors(predictions)
     if not ranked:
         raise NothingToPlot(f"{run.folder.path} has no errors on {evaluation.info.name}")
-    source = with_labels(evaluation.info.source)
+    source = evaluation.info.source
     cases = [
         ErrorCase(
             predictions.ids[image],

@@ -15,7 +15,7 @@ from vocctl.attacks.threat import MAX_PIXEL
 from vocctl.config import AttackLossConfig, TrainAdvConfig
 from vocctl.distributed import all_reduce_sum, rank, world_size
 from vocctl.errors import ConfigError
-from vocctl.labels import IGNORE, NUM_SEG_CLASSES
+from vocctl.labels import IGNORE, classes_in_masks
 from vocctl.losses.adversarial import logit_margin
 from vocctl.losses.distributed import all_reduce_sum_autograd
 from vocctl.robustness.generator import has_penalty
@@ -178,13 +178,6 @@ def feature_distance(victim: Victim, images: Tensor, features: Tensor) -> Tensor
     with torch.no_grad():
         clean = victim.forward.features(images).flatten(1)
     return (1 - F.cosine_similarity(features.flatten(1), clean)).mean()
-
-
-def classes_in_masks(masks: Tensor) -> Tensor:
-    """(B, 20) int64: 1 if the mask (B, H, W) shows the class. IGNORE is not a class."""
-    present = torch.zeros(len(masks), IGNORE + 1, dtype=torch.long, device=masks.device)
-    present.scatter_(1, masks.flatten(1), 1)
-    return present[:, 1:NUM_SEG_CLASSES]
 
 
 def binarize_logits(logits: Tensor, thresholds: Tensor) -> Tensor:

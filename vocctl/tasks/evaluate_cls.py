@@ -56,7 +56,6 @@ def evaluate(names: Sequence[str], options: EvalOptions = DEFAULTS, on_image: On
     config = runs[0].config(TrainClsConfig())
     source, split, labeled = eval_split(runs[0], config.data, options.data, options.split)
     ids, targets = labeled.images.ids, labeled.targets
-    assert targets is not None
     probs = mean_probs([_run_probs(run, options, on_image) for run in runs])
     kind = options.thresholds or config.threshold.thresholds
     # adversarial images are predicted as the attack's own table predicts them

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
-from vocctl.data.cache import resize_to_model
 from vocctl.data.images import read_any_image, write_mask
+from vocctl.data.resize import resize_to_model
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import atomic_file
 from vocctl.inference.load import load_classifier, load_segmenter

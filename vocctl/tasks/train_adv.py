@@ -18,7 +18,7 @@ from vocctl.attacks.generator import UNBOUNDED_EPSILON
 from vocctl.attacks.threat import MAX_PIXEL, Threat
 from vocctl.config import TrainAdvConfig, parse_epsilon
 from vocctl.data.datasets import TrainDataset
-from vocctl.data.splits import open_splits
+from vocctl.data.splits import open_cls_splits, open_seg_splits
 from vocctl.devices import DeviceSetup
 from vocctl.distributed import world_size
 from vocctl.errors import ConfigError
@@ -27,7 +27,6 @@ from vocctl.robustness.generator import build_adversary, has_penalty
 from vocctl.robustness.generator_loss import (
     VICTIM_CHECKPOINT,
     GeneratorLoss,
-    classes_in_masks,
     perturbation_levels,
 )
 from vocctl.robustness.outcomes import GroundTruth, Predictions
@@ -65,15 +64,13 @@ class GeneratorTask:
         paths = tuple(str(victim.runs[0].path) for victim in self.victims)  # a name may mean another run later
         self.config = replace(config, attack_loss=replace(config.attack_loss, target=paths))
         # masks are read if a segmenter is attacked; the classes of a crop are then those in its mask
-        command = "train-seg" if any(victim.task == "train-seg" for victim in self.victims) else "train-cls"
-        self.splits = open_splits(config.data, command, reporter.count)
+        self.reads_masks = any(victim.task == "train-seg" for victim in self.victims)
+        open_splits = open_seg_splits if self.reads_masks else open_cls_splits
+        self.splits = open_splits(config.data, reporter.count)
         check_batch_size(config, len(self.splits.train.images), len(self.victims))
         seed_everything(config.train.seed)
         self.model = build_adversary(config, load_pretrained=not resumed)
-        self.dataset = TrainDataset(
-            self.splits.train.images, augment=config.data.augment, seed=config.train.seed,
-            targets=self.splits.train.targets,
-        )  # fmt: skip
+        self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.generator_loss = GeneratorLoss(self.victims, self.config)
         self.clean_predictions: list[Predictions] = []  # of the victims, computed at the first validation
         self.find_unused_parameters = False
@@ -136,14 +133,9 @@ class GeneratorTask:
     def _ground_truths(self) -> list[GroundTruth]:
         """The first validation images, for each victim with its kind of labels: masks, or label sets."""
         source, split = self.splits.source, self.splits.val
-        ids = tuple(split.images.ids[:MAX_VALIDATED])
-        masks: list[np.ndarray] = []
-        if split.targets is not None:
-            targets = list(split.targets[:MAX_VALIDATED])
-        else:
-            masks = [source.mask(image_id) for image_id in ids]
-            tensors = [torch.from_numpy(mask.copy()).long()[None] for mask in masks]
-            targets = [classes_in_masks(mask)[0].numpy().astype(np.uint8) for mask in tensors]
+        split = split.take(np.arange(min(MAX_VALIDATED, len(split.images))))
+        ids, targets = split.images.ids, list(split.targets)
+        masks = [source.mask(image_id) for image_id in ids] if self.reads_masks else []
         labels = {"train-seg": masks, "train-cls": targets}
         return [GroundTruth(ids, self._images, labels[victim.task]) for victim in self.victims]
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from vocctl.config import Thresholds, TrainClsConfig
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.loaders import eval_loader
-from vocctl.data.splits import LabeledSplit, Splits, open_splits
+from vocctl.data.splits import LabeledSplit, Splits, open_cls_splits
 from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.errors import DataError
 from vocctl.inference.predict import predict_features, predict_label_probs
@@ -55,22 +55,19 @@ class ClassificationTask:
     def __init__(self, config: TrainClsConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         training_attack(config.adversarial_training)  # raises before any work is done
         self.config, self.setup, self.reporter = config, setup, reporter
-        self.splits = open_splits(config.data, COMMAND, reporter.count)
+        self.splits = open_cls_splits(config.data, reporter.count)
         if not resumed:
             check_class_coverage(self.splits, reporter)
         seed_everything(config.train.seed)
         self.model = _model(config, load_pretrained=not resumed)
-        self.targets = _targets(self.splits.train)
-        self.dataset = TrainDataset(
-            self.splits.train.images, augment=config.data.augment, seed=config.train.seed, targets=self.targets
-        )
+        self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.probes = config.optim.probe and config.model.pretrained
         if self.probes and self.model.head is None:
             reporter.note(f"{config.model.model} does not end in a linear layer: its head is newly initialized")
             self.probes = False
         self.model.freeze_bn_stats = self.probes
         self.lr_scale = encoder_lr_scale(config, TrainClsConfig(), reporter.note)
-        weights = pos_weight(self.targets).to(setup.device) if config.loss.pos_weight == "auto" else None
+        weights = pos_weight(self.splits.train.targets).to(setup.device) if config.loss.pos_weight == "auto" else None
         self.label_loss = loss_function(config.loss.loss, weights)
         self.attack_batch = adversarial_examples(config.adversarial_training, self.model, self.model)
         self.find_unused_parameters = config.optim.freeze_epochs > 0
@@ -93,7 +90,7 @@ class ClassificationTask:
 
     def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
         """val_loss is binary cross-entropy. sample_f1 uses thresholds of 0.5, so that nothing is fitted to these images."""
-        targets = _targets(self.splits.val)
+        targets = self.splits.val.targets
         probs = self._label_probs(model, self.splits.val, check_interrupt)
         logits = torch.from_numpy(probs).double().logit(eps=1e-7)
         predicted = binarize(probs, np.full(len(CLASSES), 0.5))
@@ -106,7 +103,7 @@ class ClassificationTask:
     def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
         """Fit thresholds of every kind for both checkpoints on the validation images, into thresholds.json."""
         model = _model(self.config, load_pretrained=False)
-        targets = _targets(self.splits.val)
+        targets = self.splits.val.targets
         thresholds: dict[str, dict[str, list[float]]] = {}
         for checkpoint in ("best", "final"):
             run.load_weights(checkpoint, model)
@@ -135,7 +132,7 @@ class ClassificationTask:
             self.model, head, loader, len(split.images), device=self.setup.device, precision=self.setup.precision,
             on_image=on_image, shared=True,
         )  # fmt: skip
-        weight, bias = linear_probe(features, torch.from_numpy(_targets(split)))
+        weight, bias = linear_probe(features, torch.from_numpy(split.targets))
         with torch.no_grad():
             head.weight.copy_(weight)
             head.bias.copy_(bias)
@@ -160,17 +157,12 @@ def _model(config: TrainClsConfig, *, load_pretrained: bool) -> Classifier:
 def check_class_coverage(splits: Splits, reporter: Reporter) -> None:
     """Report classes without a positive label in a split. Raises DataError if a split has no positive label at all."""
     for name, split in (("training", splits.train), ("validation", splits.val)):
-        positives = (_targets(split) == 1).sum(0)
+        positives = (split.targets == 1).sum(0)
         absent = [class_name for class_name, count in zip(CLASSES, positives, strict=True) if count == 0]
         if len(absent) == len(CLASSES):
             raise DataError(f"{splits.source.root}: no {name} image shows a class, choose another split")
         if absent:
             reporter.note(f"no {name} image shows {', '.join(absent)}: not scored there, printed as -")
-
-
-def _targets(split: LabeledSplit) -> np.ndarray:
-    assert split.targets is not None
-    return split.targets
 
 
 def pos_weight(targets: np.ndarray) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vocctl.config import ModelConfig, TrainSegConfig
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.loaders import eval_loader
-from vocctl.data.splits import open_splits
+from vocctl.data.splits import open_seg_splits
 from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.distributed import all_gather_object, all_reduce_sum
 from vocctl.inference.predict import predict_labels, predict_probs
@@ -50,10 +50,10 @@ class SegmentationTask:
     def __init__(self, config: TrainSegConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         training_attack(config.adversarial_training)  # raises before any work is done
         self.config, self.setup = config, setup
-        self.splits = open_splits(config.data, COMMAND, reporter.count)
+        self.splits = open_seg_splits(config.data, reporter.count)
         seed_everything(config.train.seed)
         self.model = Segmenter(replace(config.model, weights="none") if resumed else config.model)
-        self.dataset = TrainDataset(self.splits.train.images, augment=config.data.augment, seed=config.train.seed)
+        self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.stride = config.loss.loss_stride  # the loss is computed on every stride-th pixel per axis
         self.pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, setup.device)
         self.attack_batch = adversarial_examples(

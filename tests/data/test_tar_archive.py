@@ -1,0 +1,198 @@
+"""Unpacking tars: correct ones, corrupt ones, and ones with dangerous members."""
+
+import errno
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from vocctl.data.archive import Limits
+from vocctl.data.tar_archive import unpack_tar
+from vocctl.errors import DataError, RunError, VocctlError
+
+
+def message_of(error: VocctlError, target: Path) -> str:
+    """The one-line message of an error that left nothing at target."""
+    assert not target.exists()
+    assert "\n" not in str(error)
+    return str(error)
+
+
+Member = tuple[str, bytes | None, dict]  # name, content (None: a folder), fields of the TarInfo
+
+
+def tar_of(path: Path, *members: Member) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, content, fields in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.type = len(content or b""), tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            for key, value in fields.items():
+                setattr(info, key, value)
+            tar.addfile(info, io.BytesIO(content or b""))
+    return path
+
+
+def all_paths(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+GOOD: tuple[Member, ...] = (
+    ("VOCdevkit/", None, {}),
+    ("VOCdevkit/VOC2009/a.txt", b"a" * 2000, {}),
+    ("VOCdevkit/b", b"", {}),
+)
+
+
+def test_every_file_is_unpacked(tmp_path):
+    counts = []
+    tar = tar_of(tmp_path / "voc.tar", *GOOD)
+    unpack_tar(tar, tmp_path / "data" / "voc", on_bytes=lambda done, total: counts.append((done, total)))
+    assert all_paths(tmp_path / "data") == {
+        "voc", "voc/VOCdevkit", "voc/VOCdevkit/VOC2009", "voc/VOCdevkit/VOC2009/a.txt", "voc/VOCdevkit/b"
+    }  # fmt: skip
+    assert (tmp_path / "data/voc/VOCdevkit/VOC2009/a.txt").read_bytes() == b"a" * 2000
+    assert counts
+    assert all(0 < done <= total == tar.stat().st_size for done, total in counts)
+
+
+def test_existing_files_are_not_overwritten(tmp_path):
+    tar = tar_of(tmp_path / "voc.tar", *GOOD)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "own.txt").write_text("own")
+    unpack_tar(tar, tmp_path / "out")
+    (tmp_path / "out" / "VOCdevkit" / "b").write_text("changed")
+    with pytest.raises(DataError, match="already exists"):
+        unpack_tar(tar, tmp_path / "out")
+    assert (tmp_path / "out" / "own.txt").read_text() == "own"
+    assert (tmp_path / "out" / "VOCdevkit" / "b").read_text() == "changed"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"own.txt", "VOCdevkit"}
+    assert not (tmp_path / "out.part").exists()
+
+
+def test_part_of_a_killed_process_is_removed(tmp_path):
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "old").write_text("")
+    unpack_tar(tar_of(tmp_path / "voc.tar", *GOOD), tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"VOCdevkit"}
+
+
+UNSAFE: dict[str, tuple[Member, ...]] = {
+    "parent": (("../evil", b"x", {}),),
+    "deep parent": (("VOCdevkit/../../evil", b"x", {}),),
+    "absolute": (("/nowhere/evil-of-vocctl", b"x", {}),),
+    "backslash": (("..\\evil", b"x", {}),),
+    "symlink out": (("out", b"", {"type": tarfile.SYMTYPE, "linkname": "../"}), ("out/evil", b"x", {})),
+    "symlink inside": (("VOCdevkit/c", b"", {"type": tarfile.SYMTYPE, "linkname": "b"}),),
+    "hard link": (("link", b"", {"type": tarfile.LNKTYPE, "linkname": "../secret"}),),
+    "device": (("null", b"", {"type": tarfile.CHRTYPE}),),
+    "fifo": (("pipe", b"", {"type": tarfile.FIFOTYPE}),),
+    "sparse bomb": (
+        ("bomb", b"x", {"pax_headers": {"GNU.sparse.size": "9000000000", "GNU.sparse.map": "8999999999,1"}}),
+    ),
+    "nameless": ((".", b"x", {}),),
+}
+
+
+@pytest.mark.parametrize("members", UNSAFE.values(), ids=UNSAFE.keys())
+def test_unsafe_members_are_refused(tmp_path, members):
+    box = tmp_path / "box"
+    box.mkdir()
+    (box / "secret").write_text("secret")
+    tar = tar_of(box / "voc.tar", *GOOD, *members)
+    with pytest.raises(DataError, match="not safe to unpack") as caught:
+        unpack_tar(tar, box / "out")
+    message_of(caught.value, box / "out")
+    assert all_paths(tmp_path) == {"box", "box/secret", "box/voc.tar"}
+    assert not Path("/nowhere").exists()
+
+
+def test_limits_of_bytes_and_members(tmp_path):
+    tar = tar_of(tmp_path / "voc.tar", *GOOD)  # 2,000 bytes, 3 members
+    for limits in (Limits(max_bytes=1999), Limits(max_members=2)):
+        with pytest.raises(DataError, match="has more than") as caught:
+            unpack_tar(tar, tmp_path / "out", limits=limits)
+        message_of(caught.value, tmp_path / "out")
+    unpack_tar(tar, tmp_path / "out", limits=Limits(max_bytes=2000, max_members=3))
+
+
+def test_member_that_declares_a_terabyte_is_refused(tmp_path):
+    info = tarfile.TarInfo("VOCdevkit/bomb")
+    info.size = 1 << 40
+    (tmp_path / "voc.tar").write_bytes(info.tobuf() + bytes(10240))
+    with pytest.raises(DataError, match="has more than") as caught:
+        unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", [0, 100, 700, 1024, 1500, 2560, 4096])
+def test_truncated_tar_is_refused(tmp_path, size):
+    content = tar_of(tmp_path / "voc.tar", *GOOD).read_bytes()  # headers at 0, 512, 3072; zeros from 3584
+    assert content[3584:] == bytes(len(content) - 3584)
+    (tmp_path / "voc.tar").write_bytes(content[: min(size, 3584)])
+    with pytest.raises(DataError, match="not a complete tar") as caught:
+        unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")
+    assert not (tmp_path / "out.part").exists()
+
+
+def test_corrupt_header_is_refused(tmp_path):
+    content = bytearray(tar_of(tmp_path / "voc.tar", *GOOD).read_bytes())
+    content[3072 + 20] ^= 0xFF  # the third member's name: its checksum is wrong
+    (tmp_path / "voc.tar").write_bytes(content)
+    with pytest.raises(DataError, match="not a complete tar"):
+        unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        (("a", b"x", {}), ("a/b", b"x", {})),
+        (("a/b", b"x", {}), ("a", b"x", {})),
+        (("a", b"x", {}), ("a", None, {})),
+        (("a", b"x", {"pax_headers": {"GNU.sparse.map": "no,number"}}),),
+    ],
+)
+def test_inconsistent_tar_is_refused(tmp_path, members):
+    tar = tar_of(tmp_path / "voc.tar", *members)
+    with pytest.raises(DataError, match="not a complete tar") as caught:
+        unpack_tar(tar, tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")
+    assert all_paths(tmp_path) == {"voc.tar"}
+
+
+@pytest.mark.parametrize("content", [b"<html>not found</html>" * 100, b"\x1f\x8b" + bytes(2000)])
+def test_other_files_are_refused(tmp_path, content):
+    (tmp_path / "voc.tar").write_bytes(content)
+    with pytest.raises(DataError, match="not a complete tar") as caught:
+        unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")
+
+
+def test_target_that_is_a_file(tmp_path):
+    (tmp_path / "out").write_text("own.txt")
+    with pytest.raises(RunError) as caught:
+        unpack_tar(tar_of(tmp_path / "voc.tar", *GOOD), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "out").read_text() == "own.txt"
+    assert all_paths(tmp_path) == {"out", "voc.tar"}
+
+
+def test_missing_archive(tmp_path):
+    with pytest.raises(DataError, match="is missing") as caught:
+        unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")
+
+
+def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def check(limits: Limits, archive: Path, num_bytes: int, num_members: int) -> None:
+        if num_bytes > 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    tar = tar_of(tmp_path / "voc.tar", *GOOD)
+    monkeypatch.setattr(Limits, "check", check)  # called before each block is written
+    with pytest.raises(RunError, match="is full: free space") as caught:
+        unpack_tar(tar, tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")
+    assert all_paths(tmp_path) == {"voc.tar"}
