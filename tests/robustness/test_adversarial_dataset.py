@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from vocctl.attacks.table import parse_attack
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, EvalOptions
 from vocctl.errors import ConfigError, DataError
+from vocctl.robustness.adversarial_dataset import AdversarialDataset
+from vocctl.robustness.outcomes import GroundTruth
+from vocctl.robustness.victims import open_victim
 from vocctl.tasks import evaluate_seg
 from vocctl.tasks.attack import attack, transfer
 
@@ -18,7 +22,7 @@ def test_other_images_are_not_overwritten(runs: dict[str, Path], tmp_path: Path)
         attack([str(runs["seg"])], config, save_adv=saved)
     manifest = (saved / "fgsm-8-255" / "manifest.json").read_bytes()
     changes = [
-        {"names": [str(runs["cls"])]}, {"config": replace(config, images=3)}, {"checkpoint": "final"},
+        {"names": [str(runs["cls"])]}, {"config": replace(config, images=3)}, {"options": EvalOptions(checkpoint="final")},
     ]  # fmt: skip
     for change in changes:
         with pytest.raises(ConfigError, match="contains other images"):
@@ -27,6 +31,17 @@ def test_other_images_are_not_overwritten(runs: dict[str, Path], tmp_path: Path)
     with pytest.raises(ConfigError, match="contains other images"):
         attack([str(runs["seg"])], config, save_adv=tmp_path / "mine")
     assert (saved / "fgsm-8-255" / "manifest.json").read_bytes() == manifest
+
+
+def test_two_attacks_cannot_be_saved_in_one_folder(runs: dict[str, Path], tmp_path: Path) -> None:
+    victim = open_victim([str(runs["seg"])], "best", None)
+    dataset = AdversarialDataset(
+        tmp_path, "val", runs["data"], victim, GroundTruth((), [], []), AttackConfig(attack=("fgsm",))
+    )
+    one, two = (parse_attack(f"adv:{parent}/generator") for parent in ("one", "two"))
+    dataset.check_folders([(one, "8/255"), (two, "4/255")])
+    with pytest.raises(ConfigError, match="two attacks would be saved in adv-generator-8-255"):
+        dataset.check_folders([(one, "8/255"), (two, "8/255")])
 
 
 def test_images_of_a_held_out_split_can_be_evaluated_by_the_run(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_only_the_same_evaluation_replaces_its_folder(runs: dict[str, Path], tmp
     for changed in (replace(config, attack=("noise",)), replace(config, reference="prediction")):
         folders.add(attack([str(runs["seg"])], changed).folder)
     shutil.copytree(runs["data"], tmp_path / "tiny")  # a data set of the same name may have other images
-    folders.add(attack([str(runs["seg"])], config, data=tmp_path / "tiny").folder)
+    folders.add(attack([str(runs["seg"])], config, EvalOptions(data=tmp_path / "tiny")).folder)
     assert len(folders) == 4
     assert all(folder.name.startswith("tiny-val-linf-5") for folder in folders)
     assert attack([str(runs["seg"])], config).folder == first.folder

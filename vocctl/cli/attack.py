@@ -3,10 +3,9 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from vocctl.cli import attack_tables, messages, progress
-from vocctl.config import AttackConfig
+from vocctl.config import AttackConfig, EvalOptions
 from vocctl.errors import ConfigError
 from vocctl.files import to_json
 
@@ -14,7 +13,7 @@ from vocctl.files import to_json
 def evaluate_attack(
     runs: list[str],
     config: AttackConfig,
-    options: dict[str, Any],
+    options: EvalOptions,
     save_adv: Path | None,
     *,
     transfer: bool,
@@ -23,7 +22,7 @@ def evaluate_attack(
 ) -> None:
     """Attack the runs as one ensemble or, with transfer, each of them, and test all on its images.
 
-    options: data, split, checkpoint and device of `vocctl eval`.
+    options: what to attack; as tasks/attack.py uses them.
     """
     if transfer and (len(runs) < 2 or save_adv):
         raise ConfigError("--transfer takes two runs or more and cannot be combined with --save-adv")
@@ -32,9 +31,9 @@ def evaluate_attack(
 
     with progress.counter("attacking", "images", quiet=quiet or as_json) as on_progress:
         if transfer:
-            matrices = task.transfer(runs, config, **options, on_progress=on_progress)
+            matrices = task.transfer(runs, config, options, on_progress=on_progress)
         else:
-            result = task.attack(runs, config, **options, save_adv=save_adv, on_progress=on_progress)
+            result = task.attack(runs, config, options, save_adv=save_adv, on_progress=on_progress)
     if as_json:
         for value in matrices if transfer else [result]:
             messages.print_line(json.dumps(to_json(asdict(value))))

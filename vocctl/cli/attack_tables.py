@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vocctl.runs.attacks import AttackRow
     from vocctl.tasks.attack import AttackResult, TransferResult
 
-MIN_WIDTH = 112  # columns of the terminal; on a narrower one numbers would be cut
+MIN_WIDTH = 128  # characters; a narrower table would cut numbers and heads
 RATES = ("prediction_change_rate", "fooling_rate", "label_flip_rate", "target_success_rate", "exclusive_success_rate")
 DISTORTION = ("linf_max", "l2_mean", "psnr_mean", "ssim_mean")
 
@@ -76,11 +76,11 @@ def _definitions(columns: Sequence[str], *, has_worst_case: bool) -> str:
 
 
 def print_transfer_matrix(result: TransferResult) -> None:
-    """Print the scores of one attack at one budget: a row for each run that the images were made for."""
+    """Print the scores of one attack at one budget: a row for each source run, a column for each tested run."""
     metric = METRICS[result.metric]
-    title = f"{result.attack}, eps {result.eps}: {metric.label}, by the run that the adversarial images were made for"
+    title = f"{result.attack}, eps {result.eps}: {metric.label}, by source run of the adversarial images"
     table = Table(title=escape(title), title_justify="left")
-    table.add_column("made for \\ tested on", justify="left")
+    table.add_column("source \\ tested", justify="left")
     for name in result.runs:
         table.add_column(escape(name), justify="right")
     table.add_row("clean", *(metric.format(result.clean[name]) for name in result.runs), style="bold")

@@ -120,6 +120,9 @@ def evaluate(
 
     vocctl eval RUN --attack noise,fgsm,cospgd-20,adv:ADVRUN --eps 2/255,8/255
     """
+    options = EvalOptions(
+        data=data, split=split, checkpoint=checkpoint, tta=tta, device=device, thresholds=thresholds, ci=ci
+    )
     settings = {"eps": _split(eps), "norm": norm, "goal": goal, "reference": reference, "images": images, "seed": seed}
     settings = {name: value for name, value in settings.items() if value is not None}
     for_attacks = [f"--{name}" for name in settings] + _given({"--save-adv": save_adv, "--transfer": transfer})
@@ -130,8 +133,7 @@ def evaluate(
         if excluded := for_classifiers + _given({"--tta": tta != DEFAULTS.tta}):
             raise ConfigError(f"--attack cannot be combined with {', '.join(excluded)}")
         config = AttackConfig(attack=_split(attack), **settings)  # type: ignore[arg-type]
-        where = {"data": data, "split": split, "checkpoint": checkpoint, "device": device}
-        evaluate_attack(runs, config, where, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
+        evaluate_attack(runs, config, options, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
         return
     if for_attacks:
         raise ConfigError(_requires(for_attacks, "--attack"))
@@ -139,9 +141,6 @@ def evaluate(
         raise ConfigError("--compare and --ensemble are mutually exclusive")
     if compare and len(runs) != 2:
         raise ConfigError(f"--compare takes two runs, got {len(runs)}")
-    options = EvalOptions(
-        data=data, split=split, checkpoint=checkpoint, tta=tta, device=device, thresholds=thresholds, ci=ci
-    )
     _score(runs, options, for_classifiers, ensemble=ensemble, compare=compare, as_json=as_json, quiet=quiet)
 
 

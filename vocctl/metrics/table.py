@@ -191,8 +191,8 @@ _ROBUSTNESS = (
     ),
     Metric(
         "fooling_rate", "fooling rate",
-        "Fraction of the pixels or images that are correct on the clean image and wrong under attack. Undefined if none is "
-        "correct on the clean image.",
+        "Of the pixels or images whose clean prediction is correct, the fraction whose prediction under attack is wrong. "
+        "Undefined if no clean prediction is correct.",
         better="lower",
     ),
     Metric(
@@ -223,7 +223,7 @@ _ROBUSTNESS = (
     ),
     Metric(
         "psnr_mean", "PSNR, dB",
-        "Peak signal-to-noise ratio of the adversarial image; mean over the images. Infinite for an unchanged image.",
+        "Peak signal-to-noise ratio of the adversarial image; mean over the changed images, infinite if there are none.",
         unit="plain",
     ),
     Metric(

@@ -52,7 +52,7 @@ def _attackers(benches: Mapping[str, AttackBenchmark], spec: AttackSpec) -> dict
 
 
 def _test_all(benches: Mapping[str, AttackBenchmark], source: str, attacked: AttackedImages) -> dict[str, float]:
-    """The main score of every victim on the images that were made for the victim `source`."""
+    """The main score of every victim on the adversarial images of the source run."""
     scores = {}
     for name, bench in benches.items():
         predictions = attacked.predictions if name == source else bench.victim.predict(attacked.images, bench.truth)

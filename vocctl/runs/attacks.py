@@ -140,7 +140,9 @@ class AttackRecord:
 
 @dataclass(frozen=True)
 class TransferMatrix:
-    """Scores of one attack at one budget: scores[run that the images were made for][run that is tested].
+    """Scores of one attack at one budget: scores[source run][tested run].
+
+    The source run is the one that the attack used to make the images.
 
     An attack that never runs the victim (noise, a trained generator) has one row, under its own name. clean: by run.
     """

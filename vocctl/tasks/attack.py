@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.attacks.table import AttackSpec, check_attack_fits, parse_attack
-from vocctl.config import AttackConfig, check_checkpoint
+from vocctl.config import AttackConfig, EvalOptions
 from vocctl.data.source import Source
 from vocctl.distributed import is_main_process
 from vocctl.errors import ConfigError
@@ -77,22 +77,19 @@ class TransferResult(TransferMatrix):
 def attack(
     names: Sequence[str],
     config: AttackConfig,
+    options: EvalOptions = EvalOptions(),
     *,
-    data: Path | None = None,
-    split: str | None = None,
-    checkpoint: str = "best",
     save_adv: Path | None = None,
-    device: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> AttackResult:
     """Attack one run, or several runs of one task as an ensemble.
 
-    data, split: None for what the runs were validated on. save_adv: a folder for the adversarial images. Raises ConfigError:
-    an unknown attack, or one that does not fit the task or the goal. DataError: as `vocctl eval` does.
+    options: data, split, checkpoint and device; the others do not apply to attacks. save_adv: a folder for the adversarial
+    images. Raises ConfigError: an unknown attack, or one that does not fit the task or the goal. DataError: as `vocctl eval`.
     """
-    config, specs = _check_options(config, checkpoint)
-    victim = open_victim(names, checkpoint, device)
-    (bench,), source, split = _open_benchmarks([victim], config, specs, data, split, on_progress)
+    config, specs = _prepare(config)
+    victim = open_victim(names, options.checkpoint, options.device)
+    (bench,), source, split = _open_benchmarks([victim], config, specs, options, on_progress)
     data_path = source.root.resolve()
     dataset = None
     if save_adv is not None:
@@ -108,7 +105,7 @@ def attack(
     result = AttackResult(
         run=run, members=settings["members"], folder=evaluation_folder(run, name, ATTACK_FILE, settings),
         task=victim.task, metric=victim.metric, data=source.name, data_path=data_path, split=split,
-        images=len(bench.truth.ids), checkpoint=checkpoint, norm=config.norm, goal=config.goal, reference=config.reference,
+        images=len(bench.truth.ids), checkpoint=options.checkpoint, norm=config.norm, goal=config.goal, reference=config.reference,
         rows=evaluation.rows, worst_attacks=evaluation.worst_attacks,
         sanity=run_sanity_checks(bench, evaluation.predictions, bounded),
     )  # fmt: skip
@@ -119,22 +116,19 @@ def attack(
 def transfer(
     names: Sequence[str],
     config: AttackConfig,
+    options: EvalOptions = EvalOptions(),
     *,
-    data: Path | None = None,
-    split: str | None = None,
-    checkpoint: str = "best",
-    device: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[TransferResult]:
     """Make adversarial images for each run, and test all runs on them. Returns a matrix for each attack and budget.
 
     Raises as attack does. ConfigError: runs of different tasks.
     """
-    config, specs = _check_options(config, checkpoint)
-    victims = [open_victim([name], checkpoint, device) for name in names]
+    config, specs = _prepare(config)
+    victims = [open_victim([name], options.checkpoint, options.device) for name in names]
     if len({victim.task for victim in victims}) > 1:
         raise ConfigError("a transfer matrix is for runs of one task: name only classifiers, or only segmenters")
-    benches, source, split = _open_benchmarks(victims, config, specs, data, split, on_progress)
+    benches, source, split = _open_benchmarks(victims, config, specs, options, on_progress)
     run_names = distinct_names([victim.runs[0].path for victim in victims])
     evaluation = evaluate_transfer(dict(zip(run_names, benches, strict=True)), specs)
     settings = _settings(victims, source.root.resolve(), config)
@@ -151,14 +145,13 @@ def transfer(
     return results
 
 
-def _check_options(config: AttackConfig, checkpoint: str) -> tuple[AttackConfig, list[AttackSpec]]:
-    """Sort the budgets and parse the attacks. Raises ConfigError: an unknown attack or checkpoint."""
-    check_checkpoint(checkpoint)
+def _prepare(config: AttackConfig) -> tuple[AttackConfig, list[AttackSpec]]:
+    """Sort the budgets and parse the attacks. Raises ConfigError: an unknown attack."""
     return sort_budgets(config), [parse_attack(text) for text in dict.fromkeys(config.attack)]
 
 
 def _open_benchmarks(
-    victims: Sequence[Victim], config: AttackConfig, specs: Sequence[AttackSpec], data: Path | None, split: str | None,
+    victims: Sequence[Victim], config: AttackConfig, specs: Sequence[AttackSpec], options: EvalOptions,
     on_progress: OnProgress | None,
 ) -> tuple[list[AttackBenchmark], Source, str]:  # fmt: skip
     """A benchmark for each victim, on the same images; the data set, and the name of the split."""
@@ -166,9 +159,9 @@ def _open_benchmarks(
     for spec in specs:
         check_attack_fits(spec, first.task, config.goal)
     generators = {spec.run: open_generator(spec.run, config.norm, first.setup) for spec in specs if spec.attack.trained}
-    if data is None and split is None:
+    if options.data is None and options.split is None:
         check_same_validation_images(victims)
-    truth, source, split = read_ground_truth(first, config, data, split)
+    truth, source, split = read_ground_truth(first, config, options.data, options.split)
     progress = ProgressCounter(on_progress)
     benches = [
         AttackBenchmark(victim, truth, victim.predict(truth.images, truth), config, generators, progress)
