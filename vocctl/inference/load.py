@@ -1,4 +1,4 @@
-"""A run's model with its trained weights, where it will predict; and what a classifier says of images."""
+"""Load a run's model with its trained weights, and predict with a classifier."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,10 @@ Model = TypeVar("Model", bound=torch.nn.Module)
 
 
 def eval_setup(train: TrainConfig, device: str | None) -> DeviceSetup:
-    """device: in place of the run's own. A run that was trained in fp16, on a GPU, finds its precision here by itself."""
+    """Choose device and precision to evaluate with. device: overrides the run's.
+
+    A run that was trained in fp16, on a GPU, gets the precision of "auto" on a CPU. Raises ConfigError: no such device.
+    """
     train = train if device is None else replace(train, device=device)
     if train.precision == "fp16" and pick_device(train.device).type == "cpu":
         train = replace(train, precision="auto")
@@ -34,7 +37,10 @@ def eval_setup(train: TrainConfig, device: str | None) -> DeviceSetup:
 def load_classifier(
     run: RunFolder, checkpoint: str, device: str | None
 ) -> tuple[Classifier, TrainClsConfig, DeviceSetup]:
-    """Raises ConfigError: no such device. DataError: weights missing or broken."""
+    """Load the weights of a checkpoint, best or final. device: overrides the run's.
+
+    Raises ConfigError: no such device. DataError: weights are missing, corrupt, or another model's.
+    """
     config = run.config(TrainClsConfig())
     setup = eval_setup(config.train, device)
     model = Classifier(replace(config.model, weights="none"), config.data.size)
@@ -45,7 +51,7 @@ def load_classifier(
 def load_segmenter(
     run: RunFolder, checkpoint: str, device: str | None
 ) -> tuple[Segmenter, TrainSegConfig, DeviceSetup]:
-    """As load_classifier."""
+    """As load_classifier, for a segmenter."""
     config = run.config(TrainSegConfig())
     setup = eval_setup(config.train, device)
     model = Segmenter(replace(config.model, weights="none"))
@@ -62,7 +68,7 @@ def classifier_probs(
     device: str | None,
     on_image: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """(N, 20): one run's probabilities of images cached at the size that it was trained for."""
+    """Return (N, 20) probabilities of one run. images: cached at the run's input size."""
     model, config, setup = load_classifier(run, checkpoint, device)
     loader = eval_loader(
         EvalDataset(images), config.train.batch, workers=0, pin=setup.device.type == "cuda", shared=True

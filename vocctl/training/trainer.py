@@ -24,6 +24,7 @@ from vocctl.devices import DeviceSetup, disable_malloc_trim, loader_workers, to_
 from vocctl.distributed import all_reduce_max, barrier, broadcast, broadcast_object, rank, world_size
 from vocctl.errors import ConfigError, RunError
 from vocctl.metrics.table import METRICS
+from vocctl.metrics.table import METRICS
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.runs.folder import RunFolder
 from vocctl.runs.weights import weights_metadata
