@@ -85,7 +85,9 @@ def bare(config: Any, seconds: float) -> float:
         if here.precision == "bf16":
             train_depthwise_in_fp32(model)
     average = MovingAverage(model, config.optim.ema)
-    network, optimizer = accelerator.prepare(model, build_optimizer([(list(model.parameters()), 1.0)], config.optim))
+    network, optimizer = accelerator.prepare(
+        model, build_optimizer(model, dict.fromkeys(dict(model.named_parameters()), 1.0), config.optim)
+    )
     batch, side = config.train.batch, config.data.size
     pixels = to_pixels(torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8), here.device)
     if segments:

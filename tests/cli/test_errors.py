@@ -161,10 +161,10 @@ def test_misspelt_and_misused_flags(capsys: pytest.CaptureFixture[str], args: li
     ("flags", "says"),
     [
         (["--encoder", "resnet188"], "did you mean resnet18?"),
-        (["--encoder", "vit_tiny_patch16_224", "--widths", "8,8,8"], "take --decoder dpt"),
+        (["--encoder", "vit_tiny_patch16_224", "--widths", "8,8,8"], "use --decoder dpt"),
         (["--encoder", "resnet18", "--decoder", "dpt"], "dpt reads the blocks of a plain ViT"),
         (["--decoder", "fpn"], "leave out --decoder"),
-        (["--widths", "8,8"], "takes 3 decoder widths"),
+        (["--widths", "8,8"], "needs 3 decoder widths"),
         (["--device", "cuda:99"], "device cuda:99 is not on this machine"),
         (["--name", "a/b"], "--name a/b"),
     ],

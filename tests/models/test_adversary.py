@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from vocctl.config import GeneratorConfig
-from vocctl.models.adversary import GATE_RATE, MIXED, STEEPNESS, UNIVERSAL_RATE, Adversary, GatedPerturbations
+from vocctl.models.adversary import (
+    GATE_LR_SCALE,
+    NUM_GATED,
+    STEEPNESS,
+    UNIVERSAL_LR_SCALE,
+    Adversary,
+    GatedPerturbations,
+)
 from vocctl.models.input_resize import resize_differentiable
 
 
@@ -72,33 +79,34 @@ def test_what_a_model_sees_of_a_image_of_any_size_is_what_was_trained(size: tupl
 @pytest.mark.parametrize("generator", ["pretrained", "unet", "resnet"])
 def test_a_network_begins_with_what_all_images_share(generator: str) -> None:
     model = Adversary(GeneratorConfig(generator=generator, width=4, weights="none"), "linf", 0.1, 32).eval()
-    mixture = model.backbone.mixture.shared.raw.data
+    mixture = model.backbone.gated.universal.raw.data
     assert not torch.equal(*model.perturbation(random_images(32, 32), 0.1))
     mixture.zero_()
     change = model.perturbation(random_images(32, 32), 0.1)
     assert torch.equal(change[0], change[1])
     assert change[0].std() > 0
-    rates = [share for _, share in model.layers()]
-    assert rates == [UNIVERSAL_RATE, GATE_RATE, 1.0]
-    held = [parameter for parameters, _ in model.layers() for parameter in parameters]
-    assert {id(parameter) for parameter in held} == {id(parameter) for parameter in model.parameters()}
+    scales = model.lr_scales()
+    assert scales.keys() == dict(model.named_parameters()).keys()
+    assert scales["universal.raw"] == scales["backbone.gated.universal.raw"] == UNIVERSAL_LR_SCALE
+    assert scales["backbone.gated.gate.weight"] == scales["backbone.gated.gate.bias"] == GATE_LR_SCALE
+    assert scales["backbone.last.weight"] == 1
 
 
 def test_each_place_takes_its_own_mixture():
     """A gate that is sure of one perturbation at each place shows it there, repeated beyond the crops' side."""
-    mixture = GatedPerturbations(channels=MIXED, side=16).eval()
-    mixture.gate.weight.data.copy_(1000 * torch.eye(MIXED)[:, :, None, None])
+    mixture = GatedPerturbations(channels=NUM_GATED, side=16).eval()
+    mixture.gate.weight.data.copy_(1000 * torch.eye(NUM_GATED)[:, :, None, None])
     mixture.gate.bias.data.zero_()
-    chosen = torch.randint(0, MIXED, (2, 3, 5), generator=torch.Generator().manual_seed(0))
-    features = torch.nn.functional.one_hot(chosen, MIXED).permute(0, 3, 1, 2).float()
+    chosen = torch.randint(0, NUM_GATED, (2, 3, 5), generator=torch.Generator().manual_seed(0))
+    features = torch.nn.functional.one_hot(chosen, NUM_GATED).permute(0, 3, 1, 2).float()
     mixed = mixture(features, torch.zeros(2, 3, 24, 40))
-    every = mixture.shared(24, 40)
+    every = mixture.universal(24, 40)
     assert mixed.shape == (2, 3, 24, 40)
     for image, row, column in ((0, 0, 0), (0, 2, 4), (1, 1, 3)):
         cell = (..., slice(8 * row, 8 * row + 8), slice(8 * column, 8 * column + 8))
         assert torch.allclose(mixed[image][cell], every[chosen[image, row, column]][cell], atol=1e-6)
     assert torch.equal(every[..., :8, 16:24], every[..., 16:24, :8])
-    even = mixture(torch.zeros(1, MIXED, 3, 5), torch.zeros(1, 3, 24, 40))
+    even = mixture(torch.zeros(1, NUM_GATED, 3, 5), torch.zeros(1, 3, 24, 40))
     assert torch.allclose(even[0], every.mean(0), atol=1e-6)
 
 

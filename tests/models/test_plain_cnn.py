@@ -5,11 +5,11 @@ import itertools
 import torch
 from torch import nn
 
-from vocctl.models.plain_cnn import ScratchClassifier, ScratchEncoder, conv_block
+from vocctl.models.plain_cnn import PlainClassifier, PlainEncoder, conv_block
 
 
 def test_features_at_strides_4_to_32():
-    encoder = ScratchEncoder().eval()
+    encoder = PlainEncoder().eval()
     features = encoder(torch.zeros(2, 3, 64, 96))
     assert [tuple(feature.shape) for feature in features] == [
         (2, channels, 64 // stride, 96 // stride)
@@ -19,7 +19,7 @@ def test_features_at_strides_4_to_32():
 
 
 def test_each_stage_sees_the_one_before():
-    encoder = ScratchEncoder().eval()
+    encoder = PlainEncoder().eval()
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     encoder(images)[-1].sum().backward()
     assert all((parameter.grad is not None) for parameter in encoder.parameters())
@@ -30,7 +30,7 @@ def test_parameter_count_by_hand():
     # a stage from a to b channels: 9ab + 9bb weights and two batch norms of 2b
     widths = (3, 32, 64, 128, 256, 256)
     expected = sum(9 * a * b + 9 * b * b + 4 * b for a, b in itertools.pairwise(widths))
-    assert sum(parameter.numel() for parameter in ScratchEncoder().parameters()) == expected
+    assert sum(parameter.numel() for parameter in PlainEncoder().parameters()) == expected
 
 
 def test_conv_block_halves_the_sides_with_stride_2():
@@ -43,6 +43,6 @@ def test_conv_block_halves_the_sides_with_stride_2():
 
 
 def test_the_classifier_offers_its_head_and_its_layers():
-    model = ScratchClassifier(20).eval()
+    model = PlainClassifier(20).eval()
     assert model(torch.zeros(2, 3, 64, 96)).shape == (2, 20)
     assert model.get_classifier() is model.fc

@@ -95,18 +95,18 @@ def test_dpt_over_patches_of_another_size(encoder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"encoder": VIT}, "take --decoder dpt"),
-        ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: take --decoder dpt"),
-        ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, and resnet18 is none: take another --decoder"),
+        ({"encoder": VIT}, "use --decoder dpt"),
+        ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: use --decoder dpt"),
+        ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, which resnet18 is not: use another --decoder"),
         (
             {"encoder": "vit_small_patch14_dinov2", "decoder": "dpt"},
-            "dpt takes a ViT with patches of 8, 16 or 32 pixels, vit_small_patch14_dinov2 has 14: take another",
+            "dpt needs a ViT with patches of 8, 16 or 32 pixels, vit_small_patch14_dinov2 has 14: use another",
         ),
-        ({"encoder": "scratch", "decoder": "fpn"}, "--encoder scratch has our U-Net as its decoder, not fpn"),
-        ({"encoder": "scratch", "decoder": "dpt"}, "--encoder scratch has our U-Net"),
+        ({"encoder": "scratch", "decoder": "fpn"}, "--encoder scratch works with our U-Net only, not with fpn"),
+        ({"encoder": "scratch", "decoder": "dpt"}, "--encoder scratch works with our U-Net only"),
         ({"encoder": "resnet_18"}, "timm has no model 'resnet_18', did you mean"),
         ({"encoder": "resnet_18", "decoder": "fpn"}, "timm has no model 'resnet_18'"),
-        ({"widths": (8, 8)}, "takes 3 decoder widths, deepest first; got 2"),
+        ({"widths": (8, 8)}, "needs 3 decoder widths, deepest first; got 2"),
     ],
 )
 def test_pairs_that_do_not_go_together(settings, message):
@@ -120,7 +120,9 @@ def test_what_the_library_refuses_is_one_line(monkeypatch):
         raise ValueError("no such thing\nat line 3")
 
     monkeypatch.setitem(ARCHITECTURES, "fpn", refuse)
-    with pytest.raises(ConfigError, match=r"fpn does not take resnet18: take another of the two \(no such thing\)"):
+    with pytest.raises(
+        ConfigError, match=r"fpn does not work with resnet18: use another --decoder or --encoder \(no such thing\)"
+    ):
         build(decoder="fpn")
 
 

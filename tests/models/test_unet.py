@@ -57,5 +57,5 @@ def test_odd_sides_fit_too():
 
 @pytest.mark.parametrize("widths", [(7,), (7, 5, 3), ()])
 def test_a_wrong_count_of_widths(widths):
-    with pytest.raises(ConfigError, match=f"takes 2 decoder widths, deepest first; got {len(widths)}"):
+    with pytest.raises(ConfigError, match=f"needs 2 decoder widths, deepest first; got {len(widths)}"):
         UNetDecoder(CHANNELS, widths, 21, skip=True)

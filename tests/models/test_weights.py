@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from vocctl.data.voc import VocData, find_devkit
 from vocctl.errors import DataError, NetworkError
 from vocctl.models import weights
-from vocctl.models.weights import load_encoder, pixel_statistics, read_tensors
+from vocctl.models.weights import load_classifier, load_encoder, pixel_statistics, read_tensors
 
 LITE0 = "tf_efficientnet_lite0"
 STAGES = (1, 2, 3, 4)
@@ -109,7 +109,7 @@ def test_weights_of_another_model(tmp_path):
     features.load_state_dict(before)
     with pytest.raises(
         DataError,
-        match=r"w\.safetensors fits 0 of the encoder's \d+ tensors \(not conv1\.weight\): it is of another model",
+        match=r"w\.safetensors fits 0 of the encoder's \d+ tensors \(not conv1\.weight\): it belongs to another model",
     ):
         load_encoder(features, "resnet18", str(tmp_path / "w.safetensors"))
     assert filled(features, before)
@@ -126,7 +126,7 @@ class Bomb:
 @pytest.mark.parametrize("save", [torch.save, lambda held, path: path.write_bytes(pickle.dumps(held))])
 def test_code_in_a_pth_file_does_not_run(tmp_path, save):
     save({"weight": torch.zeros(1), "bomb": Bomb(tmp_path / "ran")}, tmp_path / "w.pth")
-    with pytest.raises(DataError, match=r"w\.pth holds no plain tensors: save it as \.safetensors") as caught:
+    with pytest.raises(DataError, match=r"w\.pth does not hold plain tensors: save it as \.safetensors") as caught:
         read_tensors(tmp_path / "w.pth")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
@@ -135,7 +135,7 @@ def test_code_in_a_pth_file_does_not_run(tmp_path, save):
 @pytest.mark.parametrize("held", [[1, 2], {"epoch": 3}, torch.zeros(2), {"state_dict": {"epoch": 3}}])
 def test_a_pth_file_that_holds_other_things(tmp_path, held):
     torch.save(held, tmp_path / "w.pth")
-    with pytest.raises(DataError, match="holds more than tensors by name"):
+    with pytest.raises(DataError, match="holds more than named tensors"):
         read_tensors(tmp_path / "w.pth")
 
 
@@ -156,7 +156,7 @@ def test_a_pth_file_that_holds_other_things(tmp_path, held):
 )
 def test_files_that_are_no_weights(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match="holds no plain tensors") as caught:
+    with pytest.raises(DataError, match="does not hold plain tensors") as caught:
         read_tensors(tmp_path / name)
     assert "\n" not in str(caught.value)
 
@@ -167,12 +167,12 @@ def test_a_pth_file_cut_short(tmp_path):
     whole = path.read_bytes()
     for length in (10, 500, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(DataError, match="holds no plain tensors"):
+        with pytest.raises(DataError, match="does not hold plain tensors"):
             read_tensors(path)
 
 
 def test_a_file_that_is_missing(tmp_path):
-    with pytest.raises(DataError, match=r"none\.pth is missing: --weights takes auto, none, or a"):
+    with pytest.raises(DataError, match=r"none\.pth is missing: --weights is auto, none, or a"):
         load_encoder(features_of(), "resnet18", str(tmp_path / "none.pth"))
 
 
@@ -184,7 +184,7 @@ def test_a_hub_that_cannot_be_reached_names_the_file(monkeypatch):
         raise OSError("We couldn't connect to 'https://huggingface.co'\nand more")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(NetworkError, match=r"weights of resnet18 can't be fetched \(OSError\)") as caught:
+    with pytest.raises(NetworkError, match=r"weights of resnet18 cannot be downloaded \(OSError\)") as caught:
         load_encoder(features, "resnet18", "auto")
     assert "model.safetensors of timm/resnet18" in str(caught.value)
     assert "--weights FILE" in str(caught.value)
@@ -200,7 +200,7 @@ def test_weights_of_the_hub_fill_the_encoder(monkeypatch):
 
 
 def test_a_model_that_no_hub_has_weights_of():
-    with pytest.raises(DataError, match="test_none has no pretrained weights: take --weights none or a file"):
+    with pytest.raises(DataError, match="test_none has no pretrained weights: use --weights none or a file"):
         weights._hub_tensors("test_none")
 
 
@@ -212,3 +212,18 @@ def test_the_package_is_not_installed_or_holds_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(DataError, match="holds no weights: install it again"):
         weights._packaged_tensors(LITE0)
+
+
+def test_timm_resizes_the_position_embeddings_of_a_file(tmp_path):
+    """Such as position embeddings of another image size."""
+    name = "vit_tiny_patch16_224"
+    tensors = timm.create_model(name, pretrained=False).state_dict()
+    ramp = torch.linspace(0, 1, 24)  # position embeddings of 384 px: 24 x 24 patches, rising from top to bottom
+    embedding = ramp.repeat_interleave(24)[None, :, None].expand(1, 576, 192)
+    larger = tensors | {"pos_embed": torch.cat([torch.zeros(1, 1, 192), embedding], dim=1)}
+    save_file({key: tensor.contiguous() for key, tensor in larger.items()}, tmp_path / "w.safetensors")
+    model = timm.create_model(name, pretrained=False)
+    load_classifier(model, name, str(tmp_path / "w.safetensors"))
+    rows = model.pos_embed[0, 1:, 0].reshape(14, 14).mean(1)
+    assert torch.allclose(rows, torch.linspace(0, 1, 14), atol=0.05)
+    assert torch.equal(model.blocks[3].mlp.fc1.weight, tensors["blocks.3.mlp.fc1.weight"])

@@ -1,13 +1,14 @@
 """Parameter groups, rates, and one step with its clipping."""
 
 import pytest
+import timm
 import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.optim import SGD
 
 from vocctl.config import OptimConfig
-from vocctl.training.optim import build_optimizer, clip_and_step, encoder_and_rest, set_lr
+from vocctl.training.optim import build_optimizer, clip_and_step, set_lr
 
 CONFIG = OptimConfig(lr=0.5, encoder_lr=0.1, weight_decay=0.2)
 
@@ -17,8 +18,9 @@ def network() -> nn.ModuleDict:
     return nn.ModuleDict({"encoder": block, "head": nn.Conv2d(4, 2, 1)})
 
 
-def layers_of(model: nn.ModuleDict) -> list[tuple[list[nn.Parameter], float]]:
-    return encoder_and_rest(model, model["encoder"], CONFIG.encoder_lr)
+def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
+    scales = {name: CONFIG.encoder_lr if name.startswith("encoder") else 1.0 for name, _ in model.named_parameters()}
+    return build_optimizer(model, scales, CONFIG)
 
 
 def names_of(model: nn.Module, group: dict) -> set[str]:
@@ -28,37 +30,47 @@ def names_of(model: nn.Module, group: dict) -> set[str]:
 
 def test_four_groups():
     model = network()
-    found = [
-        (names_of(model, group), group["peak"], group["weight_decay"])
-        for group in build_optimizer(layers_of(model), CONFIG).param_groups
-    ]
-    assert found == [
-        ({"encoder.0.weight"}, 0.05, 0.2),
-        ({"encoder.0.bias", "encoder.1.weight", "encoder.1.bias"}, 0.05, 0.0),
-        ({"head.weight"}, 0.5, 0.2),
-        ({"head.bias"}, 0.5, 0.0),
-    ]
+    groups = {
+        (group["peak"], group["weight_decay"]): names_of(model, group) for group in optimizer_of(model).param_groups
+    }
+    assert groups == {
+        (0.05, 0.2): {"encoder.0.weight"},
+        (0.05, 0.0): {"encoder.0.bias", "encoder.1.weight", "encoder.1.bias"},
+        (0.5, 0.2): {"head.weight"},
+        (0.5, 0.0): {"head.bias"},
+    }
+
+
+def test_a_vit_excludes_its_position_embedding_from_weight_decay():
+    model = nn.ModuleDict({"encoder": timm.create_model("vit_tiny_patch16_224", pretrained=False)})
+    optimizer = build_optimizer(model, dict.fromkeys(dict(model.named_parameters()), 1.0), CONFIG)
+    decaying = {name for group in optimizer.param_groups if group["weight_decay"] for name in names_of(model, group)}
+    assert "encoder.blocks.0.attn.qkv.weight" in decaying
+    assert not decaying & {"encoder.pos_embed", "encoder.cls_token", "encoder.norm.weight"}
 
 
 def test_every_parameter_once():
     model = network()
-    held = [id(p) for group in build_optimizer(layers_of(model), CONFIG).param_groups for p in group["params"]]
+    held = [id(p) for group in optimizer_of(model).param_groups for p in group["params"]]
     assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
 
 
 def test_frozen_parameters_and_empty_groups_are_left_out():
     model = network()
     model["encoder"].requires_grad_(False)
-    groups = build_optimizer(layers_of(model), CONFIG).param_groups
-    assert [names_of(model, group) for group in groups] == [{"head.weight"}, {"head.bias"}]
+    groups = optimizer_of(model).param_groups
+    assert {frozenset(names_of(model, group)) for group in groups} == {
+        frozenset({"head.weight"}),
+        frozenset({"head.bias"}),
+    }
 
 
 def test_set_lr_multiplies_each_peak():
     model = network()
-    optimizer = build_optimizer(layers_of(model), CONFIG)
+    optimizer = optimizer_of(model)
     for factor in (0.5, 0.1):  # from the peak, not from the rate before
         set_lr(optimizer, factor)
-        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(
+        assert sorted(group["lr"] for group in optimizer.param_groups) == pytest.approx(
             [0.05 * factor, 0.05 * factor, 0.5 * factor, 0.5 * factor]
         )
 
@@ -66,7 +78,7 @@ def test_set_lr_multiplies_each_peak():
 def test_what_decays_without_a_gradient():
     model = network()
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    optimizer = build_optimizer(layers_of(model), CONFIG)
+    optimizer = optimizer_of(model)
     set_lr(optimizer, 1.0)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)

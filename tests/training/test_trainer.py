@@ -50,8 +50,8 @@ class ConvTask:
     after: Callable[[], None] = lambda: None
     find_unused_parameters: bool = False
 
-    def param_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        return [(list(self.model.parameters()), 1.0)]
+    def lr_scales(self) -> dict[str, float]:
+        return {"weight": 1.0}
 
     def before_training(self, check_interrupt: InterruptCheck) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Networks. torchvision's import is mended first: timm and segmentation-models-pytorch bring it along."""
+"""Networks. Missing operators of torchvision are declared first, because timm and segmentation-models-pytorch import it."""
 
 from vocctl.compat import declare_missing_ops
 

@@ -1,18 +1,20 @@
-"""The CNN adversary: an encoder-decoder that maps a image to its adversarial image in one forward pass.
+"""The CNN adversary: maps an image to its adversarial image in one forward pass.
 
-A image is fitted to the size of the training's, as a model's input is (resizing.py), and what is said of it enlarged to its
-own: a pattern that was learned at one scale would be averaged away where a target sees a larger image made small.
+Source: Poursaeed et al., arXiv 1712.02328 (GAP): U-Net and ResNet generators whose output is scaled to the norm ball. What
+differs here:
 
-Source: Poursaeed et al., arXiv 1712.02328 (GAP), U-Net and ResNet generators scaled to the norm ball. Here the image is
-first folded, 4 x 4 pixels to 48 channels, and the perturbation unfolded the same way: convolutions run at a quarter of the
-sides and each pixel still has a value of its own. The default decodes the features of a pretrained encoder, which say from
-the first step on what is where. To what it says one perturbation is added that all images share (a universal one: arXiv
-1610.08401), which learns within seconds what a network takes minutes for; the network, whose decoder begins at 0, refines
-it. A universal adversary is that perturbation alone. Between the two lies a mixture: a few more of the shared kind, of which
-each place takes what the network's deepest features say of it.
+* The image is folded first, 4 x 4 pixels to 48 channels, and the perturbation is unfolded the same way. So convolutions run at
+  a quarter of the sides, and each pixel still has values of its own.
+* The default generator decodes the features of a frozen pretrained encoder, which tell from the first step what is where.
+* A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned within
+  seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
+* A few more universal perturbations are mixed per location, with weights that depend on the network's deepest features.
 
-Generators map images (B, 3, H, W) in [0, 1], whose sides their `multiple` divides, to raw perturbations of that shape; side
-is that of the crops they are trained with.
+An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back: a pattern
+that was learned at one scale would be averaged away where a victim downsamples a larger image.
+
+Generators map images (B, 3, H, W) in [0, 1], with sides that are multiples of their `multiple`, to raw perturbations of that
+shape. side: of the training crops.
 """
 
 from itertools import pairwise
@@ -28,29 +30,32 @@ from vocctl.models.normalize import Normalize
 from vocctl.models.plain_cnn import conv_block
 from vocctl.models.weights import pixel_statistics
 
-FOLD = 4  # pixels of a side that become channels
+FOLD = 4  # pixels per side that become channels
 CHANNELS = 3 * FOLD * FOLD
-UNIVERSAL_RATE = 250.0  # of what images share, in learning rates: its values are pixels, not weights
-MIXED = 16  # perturbations of a mixture
-GATE_RATE, GATE_SPREAD = 5.0, 2.0  # learning rates; of the gate's logits at first, in standard deviations
-STEEPNESS = 2.0  # of an attack's tanh; in training 1, where a steeper one would be flat too soon
+UNIVERSAL_LR_SCALE = 250.0  # of universal perturbations: their values are pixels, not weights
+GATE_LR_SCALE = 5.0
+GATE_INIT_STD = 2.0  # of the gate's logits at the start
+NUM_GATED = 16  # universal perturbations that are mixed
+STEEPNESS = 2.0  # factor inside an attack's tanh; 1 in training, where a steeper one would saturate too soon
 
 
 def pixel_unshuffle(images: Tensor) -> Tensor:
-    """(B, 48, H / 4, W / 4), of about one unit's spread."""
+    """(B, 3, H, W) in [0, 1] to (B, 48, H / 4, W / 4), roughly of zero mean and unit variance."""
     return F.pixel_unshuffle((images - 0.5) / 0.25, FOLD).contiguous(memory_format=torch.channels_last)
 
 
 def pixel_shuffle(x: Tensor) -> Tensor:
+    """(B, 48, H / 4, W / 4) to (B, 3, H, W)."""
     return F.pixel_shuffle(x, FOLD)
 
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """Nearest-neighbor upsampling to the size of `like`."""
     return F.interpolate(x, size=like.shape[-2:], mode="nearest")
 
 
 class UniversalPerturbation(nn.Module):
-    """Raw perturbations (N, 3, S, S) that belong to no image, repeated to the right and below where one is larger."""
+    """Raw perturbations (N, 3, S, S) that do not depend on the image, tiled for larger images."""
 
     def __init__(self, count: int, side: int) -> None:
         super().__init__()
@@ -63,42 +68,42 @@ class UniversalPerturbation(nn.Module):
 
 
 class GatedPerturbations(nn.Module):
-    """What is at a place, by the features there, decides how much of each of its perturbations the place takes."""
+    """A mixture of universal perturbations, with weights that depend on the features at each location."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
-        self.shared = UniversalPerturbation(MIXED, side)
+        self.universal = UniversalPerturbation(NUM_GATED, side)
         self.center = nn.BatchNorm2d(channels, affine=False)
-        self.gate = nn.Conv2d(channels, MIXED, 1)
-        nn.init.normal_(self.gate.weight, std=GATE_SPREAD / channels**0.5)
+        self.gate = nn.Conv2d(channels, NUM_GATED, 1)
+        nn.init.normal_(self.gate.weight, std=GATE_INIT_STD / channels**0.5)
 
     def forward(self, features: Tensor, images: Tensor) -> Tensor:
-        """(B, 3, H, W) for features (B, C, H / s, W / s) of images (B, 3, H, W): one mixture for each s x s pixels."""
-        shares = self.gate(self.center(features)).softmax(1)
-        down, across = shares.shape[-2:]
-        cells = self.shared(*images.shape[-2:]).unflatten(3, (across, -1)).unflatten(2, (down, -1))
-        return torch.einsum("bnhw,nchpwq->bchpwq", shares, cells.to(shares.dtype)).flatten(4).flatten(2, 3)
+        """features (B, C, H / s, W / s) of images (B, 3, H, W) to (B, 3, H, W); s x s pixels share their weights."""
+        weights = self.gate(self.center(features)).softmax(1)
+        rows, columns = weights.shape[-2:]
+        tiles = self.universal(*images.shape[-2:]).unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
+        return torch.einsum("bnhw,nchpwq->bchpwq", weights, tiles.to(weights.dtype)).flatten(4).flatten(2, 3)
 
 
 class PretrainedGenerator(nn.Module):
-    """A decoder over an encoder that stays as it was pretrained, and over the folded image. Twice the width each level."""
+    """A decoder over a frozen pretrained encoder and the folded image. Each deeper level has twice the channels."""
 
     def __init__(self, encoder: str, weights: str, width: int, side: int) -> None:
         super().__init__()
         self.normalize = Normalize(*pixel_statistics(encoder))
         self.encoder = TimmEncoder(encoder, weights).requires_grad_(False)
         self.multiple = max(FOLD, *self.encoder.strides)
-        *beside, deepest = self.encoder.channels
-        widths = [width * 2**level for level in range(len(beside))]
-        below = [*widths[1:], deepest]
+        *skip_channels, deepest = self.encoder.channels
+        widths = [width * 2**level for level in range(len(skip_channels))]
+        deeper = [*widths[1:], deepest]
         self.up = nn.ModuleList(
-            conv_block(deep + fine, wide)
-            for deep, fine, wide in reversed(list(zip(below, beside, widths, strict=True)))
+            conv_block(deep + skip, level_width)
+            for deep, skip, level_width in reversed(list(zip(deeper, skip_channels, widths, strict=True)))
         )
         self.first = conv_block(CHANNELS, width)
         self.mix = nn.Sequential(conv_block(2 * width, width), conv_block(width, width))
         self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
-        self.mixture = GatedPerturbations(deepest, side)
+        self.gated = GatedPerturbations(deepest, side)
 
     def train(self, mode: bool = True) -> "PretrainedGenerator":
         super().train(mode)
@@ -107,18 +112,17 @@ class PretrainedGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            *finer, deep = self.encoder(self.normalize(images).contiguous(memory_format=torch.channels_last))
-        x = deep
-        for up, fine in zip(self.up, reversed(finer), strict=True):
-            x = up(torch.cat([upsample(x, fine), fine], dim=1))
-        own = self.first(pixel_unshuffle(images))
-        return pixel_shuffle(self.last(self.mix(torch.cat([upsample(x, own), own], dim=1)))) + self.mixture(
-            deep, images
-        )
+            *skips, deepest = self.encoder(self.normalize(images).contiguous(memory_format=torch.channels_last))
+        x = deepest
+        for up, skip in zip(self.up, reversed(skips), strict=True):
+            x = up(torch.cat([upsample(x, skip), skip], dim=1))
+        fine = self.first(pixel_unshuffle(images))
+        network = pixel_shuffle(self.last(self.mix(torch.cat([upsample(x, fine), fine], dim=1))))
+        return network + self.gated(deepest, images)
 
 
 class UNetGenerator(nn.Module):
-    """Over the folded image. Each of `depth` levels: half the sides, double the width."""
+    """A U-Net over the folded image. Each of `depth` levels halves the sides and doubles the channels."""
 
     def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
@@ -130,32 +134,32 @@ class UNetGenerator(nn.Module):
         )
         self.up = nn.ModuleList(conv_block(deep + fine, fine) for fine, deep in reversed(list(pairwise(widths))))
         self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
-        self.mixture = GatedPerturbations(widths[-1], side)
+        self.gated = GatedPerturbations(widths[-1], side)
 
     def forward(self, images: Tensor) -> Tensor:
         levels = [self.first(pixel_unshuffle(images))]
         for down in self.down:
             levels.append(down(levels[-1]))
-        x = deep = levels.pop()
+        x = deepest = levels.pop()
         for up in self.up:
-            fine = levels.pop()
-            x = up(torch.cat([upsample(x, fine), fine], dim=1))
-        return pixel_shuffle(self.last(x)) + self.mixture(deep, images)
+            skip = levels.pop()
+            x = up(torch.cat([upsample(x, skip), skip], dim=1))
+        return pixel_shuffle(self.last(x)) + self.gated(deepest, images)
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.backbone = nn.Sequential(
+        self.convolutions = nn.Sequential(
             conv_block(width, width), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.backbone(x))
+        return F.relu(x + self.convolutions(x))
 
 
 class ResNetGenerator(nn.Module):
-    """Over the folded image: `depth` residual blocks at half its sides."""
+    """`depth` residual blocks at half the sides of the folded image."""
 
     def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
@@ -164,22 +168,22 @@ class ResNetGenerator(nn.Module):
         self.blocks = nn.Sequential(*(_Residual(2 * width) for _ in range(depth)))
         self.mix = conv_block(3 * width, width)
         self.last = nn.Conv2d(width, CHANNELS, 3, padding=1)
-        self.mixture = GatedPerturbations(2 * width, side)
+        self.gated = GatedPerturbations(2 * width, side)
 
     def forward(self, images: Tensor) -> Tensor:
         fine = self.first[0](pixel_unshuffle(images))
-        deep = self.blocks(self.first[1](fine))
-        return pixel_shuffle(self.last(self.mix(torch.cat([upsample(deep, fine), fine], dim=1)))) + self.mixture(
-            deep, images
-        )
+        deepest = self.blocks(self.first[1](fine))
+        network = pixel_shuffle(self.last(self.mix(torch.cat([upsample(deepest, fine), fine], dim=1))))
+        return network + self.gated(deepest, images)
 
 
 class Adversary(nn.Module):
-    """images (B, 3, H, W) in [0, 1], any size, to adversarial images in [0, 1].
+    """Maps images (B, 3, H, W) in [0, 1] of any size to adversarial images in [0, 1].
 
-    budget linf: epsilon * tanh of what the network says, steeper in use than in training, so that more of it is used. l2:
-    scaled by min(1, epsilon / norm), image by image, of changes that are at most 1. soft: changes of at most 1 that only the
-    training's penalty keeps small; epsilon is not looked at.
+    budget: how the perturbation is bounded.
+    linf: epsilon * tanh(raw); an attack uses a steeper tanh than training, which uses more of the budget.
+    l2: tanh(raw), scaled per image by min(1, epsilon / norm).
+    unbounded: tanh(raw); only a penalty in the training loss keeps it small, and epsilon is ignored.
     """
 
     def __init__(self, config: GeneratorConfig, budget: str, epsilon: float, size: int) -> None:
@@ -188,40 +192,40 @@ class Adversary(nn.Module):
         self.universal = UniversalPerturbation(1, size)
         self.backbone = None if config.universal else _generator(config, size)
 
-    def layers(self) -> list[tuple[list[nn.Parameter], float]]:
-        """All parameters, each list with its share of the learning rate."""
-        if self.backbone is None:
-            return [(list(self.universal.parameters()), UNIVERSAL_RATE)]
-        pixels = [self.universal.raw, self.backbone.mixture.shared.raw]
-        gate = list(self.backbone.mixture.gate.parameters())
-        apart = {id(parameter) for parameter in [*pixels, *gate]}
-        rest = [parameter for parameter in self.backbone.parameters() if id(parameter) not in apart]
-        return [(pixels, UNIVERSAL_RATE), (gate, GATE_RATE), (rest, 1.0)]
+    def lr_scales(self) -> dict[str, float]:
+        """Learning rate of each trainable parameter as a multiple of --lr, by its name."""
+        scales = {}
+        for name, _ in self.named_parameters():
+            if name.endswith("universal.raw"):
+                scales[name] = UNIVERSAL_LR_SCALE
+            else:
+                scales[name] = GATE_LR_SCALE if name.startswith("backbone.gated.gate.") else 1.0
+        return scales
 
     def forward(self, images: Tensor, epsilon: float | None = None) -> Tensor:
-        """epsilon: in place of the one that it was made for."""
+        """epsilon: overrides the one that the adversary was built with."""
         return (images + self.perturbation(images, self.epsilon if epsilon is None else epsilon)).clamp(0, 1)
 
     def perturbation(self, images: Tensor, epsilon: float) -> Tensor:
-        """(B, 3, H, W), inside the budget; not yet cut to [0, 1]."""
+        """(B, 3, H, W) within the budget; the sum with the image is not yet clamped to [0, 1]."""
         raw = self._raw(images).float()
         if self.budget == "linf":
             return epsilon * torch.tanh(raw if self.training else STEEPNESS * raw)
         raw = torch.tanh(raw)
-        if self.budget == "soft":
+        if self.budget == "unbounded":
             return raw
-        length = torch.linalg.vector_norm(raw.flatten(1), dim=1).clamp(min=1e-12)
-        return raw * (epsilon / length).clamp(max=1).view(-1, 1, 1, 1)
+        norms = torch.linalg.vector_norm(raw.flatten(1), dim=1).clamp(min=1e-12)
+        return raw * (epsilon / norms).clamp(max=1).view(-1, 1, 1, 1)
 
     def _raw(self, images: Tensor) -> Tensor:
-        seen = resize_differentiable(images, self.size)
-        height, width = seen.shape[-2:]
+        resized = resize_differentiable(images, self.size)
+        height, width = resized.shape[-2:]
         raw = self.universal(height, width)
         if self.backbone is not None:
             right, bottom = -width % self.backbone.multiple, -height % self.backbone.multiple
-            padded = F.pad(seen, (0, right, 0, bottom), mode="replicate") if right or bottom else seen
+            padded = F.pad(resized, (0, right, 0, bottom), mode="replicate") if right or bottom else resized
             raw = raw + self.backbone(padded)[:, :, :height, :width].float()
-        if seen.shape != images.shape:
+        if resized.shape != images.shape:
             raw = F.interpolate(raw, size=images.shape[-2:], mode="bilinear", align_corners=False)
         return raw.expand_as(images)
 
@@ -231,8 +235,8 @@ def _generator(config: GeneratorConfig, side: int) -> PretrainedGenerator | UNet
     if config.generator == "pretrained":
         generator = PretrainedGenerator(config.encoder, config.weights, config.width, side)
     else:
-        plain = UNetGenerator if config.generator == "unet" else ResNetGenerator
-        generator = plain(config.width, config.depth, side)
-    for begins_at_zero in generator.last.parameters():
-        nn.init.zeros_(begins_at_zero)
+        architecture = UNetGenerator if config.generator == "unet" else ResNetGenerator
+        generator = architecture(config.width, config.depth, side)
+    for parameter in generator.last.parameters():  # the network starts without a perturbation of its own
+        nn.init.zeros_(parameter)
     return generator

@@ -1,56 +1,82 @@
-"""Any timm network as an encoder: features at falling strides, with pretrained weights."""
+"""Any timm network as an encoder: feature maps at decreasing resolutions, with pretrained weights."""
+
+from functools import cache
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from vocctl.config import closest
 from vocctl.errors import ConfigError
 from vocctl.models.weights import load_encoder
 
-FINEST = 4  # the stride of the finest feature that a decoder sees
+FINEST_STRIDE = 4  # of the finest feature map that a decoder gets
+BUILD_ERRORS = (RuntimeError, AttributeError, TypeError, AssertionError)  # raised by timm for models without features
 
 
 class TimmEncoder(nn.Module):
-    """images (B, 3, H, W), normalized, to features at strides of 4 and more, finest first."""
+    """Maps normalized images (B, 3, H, W) to feature maps at strides of 4 and more, finest first.
+
+    channels, strides: of each feature map.
+    """
 
     def __init__(self, name: str, weights: str) -> None:
+        """weights: auto, none, or a file. Raises ConfigError: not a model with several strides. As load_encoder otherwise."""
         super().__init__()
-        refuse_unknown(name)
+        check_known(name)
+        cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        if cfg is not None and cfg.fixed_input_size and not is_plain_vit(name):
+            raise ConfigError(f"{name} accepts a single image size, and VOC's images differ: use another --encoder")
         if is_plain_vit(name):
-            raise ConfigError(f"{name} has features at one stride alone: take --decoder dpt, or an encoder with stages")
-        about = timm.get_pretrained_cfg(name, allow_unregistered=True)
-        if about is not None and about.fixed_input_size:
-            raise ConfigError(f"{name} takes images of one size alone, VOC's differ: take another --encoder")
+            raise ConfigError(f"{name} has features at one stride only: use --decoder dpt, or an encoder with stages")
         try:
-            every = _strides(timm.create_model(name, features_only=True, pretrained=False))
-            keep = tuple(place for place, stride in enumerate(every) if stride >= FINEST)
-            self.backbone = timm.create_model(name, features_only=True, pretrained=False, out_indices=keep)
-        except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
-            reason = str(error).split("\n")[0][:120]
-            raise ConfigError(f"{name} offers no features to a decoder: take another --encoder ({reason})") from error
-        self.channels: tuple[int, ...] = tuple(self.backbone.feature_info.channels())  # type: ignore[union-attr, operator]
-        self.strides: tuple[int, ...] = _strides(self.backbone)
+            # built once more for its strides, not on the meta device: a seed would give the decoder other initial weights
+            every_stage = timm.create_model(name, features_only=True, pretrained=False)
+            strides = every_stage.feature_info.reduction()  # type: ignore[union-attr, operator]
+            indices = tuple(index for index, stride in enumerate(strides) if stride >= FINEST_STRIDE)
+            self.backbone = timm.create_model(name, features_only=True, pretrained=False, out_indices=indices)
+        except BUILD_ERRORS as error:
+            raise _no_features(name, error) from error
+        info = self.backbone.feature_info
+        self.channels: tuple[int, ...] = tuple(info.channels())  # type: ignore[union-attr, operator]
+        self.strides: tuple[int, ...] = tuple(info.reduction())  # type: ignore[union-attr, operator]
         if len(set(self.strides)) < len(self.strides):
-            raise ConfigError(f"{name} has features at strides {self.strides}, which don't fall: take --decoder dpt")
+            raise ConfigError(f"{name} has features at strides {self.strides}, which repeat: use another --encoder")
         load_encoder(self.backbone, name, weights)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         features = self.backbone(images)
-        if features[0].shape[1] != self.channels[0]:  # Swin-like networks put channels last
+        if features[0].shape[1] != self.channels[0]:  # Swin-like networks return channels last
             return [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
         return features
 
 
-def _strides(backbone: nn.Module) -> tuple[int, ...]:
-    return tuple(backbone.feature_info.reduction())  # type: ignore[union-attr, operator]
-
-
-def refuse_unknown(name: str) -> None:
-    """Raises ConfigError with the closest name where timm has no such model."""
-    if not timm.is_model(name):
-        raise ConfigError(f"timm has no model {name!r}{closest(name, timm.list_models())}")
+@cache
+def feature_strides(name: str) -> tuple[int, ...]:
+    """Strides of all feature maps of a timm model, finest first. Raises ConfigError: it offers none."""
+    try:
+        with torch.device("meta"):
+            model = timm.create_model(name, features_only=True, pretrained=False)
+        return tuple(model.feature_info.reduction())  # type: ignore[union-attr, operator]
+    except (*BUILD_ERRORS, NotImplementedError) as error:
+        raise _no_features(name, error) from error
 
 
 def is_plain_vit(name: str) -> bool:
-    """A transformer whose every block has the one stride of its patches."""
-    return name.startswith(("vit_", "deit", "beit", "eva", "flexivit", "dinov2", "samvit", "naflexvit"))
+    """Whether all blocks of a timm model have the same stride, that of its patches, as in ViT, DeiT, EVA or AIMv2."""
+    try:
+        strides = feature_strides(name)
+    except ConfigError:
+        return False
+    return len(strides) > 1 and len(set(strides)) == 1
+
+
+def _no_features(name: str, error: Exception) -> ConfigError:
+    reason = str(error).split("\n")[0][:120]
+    return ConfigError(f"{name} offers no features to a decoder: use another --encoder ({reason})")
+
+
+def check_known(name: str) -> None:
+    """Raise ConfigError, with the closest name, if timm has no such model."""
+    if not timm.is_model(name):
+        raise ConfigError(f"timm has no model {name!r}{closest(name, timm.list_models())}")

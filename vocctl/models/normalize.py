@@ -1,4 +1,4 @@
-"""Normalization as a model's first layer, so that every model takes pixels in [0, 1] and an attack's eps is in pixels."""
+"""Normalization as a model's first layer: every model takes images in [0, 1], and an attack's epsilon is in that unit."""
 
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
-"""A plain CNN for training from nothing, as an encoder and as a classifier: no pretraining, no tricks.
+"""A plain CNN for training from scratch, as an encoder and as a classifier.
 
-Five stages; each halves the sides and is two 3x3 convolutions with batch norm and ReLU. The classifier averages the last
-stage's features over the image, drops some, and is linear from there.
+Five stages, each of two 3x3 convolutions with batch norm and ReLU, the first with stride 2. The classifier is global average
+pooling, dropout and a linear layer.
 """
 
 from torch import Tensor, nn
@@ -18,8 +18,8 @@ def conv_block(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
     )
 
 
-class ScratchEncoder(nn.Module):
-    """images (B, 3, H, W) to features at strides 4, 8, 16 and 32."""
+class PlainEncoder(nn.Module):
+    """Maps images (B, 3, H, W) to feature maps at strides 4, 8, 16 and 32, finest first."""
 
     channels = WIDTHS[1:]
     strides = (4, 8, 16, 32)
@@ -40,12 +40,12 @@ class ScratchEncoder(nn.Module):
         return features[1:]
 
 
-class ScratchClassifier(nn.Module):
-    """images (B, 3, H, W), normalized, to logits (B, K). Offers what timm's models do: its head, and its layers by depth."""
+class PlainClassifier(nn.Module):
+    """Maps normalized images (B, 3, H, W) to logits (B, K), with the methods of a timm model that Classifier uses."""
 
     def __init__(self, classes: int, *, dropout: float = 0.2) -> None:
         super().__init__()
-        self.encoder = ScratchEncoder()
+        self.encoder = PlainEncoder()
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.encoder.channels[-1], classes)
 
@@ -62,5 +62,5 @@ class ScratchClassifier(nn.Module):
         return self.fc
 
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:
-        """timm's: the stage of a parameter by its name; what no pattern holds lies on top."""
+        """Patterns by which timm assigns parameters to stages; parameters without a match belong to the top layer."""
         return {"blocks": r"^encoder\.stages\.(\d+)"}

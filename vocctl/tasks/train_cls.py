@@ -26,7 +26,7 @@ from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
-from vocctl.training.optim import ParamGroups, encoder_lr_scale
+from vocctl.training.optim import encoder_lr_scale
 from vocctl.training.probe import linear_probe
 from vocctl.training.reporter import Reporter
 from vocctl.training.signals import InterruptCheck
@@ -66,7 +66,7 @@ class ClassificationTask:
             reporter.note(f"{config.model.model} does not end in a linear layer: its head is newly initialized")
             self.probes = False
         self.model.freeze_bn_stats = self.probes
-        self.lr_scale = encoder_lr_scale(config, TrainClsConfig(), reporter.note)
+        self.backbone_lr_scale = encoder_lr_scale(config, TrainClsConfig(), reporter.note)
         weights = pos_weight(self.splits.train.targets).to(setup.device) if config.loss.pos_weight == "auto" else None
         self.label_loss = loss_function(config.loss.loss, weights)
         self.attack_batch = adversarial_examples(config.adversarial_training, self.model, self.model)
@@ -74,9 +74,9 @@ class ClassificationTask:
         self.parameter_counts = {"model": sum(parameter.numel() for parameter in self.model.parameters())}
         self.run_name = f"{self.splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
 
-    def param_groups(self) -> ParamGroups:
-        head = self.lr_scale if self.probes else 1.0
-        return self.model.layers(self.lr_scale, self.config.optim.layer_decay, head_lr_scale=head)
+    def lr_scales(self) -> dict[str, float]:
+        head = self.backbone_lr_scale if self.probes else 1.0  # a probed head is trained already
+        return self.model.lr_scales(self.backbone_lr_scale, self.config.optim.layer_decay, head_lr_scale=head)
 
     def before_training(self, check_interrupt: InterruptCheck) -> None:
         if self.probes:

@@ -24,7 +24,7 @@ from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
-from vocctl.training.optim import ParamGroups, encoder_and_rest, encoder_lr_scale
+from vocctl.training.optim import encoder_lr_scale
 from vocctl.training.reporter import Reporter
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.task import Scores, TrainResult
@@ -59,15 +59,15 @@ class SegmentationTask:
         self.attack_batch = adversarial_examples(
             config.adversarial_training, self.model, lambda images: self.model(images, self.stride)
         )
-        self.lr_scale = encoder_lr_scale(config, TrainSegConfig(), reporter.note)
+        self.encoder_lr_scale = encoder_lr_scale(config, TrainSegConfig(), reporter.note)
         self.find_unused_parameters = config.model.decoder == "dpt"  # it does not use the ViT's last norm and its head
         self.parameter_counts = _parameter_counts(config.model)
         skip = "" if config.model.skip else "-no-skip"
         model = f"{config.model.encoder}-{config.model.decoder}{skip}-{config.loss.loss}"
         self.run_name = f"{self.splits.source.name}-{model}-s{config.train.seed}"
 
-    def param_groups(self) -> ParamGroups:
-        return encoder_and_rest(self.model, self.model.encoder, self.lr_scale)
+    def lr_scales(self) -> dict[str, float]:
+        return self.model.lr_scales(self.encoder_lr_scale)
 
     def before_training(self, check_interrupt: InterruptCheck) -> None:
         """There is nothing to prepare."""

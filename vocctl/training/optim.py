@@ -1,6 +1,6 @@
-"""Parameter groups, AdamW, and the step with its clipping."""
+"""AdamW with parameter groups for weight decay and learning-rate scales, the learning rate, and the clipped step."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -10,30 +10,38 @@ from torch.optim import AdamW, Optimizer
 
 from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
 
-ParamGroups = list[tuple[list[nn.Parameter], float]]  # parameters and their learning rate as a multiple of lr
 
+def build_optimizer(model: nn.Module, lr_scales: Mapping[str, float], config: OptimConfig) -> AdamW:
+    """Return AdamW over the trainable parameters; each group keeps its peak learning rate in "peak".
 
-def build_optimizer(layers: Iterable[tuple[list[nn.Parameter], float]], config: OptimConfig) -> AdamW:
-    """AdamW over layers, each with its share of lr as its peak rate, and with and without weight decay.
-
-    Norms and biases (one dimension or none) don't decay. Each group keeps its peak rate in `peak`.
+    lr_scales: for each parameter name, its learning rate as a multiple of config.lr.
+    timm decides which parameters decay: not biases and norms, nor what the model itself excludes, such as a ViT's pos_embed.
     """
-    groups: list[dict[str, Any]] = []
-    for held, share in layers:
-        mine = [parameter for parameter in held if parameter.requires_grad]
-        rate = {"peak": config.lr * share}
-        groups.append({"params": [p for p in mine if p.ndim > 1], "weight_decay": config.weight_decay, **rate})
-        groups.append({"params": [p for p in mine if p.ndim <= 1], "weight_decay": 0.0, **rate})
-    return AdamW([group for group in groups if group["params"]], lr=config.lr, fused=True)
+    from timm.optim import param_groups_weight_decay
+
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for decay_group in param_groups_weight_decay(
+        model, config.weight_decay, no_weight_decay_list=no_weight_decay_names(model)
+    ):
+        for parameter in decay_group["params"]:
+            lr_scale = lr_scales[names[id(parameter)]]
+            group = groups.setdefault((lr_scale, decay_group["weight_decay"]), {"params": []})
+            group["params"].append(parameter)
+    param_groups = [
+        group | {"weight_decay": weight_decay, "lr_scale": lr_scale, "peak": config.lr * lr_scale}
+        for (lr_scale, weight_decay), group in groups.items()
+    ]
+    return AdamW(param_groups, lr=config.lr, fused=True)
 
 
-def encoder_and_rest(
-    model: nn.Module, encoder: nn.Module, encoder_share: float
-) -> list[tuple[list[nn.Parameter], float]]:
-    """The layers of a model whose encoder has a rate of its own: encoder_share times that of the rest."""
-    inside = {id(parameter) for parameter in encoder.parameters()}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in inside]
-    return [(list(encoder.parameters()), encoder_share), (rest, 1.0)]
+def no_weight_decay_names(model: nn.Module) -> set[str]:
+    """The parameters that timm models inside the model exclude from weight decay."""
+    names = set()
+    for prefix, module in model.named_modules():
+        if callable(excluded := getattr(module, "no_weight_decay", None)):
+            names |= {f"{prefix}.{name}" if prefix else name for name in excluded()}
+    return names
 
 
 def encoder_lr_scale(
@@ -60,7 +68,7 @@ def set_lr(optimizer: Optimizer, factor: float) -> float:
 def clip_and_step(
     accelerator: Accelerator, optimizer: Optimizer, parameters: Iterable[torch.Tensor], clip_norm: float
 ) -> None:
-    """One step on the gradients gathered so far, then none are left. clip_norm 0: not clipped."""
+    """Clip the gradients' L2 norm, step, and clear the gradients. clip_norm 0: no clipping."""
     if clip_norm > 0:
         accelerator.clip_grad_norm_(parameters, clip_norm)
     optimizer.step()

@@ -13,7 +13,6 @@ from vocctl.config import TrainingConfig
 from vocctl.data.datasets import TrainDataset
 from vocctl.data.splits import Splits
 from vocctl.runs.folder import RunFolder
-from vocctl.training.optim import ParamGroups
 from vocctl.training.signals import InterruptCheck
 
 Scores = dict[str, float]
@@ -51,8 +50,8 @@ class TrainingTask(Protocol):
         """Whether some steps leave some parameters without a gradient."""
         ...
 
-    def param_groups(self) -> ParamGroups:
-        """The model's parameters, each group with its learning-rate scale."""
+    def lr_scales(self) -> dict[str, float]:
+        """The learning rate of each parameter of the model as a multiple of --lr, by its name."""
         ...
 
     def before_training(self, check_interrupt: InterruptCheck) -> None:

@@ -24,7 +24,6 @@ from vocctl.devices import DeviceSetup, disable_malloc_trim, loader_workers, to_
 from vocctl.distributed import all_reduce_max, barrier, broadcast, broadcast_object, rank, world_size
 from vocctl.errors import ConfigError, RunError
 from vocctl.metrics.table import METRICS
-from vocctl.metrics.table import METRICS
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.runs.folder import RunFolder
 from vocctl.runs.weights import weights_metadata
@@ -127,7 +126,7 @@ class Trainer:
         self.ema = MovingAverage(self.model, self.optim.ema)
         if self.setup.device.type == "cpu" and self.setup.precision == "bf16":
             train_depthwise_in_fp32(self.model)
-        self.raw_optimizer = build_optimizer(self.task.param_groups(), self.optim)
+        self.raw_optimizer = build_optimizer(self.model, self.task.lr_scales(), self.optim)
         self.network, self.optimizer = self.accelerator.prepare(self.model, self.raw_optimizer)
         if self.train.compile:  # self.model, which is validated and saved, is not compiled
             self.network = torch.compile(self.network)
