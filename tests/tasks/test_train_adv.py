@@ -15,15 +15,6 @@ from safetensors.torch import load_file, save_file
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import ConfigError, DataError, Terminated
-from vocctl.robustness.generator import build_adversary
-from vocctl.robustness.generator_loss import (
-    GeneratorLoss,
-    allocate_batch,
-    binarize_logits,
-    equalize_gradient_norms,
-    local_counts,
-    perturbation_levels,
-)
 from vocctl.robustness.outcomes import MaskPredictions
 from vocctl.robustness.victims import SegmenterVictim
 from vocctl.tasks.attack import attack
@@ -143,12 +134,6 @@ def test_signal_during_validation_stops_the_run(
     assert abs(resume(str(tmp_path / "adv")).scores["drop"]) < 1
 
 
-def test_against_prediction_a_classifier_is_turned_from_what_its_thresholds_decide() -> None:
-    logits = torch.tensor([[2.0, 0.3, -3.0], [-3.0, -2.0, -4.0]])
-    assert binarize_logits(logits, torch.tensor([0.5, 0.7, 0.5])).tolist() == [[1, 0, 0], [0, 1, 0]]
-    assert binarize_logits(logits, torch.tensor([0.5, 0.5, 0.02])).tolist() == [[1, 1, 1], [0, 1, 0]]
-
-
 def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:
     result = run(config(runs, "seg", goal="target:bicycle", attack_loss="ce", epochs=60), tmp_path / "adv")
     assert result.best == pytest.approx(1 - result.scores["target_success_rate"])
@@ -176,93 +161,6 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "adv").exists()
 
 
-def test_gradients_of_several_targets_are_brought_to_one_length():
-    strong, weak = torch.zeros(2, 3, 1, 1), torch.zeros(2, 3, 1, 1)
-    strong[0, 0], strong[1, 0], weak[0, 1] = 3.0, 4.0, 1.0  # lengths 5 and 1, mean 3
-    first, second = equalize_gradient_norms([strong, weak])
-    assert first[:, 0, 0, 0].tolist() == pytest.approx([3 * 3 / 5, 3 * 4 / 5])
-    assert second[0, :, 0, 0].tolist() == pytest.approx([0, 3, 0])
-    assert torch.equal(equalize_gradient_norms([strong])[0], strong)
-    assert all(one.isfinite().all() for one in equalize_gradient_norms([strong, torch.zeros_like(weak)]))
-
-
-def test_the_gradient_of_one_target_is_that_of_its_loss(runs: dict[str, Path]) -> None:
-    """And the loss is what is shown, though its gradient is put together from the targets'."""
-    wanted = config(runs, "seg", attack_loss="ce")
-    (target,) = open_victims(wanted, training_setup(wanted.train))
-    network = build_adversary(wanted).eval()
-    torch.nn.init.normal_(network.backbone.last.weight, std=0.1)
-    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    labels = torch.randint(0, 21, (2, 32, 32), generator=torch.Generator().manual_seed(1))
-    loss = GeneratorLoss([target], wanted)(network, pixels, labels)
-    weight = network.backbone.last.weight
-    (ours,) = torch.autograd.grad(loss, weight)
-    logits = target.forward(network(pixels))[..., 1::2, 1::2]
-    plain = -torch.nn.functional.cross_entropy(logits, labels[:, 1::2, 1::2])
-    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
-    assert torch.allclose(ours, torch.autograd.grad(plain, weight)[0], rtol=1e-3, atol=1e-7)
-
-
-def test_several_targets_share_a_batch_in_order(runs: dict[str, Path]) -> None:
-    """The first images pull by what the segmenter says of them alone, the rest by the classifier, and both as hard."""
-    wanted = config(runs, "seg", "cls")
-    targets = open_victims(wanted, training_setup(wanted.train))
-    pixels = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    masks = torch.randint(0, 21, (6, 32, 32), generator=torch.Generator().manual_seed(1))
-    given_on: list[torch.Tensor] = []
-
-    class Shown(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            given_on.append(images.clone().requires_grad_())
-            return given_on[-1]
-
-    def gradient(names: tuple[str, ...], part: slice) -> torch.Tensor:
-        chosen = [target for target, name in zip(targets, ("seg", "cls"), strict=True) if name in names]
-        GeneratorLoss(chosen, wanted)(Shown(), pixels[part], masks[part]).backward()
-        grad = given_on.pop().grad
-        assert grad is not None
-        return grad
-
-    both = gradient(("seg", "cls"), slice(0, 6))
-    for name, images in (("seg", slice(0, 2)), ("cls", slice(2, 6))):
-        alone = gradient((name,), images)
-        assert torch.allclose(both[images] / both[images].norm(), alone / alone.norm(), atol=1e-5)
-    assert both[:2].norm().item() == pytest.approx(both[2:].norm().item(), rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("images", "weights", "sizes"),
-    [
-        (8, [1], [8]),
-        (8, [1, 7], [1, 7]),
-        (8, [7, 1], [7, 1]),
-        (16, [1, 7], [2, 14]),
-        (9, [7, 7], [5, 4]),
-        (2, [1, 7], [1, 1]),
-        (12, [1, 1, 7], [2, 2, 8]),
-    ],
-)
-def test_a_batch_is_shared_out(images: int, weights: list[int], sizes: list[int]) -> None:
-    assert allocate_batch(images, weights) == sizes
-
-
-@pytest.mark.parametrize(
-    ("ranks", "parts"),
-    [
-        (1, [[3, 1, 6]]),
-        (2, [[2, 0, 3], [1, 1, 3]]),  # images 0, 2, 4, 6, 8 and 1, 3, 5, 7, 9
-        (5, [[1, 0, 1], [1, 0, 1], [1, 0, 1], [0, 1, 1], [0, 0, 2]]),
-    ],
-)
-def test_ranks_have_their_images_of_each_share(
-    monkeypatch: pytest.MonkeyPatch, ranks: int, parts: list[list[int]]
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", str(ranks))
-    for rank, part in enumerate(parts):
-        monkeypatch.setenv("RANK", str(rank))
-        assert local_counts([3, 1, 6]) == part
-
-
 def test_a_batch_of_all_images_falls_into_equal_parts(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = config(runs, "seg", batch=6)
     targets = open_victims(wanted, training_setup(wanted.train))
@@ -273,12 +171,6 @@ def test_a_batch_of_all_images_falls_into_equal_parts(runs: dict[str, Path], mon
         ConfigError, match="all 5 images make one batch, which 3 processes cannot split evenly: lower --batch"
     ):
         check_batch_size(wanted, 5, len(targets))
-
-
-def test_perturbation_levels_by_hand():
-    delta = torch.tensor([[3.0, 4.0], [0.0, 0.0]]).view(2, 1, 1, 2) / 255
-    assert perturbation_levels(delta, "linf").item() == pytest.approx(2)  # (4 + 0) / 2
-    assert perturbation_levels(delta, "l2").item() == pytest.approx(12.5**0.5 / 2, abs=1e-5)
 
 
 def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path) -> None:
