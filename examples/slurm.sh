@@ -8,19 +8,19 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --signal=B:TERM@120
-# Train on every GPU of two nodes; put back into the queue and resumed when the time is up or a node is taken away.
+# Train on every GPU of two nodes; requeue and resume when the time limit is reached or the job is preempted.
 # sbatch examples/slurm.sh --data /shared/voc2009 --batch 64
 set -euo pipefail
 
 run=${RUN:-runs/seg/slurm-$SLURM_JOB_ID}
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-what=("$@" --out "$run")
+first_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+arguments=("$@" --out "$run")
 if [ -f "$run/run.json" ]; then
-    what=(--resume "$run")
+    arguments=(--resume "$run")
 fi
 
 srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node "$SLURM_GPUS_ON_NODE" --rdzv-backend c10d \
-    --rdzv-endpoint "$first:29500" --rdzv-id "$SLURM_JOB_ID" -m vocctl train-seg "${what[@]}" &
+    --rdzv-endpoint "$first_node:29500" --rdzv-id "$SLURM_JOB_ID" -m vocctl train-seg "${arguments[@]}" &
 step=$!
 
 requeue() {

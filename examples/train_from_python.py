@@ -10,10 +10,10 @@ from vocctl.tasks.train_seg import run
 def main() -> None:
     data, epochs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
     config = given(TrainSegConfig(), path=data, size=96, epochs=epochs, loss="dice", skip=False)
-    trained = run(config)
-    evaluation = evaluate(str(trained.run), EvalOptions(checkpoint="final"))
+    result = run(config)
+    evaluation = evaluate(str(result.run), EvalOptions(checkpoint="final"))
     info = evaluation.info
-    print(f"{trained.run}: mean IoU {100 * evaluation.main_score:.1f} on {info.num_images} images of {info.split}")
+    print(f"{result.run}: mean IoU {100 * evaluation.main_score:.1f} on {info.num_images} images of {info.split}")
     worst = evaluation.worst_first()[0]
     print(f"worst image: {worst}, label map {info.folder / 'labels' / worst}.png")
 

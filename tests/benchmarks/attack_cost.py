@@ -1,10 +1,10 @@
-"""What an attack costs beside the passes that it can't do without, on one batch of random images, fp32.
+"""The time of attacks relative to the network passes that they need, on one batch of random images, fp32.
 
     python tests/benchmarks/attack_cost.py [SIZE] [BATCH]
 
-PGD: its time a step against a bare forward and backward pass of the same model to the image. Generator: all of the attack
-(perturbation, sum, rounding to 8 bits, the check) against the bare forward pass of its network alone. The two of a pair take
-turns, and the median of their ratios is printed: a machine that slows down slows both.
+PGD: time per step, relative to one forward and backward pass of the same model to the image. Generator: time of the whole
+attack (perturbation, sum, rounding to 8 bits, check), relative to the forward pass of its network. Both are measured
+alternately, and the median of the ratios is printed, because the machine's speed drifts.
 """
 
 import sys
@@ -30,16 +30,17 @@ STEPS, ROUNDS, LINF = 5, 9, Threat("linf", 8 / 255)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    resumed = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - resumed
+    return time.perf_counter() - start
 
 
-def ratio(ours: Callable[[], object], bare: Callable[[], object], parts: int) -> tuple[float, float]:
-    """Median of ours / (parts * bare), and the median of ours in seconds."""
-    ours(), bare()
-    pairs = [(seconds(ours), seconds(bare)) for _ in range(ROUNDS)]
-    return median(one / (parts * other) for one, other in pairs), median(one for one, _ in pairs)
+def relative_time(attack: Callable[[], object], bare: Callable[[], object], passes: int) -> tuple[float, float]:
+    """Median of attack / (passes * bare), and the median time of the attack in seconds."""
+    attack(), bare()  # warm up
+    pairs = [(seconds(attack), seconds(bare)) for _ in range(ROUNDS)]
+    ratios = [attack_time / (passes * bare_time) for attack_time, bare_time in pairs]
+    return median(ratios), median(attack_time for attack_time, _ in pairs)
 
 
 def pgd_cost(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[float, float]:
@@ -51,7 +52,7 @@ def pgd_cost(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor,
         leaf = images.clone().requires_grad_()
         torch.autograd.grad(objective(forward(leaf), 0.0).sum(), leaf)
 
-    return ratio(lambda: pgd_from(forward, images, objective, LINF, steps=STEPS, start=start), bare, STEPS)
+    return relative_time(lambda: pgd_from(forward, images, objective, LINF, steps=STEPS, start=start), bare, STEPS)
 
 
 def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float, float]:
@@ -66,26 +67,25 @@ def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float
     def bare() -> None:
         adversary.backbone(images)
 
-    return ratio(attack, bare, 1)
+    return relative_time(attack, bare, 1)
 
 
 def main() -> None:
-    size, batch = (int(word) for word in (*sys.argv[1:], *("160", "8")[len(sys.argv) - 1 :]))
+    size, batch = (int(text) for text in (*sys.argv[1:], *("160", "8")[len(sys.argv) - 1 :]))
     torch.manual_seed(0)
     pixels = torch.randint(0, 256, (batch, 3, size, size)).float() / 255
     images = pixels.to(memory_format=torch.channels_last)
-    for name, made, labels in (
+    for name, network, labels in (
         ("segmenter", Segmenter(TrainSegConfig().model), torch.randint(0, 21, (batch, size, size))),
         ("classifier", Classifier(TrainClsConfig().model, size), torch.randint(0, 2, (batch, 20))),
     ):
-        model = made.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        share, took = pgd_cost(model, images, labels, size)
-        print(
-            f"PGD on the {name}: {share:.3f} of a forward and backward pass a step, {took / STEPS * 1e3 / batch:.1f} ms"
-        )
+        model = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        ratio, time_taken = pgd_cost(model, images, labels, size)
+        ms = time_taken / STEPS * 1e3 / batch
+        print(f"PGD on the {name}: {ratio:.3f} of a forward and backward pass per step, {ms:.1f} ms per image")
     for kind in get_args(Generator):
-        share, took = generator_cost(GeneratorConfig(generator=kind), images)
-        print(f"generator {kind}: {share:.3f} of its bare forward pass, {took * 1e3 / batch:.1f} ms a image")
+        ratio, time_taken = generator_cost(GeneratorConfig(generator=kind), images)
+        print(f"generator {kind}: {ratio:.3f} of its forward pass, {time_taken * 1e3 / batch:.1f} ms per image")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The figures of attacks and defences in docs/results.md, one step after the other, on voc-objects or another VOC tree.
+"""Run the commands behind docs/results.md, sections 5 to 8 (attacks and defenses), on voc-objects or another VOC devkit.
 
     python tests/benchmarks/attack_study.py run OUT DATA [PART...]
     python tests/benchmarks/attack_study.py show OUT [PART...]
 
-Each line of OUT/attacks.jsonl is one command with what it gave: a training run's last metrics, or an evaluation's rows. What
-is there already is not run again, so a study that was stopped goes on. Last weights everywhere: nothing is chosen on the
-scored images. `show` prints tables.
+PART: a key of PARTS; all parts if none is given. Each line of OUT/attacks.jsonl is one command with its result: the last
+metrics of a training run, or the rows of an evaluation. Commands with a result are not run again, so an interrupted study
+resumes. Final weights are used everywhere, so that nothing is selected on the scored images. `show` prints tables.
 """
 
 import json
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 SWEEP = "--eps 1/255,2/255,4/255,8/255 --images 100"
-ROBUST = "--eps 2/255 --images 100"
-HARD = "--adv-train pgd-3 --adv-eps 2/255"
-# step -> its command; a step that trains makes the run of its name, which the steps below it find
+SMALL_BUDGET = "--eps 2/255 --images 100"
+ADV_TRAIN = "--adv-train pgd-3 --adv-eps 2/255"
+# part -> step -> command; a training step creates a run of its name, which later steps use
 PARTS: dict[str, dict[str, str]] = {
     "targets": {
         "seg": "train-seg --minutes 3",
@@ -58,15 +58,15 @@ PARTS: dict[str, dict[str, str]] = {
     "transfer": {
         "transfer": "eval seg seg-no-skip seg-scratch --transfer --attack cospgd-20,adv:adv-seg --eps 8/255 --images 100",
     },
-    "hardened": {
-        "seg-hard-half": f"train-seg --minutes 3 {HARD} --adv-fraction 0.5",
-        "seg-hard-all": f"train-seg --minutes 3 {HARD} --adv-fraction 1",
-        "cls-fast": "train-cls --minutes 3 --encoder-lr 0.3",  # what is trained on attacks has to move, and this one tells
-        "cls-hard-half": f"train-cls --minutes 3 --encoder-lr 0.3 {HARD} --adv-fraction 0.5",  # that from the attacks
+    "adversarial_training": {
+        "seg-adv-half": f"train-seg --minutes 3 {ADV_TRAIN} --adv-fraction 0.5",
+        "seg-adv-all": f"train-seg --minutes 3 {ADV_TRAIN} --adv-fraction 1",
+        "cls-fast": "train-cls --minutes 3 --encoder-lr 0.3",  # adversarial training needs this learning rate: its effect alone
+        "cls-adv-half": f"train-cls --minutes 3 --encoder-lr 0.3 {ADV_TRAIN} --adv-fraction 0.5",
     }
     | {
-        f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {ROBUST}"
-        for run in ("seg", "seg-hard-half", "seg-hard-all", "cls", "cls-fast", "cls-hard-half")
+        f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {SMALL_BUDGET}"
+        for run in ("seg", "seg-adv-half", "seg-adv-all", "cls", "cls-fast", "cls-adv-half")
     },
     "strategies": {
         f"{kind}-{name}": f"train-{kind} --minutes 3 {flags}"
@@ -79,13 +79,13 @@ PARTS: dict[str, dict[str, str]] = {
         )
     }
     | {
-        f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {ROBUST}"
+        f"{run}, attacked": f"eval {run} --attack {'cospgd-20' if run.startswith('seg') else 'pgd-20'} {SMALL_BUDGET}"
         for run in (
             "seg-scratch", "seg-no-skip", "seg-unaugmented", "seg-strong", "cls-scratch", "cls-unaugmented", "cls-strong",
         )
     },
 }  # fmt: skip
-COLUMNS = {  # of a table: what it is called, what it is multiplied by, its decimals
+COLUMNS = {  # key -> title, factor, decimals
     "mean_iou": ("mean IoU", 100, 1),
     "map_sklearn": ("mAP", 100, 1),
     "pixel_accuracy": ("pixel acc.", 100, 1),
@@ -100,26 +100,23 @@ COLUMNS = {  # of a table: what it is called, what it is multiplied by, its deci
 }
 
 
-def ran(step: str, words: str, out: Path, data: Path) -> dict[str, Any]:
-    """The command's result; it runs in OUT, where the runs lie under runs/."""
-    command = [sys.executable, "-m", "vocctl", *words.split(), "--quiet"]
-    resumed = time.perf_counter()
-    if not words.startswith("eval"):
-        for stopped in (out / "runs").glob(f"*/{step}"):
-            shutil.rmtree(stopped)
+def run_step(step: str, command_line: str, out: Path, data: Path) -> dict[str, Any]:
+    """Run a command in OUT, which has the runs in runs/, and return its result."""
+    command = [sys.executable, "-m", "vocctl", *command_line.split(), "--quiet"]
+    start = time.perf_counter()
+    if not command_line.startswith("eval"):
+        for interrupted_run in (out / "runs").glob(f"*/{step}"):
+            shutil.rmtree(interrupted_run)
         subprocess.run([*command, "--data", str(data), "--name", step, "--eval-every", "1000"], check=True, cwd=out)
         metrics = next((out / "runs").glob(f"*/{step}")) / "metrics.jsonl"
         return {"metrics": json.loads(metrics.read_text().splitlines()[-1])}
-    done = subprocess.run(
-        [*command, "--checkpoint", "final", "--json"], check=True, cwd=out, capture_output=True, text=True
-    )
-    return {
-        "results": [json.loads(line) for line in done.stdout.splitlines()],
-        "seconds": time.perf_counter() - resumed,
-    }
+    command += ["--checkpoint", "final", "--json"]
+    process = subprocess.run(command, check=True, cwd=out, capture_output=True, text=True)
+    results = [json.loads(line) for line in process.stdout.splitlines()]
+    return {"results": results, "seconds": time.perf_counter() - start}
 
 
-def read(out: Path) -> dict[str, dict[str, Any]]:
+def read_results(out: Path) -> dict[str, dict[str, Any]]:
     path = out / "attacks.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return {line["step"]: line for line in map(json.loads, lines)}
@@ -128,75 +125,79 @@ def read(out: Path) -> dict[str, dict[str, Any]]:
 def run(out: Path, data: Path, parts: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for part in parts:
-        for step, words in PARTS[part].items():
-            if step in read(out):
+        for step, command_line in PARTS[part].items():
+            if step in read_results(out):
                 continue
-            line = {"step": step, "command": words, **ran(step, words, out, data)}
+            line = {"step": step, "command": command_line, **run_step(step, command_line, out, data)}
             with (out / "attacks.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            print(f"{step}: {words}", flush=True)
+            print(f"{step}: {command_line}", flush=True)
 
 
 def show(out: Path, parts: list[str]) -> None:
-    held = read(out)
+    results = read_results(out)
     for part in parts:
-        for step in [step for step in PARTS[part] if step in held]:
-            print(f"\n### {step}: vocctl {held[step]['command']}")
-            if "metrics" in held[step]:
-                print(held[step]["metrics"])
-            for result in held[step].get("results", []):
+        for step in [step for step in PARTS[part] if step in results]:
+            print(f"\n### {step}: vocctl {results[step]['command']}")
+            if "metrics" in results[step]:
+                print(results[step]["metrics"])
+            for result in results[step].get("results", []):
                 if "rows" in result:
-                    _attacked(result)
+                    _print_attack(result)
                 else:
-                    _transferred(result)
-        if part in ("hardened", "strategies"):
-            _defences(held, [step.removesuffix(", attacked") for step in PARTS[part] if step.endswith(", attacked")])
+                    _print_transfer(result)
+        if part in ("adversarial_training", "strategies"):
+            _print_defenses(
+                results, [step.removesuffix(", attacked") for step in PARTS[part] if step.endswith(", attacked")]
+            )
 
 
-def _attacked(result: dict[str, Any]) -> None:
+def _print_attack(result: dict[str, Any]) -> None:
     rows = [(row, row["scores"] | row["rates"] | row["distortion"]) for row in result["rows"]]
-    columns = [name for name in COLUMNS if any(name in seen for _, seen in rows)]
-    _table(
+    columns = [name for name in COLUMNS if any(name in values for _, values in rows)]
+    _print_table(
         ["attack", "eps", *(COLUMNS[name][0] for name in columns)],
-        [[row["attack"], row["eps"], *(_cell(name, seen.get(name)) for name in columns)] for row, seen in rows],
+        [[row["attack"], row["eps"], *(_cell(name, values.get(name)) for name in columns)] for row, values in rows],
     )
     for check in result["sanity"]:
         print("sanity:", check["name"], "passed" if check["passed"] else "FAILED", check["measured"])
 
 
-def _transferred(result: dict[str, Any]) -> None:
+def _print_transfer(result: dict[str, Any]) -> None:
     rows = {"clean": result["clean"]} | result["scores"]
-    _table(
+    _print_table(
         [f"{result['attack']}, {result['eps']}", *result["runs"]],
-        [[name, *(_cell(result["metric"], seen[run]) for run in result["runs"])] for name, seen in rows.items()],
+        [[name, *(_cell(result["metric"], scores[run]) for run in result["runs"])] for name, scores in rows.items()],
     )
 
 
-def _defences(held: dict[str, dict[str, Any]], runs: list[str]) -> None:
-    """Of each run its training, and its scores before and under the attack."""
+def _print_defenses(results: dict[str, dict[str, Any]], runs: list[str]) -> None:
+    """One row per run: its training, its clean and its attacked score."""
     for kind, main in (("seg", "mean_iou"), ("cls", "map_sklearn")):
         rows = []
-        for run in [run for run in runs if run.startswith(kind) and f"{run}, attacked" in held]:
-            trained = held[run]["metrics"]
-            clean, attacked, *_ = held[f"{run}, attacked"]["results"][0]["rows"]
+        for run in [run for run in runs if run.startswith(kind) and f"{run}, attacked" in results]:
+            training = results[run]["metrics"]
+            clean, attacked, *_ = results[f"{run}, attacked"]["results"][0]["rows"]
             scores = [_cell(main, row["scores"][main]) for row in (clean, attacked)]
-            rows.append([held[run]["command"], f"{trained['images_per_second']:.0f}", str(trained["epoch"]), *scores])
-        _table(["run", "images/s", "epochs", f"{COLUMNS[main][0]}, clean", "attacked"], rows)
+            rows.append(
+                [results[run]["command"], f"{training['images_per_second']:.0f}", str(training["epoch"]), *scores]
+            )
+        _print_table(["run", "images/s", "epochs", f"{COLUMNS[main][0]}, clean", "attacked"], rows)
 
 
 def _cell(name: str, value: float | None) -> str:
-    _, times, decimals = COLUMNS[name]
-    return "" if value is None else f"{times * value:.{decimals}f}"
+    _, factor, decimals = COLUMNS[name]
+    return "" if value is None else f"{factor * value:.{decimals}f}"
 
 
-def _table(heads: list[str], rows: list[list[str]]) -> None:
+def _print_table(heads: list[str], rows: list[list[str]]) -> None:
     for row in [heads, ["---"] * len(heads), *rows]:
         print("| " + " | ".join(row) + " |")
 
 
 def main() -> None:
-    what, out = sys.argv[1], Path(sys.argv[2]).resolve()
-    if what == "show":
+    action, out = sys.argv[1], Path(sys.argv[2]).resolve()
+    if action == "show":
         show(out, sys.argv[3:] or list(PARTS))
     else:
         run(out, Path(sys.argv[3]).resolve(), sys.argv[4:] or list(PARTS))

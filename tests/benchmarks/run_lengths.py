@@ -1,9 +1,9 @@
-"""Run lengths of 750 masks: straight from the label maps, against the 20-plane stack in vectorised numpy.
+"""Run lengths of 750 masks: directly from the label maps, compared with the 20-plane stack in vectorized numpy.
 
-    python tests/benchmarks/run_lengths.py [VOC_TREE]
+    python tests/benchmarks/run_lengths.py [DEVKIT]
 
-The masks are 375 x 500: those of the tree's Segmentation lists, fitted by nearest, each as often as it takes; or, without a
-tree, one to three ellipses. Both ways give the same text (asserted), and the best of three is printed.
+The masks are 375 x 500: those of the devkit's Segmentation lists, resized with nearest neighbor and repeated; without a devkit,
+one to three random ellipses. Both ways give the same text, which is asserted. Printed: the best of three runs.
 """
 
 import sys
@@ -21,7 +21,7 @@ MASKS, HEIGHT, WIDTH = 750, 375, 500
 
 
 def from_stack(labels: np.ndarray) -> str:
-    """What one would write: the boolean stack, flattened and padded, its edges by one difference."""
+    """The usual implementation: the flattened, padded boolean stack, and its edges by one difference."""
     stack = labels[None] == np.arange(1, 21, dtype=np.uint8)[:, None, None]
     flat = np.concatenate([[False], stack.ravel(), [False]])
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
@@ -29,14 +29,16 @@ def from_stack(labels: np.ndarray) -> str:
     return " ".join(map(str, edges.tolist()))
 
 
-def from_tree(tree: Path) -> list[np.ndarray]:
-    source = open_dataset(tree)
+def masks_of_devkit(devkit: Path) -> list[np.ndarray]:
+    source = open_dataset(devkit)
     masks = [source.mask(image_id) for split in source.splits() for image_id in source.ids(split)]
-    fitted = [cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST) for mask in masks[:MASKS]]
-    return [np.where(fitted[number % len(fitted)] == 255, 0, fitted[number % len(fitted)]) for number in range(MASKS)]
+    resized = [cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST) for mask in masks[:MASKS]]
+    return [
+        np.where(resized[number % len(resized)] == 255, 0, resized[number % len(resized)]) for number in range(MASKS)
+    ]
 
 
-def drawn() -> list[np.ndarray]:
+def random_ellipses() -> list[np.ndarray]:
     generator = np.random.default_rng(0)
     masks = []
     for _ in range(MASKS):
@@ -53,20 +55,20 @@ def drawn() -> list[np.ndarray]:
 def seconds(encode: Callable[[np.ndarray], str], masks: list[np.ndarray]) -> float:
     times = []
     for _ in range(3):
-        resumed = time.perf_counter()
+        start = time.perf_counter()
         for mask in masks:
             encode(mask)
-        times.append(time.perf_counter() - resumed)
+        times.append(time.perf_counter() - start)
     return min(times)
 
 
 def main() -> None:
-    masks = from_tree(Path(sys.argv[1])) if len(sys.argv) > 1 else drawn()
+    masks = masks_of_devkit(Path(sys.argv[1])) if len(sys.argv) > 1 else random_ellipses()
     assert all(str(encode_label_map(mask)) == from_stack(mask) for mask in masks)
     ours, stack = seconds(lambda mask: str(encode_label_map(mask)), masks), seconds(from_stack, masks)
-    what = sys.argv[1] if len(sys.argv) > 1 else "drawn ellipses"
-    print(f"{MASKS} masks of {HEIGHT} x {WIDTH} ({what})")
-    print(f"{ours:.2f} s straight, {stack:.2f} s by the stack, {stack / ours:.1f} times as fast")
+    origin = sys.argv[1] if len(sys.argv) > 1 else "random ellipses"
+    print(f"{MASKS} masks of {HEIGHT} x {WIDTH} ({origin})")
+    print(f"{ours:.2f} s from label maps, {stack:.2f} s by the stack, {stack / ours:.1f} times as fast")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How long the command line takes to answer, against an empty Typer app with as many options.
+"""Start-up time of the command line, relative to an empty Typer app with as many options.
 
     python tests/benchmarks/start_up.py [ROUNDS]
 
-`vocctl --help`, `vocctl train-seg --help` and a misspelt flag, each in a process of its own. The empty app has a command
-with train-seg's options under the same panels and does nothing. They take turns; medians and their ratios are printed.
+`vocctl --help`, `vocctl train-seg --help` and a misspelled flag, each in a new process. The empty app has one command with
+train-seg's options in the same panels, which does nothing. All are measured alternately; medians and their ratios are printed.
 """
 
 import subprocess
@@ -32,15 +32,15 @@ def empty_app() -> str:
     lines.append("def train(")
     for number, option in enumerate(options):
         panel = getattr(option, "rich_help_panel", None)
-        about = f"{option.opts[0]!r}, help={option.help!r}, rich_help_panel={panel!r}"
-        lines.append(f"    option_{number}: Annotated[str, typer.Option({about})] = '',")
+        arguments = f"{option.opts[0]!r}, help={option.help!r}, rich_help_panel={panel!r}"
+        lines.append(f"    option_{number}: Annotated[str, typer.Option({arguments})] = '',")
     return "\n".join([*lines, "): pass", "@app.command()", "def other(): pass", "app()"])
 
 
-def seconds(words: list[str]) -> float:
-    resumed = time.perf_counter()
-    subprocess.run(words, capture_output=True, check=False)
-    return time.perf_counter() - resumed
+def seconds(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=False)
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -48,19 +48,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "empty.py"
         empty.write_text(empty_app())
-        ways = {
+        commands = {
             "empty app, train --help": [str(empty), "train", "--help"],
             "vocctl --help": ["-c", MAIN, "--help"],
             "vocctl train-seg --help": ["-c", MAIN, "train-seg", "--help"],
             "vocctl train-seg --epoch 3": ["-c", MAIN, "train-seg", "--epoch", "3"],
         }
-        taken: dict[str, list[float]] = {name: [] for name in ways}
+        times: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(rounds):
-            for name, words in ways.items():
-                taken[name].append(seconds([sys.executable, *words]))
-    first = median(taken["empty app, train --help"])
-    for name, times in taken.items():
-        print(f"{name:28}{1000 * median(times):6.0f} ms, {median(times) / first:.2f} of the empty app")
+            for name, command in commands.items():
+                times[name].append(seconds([sys.executable, *command]))
+    empty_app_time = median(times["empty app, train --help"])
+    for name, values in times.items():
+        print(f"{name:28}{1000 * median(values):6.0f} ms, {median(values) / empty_app_time:.2f} of the empty app")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The figures of docs/results.md: our recipe, the tutorial's, and one change at a time, for both tasks.
+"""The figures of docs/results.md, sections 1 to 4: the default recipe, a tutorial's, and variants with one change each.
 
-Each line of OUT/study.jsonl is one run: task, what, seed, score of the final weights (seg: mean IoU at the images' own
-size; cls: scikit-learn's mAP, and F1 per image at 0.5), speed. What is there already is not run again, so a study that was
-stopped goes on. `draw` makes the picture from those lines.
+Each line of OUT/study.jsonl is one run: task, variant, seed, score of the final weights (seg: mean IoU at the images'
+original size; cls: scikit-learn's mAP, and F1 per image at 0.5), speed. Runs with a line are not repeated, so an interrupted
+study resumes. `draw` makes a figure of those lines.
 
-python tests/benchmarks/study.py run OUT TASK DATA MINUTES SEEDS WHAT...
-python tests/benchmarks/study.py draw OUT TASK DATA PICTURE [WHAT...]
-TASK: seg or cls. WHAT: default, tutorial, or one of the task's VARIANTS. SEEDS: as 0,1,2.
+python tests/benchmarks/study.py run OUT TASK DATA MINUTES SEEDS VARIANT...
+python tests/benchmarks/study.py draw OUT TASK DATA FIGURE [VARIANT...]
+TASK: seg or cls. VARIANT: default, tutorial, or a key of the task's VARIANTS. SEEDS: as 0,1,2.
 """
 
 import json
@@ -35,7 +35,7 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "default": [],
         "scratch": ["--model", "scratch"],
         "no-probe": ["--no-probe"],
-        "no-probe-faster-body": ["--no-probe", "--encoder-lr", "0.3"],
+        "no-probe-faster-backbone": ["--no-probe", "--encoder-lr", "0.3"],
         "probe-alone": ["--encoder-lr", "0"],
         "faster": ["--encoder-lr", "0.025"],
         "before": ["--no-probe", "--encoder-lr", "0.3", "--size-from", "192"],
@@ -55,59 +55,59 @@ SCORES = {"seg": ("mean_iou", "mean IoU"), "cls": ("map_sklearn", "mAP (sklearn)
 TUTORIALS = {"seg": "tutorial_segmentation.py", "cls": "tutorial_classification.py"}
 
 
-def train_ours(task: str, data: Path, minutes: float, what: str, seed: int, out: Path) -> dict[str, float]:
-    """Train and score in processes of their own, as a user would."""
-    folder = out / f"{task}-{data.name}-{what}-{minutes:g}min-s{seed}"
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
+def train_ours(task: str, data: Path, minutes: float, variant: str, seed: int, out: Path) -> dict[str, float]:
+    """Train and score from the command line, as a user would."""
+    folder = out / f"{task}-{data.name}-{variant}-{minutes:g}min-s{seed}"
+    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
     vocctl = [sys.executable, "-m", "vocctl"]
     flags = ["--data", str(data), "--minutes", str(minutes), "--seed", str(seed), "--out", str(folder), "--quiet"]
-    subprocess.run([*vocctl, f"train-{task}", *flags, "--eval-every", "1000", *VARIANTS[task][what]], check=True)
+    subprocess.run([*vocctl, f"train-{task}", *flags, "--eval-every", "1000", *VARIANTS[task][variant]], check=True)
     scored = subprocess.run(
         [*vocctl, "eval", str(folder), "--checkpoint", "final", "--json"], check=True, capture_output=True, text=True
     )
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     batch = int(re.search(r"^batch = (\d+)", (folder / "config.toml").read_text(), flags=re.M).group(1))
-    trained = {"seconds": last["train_seconds"], "images_per_second": last["step"] * batch / last["train_seconds"]}
+    result = {"seconds": last["train_seconds"], "images_per_second": last["step"] * batch / last["train_seconds"]}
     if task == "cls":
-        trained["f1"] = last["sample_f1"]
-    return {"score": json.loads(scored.stdout)["scores"][SCORES[task][0]], **trained}
+        result["f1"] = last["sample_f1"]
+    return {"score": json.loads(scored.stdout)["scores"][SCORES[task][0]], **result}
 
 
 def train_tutorial(task: str, data: Path, minutes: float, seed: int) -> dict[str, float]:
     script = Path(__file__).with_name(TUTORIALS[task])
     command = [sys.executable, str(script), str(data), str(60 * minutes), str(seed)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    score, seconds, speed = re.search(r"(?:mean IoU|mAP) ([\d.]+) after (\d+) s, ([\d.]+)", said).groups()
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    score, seconds, speed = re.search(r"(?:mean IoU|mAP) ([\d.]+) after (\d+) s, ([\d.]+)", printed).groups()
     return {"score": float(score), "seconds": float(seconds), "images_per_second": float(speed)}
 
 
-def read(out: Path) -> list[dict[str, Any]]:
+def read_results(out: Path) -> list[dict[str, Any]]:
     path = out / "study.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def run(out: Path, task: str, data: Path, minutes: float, seeds: list[int], names: list[str]) -> None:
+def run(out: Path, task: str, data: Path, minutes: float, seeds: list[int], variants: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
-        for what in names:
-            about = {"task": task, "data": data.name, "what": what, "minutes": minutes, "seed": seed}
-            if any(about.items() <= done.items() for done in read(out)):
+        for variant in variants:
+            about = {"task": task, "data": data.name, "variant": variant, "minutes": minutes, "seed": seed}
+            if any(about.items() <= record.items() for record in read_results(out)):
                 continue
-            ours = what != "tutorial"
-            result = (
-                train_ours(task, data, minutes, what, seed, out) if ours else train_tutorial(task, data, minutes, seed)
-            )
-            with (out / "study.jsonl").open("a") as stream:
-                stream.write(json.dumps(about | result) + "\n")
+            if variant == "tutorial":
+                result = train_tutorial(task, data, minutes, seed)
+            else:
+                result = train_ours(task, data, minutes, variant, seed, out)
+            with (out / "study.jsonl").open("a") as file:
+                file.write(json.dumps(about | result) + "\n")
             print(about | result, flush=True)
 
 
-def draw(out: Path, task: str, data: str, picture: Path, names: list[str]) -> None:
-    """A dot a run, a bar their mean, sorted; for each time that was given. names: these alone; empty: all."""
+def draw(out: Path, task: str, data: str, figure_path: Path, variants: list[str]) -> None:
+    """One dot per run, one bar per variant and training time: their mean, sorted. variants: which ones; empty: all."""
     groups: dict[str, list[float]] = defaultdict(list)
-    for record in read(out):
-        if record["task"] == task and record["data"] == data and (not names or record["what"] in names):
-            groups[f"{record['what']}, {record['minutes']:g} min"].append(100 * record["score"])
+    for record in read_results(out):
+        if record["task"] == task and record["data"] == data and (not variants or record["variant"] in variants):
+            groups[f"{record['variant']}, {record['minutes']:g} min"].append(100 * record["score"])
     order = sorted(groups, key=lambda name: mean(groups[name]))
     with figure_style():
         figure, axes = new_figure(1, 1, (7, 0.5 + 0.38 * len(order)))
@@ -117,12 +117,12 @@ def draw(out: Path, task: str, data: str, picture: Path, names: list[str]) -> No
             ax.plot(groups[name], [name] * len(groups[name]), "o", color=series_colors(1)[0])
         ax.set(xlabel=f"{SCORES[task][1]} on {data} val, % (dot: one seed, bar: their mean)", xlim=(0, None))
         sns.despine(figure)
-        save_figure(figure, picture)
+        save_figure(figure, figure_path)
 
 
 def main() -> None:
-    what, out, task, data = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
-    if what == "run":
+    action, out, task, data = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    if action == "run":
         seeds = [int(seed) for seed in sys.argv[6].split(",")]
         run(out, task, Path(data), float(sys.argv[5]), seeds, sys.argv[7:])
     else:

@@ -1,19 +1,19 @@
-"""Training speed: our loop against a bare loop of the same step, and against the same job in Lightning.
+"""Training speed: vocctl compared with a bare loop of the same step, and with the same job in Lightning.
 
     python tests/benchmarks/throughput.py TASK DATA [SECONDS]
 
-TASK: seg or cls, at its default size. Same model, weights, batch, augmentation; a classifier begins with a random head, as a
-probe is no training step. They take turns, three times so many seconds each, and the medians of images per second are
-printed with their ratios, and which share of our time went into waiting for data in the last epoch:
+TASK: seg or cls, at its default size. Model, weights, batch and augmentation are the same; a classifier starts with a random
+head, because the linear probe is not a training step. Each way is measured three times for SECONDS, alternately. Printed: the
+median images per second and their ratios, and the fraction of vocctl's time spent waiting for data in the last epoch.
 
-ours        `vocctl train-seg` or `train-cls`: images from the cache, augmented, averaged, clipped; all crops of full size
-default     the same with crops that grow to that size, where they do by default
-bare        forward, backward, clip, step and average on one batch that is on the device already: what the model costs
-lightning   as its tutorials write it: a LightningModule, a DataLoader that decodes and augments, fp32, channels first;
-            smp's U-Net or timm's model with the library's own loss
+ours        `vocctl train-seg` or `train-cls`: cached images, augmented; moving average, clipping; all crops of full size
+default     the same with progressive resizing, if that is the default
+bare        forward, backward, clip, step and moving average on one batch that is already on the device: the model's cost
+lightning   as in its tutorials: a LightningModule, a DataLoader that decodes and augments, fp32, channels first; smp's U-Net or
+            timm's model with the library's own loss
 lightning+  the same with our precision and memory format
 
-Lightning is no dependency of vocctl: `pip install lightning` adds it, and without it the first two are measured.
+Lightning is not a dependency of vocctl: install it with `pip install lightning`; without it the first three are measured.
 """
 
 import importlib.util
@@ -54,7 +54,7 @@ from vocctl.training.optim import build_optimizer, clip_and_step
 from vocctl.training.trainer import make_accelerator
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
-waits: dict[bool, list[float]] = {False: [], True: []}  # by growing
+waits: dict[bool, list[float]] = {False: [], True: []}  # progressive resizing -> fraction of time per run
 
 
 def config_of(task: str, data: Path, seconds: float, *, growing: bool = False) -> Any:
@@ -75,30 +75,29 @@ def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> flo
 
 def bare(config: Any, seconds: float) -> float:
     """config: of train-seg or train-cls."""
-    segments = isinstance(config, TrainSegConfig)
-    here = device_setup(config.train.device, config.train.precision)
-    accelerator = make_accelerator(here)
-    model = Segmenter(config.model) if segments else Classifier(config.model, config.data.size)
-    model.to(device=here.device, memory_format=torch.channels_last)
-    if here.device.type == "cpu":
+    is_segmenter = isinstance(config, TrainSegConfig)
+    setup = device_setup(config.train.device, config.train.precision)
+    accelerator = make_accelerator(setup)
+    model = Segmenter(config.model) if is_segmenter else Classifier(config.model, config.data.size)
+    model.to(device=setup.device, memory_format=torch.channels_last)
+    if setup.device.type == "cpu":
         disable_malloc_trim()
-        if here.precision == "bf16":
+        if setup.precision == "bf16":
             train_depthwise_in_fp32(model)
     average = MovingAverage(model, config.optim.ema)
     network, optimizer = accelerator.prepare(
         model, build_optimizer(model, dict.fromkeys(dict(model.named_parameters()), 1.0), config.optim)
     )
     batch, side = config.train.batch, config.data.size
-    pixels = to_pixels(torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8), here.device)
-    if segments:
-        every = config.loss.loss_stride
-        labels = torch.randint(0, 21, (batch, side, side), device=here.device)[
-            :, every // 2 :: every, every // 2 :: every
-        ]
-        loss_fn = segmentation.loss_function(config.loss.loss, config.loss.class_weights, here.device)
-        forward = lambda: loss_fn(network(pixels, every), labels)  # noqa: E731
+    pixels = to_pixels(torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8), setup.device)
+    if is_segmenter:
+        stride = config.loss.loss_stride
+        masks = torch.randint(0, 21, (batch, side, side), device=setup.device)
+        labels = masks[:, stride // 2 :: stride, stride // 2 :: stride]
+        loss_fn = segmentation.loss_function(config.loss.loss, config.loss.class_weights, setup.device)
+        forward = lambda: loss_fn(network(pixels, stride), labels)  # noqa: E731
     else:
-        labels = torch.randint(0, 2, (batch, 20), device=here.device)
+        labels = torch.randint(0, 2, (batch, 20), device=setup.device)
         label_loss = classification.loss_function(config.loss.loss, None)
         forward = lambda: label_loss(network(pixels), labels)  # noqa: E731
     model.train()
@@ -108,26 +107,26 @@ def bare(config: Any, seconds: float) -> float:
         clip_and_step(accelerator, optimizer, model.parameters(), config.optim.clip_norm)
         average.update(model, number)
 
-    return batch * speed_of(step, seconds, here.device)
+    return batch * speed_of(step, seconds, setup.device)
 
 
 def speed_of(step: Callable[[int], None], seconds: float, device: torch.device) -> float:
-    """Steps a second, the first three left out."""
+    """Steps per second, without the first three."""
     for number in range(1, 4):
         step(number)
     if device.type == "cuda":
         torch.cuda.synchronize()
-    began, number = time.perf_counter(), 3
-    while time.perf_counter() - began < seconds:
+    start, number = time.perf_counter(), 3
+    while time.perf_counter() - start < seconds:
         number += 1
         step(number)
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return (number - 3) / (time.perf_counter() - began)
+    return (number - 3) / (time.perf_counter() - start)
 
 
 class Decoded(Dataset):
-    """As a tutorial reads images: from the files, each time anew."""
+    """Images as a tutorial reads them: decoded from the files each time."""
 
     def __init__(self, task: str, data: Path, augment: str, size: int) -> None:
         self.source = open_dataset(data)
@@ -145,12 +144,12 @@ class Decoded(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image = self.source.image(self.ids[index])
         if self.targets is None:
-            done = self.transform(image=image, mask=self.source.mask(self.ids[index]))
-            target = torch.from_numpy(done["mask"].astype(np.int64))
+            augmented = self.transform(image=image, mask=self.source.mask(self.ids[index]))
+            target = torch.from_numpy(augmented["mask"].astype(np.int64))
         else:
-            done = self.transform(image=image)
+            augmented = self.transform(image=image)
             target = torch.from_numpy((self.targets[index] == 1).astype(np.float32))
-        return torch.from_numpy(done["image"].transpose(2, 0, 1).copy()), target
+        return torch.from_numpy(augmented["image"].transpose(2, 0, 1).copy()), target
 
 
 def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> float:
@@ -159,7 +158,7 @@ def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     config = config_of(task, data, seconds)
-    here = device_setup(config.train.device, config.train.precision)
+    setup = device_setup(config.train.device, config.train.precision)
 
     class Job(lightning.LightningModule):
         def __init__(self) -> None:
@@ -183,20 +182,20 @@ def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> 
             return torch.optim.AdamW(self.parameters(), lr=3e-4)
 
     class Clock(lightning.Callback):
-        steps, began = 0, 0.0
+        steps, start = 0, 0.0
 
         def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
             self.steps += 1
             if self.steps == 3:
-                self.began = time.perf_counter()
-            if self.steps > 3 and time.perf_counter() - self.began >= seconds:
-                self.speed = (self.steps - 3) / (time.perf_counter() - self.began)
+                self.start = time.perf_counter()
+            if self.steps > 3 and time.perf_counter() - self.start >= seconds:
+                self.speed = (self.steps - 3) / (time.perf_counter() - self.start)
                 trainer.should_stop = True
 
     clock, job = Clock(), Job()
     if as_ours:
         job.to(memory_format=torch.channels_last)
-    precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[here.precision if as_ours else "fp32"]
+    precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[setup.precision if as_ours else "fp32"]
     images = Decoded(task, data, config.data.augment, config.data.size)
     loader = DataLoader(images, batch_size=config.train.batch, shuffle=True, drop_last=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -225,11 +224,12 @@ def main() -> None:
             measured[name].append(way())
     for name, speeds in measured.items():
         ratios = [
-            median(one / other for one, other in zip(measured[own], speeds, strict=True)) for own in ("ours", "default")
+            median(ours / other for ours, other in zip(measured[way], speeds, strict=True))
+            for way in ("ours", "default")
         ]
-        shown = ", ".join(f"{speed:.1f}" for speed in speeds)
+        listed = ", ".join(f"{speed:.1f}" for speed in speeds)
         print(
-            f"{name:11}{median(speeds):7.1f} images/s ({shown}); ours is {ratios[0]:.2f} of it, default {ratios[1]:.2f}"
+            f"{name:11}{median(speeds):7.1f} images/s ({listed}); ours is {ratios[0]:.2f} of it, default {ratios[1]:.2f}"
         )
     print(f"waiting for data: ours {median(waits[False]):.1%} of the time, default {median(waits[True]):.1%}")
 

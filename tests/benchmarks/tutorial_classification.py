@@ -1,7 +1,7 @@
-"""What a tutorial would have you train as a classifier, for so many seconds: the other side of docs/results.md.
+"""A tutorial's recipe for a classifier, trained for SECONDS: the baseline of docs/results.md, section 3.
 
 timm's tf_efficientnet_lite0 with the same ImageNet weights, 224 px, AdamW 3e-4, BCE, batch 16, flip, affine and jitter,
-fp32. Images decode once, and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
+fp32. Images are decoded once and augmented in the training process, as vocctl does on a CPU. The time excludes validation. The
 final weights are scored by scikit-learn's average precision, mean over the classes with positives.
 
 python tests/benchmarks/tutorial_classification.py DATA SECONDS [SEED]
@@ -31,7 +31,7 @@ MODEL, SIZE, BATCH, RATE = "tf_efficientnet_lite0", 224, 16, 3e-4
 
 
 class Images(Dataset):
-    """Everything resized to a square first, as tutorials do, and kept in memory."""
+    """All images in memory, resized to a square first, as tutorials do."""
 
     def __init__(self, root: Path, split: str, *, augment: bool) -> None:
         source = open_dataset(root)
@@ -39,12 +39,12 @@ class Images(Dataset):
         labels = source.labels(split)
         self.images = [resize(image=source.image(image_id))["image"] for image_id in labels]
         self.targets = (np.stack(list(labels.values())) == 1).astype(np.float32)
-        changes = [
+        augmentations = [
             A.HorizontalFlip(p=0.5),
             A.Affine(rotate=(-15, 15), scale=(0.8, 1.2), translate_percent=(-0.06, 0.06), p=0.5),
             A.ColorJitter(p=0.5),
         ]
-        self.transform = A.Compose([*(changes if augment else []), A.Normalize(*pixel_statistics(MODEL))])
+        self.transform = A.Compose([*(augmentations if augment else []), A.Normalize(*pixel_statistics(MODEL))])
 
     def __len__(self) -> int:
         return len(self.images)
@@ -55,22 +55,22 @@ class Images(Dataset):
 
 
 def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
-    """The model, how many images it saw, and the time it took."""
+    """Returns the model, the number of training images it processed, and the time in seconds."""
     model = timm.create_model(MODEL, num_classes=20)
     load_classifier(model, MODEL, "auto")
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
     loss_fn = torch.nn.BCEWithLogitsLoss()
     loader = DataLoader(Images(root, "train", augment=True), batch_size=BATCH, shuffle=True, drop_last=True)
-    seen, began = 0, time.perf_counter()
+    num_images, start = 0, time.perf_counter()
     while True:
         for images, targets in loader:
             loss = loss_fn(model(images), targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            seen += len(images)
-            if (spent := time.perf_counter() - began) >= seconds:
-                return model, seen, spent
+            num_images += len(images)
+            if (spent := time.perf_counter() - start) >= seconds:
+                return model, num_images, spent
 
 
 @torch.inference_mode()
@@ -79,18 +79,18 @@ def score(model: torch.nn.Module, root: Path) -> float:
     images = Images(root, "val", augment=False)
     model.eval()
     logits = torch.cat([model(images) for images, _ in DataLoader(images, batch_size=BATCH)]).numpy()
-    occurs = np.flatnonzero(images.targets.sum(0))
-    return float(np.mean([average_precision_score(images.targets[:, k], logits[:, k]) for k in occurs]))
+    present = np.flatnonzero(images.targets.sum(0))
+    return float(np.mean([average_precision_score(images.targets[:, k], logits[:, k]) for k in present]))
 
 
 def main() -> None:
     root, seconds, seed = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
     torch.manual_seed(seed)
     np.random.seed(seed)
-    model, seen, spent = train(root, seconds)
+    model, num_images, spent = train(root, seconds)
     mean_ap = score(model, root)
     print(
-        f"tutorial recipe, {root.name}, seed {seed}: mAP {mean_ap:.4f} after {spent:.0f} s, {seen / spent:.1f} images/s"
+        f"tutorial recipe, {root.name}, seed {seed}: mAP {mean_ap:.4f} after {spent:.0f} s, {num_images / spent:.1f} images/s"
     )
 
 

@@ -1,8 +1,8 @@
-"""What a tutorial would have you train, for so many seconds, scored as we score: the other side of docs/results.md.
+"""A tutorial's recipe for a segmenter, trained for SECONDS and scored as vocctl does: the baseline of docs/results.md, section 1.
 
 smp.Unet with the same encoder and ImageNet weights, 160 px, Adam 5e-4, batch 16, flip, affine and jitter, fp32,
-cross-entropy. Images decode and augment in the loop's own process, as ours do on a CPU. Validation is left out of the time,
-final weights are scored at the images' own size with one confusion matrix, as `vocctl eval` does.
+cross-entropy. Images are decoded once and augmented in the training process, as vocctl does on a CPU. The time excludes
+validation. The final weights are scored at the images' original size with one confusion matrix, as `vocctl eval` does.
 
 python tests/benchmarks/tutorial_segmentation.py DATA SECONDS [SEED]
 """
@@ -34,7 +34,7 @@ ENCODER = "tf_efficientnet_lite0"
 
 
 class Images(Dataset):
-    """Everything resized to a square first, as tutorials do, and kept in memory."""
+    """All images in memory, resized to a square first, as tutorials do."""
 
     def __init__(self, root: Path) -> None:
         source = open_dataset(root)
@@ -63,27 +63,27 @@ class Images(Dataset):
 
 
 def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
-    """The model, how many images it saw, and the time it took."""
+    """Returns the model, the number of training images it processed, and the time in seconds."""
     model = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, classes=NUM_SEG_CLASSES)
     load_encoder(model.encoder.model, ENCODER, "auto")
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     loss_fn = torch.nn.CrossEntropyLoss(ignore_index=IGNORE)
     loader = DataLoader(Images(root), batch_size=BATCH, shuffle=True, drop_last=True)
-    seen, began = 0, time.perf_counter()
+    num_images, start = 0, time.perf_counter()
     while True:
         for images, masks in loader:
             loss = loss_fn(model(images), masks)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            seen += len(images)
-            if (spent := time.perf_counter() - began) >= seconds:
-                return model, seen, spent
+            num_images += len(images)
+            if (spent := time.perf_counter() - start) >= seconds:
+                return model, num_images, spent
 
 
 @torch.inference_mode()
 def score(model: torch.nn.Module, root: Path) -> float:
-    """Mean IoU on val at the images' own size, over the classes that the truth holds."""
+    """Mean IoU on val at the images' original size, over the classes with ground truth."""
     source = open_dataset(root)
     mean, std = (np.array(value, np.float32) for value in pixel_statistics(ENCODER))
     model.eval()
@@ -101,9 +101,9 @@ def main() -> None:
     root, seconds, seed = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0
     torch.manual_seed(seed)
     np.random.seed(seed)
-    model, seen, spent = train(root, seconds)
+    model, num_images, spent = train(root, seconds)
     mean_iou = score(model, root)
-    speed = seen / spent
+    speed = num_images / spent
     print(
         f"tutorial recipe, {root.name}, seed {seed}: mean IoU {mean_iou:.4f} after {spent:.0f} s, {speed:.1f} images/s"
     )
