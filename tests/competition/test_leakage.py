@@ -1,11 +1,57 @@
-"""Which initial weights count as trained on VOC. tests/tasks/test_submit.py has the runs that are refused."""
+"""Which runs are refused: test images among their own images or those of their initial weights; and VOC weights."""
 
 from pathlib import Path
 
 import pytest
 
-from vocctl.competition.leakage import voc_weights
-from vocctl.runs.folder import RunFolder
+from vocctl.competition.leakage import LeakageCheck, voc_weight_warnings
+from vocctl.competition.test_set import TestSet, open_test_set
+from vocctl.config import TrainSegConfig, given
+from vocctl.data.source import open_dataset
+from vocctl.errors import ConfigError, DataError
+from vocctl.runs.folder import RunFolder, create_run
+
+
+@pytest.fixture
+def test_set(noisy_tree: Path) -> TestSet:
+    return open_test_set(noisy_tree)
+
+
+def new_run(path: Path, data: Path, train: list[str], val: list[str], weights: str = "auto") -> RunFolder:
+    config = given(TrainSegConfig(), path=str(data), encoder="resnet18", weights=weights)
+    run = create_run(path, "train-seg", config)
+    run.write_json("split.json", {"train": train, "val": val})
+    return run
+
+
+def test_training_and_validation_images_count(test_set, noisy_tree, tmp_path):
+    train_ids, test_ids = open_dataset(noisy_tree).ids("train"), list(test_set.image_ids)
+    clean = new_run(tmp_path / "clean", noisy_tree, train_ids[:16], train_ids[16:])
+    assert LeakageCheck(test_set, allow=False).check([clean]) == []
+    trained = new_run(tmp_path / "trained", noisy_tree, test_ids[:2], train_ids)
+    validated = new_run(tmp_path / "validated", noisy_tree, train_ids, test_ids[:3])
+    for run, count in ((trained, 2), (validated, 3)):
+        problem = f"{run.path} was trained or validated on {count} of the competition's test images"
+        with pytest.raises(ConfigError, match=problem):
+            LeakageCheck(test_set, allow=False).check([clean, run])
+        assert LeakageCheck(test_set, allow=True).check([clean, run]) == [problem]
+
+
+def test_images_of_the_initial_weights_run_count(test_set, noisy_tree, tmp_path):
+    train_ids = open_dataset(noisy_tree).ids("train")
+    new_run(tmp_path / "leaky", noisy_tree, train_ids, list(test_set.image_ids))
+    weights = str(tmp_path / "leaky" / "best.safetensors")
+    run = new_run(tmp_path / "run", noisy_tree, train_ids[:16], train_ids[16:], weights)
+    with pytest.raises(ConfigError, match=f"{run.path} was trained or validated on 6 of"):
+        LeakageCheck(test_set, allow=False).check([run])
+
+
+def test_a_run_whose_data_are_missing_is_refused(test_set, tmp_path):
+    run = new_run(tmp_path / "run", tmp_path / "missing", ["a"], ["b"])
+    with pytest.raises(DataError, match=r"cannot determine whether .*run was trained.*--allow-test-images"):
+        LeakageCheck(test_set, allow=False).check([run])
+    (warning,) = LeakageCheck(test_set, allow=True).check([run])
+    assert "cannot determine" in warning
 
 
 @pytest.mark.parametrize(
@@ -13,8 +59,14 @@ from vocctl.runs.folder import RunFolder
     [("auto", False), ("none", False), ("deeplabv3_coco_voc.pth", True), ("pascal_r50.safetensors", True),
      ("invoccation.pth", False)],
 )  # fmt: skip
-def test_weights_named_after_voc(world, weights, is_voc):
-    config = Path("runs/seg/one/config.toml")
-    text = config.read_text().replace('encoder = "scratch"', 'encoder = "resnet18"')
-    config.write_text(text.replace('weights = "auto"', f'weights = "{weights}"'))
-    assert (voc_weights(RunFolder(Path("runs/seg/one"))) is not None) is is_voc
+def test_weights_named_after_voc(tmp_path, weights, is_voc):
+    run = new_run(tmp_path / "run", tmp_path, [], [], weights)
+    assert [weights in warning for warning in voc_weight_warnings([run])] == [True] * is_voc
+
+
+def test_initial_weights_of_a_run_on_another_data_set(tmp_path):
+    new_run(tmp_path / "voc", tmp_path / "voc2009", [], [])
+    weights = str(tmp_path / "voc" / "best.safetensors")
+    (warning,) = voc_weight_warnings([new_run(tmp_path / "other", tmp_path / "h02a5a", [], [], weights)])
+    assert f"those of {tmp_path / 'voc'}, trained on {tmp_path / 'voc2009'}" in warning
+    assert voc_weight_warnings([new_run(tmp_path / "same", tmp_path / "voc2009", [], [], weights)]) == []

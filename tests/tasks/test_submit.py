@@ -152,14 +152,12 @@ def test_several_runs_are_an_ensemble(world, capsys):
 
 
 def test_no_finished_run(world, capsys):
+    config = Path("runs/seg/one/config.toml")
+    config.write_text(config.read_text().replace("data/h02a5a", "data/other"))
+    message = "has no finished run on data/h02a5a (1 on other data, which --seg accepts)"
+    check_failure(capsys, ["submit", "--dry-run"], 3, message, "vocctl train-seg --data data/h02a5a")
     shutil.rmtree("runs/seg/one")
-    check_failure(
-        capsys,
-        ["submit", "--dry-run"],
-        3,
-        "has no finished run on data/h02a5a: ",
-        "vocctl train-seg --data data/h02a5a",
-    )
+    check_failure(capsys, ["submit", "--dry-run"], 3, "has no finished run on data/h02a5a: ")
 
 
 def test_a_run_validated_on_test_images_is_refused(world, capsys):
