@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vocctl.competition.leakage import LeakageCheck, voc_weight_warnings
-from vocctl.competition.test_set import TestSet, open_test_set
+from vocctl.competition.test_set import open_test_set
 from vocctl.config import TrainSegConfig, given
 from vocctl.data.source import open_dataset
 from vocctl.errors import ConfigError, DataError
@@ -13,7 +13,8 @@ from vocctl.runs.folder import RunFolder, create_run
 
 
 @pytest.fixture
-def test_set(noisy_tree: Path) -> TestSet:
+def images(noisy_tree: Path):
+    """The test set."""
     return open_test_set(noisy_tree)
 
 
@@ -24,33 +25,33 @@ def new_run(path: Path, data: Path, train: list[str], val: list[str], weights: s
     return run
 
 
-def test_training_and_validation_images_count(test_set, noisy_tree, tmp_path):
-    train_ids, test_ids = open_dataset(noisy_tree).ids("train"), list(test_set.image_ids)
+def test_training_and_validation_images_count(images, noisy_tree, tmp_path):
+    train_ids, test_ids = open_dataset(noisy_tree).ids("train"), list(images.image_ids)
     clean = new_run(tmp_path / "clean", noisy_tree, train_ids[:16], train_ids[16:])
-    assert LeakageCheck(test_set, allow=False).check([clean]) == []
+    assert LeakageCheck(images, allow=False).check([clean]) == []
     trained = new_run(tmp_path / "trained", noisy_tree, test_ids[:2], train_ids)
     validated = new_run(tmp_path / "validated", noisy_tree, train_ids, test_ids[:3])
     for run, count in ((trained, 2), (validated, 3)):
         problem = f"{run.path} was trained or validated on {count} of the competition's test images"
         with pytest.raises(ConfigError, match=problem):
-            LeakageCheck(test_set, allow=False).check([clean, run])
-        assert LeakageCheck(test_set, allow=True).check([clean, run]) == [problem]
+            LeakageCheck(images, allow=False).check([clean, run])
+        assert LeakageCheck(images, allow=True).check([clean, run]) == [problem]
 
 
-def test_images_of_the_initial_weights_run_count(test_set, noisy_tree, tmp_path):
+def test_images_of_the_initial_weights_run_count(images, noisy_tree, tmp_path):
     train_ids = open_dataset(noisy_tree).ids("train")
-    new_run(tmp_path / "leaky", noisy_tree, train_ids, list(test_set.image_ids))
+    new_run(tmp_path / "leaky", noisy_tree, train_ids, list(images.image_ids))
     weights = str(tmp_path / "leaky" / "best.safetensors")
     run = new_run(tmp_path / "run", noisy_tree, train_ids[:16], train_ids[16:], weights)
     with pytest.raises(ConfigError, match=f"{run.path} was trained or validated on 6 of"):
-        LeakageCheck(test_set, allow=False).check([run])
+        LeakageCheck(images, allow=False).check([run])
 
 
-def test_a_run_whose_data_are_missing_is_refused(test_set, tmp_path):
+def test_a_run_whose_data_are_missing_is_refused(images, tmp_path):
     run = new_run(tmp_path / "run", tmp_path / "missing", ["a"], ["b"])
     with pytest.raises(DataError, match=r"cannot determine whether .*run was trained.*--allow-test-images"):
-        LeakageCheck(test_set, allow=False).check([run])
-    (warning,) = LeakageCheck(test_set, allow=True).check([run])
+        LeakageCheck(images, allow=False).check([run])
+    (warning,) = LeakageCheck(images, allow=True).check([run])
     assert "cannot determine" in warning
 
 
