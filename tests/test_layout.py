@@ -205,6 +205,26 @@ def test_only_the_kaggle_client_imports_kaggle_and_only_inside_functions():
     assert not external_packages(iter(tree(client).body)) & {"kaggle", "kagglesdk"}
 
 
+def test_only_augment_imports_albumentations_and_only_inside_a_function():
+    """Its import takes seconds, and asks the package index for its newest version unless augment.py prevents that."""
+    module = PACKAGE / "data" / "augment.py"
+    assert [path for path in FILES if "albumentations" in external_packages(ast.walk(tree(path)))] == [module]
+    assert "albumentations" not in external_packages(iter(tree(module).body))
+
+
+def test_only_data_asks_for_the_format_of_a_data_set():
+    """Other packages use the members of data/source.py's Source, so that a new format needs no change there."""
+    readers = ("VocData", "CompetitionData")
+    violations = [
+        at(path, call.lineno)
+        for path in FILES
+        if not path.is_relative_to(PACKAGE / "data")
+        for call in calls(path)
+        if called_name(call) == "isinstance" and any(reader in ast.unparse(call) for reader in readers)
+    ]
+    assert violations == []
+
+
 def keyword_value(call: ast.Call, name: str) -> str | None:
     return next((ast.unparse(word.value) for word in call.keywords if word.arg == name), None)
 

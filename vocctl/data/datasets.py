@@ -17,7 +17,7 @@ from vocctl.data.splits import ClsSplit, LabeledSplit
 from vocctl.seeding import derived_seed
 
 if TYPE_CHECKING:
-    from albumentations import Compose
+    from vocctl.data.augment import Compose
 
 SampleKey = tuple[int, int, int]  # epoch, index, side of the crop in pixels
 RELEASE_EVERY = 500  # samples: the memory of a process stays bounded for data sets of any size

@@ -5,7 +5,6 @@ from a shuffle of the twenty that each block of twenty pictures makes anew: ever
 Nothing lies under the final name before all is written.
 """
 
-import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from PIL import Image
 from vocctl.data.shapes.annotation import annotation, presence
 from vocctl.data.shapes.scene import Drawing, DrawnObject, draw_scene
 from vocctl.errors import ConfigError, DataError, RunError
+from vocctl.files import local_atomic_folder
 from vocctl.labels import CLASSES, FLAT_PALETTE
 
 JPEG_QUALITY = 92
@@ -46,20 +46,17 @@ def draw_dataset(
     root = Path(root)
     if root.exists() or root.is_symlink():
         raise DataError(f"{root} is there already: name a new folder, or delete that one to draw it again")
-    part = root.with_name(root.name + ".part")
-    if part.exists():  # left by a draw that was killed
-        shutil.rmtree(part)
-    devkit = part / "VOCdevkit" / "VOC2009"
     try:
-        for folder in FOLDERS:
-            (devkit / folder).mkdir(parents=True)
-        drawn = _draw_all(devkit, seed, train + val, on_image)
-        names = list(drawn)
-        for split, members in (("train", names[:train]), ("val", names[train:]), ("trainval", names)):
-            _write_lists(devkit, split, {name: drawn[name] for name in members})
-        part.rename(root)
+        with local_atomic_folder(root) as part:
+            devkit = part / "VOCdevkit" / "VOC2009"
+            for folder in FOLDERS:
+                (devkit / folder).mkdir(parents=True)
+            drawn = _draw_all(devkit, seed, train + val, on_image)
+            names = list(drawn)
+            for split, members in (("train", names[:train]), ("val", names[train:]), ("trainval", names)):
+                _write_lists(devkit, split, {name: drawn[name] for name in members})
     except OSError as error:
-        raise RunError(f"{root} can't be written: {error.strerror}; free space or choose another folder") from error
+        raise RunError(f"{root} cannot be written: {error.strerror}; free space or choose another folder") from error
 
 
 def _draw_all(
