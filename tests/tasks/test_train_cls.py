@@ -110,7 +110,7 @@ def test_on_real_images_it_trains_resumes_is_scored_and_exported(shared: Path, t
     (line,) = metrics(tmp_path / "run")
     assert line["step"] == 891 // 16
     result = evaluate([str(tmp_path / "run")], EvalOptions(checkpoint="final"))
-    assert result.images == 490
+    assert result.info.num_images == 490
     assert result.scores["map_sklearn"] == pytest.approx(line["map_sklearn"])
     exported = export(str(tmp_path / "run"), out=tmp_path / "run.onnx", checkpoint="final")
     assert exported.difference < 1e-4
@@ -259,6 +259,6 @@ def test_held_out_images_are_kept_in_the_run_and_scored_again(tiny: Path, tmp_pa
     parts = json.loads((tmp_path / "run" / "split.json").read_text())
     assert (len(parts["train"]), len(parts["val"])) == (6, 2)
     result = evaluate([str(tmp_path / "run")], EvalOptions(checkpoint="final"))
-    assert result.split == "held-out"
-    assert result.images == 2
+    assert result.info.split == "held-out"
+    assert result.info.num_images == 2
     assert result.scores["map_sklearn"] == pytest.approx(metrics(tmp_path / "run")[-1]["map_sklearn"])
