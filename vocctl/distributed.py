@@ -1,7 +1,7 @@
 """One process, or several of a distributed run: who writes files, and what they exchange.
 
-torchrun starts the processes and sets RANK, LOCAL_RANK and WORLD_SIZE. In a single process each function returns its argument
-and costs nothing. torch is imported only where it is needed.
+torchrun starts the processes and sets RANK, LOCAL_RANK and WORLD_SIZE. In a single process each function returns its
+argument and costs nothing. torch is imported only where it is needed.
 """
 
 import atexit

@@ -116,8 +116,8 @@ def local_atomic_folder(path: Path) -> Iterator[Path]:
 def staging_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; when the block succeeds it becomes path, or its entries move into the folder path.
 
-    Nothing in path is overwritten; nothing is added to path when the block fails. Raises DataError (path already has an entry
-    of that name) and RunError (the disk).
+    Nothing in path is overwritten; nothing is added to path when the block fails. Raises DataError (path already has an
+    entry of that name) and RunError (the disk).
     """
     path = Path(os.path.abspath(path))
     # Inside path if it exists: path may be a mount point or a link, and its parent may be on another disk.

@@ -27,7 +27,9 @@ def classes_in_mask(mask: "np.ndarray") -> "np.ndarray":
 
 
 def classes_in_masks(masks: "Tensor") -> "Tensor":
-    """(B, 20) int64 on the masks' device: 1 if the mask contains the class. masks: (B, H, W) integers, as classes_in_mask."""
+    """(B, 20) int64 on the masks' device: 1 if the mask contains the class. masks: (B, H, W) integers, as
+    classes_in_mask.
+    """
     present = masks.new_zeros((len(masks), IGNORE + 1)).long()
     present.scatter_(1, masks.flatten(1).long(), 1)
     return present[:, 1:NUM_SEG_CLASSES]

@@ -2,12 +2,12 @@
 
     python tests/benchmarks/evaluation_cost.py RUN DATA
 
-RUN is a run of train-seg. The val images of DATA are scored as `vocctl eval` does, at their original size, from a warm cache,
-each time in a copy of the run (ext4 creates files slowly if others were removed less than half a minute ago). Alternating with
-that, the same predictions are computed and discarded, and timed by step: forward passes with softmax, resize to the image's
-size, arg-max. Everything else is overhead: hashing the images, reading, counting, writing label maps and tables. Loading the
-run is listed separately. Also measured: our arg-max against `argmax(1)`, and our confusion matrix against torchmetrics', which
-must be equal.
+RUN is a run of train-seg. The val images of DATA are scored as `vocctl eval` does, at their original size, from a warm
+cache, each time in a copy of the run (ext4 creates files slowly if others were removed less than half a minute ago).
+Alternating with that, the same predictions are computed and discarded, and timed by step: forward passes with softmax,
+resize to the image's size, arg-max. Everything else is overhead: hashing the images, reading, counting, writing label
+maps and tables. Loading the run is listed separately. Also measured: our arg-max against `argmax(1)`, and our confusion
+matrix against torchmetrics', which must be equal.
 """
 
 import shutil

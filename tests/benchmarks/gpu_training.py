@@ -2,11 +2,11 @@
 
     python tests/benchmarks/gpu_training.py DATA [ENCODER] [EPOCHS] [BATCH]
 
-Data: the training images of DATA, repeated to 749, at 256 px. Model: a U-Net over ENCODER (resnet50) without pretrained weights,
-bf16, `--augment-on gpu`, batches of BATCH (64), EPOCHS (40) epochs, with validation after half of them and at the end. The
-cache is warm. Printed: the time from the start of a new process; the time of the training loop; the speed of the whole run and
-of its second half, as a fraction of the bare step's speed, which is measured before and after without its first three steps;
-the peak memory of the device. It also runs on a CPU, where the figures mean little.
+Data: the training images of DATA, repeated to 749, at 256 px. Model: a U-Net over ENCODER (resnet50) without pretrained
+weights, bf16, `--augment-on gpu`, batches of BATCH (64), EPOCHS (40) epochs, with validation after half of them and at
+the end. The cache is warm. Printed: the time from the start of a new process; the time of the training loop; the speed
+of the whole run and of its second half, as a fraction of the bare step's speed, which is measured before and after
+without its first three steps; the peak memory of the device. It also runs on a CPU, where the figures mean little.
 """
 
 import json

@@ -4,8 +4,8 @@
 
 The images are drawn (`download shapes`) and linked repeatedly under new names in two devkits; the smaller has a hundredth of
 IMAGES. The same small network is trained on both for SECONDS at 64 px, alternately, each time in a new process whose peak
-resident memory the system reports. The first round also decodes the images, so its times are left out. The ratio of the times
-is the median over the rounds, because the machine's speed drifts more than the effect.
+resident memory the system reports. The first round also decodes the images, so its times are left out. The ratio of the
+times is the median over the rounds, because the machine's speed drifts more than the effect.
 """
 
 import json

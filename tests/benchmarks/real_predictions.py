@@ -2,9 +2,10 @@
 
     python tests/benchmarks/real_predictions.py EVAL
 
-EVAL: a folder of RUN/eval/ with scores.json and predictions.csv. (1) AP of every class by its three definitions, compared with
-scikit-learn and with naive implementations of the definitions, without difficult labels. (2) The competition's classification
-Dice on one half of the images, with thresholds fitted on the other half, compared with the cross-fitted estimate on that other
+EVAL: a folder of RUN/eval/ with scores.json and predictions.csv. (1) AP of every class by its three definitions,
+compared with scikit-learn and with naive implementations of the definitions, without difficult labels. (2) The
+competition's classification Dice on one half of the images, with thresholds fitted on the other half, compared with the
+cross-fitted estimate on that other
 half: 20 random halvings.
 """
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/run_lengths.py [DEVKIT]
 
-The masks are 375 x 500: those of the devkit's Segmentation lists, resized with nearest neighbor and repeated; without a devkit,
-one to three random ellipses. Both ways give the same text, which is asserted. Printed: the best of three runs.
+The masks are 375 x 500: those of the devkit's Segmentation lists, resized with nearest neighbor and repeated; without a
+devkit, one to three random ellipses. Both ways give the same text, which is asserted. Printed: the best of three runs.
 """
 
 import sys

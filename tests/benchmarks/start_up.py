@@ -3,7 +3,8 @@
     python tests/benchmarks/start_up.py [ROUNDS]
 
 `vocctl --help`, `vocctl train-seg --help` and a misspelled flag, each in a new process. The empty app has one command with
-train-seg's options in the same panels, which does nothing. All are measured alternately; medians and their ratios are printed.
+train-seg's options in the same panels, which does nothing. All are measured alternately; medians and their ratios are
+printed.
 """
 
 import subprocess

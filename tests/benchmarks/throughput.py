@@ -3,13 +3,15 @@
     python tests/benchmarks/throughput.py TASK DATA [SECONDS]
 
 TASK: seg or cls, at its default size. Model, weights, batch and augmentation are the same; a classifier starts with a random
-head, because the linear probe is not a training step. Each way is measured three times for SECONDS, alternately. Printed: the
-median images per second and their ratios, and the fraction of vocctl's time spent waiting for data in the last epoch.
+head, because the linear probe is not a training step. Each way is measured three times for SECONDS, alternately.
+Printed: the median images per second and their ratios, and the fraction of vocctl's time spent waiting for data in the
+last epoch.
 
 ours        `vocctl train-seg` or `train-cls`: cached images, augmented; moving average, clipping; all crops of full size
 default     the same with progressive resizing, if that is the default
 bare        forward, backward, clip, step and moving average on one batch that is already on the device: the model's cost
-lightning   as in its tutorials: a LightningModule, a DataLoader that decodes and augments, fp32, channels first; smp's U-Net or
+lightning   as in its tutorials: a LightningModule, a DataLoader that decodes and augments, fp32, channels first; smp's
+U-Net or
             timm's model with the library's own loss
 lightning+  the same with our precision and memory format
 

@@ -1,8 +1,8 @@
 """A tutorial's recipe for a classifier, trained for SECONDS: the baseline of docs/results.md, section 3.
 
 timm's tf_efficientnet_lite0 with the same ImageNet weights, 224 px, AdamW 3e-4, BCE, batch 16, flip, affine and jitter,
-fp32. Images are decoded once and augmented in the training process, as vocctl does on a CPU. The time excludes validation. The
-final weights are scored by scikit-learn's average precision, mean over the classes with positives.
+fp32. Images are decoded once and augmented in the training process, as vocctl does on a CPU. The time excludes
+validation. The final weights are scored by scikit-learn's average precision, mean over the classes with positives.
 
 python tests/benchmarks/tutorial_classification.py DATA SECONDS [SEED]
 """

@@ -1,4 +1,5 @@
-"""A tutorial's recipe for a segmenter, trained for SECONDS and scored as vocctl does: the baseline of docs/results.md, section 1.
+"""A tutorial's recipe for a segmenter, trained for SECONDS and scored as vocctl does: the baseline of docs/results.md,
+section 1.
 
 smp.Unet with the same encoder and ImageNet weights, 160 px, Adam 5e-4, batch 16, flip, affine and jitter, fp32,
 cross-entropy. Images are decoded once and augmented in the training process, as vocctl does on a CPU. The time excludes

@@ -169,7 +169,9 @@ def test_invalid_names_and_flags(tmp_path):
 
 @pytest.fixture
 def generated_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The seeds of the calls of a generator of shapes that is replaced by one of 2 training images and 1 validation image."""
+    """The seeds of the calls of a generator of shapes that is replaced by one of 2 training images and 1 validation
+    image.
+    """
     seeds: list[int] = []
 
     def generate(root: Path, *, seed: int, train: int, val: int, on_image: OnBytes | None) -> None:

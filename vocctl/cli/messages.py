@@ -1,4 +1,7 @@
-"""Lines on the terminal: results on stdout, notes and errors on stderr. Only the main process of a distributed run prints."""
+"""Lines on the terminal: results on stdout, notes and errors on stderr.
+
+Only the main process of a distributed run prints.
+"""
 
 import io
 import sys

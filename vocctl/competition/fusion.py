@@ -65,7 +65,10 @@ def class_fractions(labels: np.ndarray) -> np.ndarray:
 
 
 def add_mask_labels(predicted: np.ndarray, fractions: np.ndarray, area_threshold: float) -> np.ndarray:
-    """Add the classes that cover at least area_threshold of the mask. All (..., 20); fractions as class_fractions returns."""
+    """Add the classes that cover at least area_threshold of the mask.
+
+    All (..., 20); fractions as class_fractions returns.
+    """
     labels: np.ndarray = predicted | (fractions >= area_threshold)
     return labels
 
@@ -74,7 +77,8 @@ def evaluate_rule(rule: str, thresholds: tuple[float, ...], dice: np.ndarray) ->
     """Fit the rule's threshold and decide whether it is used.
 
     dice: (N, thresholds), Dice of each image with each threshold; the first threshold turns the rule off.
-    Returns the evaluation, and the Dice to expect of each image, (N,): cross-fitted if the rule is used, otherwise without it.
+    Returns the evaluation, and the Dice to expect of each image, (N,): cross-fitted if the rule is used, otherwise
+    without it.
     """
     images = len(dice)
     folds = np.random.default_rng(0).permutation(images) % min(FOLDS, images)

@@ -35,7 +35,10 @@ class TestSet:
 
 
 def open_test_set(data: Path) -> TestSet:
-    """Open the test images of a competition's folder or a VOC devkit. Raises DataError: not a data set, or no test images."""
+    """Open the test images of a competition's folder or a VOC devkit.
+
+    Raises DataError: not a data set, or no test images.
+    """
     source = open_dataset(data)
     ids = source.test_ids()
     return TestSet(source, source.test_split, tuple(ids), tuple(ids.values()))

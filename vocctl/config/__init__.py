@@ -1,4 +1,6 @@
-"""Every setting of every task, as frozen dataclasses that validate themselves. loading.py layers TOML and flags over them."""
+"""Every setting of every task, as frozen dataclasses that validate themselves. loading.py layers TOML and flags over
+them.
+"""
 
 from vocctl.config.attacks import (
     AttackConfig,

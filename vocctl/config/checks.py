@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 
 def setting(default: T, help_text: str, *, flag: str = "", unset: str = "") -> T:
-    """A dataclass field with its help text. flag: if it is not the field's name. unset: how help shows a default of "off"."""
+    """A dataclass field with its help text. flag: if it is not the field's name. unset: how help shows a default of
+    "off".
+    """
     return field(default=default, metadata={"help": help_text, "flag": flag, "unset": unset})
 
 

@@ -20,8 +20,8 @@ def preset(name: str, size: int) -> "Compose":
     """Build the transform of a preset.
 
     none: the whole image, downscaled and padded. light: flip, crop, mild color jitter. strong: also rotation, with a wider
-    range of each. affine: as strong without blur and random crops; the center of the image fills the crop, and is then scaled
-    and shifted. Hue is never changed: it takes as long as all other color changes, and improved no score.
+    range of each. affine: as strong without blur and random crops; the center of the image fills the crop, and is then
+    scaled and shifted. Hue is never changed: it takes as long as all other color changes, and improved no score.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the package index for its newest version
     import albumentations as A

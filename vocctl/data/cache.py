@@ -1,7 +1,7 @@
 """A decoded split in memory-mapped uint8 files, as models read it. Written by cache_build.py.
 
-An image keeps its aspect ratio: see resizing.py. Masks are also stored at their original size, compressed: scores are computed
-there.
+An image keeps its aspect ratio: see resizing.py. Masks are also stored at their original size, compressed: scores are
+computed there.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Decode and resize a split once, into a folder of the cache.
 
-The folder's name contains a hash of the files' bytes, of the input size and of VERSION; a changed image or mask gets a new folder.
-Processes that need the same folder, those of a distributed run too, wait on a file lock while one of them builds it.
+The folder's name contains a hash of the files' bytes, of the input size and of VERSION; a changed image or mask gets a
+new folder. Processes that need the same folder, those of a distributed run too, wait on a file lock while one of them
+builds it.
 """
 
 import hashlib

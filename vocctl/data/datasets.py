@@ -1,7 +1,7 @@
 """The data sets that loaders read: cached images as uint8 tensors, augmented for training or unchanged for evaluation.
 
-The random parameters of a sample depend only on (seed, epoch, index): they are the same with any number of workers, and after
-a resume. A training data set is therefore indexed by (epoch, index, crop size).
+The random parameters of a sample depend only on (seed, epoch, index): they are the same with any number of workers, and
+after a resume. A training data set is therefore indexed by (epoch, index, crop size).
 """
 
 from typing import TYPE_CHECKING

@@ -1,9 +1,10 @@
 """The presets of augment.py as matrices for a whole epoch, for augmentation on the device.
 
-Operations, probabilities and ranges are those of augment.py, with two differences: the blur has one strength (5 pixels, sigma
-1), and brightness, contrast, saturation and gray are applied in this order and clipped once at the end, so that a crop's color is
-one weighted sum. torchvision's transforms v2 change a whole batch in the same way, or one image after the other; here every
-image has its own parameters, and those of an epoch are computed at once. All of it is float64 on the CPU, a few numbers per image.
+Operations, probabilities and ranges are those of augment.py, with two differences: the blur has one strength (5 pixels,
+sigma 1), and brightness, contrast, saturation and gray are applied in this order and clipped once at the end, so that a
+crop's color is one weighted sum. torchvision's transforms v2 change a whole batch in the same way, or one image after
+the other; here every image has its own parameters, and those of an epoch are computed at once. All of it is float64 on
+the CPU, a few numbers per image.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Download a file over HTTP: resumed after interruptions, checked by its md5, complete or absent.
 
-requests retries failed connections and busy servers; this module resumes a download that broke off. Bytes go to `<target>.part`,
-which is renamed when its md5 is right.
+requests retries failed connections and busy servers; this module resumes a download that broke off. Bytes go to
+`<target>.part`, which is renamed when its md5 is right.
 """
 
 import hashlib
@@ -64,10 +64,11 @@ def fetch(
 ) -> None:
     """Download the file from the first address that provides it. On failure there is no file at target.
 
-    An interrupted download resumes from `<target>.part` if md5 is given, as only md5 shows that the part belongs to this file.
-    retries: tries after the first, per address. timeout: seconds without a byte. pause: seconds before a second retry, doubled
-    for each further one. Raises ConfigError (invalid addresses), NetworkError (no address provides the file) and RunError (the
-    disk).
+    An interrupted download resumes from `<target>.part` if md5 is given, as only md5 shows that the part belongs to
+    this file.
+    retries: tries after the first, per address. timeout: seconds without a byte. pause: seconds before a second retry,
+    doubled for each further one. Raises ConfigError (invalid addresses), NetworkError (no address provides the file)
+    and RunError (the disk).
     """
     if not urls:
         raise ConfigError("no address to download from: give one with --url")

@@ -18,8 +18,8 @@ from vocctl.seeding import derived_generator
 class EpochBatchSampler(Sampler[list[SampleKey]]):
     """Batches of (epoch, index, crop size) for one epoch. A smaller last batch is dropped.
 
-    The order depends only on (seed, epoch). A split smaller than a batch is one batch. In a distributed run each process gets
-    every world_size-th sample of each batch.
+    The order depends only on (seed, epoch). A split smaller than a batch is one batch. In a distributed run each
+    process gets every world_size-th sample of each batch.
     """
 
     def __init__(
@@ -92,7 +92,8 @@ def eval_loader(dataset: EvalDataset, batch_size: int, *, workers: int, pin: boo
 def _loader(
     dataset: Dataset, batches: Sampler, workers: int, pin: bool, *, persistent_workers: bool = False
 ) -> DataLoader:
-    # Each iterator of a loader draws a seed. Its own generator keeps that from changing the global state, which dropout uses.
+    # Each iterator of a loader draws a seed. Its own generator keeps that from changing the global state, which dropout
+    # uses.
     generator = torch.Generator().manual_seed(0)
     return DataLoader(
         dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin, generator=generator,
@@ -114,8 +115,8 @@ def _stack(column: tuple[Any, ...]) -> Any:
 def _leave_process_group(worker: int) -> None:
     """Move a worker out of the main process's group, so that signals to the group reach only the main process.
 
-    torchrun and terminals signal the whole group; a run whose workers die ends before its state is saved. Workers end with the
-    main process, however it ends.
+    torchrun and terminals signal the whole group; a run whose workers die ends before its state is saved. Workers end
+    with the main process, however it ends.
     """
     if hasattr(os, "setpgid"):  # not on Windows
         os.setpgid(0, 0)

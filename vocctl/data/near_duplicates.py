@@ -1,7 +1,7 @@
 """Find the same image in two data sets, whatever its file name and format.
 
-The fingerprint of an image is its size and the mean colors of an 8 x 8 grid. JPEG decoders differ by one or two gray levels, so
-fingerprints are compared with a tolerance; different images of one size differ by far more in some cell.
+The fingerprint of an image is its size and the mean colors of an 8 x 8 grid. JPEG decoders differ by one or two gray
+levels, so fingerprints are compared with a tolerance; different images of one size differ by far more in some cell.
 """
 
 from collections import defaultdict

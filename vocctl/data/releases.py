@@ -1,8 +1,8 @@
 """PASCAL VOC's yearly releases: where to download each, and whether a folder has a complete one.
 
-Source of names and md5: torchvision, `datasets/voc.py` (which saves 2008's tar under 2012's name). Source of sizes: the VOC2009
-page; tensorflow_datasets' `voc` (2007 and 2012, Main); the VOC2012 devkit (Segmentation). For the years without sizes no
-source was found: their lists must not be empty, and the files that they name must exist.
+Source of names and md5: torchvision, `datasets/voc.py` (which saves 2008's tar under 2012's name). Source of sizes: the
+VOC2009 page; tensorflow_datasets' `voc` (2007 and 2012, Main); the VOC2012 devkit (Segmentation). For the years without
+sizes no source was found: their lists must not be empty, and the files that they name must exist.
 """
 
 from collections.abc import Mapping

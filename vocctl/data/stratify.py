@@ -10,8 +10,8 @@ import numpy as np
 def stratified_parts(targets: np.ndarray, fractions: tuple[float, ...], generator: np.random.Generator) -> np.ndarray:
     """(N,) int: the index of each image's part.
 
-    targets: (N, K), 1 where the class is present. fractions: of the images in each part; they sum to 1. A class with at least
-    as many images as there are parts is in every part, unless the other labels of its images prevent it.
+    targets: (N, K), 1 where the class is present. fractions: of the images in each part; they sum to 1. A class with at
+    least as many images as there are parts is in every part, unless the other labels of its images prevent it.
     """
     present = targets == 1
     num_images = len(present)

@@ -1,7 +1,7 @@
 """Unpack a tar from an untrusted source: all of its files, below one folder, or none.
 
-Members are copied one by one instead of with `extractall`: its filter "data" is missing in Python 3.11.0 to 3.11.3, and accepts
-links.
+Members are copied one by one instead of with `extractall`: its filter "data" is missing in Python 3.11.0 to 3.11.3, and
+accepts links.
 """
 
 import tarfile

@@ -136,7 +136,8 @@ def predict_label_groups(
 ) -> Iterator[list[tuple[int, np.ndarray]]]:
     """As predict_labels, some dozens of images at once.
 
-    Their label maps can then be scored by several threads while the model's threads, which take a while to go idle, do not run.
+    Their label maps can then be scored by several threads while the model's threads, which take a while to go idle, do
+    not run.
     """
     done = 0
     group: list[tuple[int, Tensor]] = []

@@ -3,11 +3,11 @@
 Source: Poursaeed et al., arXiv 1712.02328 (GAP): U-Net and ResNet generators whose output is scaled to the norm ball. What
 differs here:
 
-* The image is folded first, 4 x 4 pixels to 48 channels, and the perturbation is unfolded the same way. So convolutions run at
-  a quarter of the sides, and each pixel still has values of its own.
+* The image is folded first, 4 x 4 pixels to 48 channels, and the perturbation is unfolded the same way. So convolutions
+  run at a quarter of the sides, and each pixel still has values of its own.
 * The default generator decodes the features of a frozen pretrained encoder, which tell from the first step what is where.
-* A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned within
-  seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
+* A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned
+  within seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
 * A few more universal perturbations are mixed per location, with weights that depend on the network's deepest features.
 
 An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back: a pattern

@@ -24,7 +24,10 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, config: ClsModelConfig, size: int) -> None:
-        """size: side of the training crops, for which a model with a fixed input size is built. Raises as load_classifier."""
+        """size: side of the training crops, for which a model with a fixed input size is built.
+
+        Raises as load_classifier.
+        """
         super().__init__()
         self.input_side: int | None = None  # of a model with a fixed input size
         self.side_multiple = 1

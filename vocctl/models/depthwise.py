@@ -1,8 +1,8 @@
 """Depthwise convolutions whose gradients a CPU computes faster in fp32 than in bf16.
 
-Measured with torch 2.13 (oneDNN) on two cores of an AMD EPYC with avx512_bf16, batch 8, channels last, ms of a backward pass:
-96 channels 112 px 3x3 stride 2: 33 in bf16, 7 in fp32; 144 channels 56 px 5x5 stride 2: 46 and 7; 672 channels 14 px 5x5:
-19 and 6. Depthwise 3x3 convolutions with stride 1 are as fast in bf16.
+Measured with torch 2.13 (oneDNN) on two cores of an AMD EPYC with avx512_bf16, batch 8, channels last, ms of a backward
+pass: 96 channels 112 px 3x3 stride 2: 33 in bf16, 7 in fp32; 144 channels 56 px 5x5 stride 2: 46 and 7; 672 channels 14
+px 5x5: 19 and 6. Depthwise 3x3 convolutions with stride 1 are as fast in bf16.
 """
 
 from types import MethodType

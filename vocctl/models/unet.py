@@ -1,7 +1,7 @@
 """Our U-Net decoder over an encoder's feature maps, with and without skip connections.
 
-Source: Ronneberger et al., arXiv 1505.04597, with any encoder in place of the contracting path. The logits have the stride of
-the finest feature map, 4; Segmenter upsamples them bilinearly.
+Source: Ronneberger et al., arXiv 1505.04597, with any encoder in place of the contracting path. The logits have the
+stride of the finest feature map, 4; Segmenter upsamples them bilinearly.
 """
 
 import torch

@@ -119,7 +119,10 @@ def _hub_tensors(name: str) -> dict[str, Tensor]:
 
 
 def _copy_matching(model: nn.Module, tensors: dict[str, Tensor], source: str, optional: tuple[str, ...] = ()) -> None:
-    """Copy the tensors whose name and shape match. Raises DataError if one is missing, unless its name starts as in optional."""
+    """Copy the tensors whose name and shape match.
+
+    Raises DataError if one is missing, unless its name starts as in optional.
+    """
     own = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     # feature extractors of timm call stem.0 stem_0
     flat = {name.replace(".", "_"): tensor for name, tensor in tensors.items()}

@@ -262,7 +262,9 @@ def _matrix(matrix: dict[str, Any]) -> TransferMatrix:
 
 
 def evaluation_name(data: str, split: str, config: AttackConfig) -> str:
-    """The name of an evaluation's folder: data set, split, norm, the goal unless untargeted, the number of images unless all."""
+    """The name of an evaluation's folder: data set, split, norm, the goal unless untargeted, the number of images
+    unless all.
+    """
     goal = "" if config.goal == "untargeted" else "-" + config.goal.replace(":", "-")
     subset = f"-{config.images}" if config.images else ""
     return f"{data}-{split}-{config.norm}{goal}{subset}"

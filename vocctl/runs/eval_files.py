@@ -61,7 +61,10 @@ def number(value: Any) -> float:
 
 
 def numbers(table: dict[str, Any], keys: Iterable[str] | None = None) -> dict[str, float]:
-    """Convert the JSON numbers of these keys, of all keys if None. Raises LookupError, ValueError, TypeError, AttributeError."""
+    """Convert the JSON numbers of these keys, of all keys if None.
+
+    Raises LookupError, ValueError, TypeError, AttributeError.
+    """
     return {key: number(table[key]) for key in (table.keys() if keys is None else keys)}
 
 

@@ -73,7 +73,10 @@ def _runs_by_name(runs: Path) -> dict[str, list[Path]]:
 
 
 def find_run(name: str, task: str, runs: Path = RUNS) -> RunFolder:
-    """Open a run of this task; a name is searched below runs/<kind>/ first. Raises DataError: not found, or another task's."""
+    """Open a run of this task; a name is searched below runs/<kind>/ first.
+
+    Raises DataError: not found, or another task's.
+    """
     own = runs / task.removeprefix("train-") / name
     is_own = not Path(name).is_dir() and (own / "run.json").is_file()
     run = open_run(str(own) if is_own else name, runs)

@@ -154,7 +154,10 @@ class RunFolder:
 
 
 def create_run(path: Path, task: str, config: TrainingConfig) -> RunFolder:
-    """Create a run folder; every process gets the main process's. Raises ConfigError: it exists. RunError: it cannot be made."""
+    """Create a run folder; every process gets the main process's.
+
+    Raises ConfigError: it exists. RunError: it cannot be made.
+    """
     if not is_main_process():
         return RunFolder(broadcast_object(path))
     try:

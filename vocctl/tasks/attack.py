@@ -85,7 +85,8 @@ def attack(
     """Attack one run, or several runs of one task as an ensemble.
 
     options: data, split, checkpoint and device; the others do not apply to attacks. save_adv: a folder for the adversarial
-    images. Raises ConfigError: an unknown attack, or one that does not fit the task or the goal. DataError: as `vocctl eval`.
+    images. Raises ConfigError: an unknown attack, or one that does not fit the task or the goal. DataError: as `vocctl
+    eval`.
     """
     config, specs = _prepare(config)
     victim = open_victim(names, options.checkpoint, options.device)

@@ -1,7 +1,7 @@
 """Bring a data set into a folder: a VOC archive of 2007 to 2012, the generated shapes, or the competition's data.
 
-A folder that is complete already is left unchanged. A downloaded archive is stored beside the folder until it is unpacked; an
-archive that the user has downloaded is never deleted.
+A folder that is complete already is left unchanged. A downloaded archive is stored beside the folder until it is
+unpacked; an archive that the user has downloaded is never deleted.
 """
 
 import os

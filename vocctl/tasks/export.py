@@ -186,7 +186,10 @@ def _validation_images(exportable: _Exportable, count: int) -> list[Tensor]:
 
 
 def _antialiased_resize(mode: str) -> Callable[..., Any]:
-    """The ONNX form of F.interpolate with antialias, which torch's exporter does not have; ViTs' position embeddings use it."""
+    """The ONNX form of F.interpolate with antialias, which torch's exporter does not have;
+
+    ViTs' position embeddings use it.
+    """
 
     def resize(g: Any, images: Any, sides: Any, align_corners: Any, *scales: Any) -> Any:
         batch_and_channels = symbolic_helper._slice_helper(g, g.op("Shape", images), axes=[0], starts=[0], ends=[2])

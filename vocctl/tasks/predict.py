@@ -1,8 +1,8 @@
 """Predict the user's own images: labels with probabilities, or masks in VOC's palette with overlays.
 
-An image is processed as by `vocctl eval`: resized to the run's input size, and the probabilities resized back to its original
-size. The original size is that after the EXIF rotation, as every viewer shows it. An image that cannot be read is named in
-the result, and the others are predicted.
+An image is processed as by `vocctl eval`: resized to the run's input size, and the probabilities resized back to its
+original size. The original size is that after the EXIF rotation, as every viewer shows it. An image that cannot be read
+is named in the result, and the others are predicted.
 """
 
 import os

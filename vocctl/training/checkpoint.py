@@ -1,7 +1,7 @@
 """Checkpoints: a training run's whole state in one safetensors file, tensors and plain values, nothing that can run.
 
-A checkpoint holds the weights, their moving average, the optimizer's state, torch's random state and the progress of the run.
-Each is written atomically; the newest two are kept.
+A checkpoint holds the weights, their moving average, the optimizer's state, torch's random state and the progress of
+the run. Each is written atomically; the newest two are kept.
 """
 
 import json

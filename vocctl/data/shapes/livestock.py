@@ -85,16 +85,8 @@ def horse(rng: np.random.Generator) -> Sketch:
     s.blob([(px - 0.1, py + 0.07), (px - 0.02, py + 0.06), (px + 0.03, py - 0.06), (px - 0.05, py - 0.03)], hair)
     if rng.uniform() < 0.3:
         tack = any_tack(rng)
-        s.blob(
-            [
-                (-0.12, tall + 0.15),
-                (-0.02, tall + 0.19),
-                (0.15, tall + 0.21),
-                (0.14, tall - 0.02),
-                (-0.08, tall - 0.02),
-            ],
-            tack,
-        )
+        s.blob([(-0.12, tall + 0.15), (-0.02, tall + 0.19), (0.15, tall + 0.21), (0.14, tall - 0.02),
+                (-0.08, tall - 0.02)], tack)  # fmt: skip
     return s
 
 
@@ -210,19 +202,8 @@ def sheep(rng: np.random.Generator) -> Sketch:
     head = Sketch()
     for side in (-1, 1):
         head.blob([(side * 0.1, 0.1), (side * 0.25, 0.05), (side * 0.27, -0.05), (side * 0.12, 0.01)], skin)
-    head.blob(
-        [
-            (-0.13, 0.1),
-            (0.0, 0.16),
-            (0.13, 0.1),
-            (0.115, -0.08),
-            (0.07, -0.24),
-            (0.0, -0.27),
-            (-0.07, -0.24),
-            (-0.115, -0.08),
-        ],
-        skin,
-    )
+    head.blob([(-0.13, 0.1), (0.0, 0.16), (0.13, 0.1), (0.115, -0.08), (0.07, -0.24), (0.0, -0.27), (-0.07, -0.24),
+               (-0.115, -0.08)], skin)  # fmt: skip
     for x, y in ((-0.1, 0.12), (0.1, 0.12), (0.0, 0.18), (-0.05, 0.1), (0.06, 0.1)):
         head.oval(x, y, 0.075, 0.07, wool.rounder(0.4), outline=0.6 if y > 0.11 else 0)
     for side in (-1, 1):

@@ -36,6 +36,17 @@ def wheel(sketch: Sketch, x: float, y: float, radius: float) -> None:
     sketch.oval(x, y, radius * 0.13, radius * 0.13, tone(STEEL, 0.6), outline=0)
 
 
+def _bicycle_wheel(s: Sketch, x: float, y: float, radius: float, rim: Color, rng: np.random.Generator) -> None:
+    s.oval(x, y, radius, radius, Fill(mixed(rim, (120, 120, 120), 0.5), opacity=0.22), outline=0)
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False) + rng.uniform(0, 1)
+    for a in angles:
+        s.rod([(x, y), (x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94)], 0.012, rim, outline=0)
+    ring = [(x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94) for a in np.linspace(0, 2 * np.pi, 26)]
+    s.rod(ring, 0.085, TYRE, outline=0)
+    s.rod([(x + (px - x) * 0.92, y + (py - y) * 0.92) for px, py in ring], 0.025, STEEL, outline=0)
+    s.oval(x, y, 0.045, 0.045, STEEL)
+
+
 def bicycle(rng: np.random.Generator) -> Sketch:
     s = Sketch()
     frame = any_color(rng, lively=0.75)
@@ -43,14 +54,7 @@ def bicycle(rng: np.random.Generator) -> Sketch:
     wide = rng.uniform(1.08, 1.25)
     rear, front = (0.0, radius), (wide, radius)
     for x, y in (rear, front):
-        s.oval(x, y, radius, radius, Fill(mixed(rim, (120, 120, 120), 0.5), opacity=0.22), outline=0)
-        angles = np.linspace(0, 2 * np.pi, 12, endpoint=False) + rng.uniform(0, 1)
-        for a in angles:
-            s.rod([(x, y), (x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94)], 0.012, rim, outline=0)
-        ring = [(x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94) for a in np.linspace(0, 2 * np.pi, 26)]
-        s.rod(ring, 0.085, TYRE, outline=0)
-        s.rod([(x + (px - x) * 0.92, y + (py - y) * 0.92) for px, py in ring], 0.025, STEEL, outline=0)
-        s.oval(x, y, 0.045, 0.045, STEEL)
+        _bicycle_wheel(s, x, y, radius, rim, rng)
     crank, seat, neck = (wide * 0.42, radius * 0.85), (wide * 0.3, radius + 0.5), (wide - 0.2, radius + 0.54)
     grip = (neck[0] - 0.02, neck[1] + 0.16)
     for ends in ((rear, crank), (rear, seat), (crank, seat), (crank, neck)):
