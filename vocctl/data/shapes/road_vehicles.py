@@ -63,15 +63,8 @@ def bicycle(rng: np.random.Generator) -> Sketch:
         s.rod([seat, neck], 0.065, paint)
     s.rod([front, (neck[0] + 0.02, neck[1] - 0.05), grip], 0.06, paint, bent=False)
     s.rod([seat, (seat[0] - 0.04, seat[1] + 0.13)], 0.05, STEEL)
-    s.blob(
-        [
-            (seat[0] - 0.2, seat[1] + 0.2),
-            (seat[0] - 0.1, seat[1] + 0.12),
-            (seat[0] + 0.14, seat[1] + 0.15),
-            (seat[0] + 0.13, seat[1] + 0.2),
-        ],
-        TYRE,
-    )
+    s.blob([(seat[0] - 0.2, seat[1] + 0.2), (seat[0] - 0.1, seat[1] + 0.12), (seat[0] + 0.14, seat[1] + 0.15),
+            (seat[0] + 0.13, seat[1] + 0.2)], TYRE)  # fmt: skip
     drop = rng.uniform() < 0.45
     if drop:
         s.rod(
