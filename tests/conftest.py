@@ -27,6 +27,14 @@ declare_missing_ops()  # torchmetrics and smp bring torchvision along
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Checkpoints are not flushed to the disk: no test cuts the power, and the waits would be most of the suite's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOCCTL_CACHE", str(tmp_path_factory.mktemp("cache")))
