@@ -111,6 +111,8 @@ def start_ranks(
     shared = {"WORLD_SIZE": str(num_processes), "LOCAL_WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1",
               "MASTER_PORT": port, **(environment or {})}  # fmt: skip
     return [
-        start(function, *args, folder=folder, threads=1, environment=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+        start(
+            function, *args, folder=folder, threads=1, environment=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        )
         for rank in range(num_processes)
     ]

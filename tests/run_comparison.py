@@ -24,7 +24,9 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 def have_equal_weights(run_a: Path, run_b: Path) -> bool:
     """Whether the final weights of two runs are equal bit for bit."""
     weights_a, weights_b = load_file(run_a / "final.safetensors"), load_file(run_b / "final.safetensors")
-    return weights_a.keys() == weights_b.keys() and all(torch.equal(weights_a[key], weights_b[key]) for key in weights_a)
+    return weights_a.keys() == weights_b.keys() and all(
+        torch.equal(weights_a[key], weights_b[key]) for key in weights_a
+    )
 
 
 def assert_equal_runs(run_a: Path, run_b: Path) -> None:

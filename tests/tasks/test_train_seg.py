@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from processes import StartedProcess, run_vocctl, start
 from run_comparison import (
     assert_equal_runs,
@@ -15,7 +16,6 @@ from run_comparison import (
     read_metrics,
     reporter_with,
 )
-
 from vocctl.config import TrainSegConfig, given
 from vocctl.errors import ConfigError, DataError, Interrupted, RunError, Terminated
 from vocctl.inference.predict import predict_probs
@@ -118,7 +118,9 @@ def test_run_stopped_after_the_last_step_of_an_epoch_still_validates_it(
 
 def start_endless_run(data: Path, out: Path, *flags: str) -> StartedProcess:
     """Train in another process, one image per step, until its first checkpoints within an epoch are written."""
-    settings = "--encoder scratch --widths 8,8,8 --size 64 --batch 1 --epochs 5000 --precision fp32 --save-every 0.00001"
+    settings = (
+        "--encoder scratch --widths 8,8,8 --size 64 --batch 1 --epochs 5000 --precision fp32 --save-every 0.00001"
+    )
     process = start(
         run_vocctl, "train-seg", "--data", str(data), "--out", str(out), *settings.split(), *flags, folder=out.parent
     )
@@ -148,9 +150,7 @@ def test_signal_to_the_process_group_does_not_kill_the_workers_before_the_save(t
     assert f"resume with --resume {tmp_path / 'run'}" in process.stderr.splitlines()[-1]
 
 
-def test_signal_during_validation_saves_every_step(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signal_during_validation_saves_every_step(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(tiny, epochs=1)
     run(config, tmp_path / "uninterrupted")
 
