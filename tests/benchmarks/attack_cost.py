@@ -65,7 +65,7 @@ def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float
 
     @torch.inference_mode()
     def bare() -> None:
-        adversary.backbone(images)
+        adversary.generator(images)
 
     return relative_time(attack, bare, 1)
 

@@ -49,7 +49,7 @@ from vocctl.losses import classification, segmentation
 from vocctl.models.classifier import Classifier
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.segmenter import Segmenter
-from vocctl.models.weights import load_classifier, load_encoder
+from vocctl.models.weights import load_pretrained
 from vocctl.tasks import train_cls, train_seg
 from vocctl.training.ema import MovingAverage
 from vocctl.training.optim import build_optimizer, clip_and_step
@@ -167,11 +167,11 @@ def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> 
             super().__init__()
             if task == "seg":
                 self.model: nn.Module = smp.Unet(f"tu-{MODEL}", encoder_weights=None, classes=21)
-                load_encoder(self.model.encoder.model, MODEL, "auto")
+                load_pretrained(self.model.encoder.model, MODEL, "auto")
                 self.loss: nn.Module = nn.CrossEntropyLoss(ignore_index=255)
             else:
                 self.model = timm.create_model(MODEL, num_classes=20)
-                load_classifier(self.model, MODEL, "auto")
+                load_pretrained(self.model, MODEL, "auto")
                 self.loss = nn.BCEWithLogitsLoss()
 
         def training_step(self, batch: Any, index: int) -> torch.Tensor:

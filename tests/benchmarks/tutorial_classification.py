@@ -25,7 +25,7 @@ from sklearn.metrics import average_precision_score
 from torch.utils.data import DataLoader, Dataset
 
 from vocctl.data.source import open_dataset
-from vocctl.models.weights import load_classifier, pixel_statistics
+from vocctl.models.weights import load_pretrained, pixel_statistics
 
 MODEL, SIZE, BATCH, RATE = "tf_efficientnet_lite0", 224, 16, 3e-4
 
@@ -57,7 +57,7 @@ class Images(Dataset):
 def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
     """Returns the model, the number of training images it processed, and the time in seconds."""
     model = timm.create_model(MODEL, num_classes=20)
-    load_classifier(model, MODEL, "auto")
+    load_pretrained(model, MODEL, "auto")
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
     loss_fn = torch.nn.BCEWithLogitsLoss()
     loader = DataLoader(Images(root, "train", augment=True), batch_size=BATCH, shuffle=True, drop_last=True)

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from vocctl.data.source import open_dataset
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
-from vocctl.models.weights import load_encoder, pixel_statistics
+from vocctl.models.weights import load_pretrained, pixel_statistics
 
 SIZE, BATCH, RATE = 160, 16, 5e-4
 ENCODER = "tf_efficientnet_lite0"
@@ -66,7 +66,7 @@ class Images(Dataset):
 def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
     """Returns the model, the number of training images it processed, and the time in seconds."""
     model = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, classes=NUM_SEG_CLASSES)
-    load_encoder(model.encoder.model, ENCODER, "auto")
+    load_pretrained(model.encoder.model, ENCODER, "auto")
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     loss_fn = torch.nn.CrossEntropyLoss(ignore_index=IGNORE)
     loader = DataLoader(Images(root), batch_size=BATCH, shuffle=True, drop_last=True)

@@ -5,9 +5,9 @@ import torch
 
 from vocctl.config import GeneratorConfig
 from vocctl.models.adversary import (
+    ATTACK_TANH_GAIN,
     GATE_LR_SCALE,
     NUM_GATED,
-    STEEPNESS,
     UNIVERSAL_LR_SCALE,
     Adversary,
     GatedPerturbations,
@@ -54,7 +54,7 @@ def test_a_pretrained_encoder_stays_as_it_was():
         optimizer.step()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
-    assert not any(name.startswith("backbone.encoder") for name in changed)
+    assert not any(name.startswith("generator.encoder") for name in changed)
     learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert {name for name in learning if name in changed} == set(learning)
 
@@ -64,7 +64,7 @@ def test_what_a_model_sees_of_a_image_of_any_size_is_what_was_trained(size: tupl
     """The perturbation of a image, fitted as its target fits it, is that of the fitted image, but for some blur."""
     torch.manual_seed(0)
     model = Adversary(GeneratorConfig(generator="unet", width=4, depth=1), "linf", 0.1, 64).eval()
-    torch.nn.init.normal_(model.backbone.last.weight, std=0.5)
+    torch.nn.init.normal_(model.generator.last.weight, std=0.5)
     coarse = torch.nn.functional.interpolate(torch.randn(1, 3, 16, 16), size=(64, 64), mode="bilinear")
     model.universal.raw.data.copy_(coarse)
     own = random_images(*size)
@@ -79,7 +79,7 @@ def test_what_a_model_sees_of_a_image_of_any_size_is_what_was_trained(size: tupl
 @pytest.mark.parametrize("generator", ["pretrained", "unet", "resnet"])
 def test_a_network_begins_with_what_all_images_share(generator: str) -> None:
     model = Adversary(GeneratorConfig(generator=generator, width=4, weights="none"), "linf", 0.1, 32).eval()
-    mixture = model.backbone.gated.universal.raw.data
+    mixture = model.generator.gated.universal.raw.data
     assert not torch.equal(*model.perturbation(random_images(32, 32), 0.1))
     mixture.zero_()
     change = model.perturbation(random_images(32, 32), 0.1)
@@ -118,7 +118,7 @@ def test_an_attack_uses_more_of_its_budget_than_training():
     )
     assert (used.abs() >= trained.abs()).all()
     assert used.abs().max() <= 0.1
-    assert torch.allclose((used / 0.1).atanh(), STEEPNESS * (trained / 0.1).atanh(), rtol=1e-3)
+    assert torch.allclose((used / 0.1).atanh(), ATTACK_TANH_GAIN * (trained / 0.1).atanh(), rtol=1e-3)
 
 
 def test_a_universal_perturbation_is_the_same_for_every_image():

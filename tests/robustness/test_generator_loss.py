@@ -53,12 +53,12 @@ def test_loss_and_gradient_for_one_victim_are_those_of_the_cross_entropy(runs: d
     settings = config(attack_loss="ce")
     victims = open_victims(runs, "seg")
     network = build_adversary(settings).eval()
-    nn.init.normal_(network.backbone.last.weight, std=0.1)
+    nn.init.normal_(network.generator.last.weight, std=0.1)
     images, masks = random_batch(2)
     loss = GeneratorLoss(victims, settings)(network, images, masks)
     logits = victims[0].forward(network(images))[..., 1::2, 1::2]  # every second pixel per axis
     expected = -nn.functional.cross_entropy(logits, masks[:, 1::2, 1::2])
-    weight = network.backbone.last.weight
+    weight = network.generator.last.weight
     gradient, expected_gradient = (torch.autograd.grad(value, weight)[0] for value in (loss, expected))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert torch.allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-7)

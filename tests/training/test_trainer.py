@@ -85,7 +85,7 @@ def make_trainer(
         stop or StopRequest(),
     )
     result.start()
-    optimizer = torch.optim.SGD([{"params": list(result.model.parameters()), "peak": 1.0}], lr=1.0)  # exact steps
+    optimizer = torch.optim.SGD([{"params": list(result.model.parameters()), "peak_lr": 1.0}], lr=1.0)  # exact steps
     result.raw_optimizer = result.optimizer = optimizer
     return result
 

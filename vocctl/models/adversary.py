@@ -3,18 +3,26 @@
 Source: Poursaeed et al., arXiv 1712.02328 (GAP): U-Net and ResNet generators whose output is scaled to the norm ball. What
 differs here:
 
+<<<<<<< HEAD
 * The image is folded first, 4 x 4 pixels to 48 channels, and the perturbation is unfolded the same way. So convolutions
   run at a quarter of the sides, and each pixel still has values of its own.
 * The default generator decodes the features of a frozen pretrained encoder, which tell from the first step what is where.
 * A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned
   within seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
+=======
+* pixel_unshuffle first moves each block of 4 x 4 pixels into 48 channels, and pixel_shuffle moves the perturbation back. So
+  convolutions run at a quarter of the height and width, and each pixel still has its own values.
+* The default generator decodes the features of a frozen pretrained encoder, which show from the first step on what is in the image.
+* A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned within
+  seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
+>>>>>>> b1c72c0 (models: files of weights go through timm's loader with the model's arguments and are checked tensor by tensor; aimv2 and other ViTs with patches of 14 work under dpt; layer decay by timm.optim; ema, schedule and probe in plain terms)
 * A few more universal perturbations are mixed per location, with weights that depend on the network's deepest features.
 
 An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back: a pattern
 that was learned at one scale would be averaged away where a victim downsamples a larger image.
 
 Generators map images (B, 3, H, W) in [0, 1], with sides that are multiples of their `multiple`, to raw perturbations of that
-shape. side: of the training crops.
+shape. side: of the training crops in pixels.
 """
 
 from itertools import pairwise
@@ -30,23 +38,23 @@ from vocctl.models.normalize import Normalize
 from vocctl.models.plain_cnn import conv_block
 from vocctl.models.weights import pixel_statistics
 
-FOLD = 4  # pixels per side that become channels
-CHANNELS = 3 * FOLD * FOLD
+BLOCK = 4  # pixel_unshuffle moves BLOCK x BLOCK pixels into the channels
+CHANNELS = 3 * BLOCK * BLOCK
 UNIVERSAL_LR_SCALE = 250.0  # of universal perturbations: their values are pixels, not weights
 GATE_LR_SCALE = 5.0
 GATE_INIT_STD = 2.0  # of the gate's logits at the start
 NUM_GATED = 16  # universal perturbations that are mixed
-STEEPNESS = 2.0  # factor inside an attack's tanh; 1 in training, where a steeper one would saturate too soon
+ATTACK_TANH_GAIN = 2.0  # factor inside an attack's tanh; 1 in training, where a steeper tanh would saturate too soon
 
 
 def pixel_unshuffle(images: Tensor) -> Tensor:
     """(B, 3, H, W) in [0, 1] to (B, 48, H / 4, W / 4), roughly of zero mean and unit variance."""
-    return F.pixel_unshuffle((images - 0.5) / 0.25, FOLD).contiguous(memory_format=torch.channels_last)
+    return F.pixel_unshuffle((images - 0.5) / 0.25, BLOCK).contiguous(memory_format=torch.channels_last)
 
 
 def pixel_shuffle(x: Tensor) -> Tensor:
     """(B, 48, H / 4, W / 4) to (B, 3, H, W)."""
-    return F.pixel_shuffle(x, FOLD)
+    return F.pixel_shuffle(x, BLOCK)
 
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:
@@ -86,13 +94,13 @@ class GatedPerturbations(nn.Module):
 
 
 class PretrainedGenerator(nn.Module):
-    """A decoder over a frozen pretrained encoder and the folded image. Each deeper level has twice the channels."""
+    """A decoder over a frozen pretrained encoder and the unshuffled image. Each deeper level has twice the channels."""
 
     def __init__(self, encoder: str, weights: str, width: int, side: int) -> None:
         super().__init__()
         self.normalize = Normalize(*pixel_statistics(encoder))
         self.encoder = TimmEncoder(encoder, weights).requires_grad_(False)
-        self.multiple = max(FOLD, *self.encoder.strides)
+        self.multiple = max(BLOCK, *self.encoder.strides)
         *skip_channels, deepest = self.encoder.channels
         widths = [width * 2**level for level in range(len(skip_channels))]
         deeper = [*widths[1:], deepest]
@@ -122,11 +130,11 @@ class PretrainedGenerator(nn.Module):
 
 
 class UNetGenerator(nn.Module):
-    """A U-Net over the folded image. Each of `depth` levels halves the sides and doubles the channels."""
+    """A U-Net over the unshuffled image. Each of `depth` levels halves the sides and doubles the channels."""
 
     def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
-        self.multiple = FOLD * 2**depth
+        self.multiple = BLOCK * 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, width))
         self.down = nn.ModuleList(
@@ -159,11 +167,11 @@ class _Residual(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """`depth` residual blocks at half the sides of the folded image."""
+    """`depth` residual blocks at half the sides of the unshuffled image."""
 
     def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
-        self.multiple = 2 * FOLD
+        self.multiple = 2 * BLOCK
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, 2 * width, stride=2))
         self.blocks = nn.Sequential(*(_Residual(2 * width) for _ in range(depth)))
         self.mix = conv_block(3 * width, width)
@@ -190,7 +198,7 @@ class Adversary(nn.Module):
         super().__init__()
         self.budget, self.epsilon, self.size = budget, epsilon, size
         self.universal = UniversalPerturbation(1, size)
-        self.backbone = None if config.universal else _generator(config, size)
+        self.generator = None if config.universal else _build_generator(config, size)
 
     def lr_scales(self) -> dict[str, float]:
         """Learning rate of each trainable parameter as a multiple of --lr, by its name."""
@@ -199,7 +207,7 @@ class Adversary(nn.Module):
             if name.endswith("universal.raw"):
                 scales[name] = UNIVERSAL_LR_SCALE
             else:
-                scales[name] = GATE_LR_SCALE if name.startswith("backbone.gated.gate.") else 1.0
+                scales[name] = GATE_LR_SCALE if name.startswith("generator.gated.gate.") else 1.0
         return scales
 
     def forward(self, images: Tensor, epsilon: float | None = None) -> Tensor:
@@ -208,35 +216,36 @@ class Adversary(nn.Module):
 
     def perturbation(self, images: Tensor, epsilon: float) -> Tensor:
         """(B, 3, H, W) within the budget; the sum with the image is not yet clamped to [0, 1]."""
-        raw = self._raw(images).float()
+        raw = self._raw_perturbation(images).float()
         if self.budget == "linf":
-            return epsilon * torch.tanh(raw if self.training else STEEPNESS * raw)
+            return epsilon * torch.tanh(raw if self.training else ATTACK_TANH_GAIN * raw)
         raw = torch.tanh(raw)
         if self.budget == "unbounded":
             return raw
         norms = torch.linalg.vector_norm(raw.flatten(1), dim=1).clamp(min=1e-12)
         return raw * (epsilon / norms).clamp(max=1).view(-1, 1, 1, 1)
 
-    def _raw(self, images: Tensor) -> Tensor:
+    def _raw_perturbation(self, images: Tensor) -> Tensor:
         resized = resize_differentiable(images, self.size)
         height, width = resized.shape[-2:]
         raw = self.universal(height, width)
-        if self.backbone is not None:
-            right, bottom = -width % self.backbone.multiple, -height % self.backbone.multiple
+        if self.generator is not None:
+            right, bottom = -width % self.generator.multiple, -height % self.generator.multiple
             padded = F.pad(resized, (0, right, 0, bottom), mode="replicate") if right or bottom else resized
-            raw = raw + self.backbone(padded)[:, :, :height, :width].float()
+            raw = raw + self.generator(padded)[:, :, :height, :width].float()
         if resized.shape != images.shape:
             raw = F.interpolate(raw, size=images.shape[-2:], mode="bilinear", align_corners=False)
         return raw.expand_as(images)
 
 
-def _generator(config: GeneratorConfig, side: int) -> PretrainedGenerator | UNetGenerator | ResNetGenerator:
+def _build_generator(config: GeneratorConfig, side: int) -> PretrainedGenerator | UNetGenerator | ResNetGenerator:
+    """The generator that the config names; its last layer starts at 0."""
     generator: PretrainedGenerator | UNetGenerator | ResNetGenerator
     if config.generator == "pretrained":
         generator = PretrainedGenerator(config.encoder, config.weights, config.width, side)
     else:
         architecture = UNetGenerator if config.generator == "unet" else ResNetGenerator
         generator = architecture(config.width, config.depth, side)
-    for parameter in generator.last.parameters():  # the network starts without a perturbation of its own
+    for parameter in generator.last.parameters():
         nn.init.zeros_(parameter)
     return generator

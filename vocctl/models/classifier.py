@@ -5,7 +5,7 @@ from typing import Any
 
 import timm
 import torch.nn.functional as F
-from timm.models import group_parameters
+from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from vocctl.config import ClsModelConfig
@@ -14,7 +14,7 @@ from vocctl.labels import CLASSES
 from vocctl.models.encoder import check_known
 from vocctl.models.normalize import Normalize
 from vocctl.models.plain_cnn import PlainClassifier
-from vocctl.models.weights import load_classifier, pixel_statistics
+from vocctl.models.weights import load_pretrained, pixel_statistics
 
 
 class Classifier(nn.Module):
@@ -24,10 +24,7 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, config: ClsModelConfig, size: int) -> None:
-        """size: side of the training crops, for which a model with a fixed input size is built.
-
-        Raises as load_classifier.
-        """
+        """size: side of the training crops, for which a model with a fixed input size is built. Raises as load_pretrained."""
         super().__init__()
         self.input_side: int | None = None  # of a model with a fixed input size
         self.side_multiple = 1
@@ -38,8 +35,10 @@ class Classifier(nn.Module):
             return
         check_known(config.model)
         self.normalize = Normalize(*pixel_statistics(config.model))
-        self.backbone, self.input_side, self.side_multiple = _timm_classifier(config.model, size)
-        load_classifier(self.backbone, config.model, config.weights)
+        self.backbone, arguments, self.input_side = _timm_classifier(config.model, size)
+        if "dynamic_img_size" in arguments:
+            self.side_multiple = _patch_size(self.backbone)
+        load_pretrained(self.backbone, config.model, config.weights, arguments)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.backbone(self._preprocess(images)).float()
@@ -51,9 +50,7 @@ class Classifier(nn.Module):
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The logits, and the features as above, in one pass."""
         output = self.backbone.forward_features(self._preprocess(images))  # type: ignore[operator]
-        features: Tensor = (
-            output[-1] if isinstance(output, list) else output
-        )  # EfficientViM returns a list, the map last
+        features: Tensor = output[-1] if isinstance(output, list) else output  # EfficientViM returns several maps
         return self.backbone.forward_head(output).float(), features  # type: ignore[operator]
 
     def _preprocess(self, images: Tensor) -> Tensor:
@@ -66,19 +63,19 @@ class Classifier(nn.Module):
     def lr_scales(
         self, backbone_lr_scale: float = 1.0, layer_decay: float = 1.0, *, head_lr_scale: float = 1.0
     ) -> dict[str, float]:
-        """Learning rate of each parameter as a multiple of --lr, by its name.
+        """Learning rate of each trainable parameter as a multiple of --lr, by its name.
 
-        Layers of the backbone get backbone_lr_scale * layer_decay ** (layers above them), as timm counts layers.
+        Layers of the backbone get backbone_lr_scale * layer_decay ** (number of layers above), by timm.optim.
         """
-        head = {id(parameter) for parameter in _head_parameters(self.backbone)}
-        layers = group_parameters(self.backbone, self.backbone.group_matcher(), reverse=True)  # type: ignore[operator]
-        top = max(layers.values())
-        scales = {}
-        for name, parameter in self.backbone.named_parameters():
-            is_head = id(parameter) in head
-            scale = head_lr_scale if is_head else backbone_lr_scale * layer_decay ** (top - layers[name])
-            scales[f"backbone.{name}"] = scale
-        return scales
+        groups = param_groups_layer_decay(self.backbone, layer_decay=layer_decay)
+        scales = {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
+        scales = {key: backbone_lr_scale * scale for key, scale in scales.items()}
+        scales |= {id(parameter): head_lr_scale for parameter in _head_parameters(self.backbone)}
+        return {
+            f"backbone.{name}": scales[id(parameter)]
+            for name, parameter in self.backbone.named_parameters()
+            if parameter.requires_grad
+        }
 
     @property
     def head(self) -> nn.Linear | None:
@@ -117,8 +114,8 @@ def _patch_size(backbone: nn.Module) -> int:
     return int(backbone.patch_embed.patch_size[0]) if hasattr(backbone, "patch_embed") else 1  # type: ignore[union-attr, index]
 
 
-def _timm_classifier(name: str, size: int) -> tuple[nn.Module, int | None, int]:
-    """The model with 20 outputs; its input side if that is fixed, else None; what sides must be a multiple of."""
+def _timm_classifier(name: str, size: int) -> tuple[nn.Module, dict[str, Any], int | None]:
+    """The model with 20 outputs, the arguments of timm.create_model that it needs, and its input side if that is fixed."""
     cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
     attempts: list[tuple[dict[str, Any], int | None]] = [({}, None)]
     if cfg is not None and cfg.fixed_input_size:
@@ -126,7 +123,7 @@ def _timm_classifier(name: str, size: int) -> tuple[nn.Module, int | None, int]:
     for arguments, side in attempts:
         try:
             backbone = timm.create_model(name, num_classes=len(CLASSES), pretrained=False, **arguments)
-            return backbone, side, _patch_size(backbone) if "dynamic_img_size" in arguments else 1
+            return backbone, arguments, side
         except TypeError as error:  # this family of models does not know the argument
             last_error: Exception = error
         except (RuntimeError, ValueError, AssertionError) as error:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vocctl.config import closest
 from vocctl.errors import ConfigError
-from vocctl.models.weights import load_encoder
+from vocctl.models.weights import load_pretrained
 
 FINEST_STRIDE = 4  # of the finest feature map that a decoder gets
 BUILD_ERRORS = (RuntimeError, AttributeError, TypeError, AssertionError)  # raised by timm for models without features
@@ -21,10 +21,7 @@ class TimmEncoder(nn.Module):
     """
 
     def __init__(self, name: str, weights: str) -> None:
-        """weights: auto, none, or a file.
-
-        Raises ConfigError: not a model with several strides. As load_encoder otherwise.
-        """
+        """weights: auto, none, or a file. Raises ConfigError: not a model with several strides. Otherwise as load_pretrained."""
         super().__init__()
         check_known(name)
         cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
@@ -33,7 +30,7 @@ class TimmEncoder(nn.Module):
         if is_plain_vit(name):
             raise ConfigError(f"{name} has features at one stride only: use --decoder dpt, or an encoder with stages")
         try:
-            # built once more for its strides, not on the meta device: a seed would give the decoder other initial weights
+            # not on the meta device, which draws no random numbers: runs of one seed would start from other weights
             every_stage = timm.create_model(name, features_only=True, pretrained=False)
             strides = every_stage.feature_info.reduction()  # type: ignore[union-attr, operator]
             indices = tuple(index for index, stride in enumerate(strides) if stride >= FINEST_STRIDE)
@@ -45,7 +42,7 @@ class TimmEncoder(nn.Module):
         self.strides: tuple[int, ...] = tuple(info.reduction())  # type: ignore[union-attr, operator]
         if len(set(self.strides)) < len(self.strides):
             raise ConfigError(f"{name} has features at strides {self.strides}, which repeat: use another --encoder")
-        load_encoder(self.backbone, name, weights)
+        load_pretrained(self.backbone, name, weights)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         features = self.backbone(images)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from vocctl.config import ModelConfig
 from vocctl.errors import ConfigError
 from vocctl.labels import NUM_SEG_CLASSES
-from vocctl.models.encoder import TimmEncoder, check_known, is_plain_vit
+from vocctl.models.encoder import TimmEncoder, check_known, feature_strides, is_plain_vit
 from vocctl.models.normalize import Normalize
 from vocctl.models.plain_cnn import PlainEncoder
 from vocctl.models.unet import UNetDecoder
-from vocctl.models.weights import load_encoder, pixel_statistics
+from vocctl.models.weights import load_pretrained, pixel_statistics
 
 ARCHITECTURES = {
     "deeplabv3plus": smp.DeepLabV3Plus,
@@ -31,6 +31,7 @@ ARCHITECTURES = {
     "dpt": smp.DPT,
 }
 SIDE_MULTIPLE = 32  # of the input: what the encoders downsample by
+DPT_PATCH_SIZE = 16  # for a ViT whose own patch size does not divide SIDE_MULTIPLE
 
 
 class UNet(nn.Module):
@@ -118,7 +119,7 @@ def _library_model(config: ModelConfig) -> nn.Module:
             if plain_vit
             else f"--decoder dpt reads the blocks of a plain ViT, which {config.encoder} is not: use another --decoder"
         )
-    arguments = {"dynamic_img_size": True} if plain_vit else {}
+    arguments = _vit_arguments(config.encoder) if plain_vit else {}
     try:
         model = ARCHITECTURES[config.decoder](
             encoder_name=f"tu-{config.encoder}", encoder_weights=None, classes=NUM_SEG_CLASSES, **arguments
@@ -128,17 +129,19 @@ def _library_model(config: ModelConfig) -> nn.Module:
         raise ConfigError(
             f"{config.decoder} does not work with {config.encoder}: use another --decoder or --encoder ({reason})"
         ) from error
-    if plain_vit and SIDE_MULTIPLE % (patch := _patch_size(model)) != 0:
-        raise ConfigError(
-            f"--decoder dpt needs a ViT with patches of 8, 16 or 32 pixels, {config.encoder} has {patch}: use another"
-        )
-    load_encoder(model.encoder.model, config.encoder, config.weights)
+    load_pretrained(model.encoder.model, config.encoder, config.weights, arguments)
     return model
 
 
-def _patch_size(model: nn.Module) -> int:
-    patch_embed = model.encoder.model.patch_embed  # type: ignore[union-attr]
-    return int(patch_embed.patch_size[0])  # type: ignore[union-attr, index]
+def _vit_arguments(encoder: str) -> dict[str, Any]:
+    """Arguments of timm.create_model for a plain ViT under the dpt decoder, whose features have strides of 4 to 32.
+
+    A ViT with another patch size, such as 14, gets patches of 16 pixels; timm resamples its pretrained patch embedding.
+    """
+    arguments: dict[str, Any] = {"dynamic_img_size": True}
+    if SIDE_MULTIPLE % feature_strides(encoder)[0] != 0:
+        arguments["patch_size"] = DPT_PATCH_SIZE
+    return arguments
 
 
 def count_parameters(config: ModelConfig) -> int:

@@ -1,4 +1,8 @@
-"""AdamW with parameter groups for weight decay and learning-rate scales, the learning rate, and the clipped step."""
+"""Learning rate and weight decay of each parameter, the optimizer, and one optimizer step with gradient clipping.
+
+The learning rate of a parameter is lr * lr_scale * lr_factor: lr is --lr; lr_scale comes from the model's lr_scales method;
+lr_factor follows the progress of the training (schedule.py).
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,7 +16,7 @@ from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
 
 
 def build_optimizer(model: nn.Module, lr_scales: Mapping[str, float], config: OptimConfig) -> AdamW:
-    """Return AdamW over the trainable parameters; each group keeps its peak learning rate in "peak".
+    """Return AdamW over the trainable parameters; each group has its learning rate after warm-up in "peak_lr".
 
     lr_scales: for each parameter name, its learning rate as a multiple of config.lr.
     timm decides which parameters decay: not biases and norms, nor what the model itself excludes, such as a ViT's pos_embed.
@@ -29,7 +33,7 @@ def build_optimizer(model: nn.Module, lr_scales: Mapping[str, float], config: Op
             group = groups.setdefault((lr_scale, decay_group["weight_decay"]), {"params": []})
             group["params"].append(parameter)
     param_groups = [
-        group | {"weight_decay": weight_decay, "lr_scale": lr_scale, "peak": config.lr * lr_scale}
+        group | {"weight_decay": weight_decay, "lr_scale": lr_scale, "peak_lr": config.lr * lr_scale}
         for (lr_scale, weight_decay), group in groups.items()
     ]
     return AdamW(param_groups, lr=config.lr, fused=True)
@@ -61,14 +65,14 @@ def encoder_lr_scale(
 def set_lr(optimizer: Optimizer, factor: float) -> float:
     """Set each group's learning rate to factor times its peak. Returns the largest one."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
+        group["lr"] = group["peak_lr"] * factor
     return max(group["lr"] for group in optimizer.param_groups)
 
 
 def clip_and_step(
     accelerator: Accelerator, optimizer: Optimizer, parameters: Iterable[torch.Tensor], clip_norm: float
 ) -> None:
-    """Clip the gradients' L2 norm, step, and clear the gradients. clip_norm 0: no clipping."""
+    """Clip the accumulated gradients to an L2 norm of clip_norm (0: off), take one optimizer step, clear the gradients."""
     if clip_norm > 0:
         accelerator.clip_grad_norm_(parameters, clip_norm)
     optimizer.step()

@@ -1,6 +1,6 @@
-"""The learning rate and the crops' side as a pure function of progress, so that a resumed run has them without remembering.
+"""Learning-rate factor and crop size as functions of the progress, so that a resumed run needs no saved scheduler.
 
-Progress is the share of the run that is done: of its steps, or of its time with --minutes.
+Progress is the completed fraction of the training, in [0, 1]: of its batches, or of its time with --minutes.
 """
 
 import math
@@ -8,25 +8,27 @@ import math
 from vocctl.config import OptimConfig
 
 POLY_POWER = 0.9  # as in DeepLab, arXiv 1606.00915
+MIN_WARMUP_FACTOR = 0.01  # the first step trains too
 
 
 def lr_factor(progress: float, config: OptimConfig) -> float:
-    """What to multiply the peak rate by, in [0, 1]. progress: in [0, 1]; a linear warm-up comes first."""
+    """Return the current learning rate as a fraction of the peak: linear warm-up, then the schedule of the config."""
     progress = min(max(progress, 0.0), 1.0)
     if progress < config.warmup:
-        return max(progress / config.warmup, 0.01)
-    past = (progress - config.warmup) / (1 - config.warmup)
+        return max(progress / config.warmup, MIN_WARMUP_FACTOR)
+    after_warmup = (progress - config.warmup) / (1 - config.warmup)
     if config.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * past))
+        return 0.5 * (1 + math.cos(math.pi * after_warmup))
     if config.schedule == "poly":
-        return (1 - past) ** POLY_POWER
+        return (1 - after_warmup) ** POLY_POWER
     return 1.0
 
 
 def crop_side(progress: float, size: int, size_from: int, step: int = 32) -> int:
-    """Side of the crops: size_from at first, size at last, each multiple of 32 between for the same share of the run.
+    """Return the side of the training crops in pixels: it grows from size_from to size in equally long stages.
 
-    Small crops first cost less and lose little. Source: progressive resizing, as in Howard et al., DAWNBench 2018.
+    Progressive resizing: small crops cost less and lose little accuracy (fast.ai's DAWNBench entry, 2018). size_from: 0 or at
+    least size turns it off.
     """
     if not 0 < size_from < size:
         return size
