@@ -1,4 +1,4 @@
-"""Classifiers: sizes they take, weights they begin with, rates of their layers, a frozen body."""
+"""Classifiers: input sizes, pretrained weights, learning rates of layers, a frozen backbone."""
 
 import pytest
 import timm
@@ -22,25 +22,25 @@ def classifier(name: str, size: int = 64, weights: str = "none") -> Classifier:
         ("resnet18", (64, 64)),
         ("convnext_atto", (64, 96)),
         ("vit_tiny_patch16_224", (64, 96)),
-        ("vit_tiny_patch16_224", (70, 50)),  # sides that its patches don't divide
+        ("vit_tiny_patch16_224", (70, 50)),  # not multiples of its patch size
         ("vit_small_patch14_dinov2", (64, 96)),
-        ("swin_tiny_patch4_window7_224", (64, 96)),  # built for the one side of 64
-        ("mixer_s32_224", (64, 96)),  # takes its own side alone
-        ("pvt_v2_b0", (64, 96)),  # these begin with convolutions that they call patches
+        ("swin_tiny_patch4_window7_224", (64, 96)),  # built for 64 px
+        ("mixer_s32_224", (64, 96)),  # has a fixed input size
+        ("pvt_v2_b0", (64, 96)),  # it and those below call their first convolutions patch_embed
         ("tiny_vit_5m_224", (64, 96)),
         ("fasternet_t0", (64, 96)),
         ("shvit_s1", (64, 96)),
         ("efficientvim_m1", (64, 96)),
     ],
 )
-def test_any_model_takes_images_of_any_shape(name, shape):
+def test_any_model_takes_images_of_any_size(name, shape):
     model, images = classifier(name).eval(), torch.rand(2, 3, *shape)
     with torch.inference_mode():
         logits = model(images)
-        again, features = model.forward_with_features(images)
+        same_logits, features = model.forward_with_features(images)
     assert logits.shape == (2, 20)
     assert logits.dtype == torch.float32
-    assert torch.equal(again, logits)
+    assert torch.equal(same_logits, logits)
     assert len(features) == 2
     assert logits.isfinite().all()
 
@@ -48,26 +48,28 @@ def test_any_model_takes_images_of_any_shape(name, shape):
 @pytest.mark.parametrize(
     ("name", "patch"), [("vit_small_patch14_dinov2", 14), ("pvt_v2_b0", 1), ("convnext_atto", 1), ("scratch", 1)]
 )
-def test_only_a_vit_gets_images_that_its_patches_divide(name, patch):
-    seen = []
+def test_only_a_vit_gets_multiples_of_its_patch_size(name, patch):
+    input_sizes = []
     model = classifier(name).eval()
-    model.backbone.register_forward_pre_hook(lambda backbone, inputs: seen.append(tuple(inputs[0].shape[-2:])))
+    model.backbone.register_forward_pre_hook(lambda backbone, inputs: input_sizes.append(tuple(inputs[0].shape[-2:])))
     with torch.inference_mode():
         model(torch.rand(1, 3, 64, 96))
-    assert seen == [tuple(-(-side // patch) * patch for side in (64, 96))]
+    assert input_sizes == [tuple(-(-side // patch) * patch for side in (64, 96))]
 
 
-def test_the_default_begins_with_imagenets_weights():
+def test_the_default_has_imagenet_weights():
     model = classifier("tf_efficientnet_lite0", weights="auto")
     again = classifier("tf_efficientnet_lite0", weights="auto")
     assert torch.equal(model.backbone.conv_stem.weight, again.backbone.conv_stem.weight)
     assert not torch.equal(
         model.backbone.conv_stem.weight, classifier("tf_efficientnet_lite0").backbone.conv_stem.weight
     )
-    assert not torch.equal(model.backbone.classifier.weight, again.backbone.classifier.weight)  # the head is new
+    assert not torch.equal(
+        model.backbone.classifier.weight, again.backbone.classifier.weight
+    )  # the head is newly initialized
 
 
-def test_a_file_of_another_head_fills_the_body_and_one_of_ours_the_head_too(tmp_path):
+def test_a_file_with_another_head_gives_the_backbone_and_a_run_gives_the_head_too(tmp_path):
     source = timm.create_model("resnet18", num_classes=7)
     save_file(source.state_dict(), tmp_path / "seven.safetensors")
     model = classifier("resnet18", weights=str(tmp_path / "seven.safetensors"))
@@ -84,18 +86,18 @@ def test_a_file_of_another_model_is_refused(tmp_path):
         classifier("resnet34", weights=str(tmp_path / "r18.safetensors"))
 
 
-def test_a_misspelt_model_gets_the_closest_name():
+def test_the_error_of_a_misspelled_model_names_the_closest():
     with pytest.raises(ConfigError, match="did you mean resnet18"):
         classifier("resnet_18")
 
 
-def test_weights_for_scratch_are_refused():
+def test_scratch_with_weights_is_refused():
     with pytest.raises(ConfigError, match="uses no pretrained weights"):
         ClsModelConfig(model="scratch", weights="x.safetensors")
 
 
 @pytest.mark.parametrize("name", ["scratch", "resnet18", "vit_tiny_patch16_224", "convnext_atto"])
-def test_rates_fall_from_the_head_down_and_hold_each_parameter_once(name):
+def test_learning_rates_decrease_from_the_head_down(name):
     model = classifier(name)
     scales = model.lr_scales(0.5, 0.8)
     assert scales.keys() == dict(model.named_parameters()).keys()
@@ -109,7 +111,7 @@ def test_rates_fall_from_the_head_down_and_hold_each_parameter_once(name):
     assert set(model.lr_scales(0.5, 1.0, head_lr_scale=0.5).values()) == {0.5}
 
 
-def test_a_frozen_body_stays_and_its_head_learns():
+def test_with_a_frozen_backbone_only_the_head_changes():
     model = classifier("resnet18").train()
     model.freeze_backbone(True)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

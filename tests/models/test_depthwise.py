@@ -1,4 +1,4 @@
-"""The fp32 path of depthwise convolutions under a CPU's bf16."""
+"""Depthwise convolutions that run in fp32 under a CPU's bf16 autocast."""
 
 import copy
 
@@ -32,26 +32,26 @@ def in_bf16(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         return module(x)
 
 
-def test_only_the_slow_ones_leave_bf16():
+def test_only_slow_convolutions_run_in_fp32():
     convs = convolutions()
     train_depthwise_in_fp32(convs)
-    kinds = {name: in_bf16(conv, pixels(conv.in_channels)).dtype for name, conv in convs.items()}
-    full = {name for name, kind in kinds.items() if kind == torch.float32}
-    assert full == {"wide", "strided"}
+    dtypes = {name: in_bf16(conv, pixels(conv.in_channels)).dtype for name, conv in convs.items()}
+    fp32 = {name for name, dtype in dtypes.items() if dtype == torch.float32}
+    assert fp32 == {"wide", "strided"}
 
 
 @pytest.mark.parametrize("name", ["wide", "strided"])
-def test_under_bf16_the_sums_are_those_of_fp32(name):
+def test_under_bf16_the_result_is_that_of_fp32(name):
     conv = convolutions()[name]
     expected = conv(pixels())
-    coarse = in_bf16(conv, pixels())
+    bf16_result = in_bf16(conv, pixels())
     train_depthwise_in_fp32(conv)
     assert torch.equal(in_bf16(conv, pixels()), expected)
-    assert torch.allclose(expected, coarse.float(), atol=0.05)
-    assert not torch.equal(expected, coarse.float())
+    assert torch.allclose(expected, bf16_result.float(), atol=0.05)
+    assert not torch.equal(expected, bf16_result.float())
 
 
-def test_what_comes_in_bf16_goes_out_in_bf16():
+def test_bf16_input_gives_bf16_output():
     conv = convolutions()["wide"]
     expected = conv(pixels().bfloat16().float()).bfloat16()
     train_depthwise_in_fp32(conv)
@@ -76,16 +76,16 @@ def test_gradients_are_those_of_fp32():
 def test_a_deep_copy_runs_on_its_own_weights():
     conv = convolutions()["wide"]
     train_depthwise_in_fp32(conv)
-    other = copy.deepcopy(conv)
+    copied = copy.deepcopy(conv)
     expected = conv(pixels())
     with torch.no_grad():
         conv.weight.zero_()
         conv.bias.zero_()
-    assert torch.equal(other(pixels()), expected)
+    assert torch.equal(copied(pixels()), expected)
     assert not conv(pixels()).any()
 
 
-def test_a_convolution_that_pads_by_itself_still_does():
+def test_a_subclass_keeps_its_own_padding():
     from timm.layers import Conv2dSame
 
     conv = Conv2dSame(4, 4, 3, stride=2, groups=4)

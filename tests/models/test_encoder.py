@@ -9,7 +9,7 @@ from vocctl.models.encoder import TimmEncoder, check_known, is_plain_vit
 
 
 @pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "convnext_atto"])
-def test_features_at_falling_strides_of_4_and_more(name):
+def test_features_at_strides_of_4_and_more(name):
     encoder = TimmEncoder(name, "none").eval()
     assert encoder.strides == (4, 8, 16, 32)
     with torch.no_grad():
@@ -20,7 +20,7 @@ def test_features_at_falling_strides_of_4_and_more(name):
     ]
 
 
-def test_channels_come_first_where_the_network_puts_them_last():
+def test_channels_last_features_become_channels_first():
     class ChannelsLast(torch.nn.Module):
         def __init__(self, backbone: torch.nn.Module) -> None:
             super().__init__()
@@ -34,12 +34,12 @@ def test_channels_come_first_where_the_network_puts_them_last():
     with torch.no_grad():
         expected = encoder(images)
         encoder.backbone = ChannelsLast(encoder.backbone)
-        for got, due in zip(encoder(images), expected, strict=True):
-            assert torch.equal(got, due)
-            assert got.is_contiguous()
+        for feature, expected_feature in zip(encoder(images), expected, strict=True):
+            assert torch.equal(feature, expected_feature)
+            assert feature.is_contiguous()
 
 
-def test_a_name_that_timm_lacks():
+def test_a_name_that_timm_does_not_have():
     with pytest.raises(ConfigError, match=r"timm has no model 'resnet_18', did you mean .*resnet.*18"):
         TimmEncoder("resnet_18", "none")
     with pytest.raises(ConfigError, match="timm has no model"):
@@ -55,14 +55,14 @@ def test_a_plain_vit_has_one_stride(name):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "swin_tiny_patch4_window7_224", "mobilevitv2_050", "convnext_atto"])
-def test_networks_with_stages_are_no_plain_vits(name):
+def test_networks_with_stages_are_not_plain_vits(name):
     assert not is_plain_vit(name)
 
 
 def test_a_network_without_features(monkeypatch):
-    def none(name, **kwargs):
+    def refuse(name, **kwargs):
         raise RuntimeError("features_only not implemented for Vision Transformer models.")
 
-    monkeypatch.setattr(timm, "create_model", none)
+    monkeypatch.setattr(timm, "create_model", refuse)
     with pytest.raises(ConfigError, match="resnet18 offers no features to a decoder: use another --encoder"):
         TimmEncoder("resnet18", "none")

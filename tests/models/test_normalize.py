@@ -12,16 +12,16 @@ def test_by_hand():
     assert layer(images).flatten().tolist() == [1, 1, 0.75]
 
 
-def test_every_pixel_and_image_alike():
+def test_every_pixel_is_normalized_alike():
     layer = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     images = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    out = layer(images)
-    assert out.shape == images.shape
+    normalized = layer(images)
+    assert normalized.shape == images.shape
     for channel, (mean, std) in enumerate(zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)):
-        assert torch.allclose(out[:, channel] * std + mean, images[:, channel], atol=1e-6)
+        assert torch.allclose(normalized[:, channel] * std + mean, images[:, channel], atol=1e-6)
 
 
-def test_the_statistics_travel_with_the_weights_and_are_not_trained():
+def test_the_statistics_are_saved_with_the_weights_and_not_trained():
     layer = Normalize((0.5,) * 3, (0.25,) * 3)
     assert list(layer.state_dict()) == ["mean", "std"]
     assert list(layer.parameters()) == []

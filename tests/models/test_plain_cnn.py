@@ -18,7 +18,7 @@ def test_features_at_strides_4_to_32():
     assert encoder.strides == (4, 8, 16, 32)
 
 
-def test_each_stage_sees_the_one_before():
+def test_the_deepest_features_depend_on_every_stage():
     encoder = PlainEncoder().eval()
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     encoder(images)[-1].sum().backward()
@@ -42,7 +42,7 @@ def test_conv_block_halves_the_sides_with_stride_2():
     assert block[0].bias is None
 
 
-def test_the_classifier_offers_its_head_and_its_layers():
+def test_the_classifier_has_the_methods_of_a_timm_model():
     model = PlainClassifier(20).eval()
     assert model(torch.zeros(2, 3, 64, 96)).shape == (2, 20)
     assert model.get_classifier() is model.fc

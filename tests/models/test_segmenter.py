@@ -1,4 +1,4 @@
-"""A segmenter of every kind that can be asked for, and those that can't."""
+"""Segmenters of every encoder and decoder, and combinations that are refused."""
 
 from typing import get_args
 
@@ -76,7 +76,7 @@ def test_logits_at_another_stride(unet, stride, expected):
 
 
 @torch.no_grad()
-def test_images_of_a_batch_do_not_see_each_other(unet):
+def test_logits_do_not_depend_on_the_rest_of_the_batch(unet):
     batch = pixels(64, 64, batch=2)
     assert torch.allclose(unet(batch)[1:], unet(batch[1:]), atol=1e-5)
 
@@ -98,7 +98,7 @@ def test_every_decoder_over_a_cnn(decoder):
 def test_dpt_over_a_plain_vit():
     model = build(encoder=VIT, decoder="dpt")
     assert model(pixels(96, 64)).shape == (1, 21, 96, 64)
-    assert model(pixels(50, 40)).shape == (1, 21, 50, 40)  # 4 x 3 patches of 16 pixels would not do
+    assert model(pixels(50, 40)).shape == (1, 21, 50, 40)  # not multiples of 16
     assert model.features(pixels(96, 64)).shape[-2:] == (6, 4)
 
 
@@ -131,13 +131,13 @@ def test_dpt_over_patches_of_another_size(encoder):
         ({"widths": (8, 8)}, "needs 3 decoder widths, deepest first; got 2"),
     ],
 )
-def test_pairs_that_do_not_go_together(settings, message):
+def test_combinations_that_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message) as caught:
         build(**settings)
     assert "\n" not in str(caught.value)
 
 
-def test_what_the_library_refuses_is_one_line(monkeypatch):
+def test_a_refusal_of_the_library_is_one_line(monkeypatch):
     def refuse(**settings):
         raise ValueError("no such thing\nat line 3")
 
@@ -163,7 +163,7 @@ def test_without_skip_there_are_fewer_parameters(encoder):
     assert parameters(without.encoder) == parameters(with_skip.encoder)
 
 
-def test_parameters_are_counted_without_building():
+def test_count_parameters():
     for settings in ({"widths": (16, 8, 8)}, {"encoder": "scratch", "skip": False}, {"decoder": "fpn"}):
         config = ModelConfig(**{"encoder": "resnet18", "weights": "none"} | settings)
         assert count_parameters(config) == parameters(Segmenter(config))

@@ -1,4 +1,4 @@
-"""The U-Net decoder: shapes, and what skip connections let through."""
+"""The U-Net decoder: shapes, and which features reach the logits."""
 
 import pytest
 import torch
@@ -23,21 +23,21 @@ def test_logits_at_the_finest_stride(skip):
     assert decoder(features()).shape == (2, 21, 16, 24)
 
 
-def test_with_skip_every_feature_counts():
-    given = features()
-    UNetDecoder(CHANNELS, WIDTHS, 21, skip=True).eval()(given).square().sum().backward()
-    assert all((feature.grad != 0).any() for feature in given)
+def test_with_skip_the_logits_depend_on_every_feature():
+    inputs = features()
+    UNetDecoder(CHANNELS, WIDTHS, 21, skip=True).eval()(inputs).square().sum().backward()
+    assert all((feature.grad != 0).any() for feature in inputs)
 
 
-def test_without_skip_the_deepest_alone_counts():
-    given = features()
+def test_without_skip_the_logits_depend_on_the_deepest_features_only():
+    inputs = features()
     decoder = UNetDecoder(CHANNELS, WIDTHS, 21, skip=False).eval()
-    logits = decoder(given)
+    logits = decoder(inputs)
     logits.square().sum().backward()
-    assert given[0].grad is None or not given[0].grad.any()
-    assert given[1].grad is None or not given[1].grad.any()
-    assert (given[2].grad != 0).any()
-    shallow = [torch.zeros_like(given[0]), torch.zeros_like(given[1]), given[2]]
+    assert inputs[0].grad is None or not inputs[0].grad.any()
+    assert inputs[1].grad is None or not inputs[1].grad.any()
+    assert (inputs[2].grad != 0).any()
+    shallow = [torch.zeros_like(inputs[0]), torch.zeros_like(inputs[1]), inputs[2]]
     assert torch.equal(decoder(shallow), logits)
 
 
@@ -50,12 +50,12 @@ def test_parameter_count_by_hand():
         assert sum(parameter.numel() for parameter in decoder.parameters()) == expected
 
 
-def test_odd_sides_fit_too():
-    given = [torch.zeros(1, 4, 9, 7), torch.zeros(1, 6, 5, 4), torch.zeros(1, 8, 3, 2)]
-    assert UNetDecoder(CHANNELS, WIDTHS, 21, skip=True).eval()(given).shape == (1, 21, 9, 7)
+def test_odd_sides():
+    inputs = [torch.zeros(1, 4, 9, 7), torch.zeros(1, 6, 5, 4), torch.zeros(1, 8, 3, 2)]
+    assert UNetDecoder(CHANNELS, WIDTHS, 21, skip=True).eval()(inputs).shape == (1, 21, 9, 7)
 
 
 @pytest.mark.parametrize("widths", [(7,), (7, 5, 3), ()])
-def test_a_wrong_count_of_widths(widths):
+def test_a_wrong_number_of_widths(widths):
     with pytest.raises(ConfigError, match=f"needs 2 decoder widths, deepest first; got {len(widths)}"):
         UNetDecoder(CHANNELS, widths, 21, skip=True)

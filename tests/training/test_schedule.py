@@ -17,7 +17,7 @@ def factor(progress: float, schedule: str = "cosine", warmup: float = 0.2) -> fl
     ("schedule", "progress", "expected"),
     [
         ("cosine", 0.2, 1),
-        ("cosine", 0.6, 0.5),  # half of what is left after the warm-up
+        ("cosine", 0.6, 0.5),  # halfway after the warm-up
         ("cosine", 1.0, 0),
         ("poly", 0.2, 1),
         ("poly", 0.6, 0.5**0.9),
@@ -26,12 +26,12 @@ def factor(progress: float, schedule: str = "cosine", warmup: float = 0.2) -> fl
         ("constant", 1.0, 1),
     ],
 )
-def test_after_the_warm_up(schedule, progress, expected):
+def test_schedule_after_the_warm_up(schedule, progress, expected):
     assert factor(progress, schedule) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("schedule", get_args(Schedule))
-def test_a_linear_warm_up_that_never_stands_still(schedule):
+def test_a_linear_warm_up_starts_above_0(schedule):
     assert factor(0.1, schedule) == pytest.approx(0.5)
     assert factor(0.05, schedule) == pytest.approx(0.25)
     assert factor(0.0, schedule) == 0.01
@@ -43,7 +43,7 @@ def test_without_a_warm_up_it_starts_at_the_peak(schedule):
 
 
 @pytest.mark.parametrize("schedule", get_args(Schedule))
-def test_it_falls_and_stays_in_0_to_1(schedule):
+def test_it_rises_then_falls_within_0_and_1(schedule):
     factors = [factor(progress / 1000, schedule) for progress in range(1001)]
     assert all(0 <= value <= 1 for value in factors)
     assert factors[200:] == sorted(factors[200:], reverse=True)
@@ -51,13 +51,13 @@ def test_it_falls_and_stays_in_0_to_1(schedule):
 
 
 @pytest.mark.parametrize("schedule", get_args(Schedule))
-def test_past_the_end_it_stays_as_at_the_end(schedule):
+def test_progress_is_clamped_to_0_and_1(schedule):
     assert factor(1.3, schedule) == factor(1.0, schedule)
     assert factor(-0.1, schedule) == factor(0.0, schedule)
 
 
-def test_crops_grow_in_equal_shares_of_the_run_and_end_at_size():
+def test_crops_grow_in_equally_long_stages_up_to_size():
     sides = [crop_side(progress / 9, 160, 96) for progress in range(10)]
     assert sides == [96, 96, 96, 128, 128, 128, 160, 160, 160, 160]
     assert crop_side(0.0, 160, 0) == crop_side(0.0, 160, 160) == 160
-    assert crop_side(0.0, 64, 96) == 64  # never above size
+    assert crop_side(0.0, 64, 96) == 64  # size_from above size: no growth
