@@ -86,7 +86,7 @@ def test_a_generator_starts_with_the_universal_perturbations(generator: str) -> 
 
 
 def test_each_position_gets_its_own_mixture():
-    """A gate with weight 1 for one perturbation at each position: that perturbation, tiled beyond the side of the crops."""
+    """Where the gate gives one perturbation all the weight, that one is used, tiled beyond the side of the crops."""
     gated = GatedPerturbations(channels=NUM_GATED, side=16).eval()
     gated.gate.weight.data.copy_(1000 * torch.eye(NUM_GATED)[:, :, None, None])
     gated.gate.bias.data.zero_()

@@ -1,4 +1,4 @@
-"""Networks. Missing operators of torchvision are declared first, because timm and segmentation-models-pytorch import it."""
+"""Networks. torchvision's missing operators are declared first, because timm and smp import torchvision."""
 
 from vocctl.compat import declare_missing_ops
 

@@ -1,28 +1,21 @@
 """The CNN adversary: maps an image to its adversarial image in one forward pass.
 
-Source: Poursaeed et al., arXiv 1712.02328 (GAP): U-Net and ResNet generators whose output is scaled to the norm ball. What
-differs here:
+Source: Poursaeed et al., arXiv 1712.02328 (GAP): U-Net and ResNet generators whose output is scaled to the norm ball.
+What differs here:
 
-<<<<<<< HEAD
-* The image is folded first, 4 x 4 pixels to 48 channels, and the perturbation is unfolded the same way. So convolutions
-  run at a quarter of the sides, and each pixel still has values of its own.
-* The default generator decodes the features of a frozen pretrained encoder, which tell from the first step what is where.
+* pixel_unshuffle first moves each block of 4 x 4 pixels into 48 channels, and pixel_shuffle moves the perturbation
+  back. So convolutions run at a quarter of the height and width, and each pixel still has its own values.
+* The default generator decodes the features of a frozen pretrained encoder, which show from the first step on what is
+  in the image.
 * A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned
   within seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
-=======
-* pixel_unshuffle first moves each block of 4 x 4 pixels into 48 channels, and pixel_shuffle moves the perturbation back. So
-  convolutions run at a quarter of the height and width, and each pixel still has its own values.
-* The default generator decodes the features of a frozen pretrained encoder, which show from the first step on what is in the image.
-* A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned within
-  seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
->>>>>>> b1c72c0 (models: files of weights go through timm's loader with the model's arguments and are checked tensor by tensor; aimv2 and other ViTs with patches of 14 work under dpt; layer decay by timm.optim; ema, schedule and probe in plain terms)
 * A few more universal perturbations are mixed per location, with weights that depend on the network's deepest features.
 
-An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back: a pattern
-that was learned at one scale would be averaged away where a victim downsamples a larger image.
+An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back: a
+pattern that was learned at one scale would be averaged away where a victim downsamples a larger image.
 
-Generators map images (B, 3, H, W) in [0, 1], with sides that are multiples of their `multiple`, to raw perturbations of that
-shape. side: of the training crops in pixels.
+Generators map images (B, 3, H, W) in [0, 1], with sides that are multiples of their `multiple`, to raw perturbations of
+that shape. side: of the training crops in pixels.
 """
 
 from itertools import pairwise

@@ -24,7 +24,10 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, config: ClsModelConfig, size: int) -> None:
-        """size: side of the training crops, for which a model with a fixed input size is built. Raises as load_pretrained."""
+        """size: side of the training crops, for which a model with a fixed input size is built.
+
+        Raises ConfigError: the model cannot be built. Otherwise as load_pretrained.
+        """
         super().__init__()
         self.input_side: int | None = None  # of a model with a fixed input size
         self.side_multiple = 1
@@ -115,7 +118,7 @@ def _patch_size(backbone: nn.Module) -> int:
 
 
 def _timm_classifier(name: str, size: int) -> tuple[nn.Module, dict[str, Any], int | None]:
-    """The model with 20 outputs, the arguments of timm.create_model that it needs, and its input side if that is fixed."""
+    """Return the model with 20 outputs, its arguments of timm.create_model, and its input side if that is fixed."""
     cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
     attempts: list[tuple[dict[str, Any], int | None]] = [({}, None)]
     if cfg is not None and cfg.fixed_input_size:

@@ -21,7 +21,10 @@ class TimmEncoder(nn.Module):
     """
 
     def __init__(self, name: str, weights: str) -> None:
-        """weights: auto, none, or a file. Raises ConfigError: not a model with several strides. Otherwise as load_pretrained."""
+        """weights: auto, none, or a file.
+
+        Raises ConfigError: not a model with several strides. Otherwise as load_pretrained.
+        """
         super().__init__()
         check_known(name)
         cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)

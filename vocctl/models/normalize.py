@@ -1,4 +1,4 @@
-"""Normalization as a model's first layer: every model takes images in [0, 1], and an attack's epsilon is in that unit."""
+"""Normalization as a model's first layer: all models take images in [0, 1], the unit of an attack's epsilon."""
 
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
 """A plain CNN for training from scratch, as an encoder and as a classifier.
 
-Five stages, each of two 3x3 convolutions with batch norm and ReLU, the first with stride 2. The classifier is global average
-pooling, dropout and a linear layer.
+Five stages, each of two 3x3 convolutions with batch norm and ReLU, the first with stride 2. The classifier is global
+average pooling, dropout and a linear layer.
 """
 
 from torch import Tensor, nn

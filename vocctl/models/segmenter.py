@@ -1,7 +1,7 @@
 """A segmenter: images in [0, 1] in, logits of the 21 classes at the same size out.
 
-Our U-Net, or a decoder of segmentation-models-pytorch by name, over a timm encoder or our own plain one. To add a decoder of
-that library, add a row to ARCHITECTURES and its name to config/segmentation.py's Decoder.
+Our U-Net, or a decoder of segmentation-models-pytorch by name, over a timm encoder or our own plain one. To add a
+decoder of that library, add a row to ARCHITECTURES and its name to config/segmentation.py's Decoder.
 """
 
 from dataclasses import replace
@@ -76,7 +76,7 @@ class Segmenter(nn.Module):
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """The encoder's deepest feature map (B, D, h, w). images: as for forward, with sides that are multiples of 32."""
+        """The encoder's deepest feature map (B, D, h, w). images: as in forward, with sides that are multiples of 32."""
         return _deepest_map(self.encoder(self.normalize(images)))
 
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:

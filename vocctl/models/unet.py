@@ -16,7 +16,8 @@ class UNetDecoder(nn.Module):
     """Maps feature maps, finest first, to logits (B, K, h, w) at the finest stride.
 
     channels: of the feature maps, finest first. widths: output channels of the steps, deepest first, one per doubling.
-    skip: whether each step also gets the encoder's feature map of its resolution. Without, only the deepest map is used.
+    skip: whether each step also gets the encoder's feature map of its resolution. Without, the deepest map
+    alone is used.
     """
 
     def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...], classes: int, *, skip: bool) -> None:

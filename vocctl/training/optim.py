@@ -1,7 +1,7 @@
 """Learning rate and weight decay of each parameter, the optimizer, and one optimizer step with gradient clipping.
 
-The learning rate of a parameter is lr * lr_scale * lr_factor: lr is --lr; lr_scale comes from the model's lr_scales method;
-lr_factor follows the progress of the training (schedule.py).
+The learning rate of a parameter is lr * lr_scale * lr_factor: lr is --lr; lr_scale comes from the model's lr_scales
+method; lr_factor follows the progress of the training (schedule.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,8 @@ def build_optimizer(model: nn.Module, lr_scales: Mapping[str, float], config: Op
     """Return AdamW over the trainable parameters; each group has its learning rate after warm-up in "peak_lr".
 
     lr_scales: for each parameter name, its learning rate as a multiple of config.lr.
-    timm decides which parameters decay: not biases and norms, nor what the model itself excludes, such as a ViT's pos_embed.
+    timm decides which parameters decay: not biases and norms, nor what the model itself excludes, such as a ViT's
+    pos_embed.
     """
     from timm.optim import param_groups_weight_decay
 
@@ -72,7 +73,7 @@ def set_lr(optimizer: Optimizer, factor: float) -> float:
 def clip_and_step(
     accelerator: Accelerator, optimizer: Optimizer, parameters: Iterable[torch.Tensor], clip_norm: float
 ) -> None:
-    """Clip the accumulated gradients to an L2 norm of clip_norm (0: off), take one optimizer step, clear the gradients."""
+    """Clip the gradients to an L2 norm of clip_norm (0: off), take one optimizer step, clear the gradients."""
     if clip_norm > 0:
         accelerator.clip_grad_norm_(parameters, clip_norm)
     optimizer.step()

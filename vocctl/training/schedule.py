@@ -27,8 +27,8 @@ def lr_factor(progress: float, config: OptimConfig) -> float:
 def crop_side(progress: float, size: int, size_from: int, step: int = 32) -> int:
     """Return the side of the training crops in pixels: it grows from size_from to size in equally long stages.
 
-    Progressive resizing: small crops cost less and lose little accuracy (fast.ai's DAWNBench entry, 2018). size_from: 0 or at
-    least size turns it off.
+    Progressive resizing: small crops cost less and lose little accuracy (fast.ai's DAWNBench entry, 2018). size_from: 0
+    or at least size turns it off.
     """
     if not 0 < size_from < size:
         return size
