@@ -34,7 +34,7 @@ def maps(seed: int, classes: int = 21) -> tuple[torch.Tensor, torch.Tensor]:
     return predicted, truth
 
 
-def test_rows_are_the_truth_and_void_is_left_out():
+def test_rows_are_the_ground_truth_and_void_is_left_out():
     # the last pixel is void: its predicted 2 counts nowhere
     assert confusion_matrix(PREDICTED, TRUTH, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
 
@@ -49,7 +49,7 @@ def test_iou_and_dice_by_hand():
     assert mean_present(iou_per_class(confusion), confusion) == pytest.approx(1 / 3)
 
 
-def test_a_class_with_neither_truth_nor_prediction_is_undefined():
+def test_a_class_in_neither_ground_truth_nor_prediction_is_undefined():
     confusion = torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
     assert iou_per_class(confusion).isnan().tolist() == [False, False, True]
     assert dice_per_class(confusion).isnan().tolist() == [False, False, True]
@@ -57,7 +57,7 @@ def test_a_class_with_neither_truth_nor_prediction_is_undefined():
     assert mean_present(iou_per_class(confusion), confusion) == pytest.approx((3 / 4 + 4 / 5) / 2)
 
 
-def test_a_class_without_truth_that_is_predicted_is_0_and_outside_the_mean():
+def test_a_class_that_is_only_predicted_has_0_and_is_not_in_the_mean():
     confusion = torch.tensor([[3, 1], [0, 0]])
     assert iou_per_class(confusion).tolist() == [3 / 4, 0]
     assert mean_present(iou_per_class(confusion), confusion) == 3 / 4  # class 0 alone
@@ -72,23 +72,23 @@ def test_one_image_of_one_class():
     assert all(math.isnan(scores.iou[name]) for name in scores.absent)
 
 
-def test_nothing_labeled():
+def test_without_a_labeled_pixel():
     confusion = confusion_matrix(torch.zeros(2, 2, dtype=torch.uint8), torch.full((2, 2), IGNORE))
     assert confusion.sum() == 0
     for score in (seg_scores, pixel_accuracy, lambda counts: mean_present(iou_per_class(counts), counts)):
-        with pytest.raises(DataError, match="no labeled pixel in the truth"):
+        with pytest.raises(DataError, match="the ground truth has no labeled pixel"):
             score(confusion)
     assert image_mean_iou(confusion[None]).isnan().all()
 
 
-def test_image_mean_iou_counts_what_was_invented():
+def test_image_mean_iou_counts_false_positive_classes():
     confusion = torch.zeros(21, 21, dtype=torch.long)
     confusion[0, 0], confusion[0, 5] = 3, 1
-    # background 3/4, class 5 invented: 0; the other 19 are in neither
+    # background 3/4, class 5 is a false positive: 0; the other 19 are in neither
     assert image_mean_iou(torch.stack([confusion, 7 * confusion])).tolist() == pytest.approx([3 / 8, 3 / 8])
 
 
-def test_matrices_of_images_add_up():
+def test_matrices_of_images_add_up_to_that_of_all_pixels():
     predicted, truth = maps(0)
     parts = sum(confusion_matrix(p, t) for p, t in zip(predicted, truth, strict=True))
     assert torch.equal(parts, confusion_matrix(predicted, truth))
@@ -107,14 +107,14 @@ def test_agrees_with_torchmetrics_on_random_maps(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_agrees_with_torchmetrics_where_classes_are_absent(seed):
-    predicted, truth = maps(seed, classes=6)  # 15 of the 21 occur nowhere: nan here, 0 there
+    predicted, truth = maps(seed, classes=6)  # 15 of the 21 are absent: nan for us, 0 for torchmetrics
     settings = {"num_classes": 21, "average": None, "ignore_index": IGNORE, "validate_args": False}
     ours = iou_per_class(confusion_matrix(predicted, truth))
     assert ours.isnan().sum() == 15
     assert torch.allclose(ours.nan_to_num(0).float(), MulticlassJaccardIndex(**settings)(predicted, truth))
 
 
-def test_seg_scores_are_those_of_the_parts():
+def test_seg_scores_are_means_of_the_class_scores():
     predicted, truth = maps(0, classes=6)
     confusion = confusion_matrix(predicted, truth)
     scores = seg_scores(confusion)

@@ -1,10 +1,10 @@
-"""Scores of a segmenter from ONE confusion matrix over all pixels of all images.
+"""Segmentation scores from one confusion matrix over all pixels of all images.
 
-Source: Everingham et al., "The PASCAL VOC Challenge: A Retrospective", IJCV 2015, and FACTS of the devkit: pixels whose
-truth is 255 (void) are left out. Rows are the truth, columns the prediction.
+Source: Everingham et al., "The PASCAL VOC Challenge: A Retrospective", IJCV 2015, and the development kit: pixels whose
+ground truth is 255 (void) are left out. Rows are the ground truth, columns the prediction.
 
-Absent classes: a class with neither truth nor prediction is undefined (nan, shown as -). A class without truth is left
-out of every mean, whether or not it was predicted, and `absent` names it.
+Empty cases: a class in neither ground truth nor prediction is undefined, nan (printed as -). A class that is not in the
+ground truth is left out of every mean, whether or not it is predicted, and listed in `absent`.
 """
 
 from dataclasses import dataclass
@@ -17,65 +17,72 @@ from torch import Tensor
 from vocctl.errors import DataError
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES, SEG_CLASSES
 
-EXACT = 2**24  # pixels that OpenCV's float32 counts hold exactly
+MAX_EXACT_COUNT = 2**24  # OpenCV counts in float32, which represents integers up to here
 
 
-def confusion_matrix(predicted: Tensor, truth: Tensor, classes: int = NUM_SEG_CLASSES) -> Tensor:
-    """(K, K) int64 counts. predicted, truth: label maps of one shape; truth IGNORE is left out."""
-    return confusion_and_void(predicted, truth, classes)[0]
+def confusion_matrix(predicted: Tensor, truth: Tensor, num_classes: int = NUM_SEG_CLASSES) -> Tensor:
+    """Count pixels by class: (K, K) int64. predicted, truth: label maps of one shape; truth may contain IGNORE."""
+    return confusion_and_void(predicted, truth, num_classes)[0]
 
 
-def confusion_and_void(predicted: Tensor, truth: Tensor, classes: int = NUM_SEG_CLASSES) -> tuple[Tensor, Tensor]:
-    """The confusion matrix, and (K,) what was predicted where the truth is IGNORE."""
-    shown = [one.to("cpu", torch.uint8).reshape(1, -1).numpy() for one in (truth, predicted)]
-    counts = np.zeros((IGNORE + 1, classes), np.int64)
-    for start in range(0, truth.numel(), EXACT):
-        part = [one[:, start : start + EXACT] for one in shown]
-        counts += cv2.calcHist(part, [0, 1], None, list(counts.shape), [0, IGNORE + 1, 0, classes]).astype(np.int64)
-    return torch.from_numpy(counts[:classes]), torch.from_numpy(counts[IGNORE])
+def confusion_and_void(predicted: Tensor, truth: Tensor, num_classes: int = NUM_SEG_CLASSES) -> tuple[Tensor, Tensor]:
+    """The confusion matrix (K, K), and the counts (K,) of the predictions on pixels whose ground truth is IGNORE."""
+    maps = [labels.to("cpu", torch.uint8).reshape(1, -1).numpy() for labels in (truth, predicted)]
+    counts = np.zeros((IGNORE + 1, num_classes), np.int64)
+    for start in range(0, truth.numel(), MAX_EXACT_COUNT):
+        part = [labels[:, start : start + MAX_EXACT_COUNT] for labels in maps]
+        ranges = [0, IGNORE + 1, 0, num_classes]
+        counts += cv2.calcHist(part, [0, 1], None, list(counts.shape), ranges).astype(np.int64)
+    return torch.from_numpy(counts[:num_classes]), torch.from_numpy(counts[IGNORE])
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:
-    """TP / (TP + FP + FN), (..., K) float64 of (..., K, K); nan where a class has neither truth nor prediction."""
-    hits = confusion.diagonal(dim1=-2, dim2=-1).double()
-    return hits / (confusion.sum(-2) + confusion.sum(-1) - hits)
+    """IoU = TP / (TP + FP + FN), (..., K) float64. confusion: (..., K, K).
+
+    Empty case: nan for a class in neither ground truth nor prediction.
+    """
+    true_positives = confusion.diagonal(dim1=-2, dim2=-1).double()
+    return true_positives / (confusion.sum(-2) + confusion.sum(-1) - true_positives)
 
 
 def dice_per_class(confusion: Tensor) -> Tensor:
-    """2 TP / (2 TP + FP + FN), (K,) float64; nan where a class has neither truth nor prediction."""
+    """Dice = 2 TP / (2 TP + FP + FN), (K,) float64. confusion: (K, K).
+
+    Empty case: nan for a class in neither ground truth nor prediction.
+    """
     return 2 * confusion.diag().double() / (confusion.sum(0) + confusion.sum(1))
 
 
 def mean_present(values: Tensor, confusion: Tensor) -> float:
-    """Mean of a score over the classes that the truth holds. Raises DataError where it holds none."""
+    """Mean of per-class scores (K,) over the classes in the ground truth. Raises DataError if no pixel is labeled."""
     present = confusion.sum(1) > 0
     if not present.any():
-        raise DataError("no labeled pixel in the truth: the mean over its classes is not defined")
+        raise DataError("the ground truth has no labeled pixel: the mean over its classes is not defined")
     return values[present].mean().item()
 
 
 def pixel_accuracy(confusion: Tensor) -> float:
-    """Share of the labeled pixels that are right. Raises DataError where there are none."""
+    """Fraction of the labeled pixels whose class is correct. Raises DataError if no pixel is labeled."""
     total = confusion.sum().item()
     if total == 0:
-        raise DataError("no labeled pixel in the truth: pixel accuracy is not defined")
+        raise DataError("the ground truth has no labeled pixel: pixel accuracy is not defined")
     return confusion.diag().sum().item() / total
 
 
 @dataclass(frozen=True)
 class SegScores:
-    """All that one confusion matrix says; shares in [0, 1]."""
+    """All scores from one confusion matrix, fractions in [0, 1]."""
 
     mean_iou: float
     mean_dice: float
     pixel_accuracy: float
-    iou: dict[str, float]  # by class name; nan: neither truth nor prediction
+    iou: dict[str, float]  # by class name; nan: in neither ground truth nor prediction
     dice: dict[str, float]
-    absent: tuple[str, ...]  # classes without truth, left out of the means
+    absent: tuple[str, ...]  # classes that are not in the ground truth, left out of the means
 
 
 def seg_scores(confusion: Tensor) -> SegScores:
-    """Scores of the 21 VOC classes. confusion: (21, 21). Raises DataError where no pixel is labeled."""
+    """Scores of the 21 VOC classes. confusion: (21, 21). Raises DataError if no pixel is labeled."""
     iou, dice = iou_per_class(confusion), dice_per_class(confusion)
     present = confusion.sum(1) > 0
     return SegScores(
@@ -84,13 +91,13 @@ def seg_scores(confusion: Tensor) -> SegScores:
         pixel_accuracy=pixel_accuracy(confusion),
         iou=dict(zip(SEG_CLASSES, iou.tolist(), strict=True)),
         dice=dict(zip(SEG_CLASSES, dice.tolist(), strict=True)),
-        absent=tuple(name for name, here in zip(SEG_CLASSES, present.tolist(), strict=True) if not here),
+        absent=tuple(name for name, is_present in zip(SEG_CLASSES, present.tolist(), strict=True) if not is_present),
     )
 
 
 def image_mean_iou(confusions: Tensor) -> Tensor:
-    """(N,) of (N, K, K): each image's mean IoU over the classes in its truth or prediction; nan where no pixel is labeled.
+    """Each image's mean IoU over the classes in its ground truth or prediction, (N,). confusions: (N, K, K).
 
-    For picking the best and worst images; not VOC's score.
+    It ranks the best and worst images; it is not VOC's score. Empty case: nan for an image without a labeled pixel.
     """
     return torch.nanmean(iou_per_class(confusions), dim=-1)

@@ -1,8 +1,7 @@
-"""Scores of multi-label decisions: precision, recall and F1 per class, micro, macro and per sample; matches; calibration.
+"""Scores of predicted label sets: precision, recall and F1 (per class, micro, macro, per image), accuracy, calibration.
 
-A pair of image and class whose target is IGNORE counts in none of them: it is taken out of its class's counts, and out of
-its image's two sets. Undefined is nan: the recall and F1 of a class without positives (left out of the macro means), the
-precision of a class that was never predicted though it occurs is 0.
+A pair of image and class whose target is IGNORE counts in no score: it is left out of the class's counts and of the
+image's label sets. Undefined values are nan and left out of means; each function names its empty cases.
 """
 
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ import numpy as np
 
 from vocctl.labels import IGNORE
 
-BINS = 15  # of equal width, for calibration
+NUM_BINS = 15  # of equal width, for calibration
 
 
 @dataclass(frozen=True)
-class DecisionScores:
-    """precision, recall, f1: (K,), a class each. All others are shares in [0, 1] of one kind each."""
+class MultilabelScores:
+    """precision, recall, f1: (K,), one value per class; all other scores are one fraction in [0, 1]."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -25,78 +24,87 @@ class DecisionScores:
     micro_recall: float
     micro_f1: float
     macro_f1: float  # mean of f1 over the classes with positives
-    sample_f1: (
-        float  # mean over images of 2 |X n Y| / (|X| + |Y|), the competition's classification Dice; 1 if both are empty
-    )
-    exact_match: float  # images whose every label is right
-    hamming_accuracy: float  # pairs of image and class that are right
+    sample_f1: float  # mean over the images, see the function sample_f1
+    exact_match: float  # fraction of the images whose labels are all correct
+    hamming_accuracy: float  # fraction of the pairs of image and class that are correct
 
 
-def decision_scores(decided: np.ndarray, targets: np.ndarray) -> DecisionScores:
-    """decided: (N, K) bool. targets: (N, K), 1, 0 or IGNORE."""
-    keep = targets != IGNORE
-    chosen, true = decided & keep, (targets == 1)
-    hits, predicted, positives = (chosen & true).sum(0), chosen.sum(0), true.sum(0)
-    occurs = positives > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        recall = np.where(occurs, hits / positives, np.nan)
-        precision = np.where(predicted > 0, hits / predicted, np.where(occurs, 0.0, np.nan))
-        f1 = np.where(occurs, 2 * hits / (predicted + positives), np.nan)
-    right = (chosen == true) | ~keep
-    return DecisionScores(
-        precision=precision,
+def multilabel_scores(predicted_labels: np.ndarray, targets: np.ndarray) -> MultilabelScores:
+    """Score label sets. predicted_labels: (N, K) bool, K of 2 or more. targets: (N, K), 1, 0 or IGNORE.
+
+    Source: scikit-learn's precision_recall_fscore_support.
+    Empty cases: recall and F1 of a class without positives are nan. The precision of a class that is never predicted is
+    0 if it has positives, nan if not. Micro scores without predictions or positives are nan.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    labeled = targets != IGNORE
+    predicted, true = predicted_labels & labeled, targets == 1  # an ignored pair is a true negative, which no F1 counts
+    precision, recall, f1, positives = precision_recall_fscore_support(true, predicted, zero_division=np.nan)
+    has_positives = positives > 0
+    f1 = np.where(has_positives, f1, np.nan)
+    micro = precision_recall_fscore_support(true, predicted, average="micro", zero_division=np.nan)
+    correct = (predicted == true) | ~labeled
+    return MultilabelScores(
+        precision=np.where(has_positives, np.nan_to_num(precision), precision),
         recall=recall,
         f1=f1,
-        micro_precision=_share(hits.sum(), predicted.sum()),
-        micro_recall=_share(hits.sum(), positives.sum()),
-        micro_f1=_share(2 * hits.sum(), predicted.sum() + positives.sum()),
-        macro_f1=float(np.nanmean(f1)) if occurs.any() else float("nan"),
-        sample_f1=float(sample_f1(chosen, true).mean()),
-        exact_match=float(right.all(1).mean()),
-        hamming_accuracy=_share((right & keep).sum(), keep.sum()),
+        micro_precision=float(micro[0]),
+        micro_recall=float(micro[1]),
+        micro_f1=float(micro[2]),
+        macro_f1=float(np.nanmean(f1)) if has_positives.any() else float("nan"),
+        sample_f1=float(sample_f1(predicted, true).mean()),
+        exact_match=float(correct.all(1).mean()),
+        hamming_accuracy=float(correct[labeled].mean()) if labeled.any() else float("nan"),
     )
 
 
-def sample_f1(chosen: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """2 |X n Y| / (|X| + |Y|) of each image, (N,); 1 where both sets are empty. chosen, true: (N, K) bool."""
-    sizes = chosen.sum(1) + true.sum(1)
-    return np.where(sizes > 0, 2 * (chosen & true).sum(1) / np.maximum(sizes, 1), 1.0)
+def sample_f1(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """2 |P n T| / (|P| + |T|) per image, (N,): the H02A5a competition's Dice of the labels. predicted, true: (N, K)
+    bool.
 
-
-def _share(part: int, whole: int) -> float:
-    return float(part / whole) if whole else float("nan")
+    Empty case: 1 if both label sets are empty. scikit-learn has only the mean over the images, not the values.
+    """
+    sizes = predicted.sum(1) + true.sum(1)
+    return np.where(sizes > 0, 2 * (predicted & true).sum(1) / np.maximum(sizes, 1), 1.0)
 
 
 def expected_calibration_error(probs: np.ndarray, targets: np.ndarray) -> float:
-    """Mean over pairs of image and class of |share that is true - mean probability| of the pair's bin.
+    """Mean over the pairs of image and class of |fraction of true pairs - mean probability| in the pair's bin.
 
-    Each pair is one binary prediction; bins have equal width over [0, 1]. Source: Guo et al., arXiv 1706.04599, applied per
-    label. probs: (N, K) in [0, 1]; targets: (N, K), 1, 0 or IGNORE.
+    Source: Guo et al., arXiv 1706.04599, with each pair as one binary prediction. The bins have equal width over [0,
+    1].
+    probs: (N, K) in [0, 1]. targets: (N, K), 1, 0 or IGNORE. Empty case: 0 without a labeled pair.
     """
-    keep = targets != IGNORE
-    probs, true = probs[keep], (targets[keep] == 1).astype(float)
-    place = np.minimum((probs * BINS).astype(int), BINS - 1)
-    gap = np.bincount(place, weights=true - probs, minlength=BINS)  # per bin: count * (share - mean)
-    return float(np.abs(gap).sum() / max(len(probs), 1))
+    # scikit-learn's calibration_curve returns fractions and means without the bins' counts
+    labeled = targets != IGNORE
+    probs, true = probs[labeled], (targets[labeled] == 1).astype(float)
+    bins = np.minimum((probs * NUM_BINS).astype(int), NUM_BINS - 1)
+    gaps = np.bincount(bins, weights=true - probs, minlength=NUM_BINS)  # per bin: count * (fraction true - mean prob)
+    return float(np.abs(gaps).sum() / max(len(probs), 1))
 
 
-def multilabel_confusion(decided: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(K, K) shares, a multi-label confusion: row a class that is there, column a class that was decided on those images.
+def multilabel_confusion(predicted_labels: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Fraction of the images of the row's class on which the column's class is predicted by mistake, (K, K).
 
-    The diagonal is the class's recall. Off it, a class counts only on images that it is not on: a second class that is
-    rightly found is no confusion. A image may count in several columns or in none, so a row need not sum to 1. Pairs whose
-    target is IGNORE are left out, of the images counted too; nan where no image is left. decided: (N, K) bool.
+    The diagonal is the recall. Elsewhere only images without the column's class count: a second class that is correctly
+    predicted is not a confusion. An image may count in several columns or in none, so that rows need not sum to 1.
+    predicted_labels: (N, K) bool. targets: (N, K), 1, 0 or IGNORE, which leaves the image out of that column and row.
+    Empty case: nan where no image is left.
     """
     true, absent = (targets == 1).astype(int), (targets == 0).astype(int)
-    chosen = decided.astype(int)
-    counts, images = true.T @ (chosen * absent), true.T @ absent
-    np.fill_diagonal(counts, (true * chosen).sum(0))
+    predicted = predicted_labels.astype(int)
+    counts, images = true.T @ (predicted * absent), true.T @ absent
+    np.fill_diagonal(counts, (true * predicted).sum(0))
     np.fill_diagonal(images, true.sum(0))
     return np.where(images > 0, counts / np.maximum(images, 1), np.nan)
 
 
 def cooccurrence(targets: np.ndarray) -> np.ndarray:
-    """(K, K) shares: of the images that hold the row's class, those that hold the column's too; nan for a class on none."""
+    """Fraction of the images of the row's class that show the column's class too, (K, K).
+
+    targets: (N, K), 1, 0 or IGNORE. Empty case: nan in the row of a class without images.
+    """
     true = (targets == 1).astype(int)
     images = true.sum(0)[:, None]
     return np.where(images > 0, (true.T @ true) / np.maximum(images, 1), np.nan)

@@ -15,7 +15,7 @@ from vocctl.inference.thresholds import binarize, cross_fitted_predictions
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
-from vocctl.metrics.multilabel import decision_scores, expected_calibration_error, sample_f1
+from vocctl.metrics.multilabel import expected_calibration_error, multilabel_scores, sample_f1
 from vocctl.runs.cls_evaluation import ClsEvaluation, ClsPredictions, write_cls_evaluation
 from vocctl.runs.eval_files import EvalInfo
 from vocctl.runs.find import find_run
@@ -136,7 +136,7 @@ def _predict_labels(
 def _scores(predictions: ClsPredictions) -> dict[str, dict]:
     """scores and per_class of a ClsEvaluation."""
     aps = class_aps(predictions.probs, predictions.targets)
-    decisions = asdict(decision_scores(predictions.predicted, predictions.targets))
+    decisions = asdict(multilabel_scores(predictions.predicted, predictions.targets))
     per_class = {f"ap_{name}": values for name, values in aps.items()}
     per_class |= {metric: decisions.pop(metric) for metric in ("precision", "recall", "f1")}
     scores = {f"map_{name}": mean_defined(values) for name, values in aps.items()} | decisions

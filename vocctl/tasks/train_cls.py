@@ -17,10 +17,10 @@ from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.errors import DataError
 from vocctl.inference.predict import predict_features, predict_label_probs
 from vocctl.inference.thresholds import binarize, fit_thresholds
-from vocctl.labels import CLASSES
+from vocctl.labels import CLASSES, IGNORE
 from vocctl.losses.classification import bce_loss, loss_function
 from vocctl.metrics.average_precision import class_aps, mean_defined
-from vocctl.metrics.multilabel import decision_scores
+from vocctl.metrics.multilabel import sample_f1
 from vocctl.models.classifier import Classifier
 from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
@@ -97,7 +97,7 @@ class ClassificationTask:
         return {
             "val_loss": bce_loss(logits, torch.from_numpy(targets)).item(),
             **{f"map_{name}": mean_defined(aps) for name, aps in class_aps(probs, targets).items()},
-            "sample_f1": decision_scores(predicted, targets).sample_f1,
+            "sample_f1": float(sample_f1(predicted & (targets != IGNORE), targets == 1).mean()),
         }
 
     def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
