@@ -15,6 +15,7 @@ from vocctl.attacks.table import (
     Attack,
     AttackSpec,
     adv_train_help,
+    attack_examples,
     attack_help,
     check_attack_fits,
     parse_attack,
@@ -69,9 +70,8 @@ def test_parse_attack_refuses(text, message):
 
 
 def test_unknown_attack_lists_all_attacks():
-    with pytest.raises(
-        ConfigError, match="fgsm, pgd-20, segpgd-20, cospgd-20, apgd-20, sea-50, square-1000, noise, adv:RUN"
-    ):
+    assert {"fgsm", "pgd-20", "sea-50", "square-1000", "noise", "adv:RUN"} <= set(attack_examples())
+    with pytest.raises(ConfigError, match=", ".join(attack_examples())):
         parse_attack("deepfool")
 
 

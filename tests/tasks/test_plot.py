@@ -36,7 +36,8 @@ def variant(run: Path, name: str, *changes: tuple[str, str]) -> Path:
 
 def test_kinds_of_a_segmenter(trained) -> None:
     paths = plot([str(trained.seg)])
-    assert names(paths) == ["curves.png", "confusion-tiny-val.png", "classes-tiny-val.png", "masks-tiny-val.png"]
+    expected = ["curves.png", "confusion-tiny-val.png", "classes-tiny-val.png", "masks-tiny-val.png"]
+    assert names(paths)[: len(expected)] == expected  # other kinds may follow
     assert {path.parent for path in paths} == {trained.seg / "plots"}
     assert sorted(names(list((trained.seg / "plots").iterdir()))) == sorted(names(paths))
     for path in paths:
@@ -53,7 +54,7 @@ def test_kinds_of_a_classifier(trained) -> None:
         "classes-tiny-val.png",
         *["errors-tiny-val.png"] * has_errors,
     ]
-    assert names(plot([str(trained.cls)])) == expected
+    assert names(plot([str(trained.cls)]))[: len(expected)] == expected  # other kinds may follow
 
 
 def test_several_runs_are_overlaid(trained) -> None:

@@ -67,7 +67,7 @@ class ConfigOption:
         if not value and value is not False and self.field.metadata["unset"]:
             return str(self.field.metadata["unset"])
         if isinstance(value, bool):
-            return flag_of(self.field) if value else f"no-{flag_of(self.field)[2:]}"
+            return "on" if value else "off"
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     @property

@@ -13,7 +13,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class OptimConfig:
     lr: float = setting(2e-3, "Peak learning rate of newly initialized layers, after warm-up.")
     encoder_lr: float = setting(0.3, "Learning rate of pretrained layers, and of a probed head, as a multiple of --lr.")
-    weight_decay: float = setting(0.01, "Weight decay; norms and biases have none.")
+    weight_decay: float = setting(0.01, "Weight decay; not of norms, biases and position embeddings.")
     schedule: Schedule = setting("cosine", "Learning-rate schedule after warm-up.")
     warmup: float = setting(0.05, "Warm-up, fraction of training.")
     clip_norm: float = setting(1.0, "Gradient clipping norm (L2); 0: off.")
