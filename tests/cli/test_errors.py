@@ -163,7 +163,7 @@ def test_misspelt_and_misused_flags(capsys: pytest.CaptureFixture[str], args: li
         (["--encoder", "resnet188"], "did you mean resnet18?"),
         (["--encoder", "vit_tiny_patch16_224", "--widths", "8,8,8"], "use --decoder dpt"),
         (["--encoder", "resnet18", "--decoder", "dpt"], "dpt reads the blocks of a plain ViT"),
-        (["--decoder", "fpn"], "leave out --decoder"),
+        (["--decoder", "fpn"], "omit --decoder"),
         (["--widths", "8,8"], "needs 3 decoder widths"),
         (["--device", "cuda:99"], "device cuda:99 is not on this machine"),
         (["--name", "a/b"], "--name a/b"),
