@@ -108,9 +108,9 @@ def test_without_a_compiler_one_line_says_what_to_do(tiny: Path, tmp_path: Path,
     with torch._inductor.config.patch({"cpp.cxx": (None, "no-compiler"), "force_disable_caches": True}):
         assert main(["train-seg", "--data", str(tiny), "--out", str(tmp_path / "run"), "--compile"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("error: torch can't compile here")
+    assert line.startswith("error: torch.compile fails here")
     assert "no-compiler" in line
-    assert line.endswith("or leave out --compile")
+    assert line.endswith("or omit --compile")
     assert not (tmp_path / "run").exists()
 
 
@@ -126,4 +126,4 @@ def test_a_network_that_cannot_be_compiled(tiny: Path, tmp_path: Path, monkeypat
     assert main(["train-seg", "--data", str(tiny), "--out", str(tmp_path / "run"), *flags]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "an operator is missing" in line
-    assert line.endswith("or leave out --compile")
+    assert line.endswith("or omit --compile")
