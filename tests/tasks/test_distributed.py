@@ -150,9 +150,9 @@ def test_a_dpt_decoder_trains_on_two_ranks(tiny_set: Path, tmp_path: Path) -> No
 def test_a_run_is_resumed_only_by_as_many_as_can_share_its_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: ModuleType, default: object
 ) -> None:
-    create_run(tmp_path / "run", task.TASK, given(default, batch=4))
+    create_run(tmp_path / "run", task.COMMAND, given(default, batch=4))
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ConfigError, match="--batch 4 is split over 3 processes: take a multiple of 3"):
+    with pytest.raises(ConfigError, match="--batch 4 is split over 3 processes: use a multiple of 3"):
         task.resume(str(tmp_path / "run"))
 
 
@@ -161,6 +161,6 @@ def test_a_batch_that_cannot_be_shared_is_refused_once(tiny_set: Path, tmp_path:
     done = ran("-m", "vocctl", *words, ranks=2, cwd=tmp_path)
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if line.startswith("error:")] == [
-        "error: --batch 5 is split over 2 processes: take a multiple of 2"
+        "error: --batch 5 is split over 2 processes: use a multiple of 2"
     ]
     assert not (tmp_path / "run").exists()

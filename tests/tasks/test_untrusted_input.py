@@ -208,10 +208,10 @@ def chosen() -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def sound(_rehearsed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound(_mock_competition: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder in which every command works."""
     root = tmp_path_factory.mktemp("sound") / "world"
-    shutil.copytree(_rehearsed, root)
+    shutil.copytree(_mock_competition, root)
     before = Path.cwd()
     os.chdir(root)
     try:

@@ -77,7 +77,8 @@ def class_aps(probs: np.ndarray, targets: np.ndarray, image_counts: np.ndarray |
         points = precision_recall_counts(probs[counted, label], targets[counted, label], counts[counted])
         for name, definition in DEFINITIONS.items():
             aps[name][label] = definition(*points)
-        if image_counts is None:
+        # scikit-learn refuses scores that are not finite, which a diverged model predicts: the form above ranks them last
+        if image_counts is None and np.isfinite(probs[:, label]).all():
             aps["sklearn"][label] = _sklearn_ap(probs[:, label], targets[:, label])
     return aps
 
