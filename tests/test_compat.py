@@ -1,4 +1,4 @@
-"""torchvision imports beside a torch that its operators don't fit, and loses nothing beside one that they fit."""
+"""torchvision can be imported with a torch that its operators do not fit, and keeps its operators if they fit."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from vocctl import compat
 from vocctl.compat import declare_missing_ops
 
-looked_up_anew = declare_missing_ops.__wrapped__  # not what was found first
+declare_without_cache = declare_missing_ops.__wrapped__
 
 
 def run(code: str) -> subprocess.CompletedProcess:
@@ -17,15 +17,15 @@ def run(code: str) -> subprocess.CompletedProcess:
 
 
 def test_torchvision_imports_after_it():
-    done = run(
+    process = run(
         "from vocctl.compat import declare_missing_ops; declare_missing_ops(); declare_missing_ops()\n"
         "import torchvision; print(torchvision.__version__)"
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip()
 
 
-def test_twice_says_the_same():
+def test_a_second_call_returns_the_same():
     assert declare_missing_ops() == declare_missing_ops()
 
 
@@ -39,18 +39,18 @@ def test_a_declared_operator_still_raises():
 
 
 def test_without_torchvision_nothing_is_declared(monkeypatch):
-    monkeypatch.setattr(compat, "_kept", [])
+    monkeypatch.setattr(compat, "_libraries", [])
     monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: None)
-    assert looked_up_anew() is False
+    assert declare_without_cache() is False
 
 
-def test_operators_that_load_are_left_as_they_are(monkeypatch, tmp_path):
+def test_operators_that_load_are_not_declared(monkeypatch, tmp_path):
     (tmp_path / "_C.so").write_bytes(b"")
     loaded = []
-    monkeypatch.setattr(compat, "_kept", [])
+    monkeypatch.setattr(compat, "_libraries", [])
     spec = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
     monkeypatch.setattr(compat.torch.ops, "load_library", loaded.append)
     monkeypatch.setattr(compat.torch._C, "_dispatch_find_schema_or_throw", lambda name, overload: object())
-    assert looked_up_anew() is False
+    assert declare_without_cache() is False
     assert loaded == [str(tmp_path / "_C.so")]

@@ -1,4 +1,4 @@
-"""One seed for every generator, and seeds that words alone decide."""
+"""One seed for every generator, and seeds derived from words."""
 
 import random
 import subprocess
@@ -25,14 +25,14 @@ def test_seed_everything_reaches_every_global_generator():
     assert all(a != b for a, b in zip(first, draw(), strict=True))
 
 
-def test_a_derived_seed_is_of_its_words_alone():
+def test_a_derived_seed_depends_only_on_its_words():
     seed = derived_seed("augment", 0, 1, 2)
     seed_everything(9)
     draw()
     assert derived_seed("augment", 0, 1, 2) == seed
     code = "from vocctl.seeding import derived_seed; print(derived_seed('augment', 0, 1, 2))"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(other.stdout) == seed  # another process, another hash salt
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(process.stdout) == seed  # another process has another hash salt
 
 
 def test_derived_seeds_differ_and_stay_in_range():
@@ -42,7 +42,7 @@ def test_derived_seeds_differ_and_stay_in_range():
     assert derived_seed("a", 1, 12) != derived_seed("a", 11, 2)
 
 
-def test_derived_generator_draws_the_same_and_touches_no_global():
+def test_a_derived_generator_repeats_and_changes_no_global_state():
     before = torch.get_rng_state()
     first = torch.rand(4, generator=derived_generator("x", 1))
     assert torch.equal(first, torch.rand(4, generator=derived_generator("x", 1)))
@@ -51,6 +51,6 @@ def test_derived_generator_draws_the_same_and_touches_no_global():
 
 
 @pytest.mark.parametrize("seed", [0, 2**31 - 1])
-def test_the_ends_of_the_range_are_taken(seed):
+def test_smallest_and_largest_seed(seed):
     seed_everything(seed)
     assert torch.initial_seed() == seed

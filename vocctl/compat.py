@@ -1,9 +1,9 @@
-"""Makes `import torchvision` work beside a torch build that its compiled operators don't fit.
+"""Makes `import torchvision` work with a torch build that torchvision's compiled operators do not fit.
 
-The torchvision wheel of the package index is linked against CUDA; beside a CPU-only torch its operators don't load, and
-registering the fake kernels of `nms` then fails for the missing schema. timm, segmentation-models-pytorch
-and torchmetrics import torchvision, though none of what vocctl uses of them needs its operators.
-Call `declare_missing_ops` before any of them is imported. Seen with torchvision 0.28.0 and torch 2.13.0+cpu.
+The torchvision wheel on the package index is linked against CUDA. With a CPU-only torch its operators cannot be loaded,
+and registering the fake kernel of `nms` fails because its schema is missing. timm, segmentation-models-pytorch and
+torchmetrics import torchvision; nothing that vocctl uses of them needs the operators.
+Call `declare_missing_ops` before any of them is imported. Observed with torchvision 0.28.0 and torch 2.13.0+cpu.
 """
 
 import importlib.util
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import torch
 
-WITH_FAKE = ("nms", "qnms")  # what torchvision/_meta_registrations.py passes to register_fake
-_kept: list[torch.library.Library] = []  # a Library takes its definitions away when it is freed
+FAKE_KERNELS = ("nms", "qnms")  # operators that torchvision/_meta_registrations.py passes to register_fake
+_libraries: list[torch.library.Library] = []  # a Library removes its definitions when it is garbage collected
 
 
 @cache
 def declare_missing_ops() -> bool:
-    """Declare the operators that torchvision registers a fake for and can't bring itself. True if any was missing.
+    """Declare the operators whose fake kernels torchvision registers, if torchvision cannot load them.
 
-    Calling one of them then still raises; only the import is mended.
+    Returns whether one was missing. Calling a declared operator still raises an error; only the import is fixed.
     """
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
@@ -30,11 +30,11 @@ def declare_missing_ops() -> bool:
             torch.ops.load_library(str(compiled))
         except OSError:
             continue
-    for name in WITH_FAKE:
+    for name in FAKE_KERNELS:
         try:
             torch._C._dispatch_find_schema_or_throw(f"torchvision::{name}", "")
         except RuntimeError:
             library = torch.library.Library("torchvision", "FRAGMENT")
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-            _kept.append(library)
-    return bool(_kept)
+            _libraries.append(library)
+    return bool(_libraries)

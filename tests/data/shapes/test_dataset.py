@@ -1,4 +1,4 @@
-"""The folder that is written: the devkit's layout, the same bytes for the same seed, nothing half done."""
+"""The folder that is written: the devkit's layout, the same bytes for the same seed, no partial files."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from vocctl.labels import CLASSES, FLAT_PALETTE, IGNORE, SEG_CLASSES
 TRAIN, VAL = 40, 20
 
 
-def digests(root: Path) -> dict[str, str]:
+def file_hashes(root: Path) -> dict[str, str]:
     files = sorted(path for path in root.rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -34,26 +34,26 @@ def ids(devkit: Path, split: str, folder: str = "Segmentation") -> list[str]:
 def objects(devkit: Path, name: str) -> list[tuple[str, bool]]:
     """Class and difficult flag of each object of one annotation."""
     tree = ElementTree.parse(devkit / "Annotations" / f"{name}.xml")
-    return [(one.findtext("name", ""), one.findtext("difficult") == "1") for one in tree.iter("object")]
+    return [(node.findtext("name", ""), node.findtext("difficult") == "1") for node in tree.iter("object")]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
-    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+    for name, seed in (("first", 1), ("same_seed", 1), ("other_seed", 2)):
         draw_dataset(tmp_path / name, seed=seed, train=4, val=2)
-    one, again, other = (digests(tmp_path / name) for name in ("one", "again", "other"))
-    assert one == again
-    assert len(one) == 6 * 4 + 3 + 3 + 20 * 3  # four files a picture, the lists, those of the classes
-    images = [path for path in one if path.endswith(".jpg")]
-    assert all(one[path] != other[path] for path in images)
+    first, same_seed, other_seed = (file_hashes(tmp_path / name) for name in ("first", "same_seed", "other_seed"))
+    assert first == same_seed
+    assert len(first) == 6 * 4 + 3 + 3 + 20 * 3  # four files per image, the lists of the splits and of the classes
+    images = [path for path in first if path.endswith(".jpg")]
+    assert all(first[path] != other_seed[path] for path in images)
 
 
-def test_a_picture_depends_on_its_number_and_the_seed_alone(tmp_path: Path) -> None:
+def test_an_image_depends_only_on_its_number_and_the_seed(tmp_path: Path) -> None:
     draw_dataset(tmp_path / "short", seed=1, train=2, val=1)
     draw_dataset(tmp_path / "long", seed=1, train=3, val=3)
-    short, long = digests(tmp_path / "short"), digests(tmp_path / "long")
-    kept = [path for path in short if "ImageSets" not in path]
-    assert len(kept) == 3 * 4
-    assert all(short[path] == long[path] for path in kept)
+    short, long = file_hashes(tmp_path / "short"), file_hashes(tmp_path / "long")
+    shared = [path for path in short if "ImageSets" not in path]
+    assert len(shared) == 3 * 4
+    assert all(short[path] == long[path] for path in shared)
 
 
 def test_layout_and_splits(devkit: Path) -> None:
@@ -73,7 +73,7 @@ def test_layout_and_splits(devkit: Path) -> None:
         assert ids(devkit, split, "Main") == ids(devkit, split)
 
 
-def test_masks_are_paletted_and_hold_what_the_annotation_lists(devkit: Path) -> None:
+def test_masks_have_a_palette_and_the_classes_of_the_annotation(devkit: Path) -> None:
     for name in ids(devkit, "trainval"):
         with (
             Image.open(devkit / "SegmentationClass" / f"{name}.png") as mask,
@@ -84,7 +84,7 @@ def test_masks_are_paletted_and_hold_what_the_annotation_lists(devkit: Path) -> 
             assert mask.getpalette() == FLAT_PALETTE
             labels = set(np.unique(np.array(mask)).tolist())
         assert IGNORE in labels
-        assert labels - {0, IGNORE} == {SEG_CLASSES.index(one) for one, _ in objects(devkit, name)}
+        assert labels - {0, IGNORE} == {SEG_CLASSES.index(class_name) for class_name, _ in objects(devkit, name)}
 
 
 def test_annotations_name_their_image_and_its_size(devkit: Path) -> None:
@@ -101,29 +101,29 @@ def test_annotations_name_their_image_and_its_size(devkit: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "val", "trainval"])
 def test_main_lists_agree_with_the_annotations(devkit: Path, split: str) -> None:
-    seen = set()
+    values = set()
     for class_name in CLASSES:
         rows = (devkit / "ImageSets" / "Main" / f"{class_name}_{split}.txt").read_text().splitlines()
         assert [row.split()[0] for row in rows] == ids(devkit, split)
         for row in rows:
             name, value = row.split()
             assert row == f"{name} {value:>2}"
-            flags = [difficult for one, difficult in objects(devkit, name) if one == class_name]
+            flags = [difficult for object_class, difficult in objects(devkit, name) if object_class == class_name]
             assert int(value) == (-1 if not flags else 0 if all(flags) else 1)
-            seen.add(value)
-    assert seen == {"1", "0", "-1"}  # difficult-only ones are there to be tested
+            values.add(value)
+    assert values == {"1", "0", "-1"}  # some images show only difficult objects of a class
 
 
 def test_every_class_is_in_both_splits(devkit: Path) -> None:
     for split in ("train", "val"):
-        assert {one for name in ids(devkit, split) for one, _ in objects(devkit, name)} == set(CLASSES)
+        assert {class_name for name in ids(devkit, split) for class_name, _ in objects(devkit, name)} == set(CLASSES)
 
 
-def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "kept.txt").write_text("mine")
-    with pytest.raises(DataError, match="is there already: name a new folder"):
+def test_an_existing_folder_is_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("text")
+    with pytest.raises(DataError, match="exists: choose a new folder"):
         draw_dataset(tmp_path, train=1, val=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"train": 0}, {"val": 0}])

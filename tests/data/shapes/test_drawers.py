@@ -1,4 +1,6 @@
-"""Each of the twenty drawers leaves a picture of sensible size, of several colors, that is not the same twice."""
+"""Each of the twenty drawers draws an object of sensible size, in several colors, that differs between seeds."""
+
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,14 +13,14 @@ SIDE = 200
 
 
 def painted(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The object, fitted into SIDE x SIDE on gray: its pixels and what it covers."""
+    """Paint an object, scaled to 0.9 SIDE, on gray. Returns the image and the object's mask."""
     sketch = DRAWERS[name](np.random.default_rng(seed))
     left, bottom, right, top = sketch.bounds()
     scale = 0.9 * SIDE / max(right - left, top - bottom)
     x, y = SIDE / 2 - scale * (left + right) / 2, SIDE / 2 + scale * (bottom + top) / 2
     image = np.full((SIDE, SIDE, 3), 128, np.uint8)
-    covered = paint(image, sketch, np.array([[scale, 0.0, x], [0.0, -scale, y]]), line=1.0)
-    return image, covered
+    mask = paint(image, sketch, np.array([[scale, 0.0, x], [0.0, -scale, y]]), line=1.0)
+    return image, mask
 
 
 def test_every_class_has_a_drawer() -> None:
@@ -28,27 +30,26 @@ def test_every_class_has_a_drawer() -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_drawing_covers_a_sensible_area_in_several_colors(name: str) -> None:
     for seed in range(6):
-        image, covered = painted(name, seed)
-        share = (covered > 127).mean()
-        assert 0.08 < share < 0.85, f"seed {seed} covers {share:.2f} of its square"
-        inside = image[covered > 127]
+        image, mask = painted(name, seed)
+        fraction = (mask > 127).mean()
+        assert 0.08 < fraction < 0.85, f"seed {seed} covers {fraction:.2f} of its square"
+        inside = image[mask > 127]
         assert len(np.unique(inside // 32, axis=0)) >= 4
-        rows, columns = np.nonzero(covered.any(1))[0], np.nonzero(covered.any(0))[0]
+        rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
         longest = max(np.ptp(rows), np.ptp(columns)) + 1
-        assert 0.88 * SIDE <= longest <= 0.94 * SIDE  # fitted to 0.9, and an outline
+        assert 0.88 * SIDE <= longest <= 0.94 * SIDE  # 0.9 and the outline
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_two_drawings_differ_and_one_seed_repeats(name: str) -> None:
-    one, other, again = painted(name, 1)[0], painted(name, 2)[0], painted(name, 1)[0]
-    assert np.array_equal(one, again)
-    assert (one != other).any(axis=2).mean() > 0.05
+    first, other_seed, same_seed = painted(name, 1)[0], painted(name, 2)[0], painted(name, 1)[0]
+    assert np.array_equal(first, same_seed)
+    assert (first != other_seed).any(axis=2).mean() > 0.05
 
 
 def test_no_two_classes_of_animals_share_an_outline() -> None:
     animals = ("cat", "dog", "horse", "cow", "sheep", "bird")
     shapes = {name: np.mean([painted(name, seed)[1] / 255 for seed in range(10)], axis=0) for name in animals}
-    for k, one in enumerate(animals):
-        for other in animals[k + 1 :]:
-            gap = np.abs(shapes[one] - shapes[other]).sum() / np.maximum(shapes[one], shapes[other]).sum()
-            assert gap > 0.15, f"{one} and {other}"
+    for first, second in combinations(animals, 2):
+        difference = np.abs(shapes[first] - shapes[second]).sum() / np.maximum(shapes[first], shapes[second]).sum()
+        assert difference > 0.15, f"{first} and {second}"

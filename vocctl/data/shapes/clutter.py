@@ -1,19 +1,19 @@
-"""Things that belong to no class: trees, houses, clouds, pictures, crates. A model has to learn to leave them alone.
+"""Objects of no class: trees, houses, clouds, pictures, crates. A model has to learn that they are background.
 
-Units: the height of the picture is 1, y goes up. They are painted in the same manner as the objects.
+Units: the height of the image is 1, y goes up. They are painted in the same way as the objects.
 """
 
 import numpy as np
 
-from vocctl.data.shapes.fills import Fill, any_color, fur_color, mixed, patterned, tone
+from vocctl.data.shapes.fills import Fill, mix_colors, random_color, random_fur_color, random_pattern, tone
 from vocctl.data.shapes.sketch import Sketch
 
 
 def tree(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    """A round tree or a fir, on the ground."""
+    """A round tree or a fir."""
     bark, leaves = (
-        mixed((110, 80, 60), any_color(rng), 0.2),
-        mixed((90, 140, 80), any_color(rng), rng.uniform(0.1, 0.7)),
+        mix_colors((110, 80, 60), random_color(rng), 0.2),
+        mix_colors((90, 140, 80), random_color(rng), rng.uniform(0.1, 0.7)),
     )
     s.rod([(x, y), (x, y + size * 0.5)], size * 0.13, bark)
     if rng.uniform() < 0.4:
@@ -29,7 +29,7 @@ def tree(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 
 def hill(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    color = mixed((120, 150, 120), any_color(rng, lively=0.3), rng.uniform(0.2, 0.8))
+    color = mix_colors((120, 150, 120), random_color(rng, lively=0.3), rng.uniform(0.2, 0.8))
     s.blob(
         [
             (x - size, y - 0.06),
@@ -43,21 +43,23 @@ def hill(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 
 def cloud(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    puff = Fill(mixed((250, 250, 252), any_color(rng, lively=0.3), rng.uniform(0, 0.35)), roundness=0.4, opacity=0.9)
+    puff = Fill(
+        mix_colors((250, 250, 252), random_color(rng, lively=0.3), rng.uniform(0, 0.35)), roundness=0.4, opacity=0.9
+    )
     for dx, r in ((-0.3, 0.16), (0.28, 0.17), (0.0, 0.25)):
         s.oval(x + dx * size, y, r * size * 1.3, r * size * 0.8, puff, outline=0)
 
 
 def house(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     wide, high = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.5, 1.0)
-    front = patterned(any_color(rng, lively=0.35), rng, kinds=("bands", "checks"), scale=0.04, chance=0.3)
+    front = random_pattern(random_color(rng, lively=0.35), rng, kinds=("bands", "checks"), scale=0.04, chance=0.3)
     s.box(x - wide / 2, y, x + wide / 2, y + high, front)
     if rng.uniform() < 0.6:
         s.poly(
             [(x - wide * 0.6, y + high), (x + wide * 0.6, y + high), (x, y + high + wide * 0.45)],
-            any_color(rng, lively=0.5),
+            random_color(rng, lively=0.5),
         )
-    pane = mixed((180, 205, 220), any_color(rng), 0.3)
+    pane = mix_colors((180, 205, 220), random_color(rng), 0.3)
     for row in np.arange(0.2, 0.85, 0.3):
         for column in (-0.25, 0.25):
             s.box(
@@ -71,7 +73,7 @@ def house(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) 
 
 
 def fence(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    wood = mixed((180, 150, 120), any_color(rng), rng.uniform(0, 0.6))
+    wood = mix_colors((180, 150, 120), random_color(rng), rng.uniform(0, 0.6))
     for rail in (0.12, 0.26):
         s.box(x - size, y + rail * size * 0.8, x + size, y + (rail + 0.06) * size * 0.8, wood)
     for post in np.linspace(x - size, x + size, 8):
@@ -88,13 +90,13 @@ def fence(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) 
 
 
 def lamp_post(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    metal = any_color(rng, lively=0.15)
+    metal = random_color(rng, lively=0.15)
     s.rod([(x, y), (x, y + size * 1.3)], 0.022, metal)
     s.oval(x, y + size * 1.35, 0.045, 0.05, (250, 238, 190))
 
 
 def rock(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    stone = Fill(fur_color(rng), roundness=0.8)
+    stone = Fill(random_fur_color(rng), roundness=0.8)
     angle = np.linspace(0, np.pi, 6)
     reach = size * rng.uniform(0.2, 0.34, 6)
     s.blob([(x + r * np.cos(a), y + r * np.sin(a) * 0.8) for a, r in zip(angle, reach, strict=True)], stone)
@@ -102,26 +104,26 @@ def rock(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 def crate(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     wide, high = size * rng.uniform(0.3, 0.6), size * rng.uniform(0.25, 0.55)
-    front = patterned(any_color(rng), rng, kinds=("bands", "stripes", "checks"), scale=0.06, chance=0.5)
+    front = random_pattern(random_color(rng), rng, kinds=("bands", "stripes", "checks"), scale=0.06, chance=0.5)
     s.poly(
         [(x, y + high), (x + wide, y + high), (x + wide * 1.2, y + high * 1.2), (x + wide * 0.2, y + high * 1.2)],
-        front.toned(1.2),
+        front.with_tone(1.2),
     )
     s.poly(
         [(x + wide, y), (x + wide * 1.2, y + high * 0.2), (x + wide * 1.2, y + high * 1.2), (x + wide, y + high)],
-        front.toned(0.6),
+        front.with_tone(0.6),
     )
     s.box(x, y, x + wide, y + high, front)
 
 
 def ball(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     r = size * rng.uniform(0.12, 0.22)
-    fill = patterned(any_color(rng, lively=0.7), rng, kinds=("stripes", "checks", "spots"), scale=r, chance=0.6)
-    s.oval(x, y + r, r, r, fill.rounder(0.9))
+    fill = random_pattern(random_color(rng, lively=0.7), rng, kinds=("stripes", "checks", "spots"), scale=r, chance=0.6)
+    s.oval(x, y + r, r, r, fill.with_roundness(0.9))
 
 
 def cone(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    color = Fill(any_color(rng, lively=0.8), (245, 240, 230), "bands", size * 0.22, roundness=0.6)
+    color = Fill(random_color(rng, lively=0.8), (245, 240, 230), "bands", size * 0.22, roundness=0.6)
     s.poly(
         [
             (x - size * 0.16, y),
@@ -135,7 +137,7 @@ def cone(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 
 def tuft(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    green = mixed((90, 140, 70), any_color(rng), rng.uniform(0, 0.6))
+    green = mix_colors((90, 140, 70), random_color(rng), rng.uniform(0, 0.6))
     for lean in (-0.1, -0.04, 0.03, 0.1):
         s.rod(
             [(x + lean * 0.3, y), (x + lean * size * 1.6, y + size * rng.uniform(0.12, 0.24))],
@@ -144,29 +146,29 @@ def tuft(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
             outline=0,
         )
     if rng.uniform() < 0.3:
-        s.oval(x, y + size * 0.2, 0.014, 0.014, any_color(rng, lively=0.8), outline=0.5)
+        s.oval(x, y + size * 0.2, 0.014, 0.014, random_color(rng, lively=0.8), outline=0.5)
 
 
 def picture(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    """In a frame on the wall: the closest that clutter comes to a television."""
+    """A framed picture on the wall; it looks like a television."""
     wide, high = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.35, 0.6)
-    s.box(x, y, x + wide, y + high, mixed((140, 100, 60), any_color(rng), 0.6))
+    s.box(x, y, x + wide, y + high, mix_colors((140, 100, 60), random_color(rng), 0.6))
     rim = 0.02
-    s.box(x + rim, y + rim, x + wide - rim, y + high - rim, any_color(rng, lively=0.3), outline=0.6)
+    s.box(x + rim, y + rim, x + wide - rim, y + high - rim, random_color(rng, lively=0.3), outline=0.6)
     for _ in range(3):
         px, py = x + wide * rng.uniform(0.3, 0.7), y + high * rng.uniform(0.3, 0.7)
-        s.oval(px, py, wide * rng.uniform(0.06, 0.2), high * rng.uniform(0.06, 0.2), any_color(rng), outline=0)
+        s.oval(px, py, wide * rng.uniform(0.06, 0.2), high * rng.uniform(0.06, 0.2), random_color(rng), outline=0)
 
 
 def window(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    wide, high, trim = size * 0.6, size * rng.uniform(0.6, 0.8), any_color(rng, lively=0.2)
+    wide, high, trim = size * 0.6, size * rng.uniform(0.6, 0.8), random_color(rng, lively=0.2)
     s.box(x, y, x + wide, y + high, trim)
-    pane = mixed((170, 205, 235), any_color(rng), 0.3)
+    pane = mix_colors((170, 205, 235), random_color(rng), 0.3)
     for column in (0, 1):
         for row in (0, 1):
             left, low = x + 0.02 + column * (wide / 2 - 0.008), y + 0.02 + row * (high / 2 - 0.008)
             s.box(left, low, left + wide / 2 - 0.03, low + high / 2 - 0.03, pane, outline=0.6)
-    cloth = patterned(any_color(rng), rng, kinds=("stripes", "spots"), scale=0.05, chance=0.5)
+    cloth = random_pattern(random_color(rng), rng, kinds=("stripes", "spots"), scale=0.05, chance=0.5)
     for side in (-1, 1):
         cx = x + wide / 2 + side * wide * 0.55
         s.poly(
@@ -182,19 +184,19 @@ def window(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float)
 
 def shelf(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     wide = size * rng.uniform(0.5, 0.9)
-    s.box(x, y, x + wide, y + 0.025, mixed((150, 110, 70), any_color(rng), 0.4))
+    s.box(x, y, x + wide, y + 0.025, mix_colors((150, 110, 70), random_color(rng), 0.4))
     left = x + 0.01
     while left < x + wide - 0.06:
         thick, high = rng.uniform(0.02, 0.05), rng.uniform(0.09, 0.16)
-        s.box(left, y + 0.025, left + thick, y + high, any_color(rng), outline=0.7)
+        s.box(left, y + 0.025, left + thick, y + high, random_color(rng), outline=0.7)
         left += thick + (0.04 if rng.uniform() < 0.2 else 0.003)
 
 
 def rug(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    cloth = patterned(any_color(rng), rng, kinds=("bands", "checks", "spots"), scale=0.09, chance=0.8)
+    cloth = random_pattern(random_color(rng), rng, kinds=("bands", "checks", "spots"), scale=0.09, chance=0.8)
     s.oval(x, y - 0.06, size * 0.7, size * 0.16, cloth)
 
 
 def ripple(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    foam = Fill(mixed((245, 250, 252), any_color(rng), 0.2), opacity=0.6)
+    foam = Fill(mix_colors((245, 250, 252), random_color(rng), 0.2), opacity=0.6)
     s.rod([(x - 0.1 * size, y), (x, y + 0.012), (x + 0.1 * size, y)], 0.01, foam, outline=0)

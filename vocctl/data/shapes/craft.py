@@ -5,21 +5,21 @@ Units: each is about 2 long.
 
 import numpy as np
 
-from vocctl.data.shapes.fills import Color, Fill, any_color, mixed, tone
-from vocctl.data.shapes.road_vehicles import LAMP, STEEL, TYRE, glass
+from vocctl.data.shapes.fills import Color, Fill, mix_colors, random_color, tone
+from vocctl.data.shapes.road_vehicles import LAMP, STEEL, TIRE, glass
 from vocctl.data.shapes.sketch import Sketch
 
 
 def aeroplane(rng: np.random.Generator) -> Sketch:
-    color = mixed(any_color(rng, lively=0.5), (240, 240, 244), rng.choice([0.0, 0.5, 0.85]))
-    body, accent = Fill(color, roundness=0.8), any_color(rng, lively=0.8)
+    color = mix_colors(random_color(rng, lively=0.5), (240, 240, 244), rng.choice([0.0, 0.5, 0.85]))
+    body, accent = Fill(color, roundness=0.8), random_color(rng, lively=0.8)
     kind = rng.choice(3, p=[0.5, 0.25, 0.25])
     return (airliner, from_above, propeller)[kind](rng, body, accent)
 
 
 def airliner(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
     s = Sketch(airborne=True)
-    far = body.toned(0.65)
+    far = body.with_tone(0.65)
     s.poly([(0.95, 0.42), (0.62, 0.86), (0.48, 0.86), (0.6, 0.42)], far)
     s.poly([(0.16, 0.46), (-0.1, 0.68), (-0.2, 0.68), (-0.06, 0.44)], far)
     s.poly([(0.34, 0.46), (0.06, 1.0), (-0.16, 1.02), (-0.08, 0.46)], accent)
@@ -42,9 +42,9 @@ def airliner(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
     for x in np.linspace(0.42, 1.62, 11):
         s.oval(x, 0.42, 0.032, 0.04, tone(glass(rng).color, 0.55), outline=0)
     s.poly([(0.1, 0.32), (1.88, 0.31), (1.8, 0.25), (0.3, 0.26)], accent, outline=0)
-    s.poly([(0.22, 0.42), (-0.18, 0.3), (-0.3, 0.32), (-0.06, 0.46)], body.toned(0.85))
+    s.poly([(0.22, 0.42), (-0.18, 0.3), (-0.3, 0.32), (-0.06, 0.46)], body.with_tone(0.85))
     s.box(0.78, -0.02, 1.1, 0.14, Fill(tone(body.color, 0.75), roundness=0.7), corner=0.07)
-    s.poly([(1.22, 0.3), (0.46, -0.24), (0.26, -0.22), (0.74, 0.31)], body.toned(0.88))
+    s.poly([(1.22, 0.3), (0.46, -0.24), (0.26, -0.22), (0.74, 0.31)], body.with_tone(0.88))
     return s
 
 
@@ -62,7 +62,7 @@ def from_above(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
         )
         s.poly(
             [(1.32, side * 0.1), (1.1 - sweep, side * span), (0.9 - sweep, side * span), (0.82, side * 0.1)],
-            body.toned(0.9),
+            body.with_tone(0.9),
         )
         s.poly(
             [
@@ -74,7 +74,9 @@ def from_above(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
             accent,
             outline=0.5,
         )
-        s.poly([(0.26, side * 0.06), (0.0, side * 0.36), (-0.14, side * 0.36), (0.02, side * 0.05)], body.toned(0.85))
+        s.poly(
+            [(0.26, side * 0.06), (0.0, side * 0.36), (-0.14, side * 0.36), (0.02, side * 0.05)], body.with_tone(0.85)
+        )
     s.blob(
         [(-0.1, 0.0), (0.2, 0.1), (1.0, 0.14), (1.7, 0.13), (2.0, 0.0), (1.7, -0.13), (1.0, -0.14), (0.2, -0.1)],
         body,
@@ -88,20 +90,20 @@ def propeller(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
     s = Sketch(airborne=True)
     for x in (1.2, 1.45):
         s.rod([(x, 0.2), (x + 0.04, 0.1)], 0.05, STEEL)
-        s.oval(x + 0.05, 0.09, 0.1, 0.1, TYRE)
+        s.oval(x + 0.05, 0.09, 0.1, 0.1, TIRE)
     s.poly([(0.32, 0.46), (0.08, 0.92), (-0.12, 0.94), (-0.06, 0.44)], accent)
     if rng.uniform() < 0.5:
         for x in (0.9, 1.35):
             s.rod([(x, 0.5), (x - 0.04, 0.95)], 0.04, STEEL)
-        s.box(0.66, 0.9, 1.62, 1.02, body.toned(0.75), corner=0.05)
+        s.box(0.66, 0.9, 1.62, 1.02, body.with_tone(0.75), corner=0.05)
     s.blob(
         [(-0.1, 0.5), (0.6, 0.6), (1.1, 0.64), (1.75, 0.56), (1.82, 0.4), (1.72, 0.24), (1.1, 0.18), (0.4, 0.32)],
         body,
     )
     s.blob([(0.78, 0.6), (0.9, 0.76), (1.14, 0.76), (1.32, 0.6)], glass(rng))
     s.poly([(0.0, 0.44), (1.78, 0.42), (1.78, 0.36), (0.1, 0.4)], accent, outline=0)
-    s.box(0.58, 0.26, 1.5, 0.4, body.toned(0.82), corner=0.06)
-    s.box(-0.22, 0.44, 0.2, 0.52, body.toned(0.82), corner=0.04)
+    s.box(0.58, 0.26, 1.5, 0.4, body.with_tone(0.82), corner=0.06)
+    s.box(-0.22, 0.44, 0.2, 0.52, body.with_tone(0.82), corner=0.04)
     s.oval(1.88, 0.4, 0.05, 0.4, Fill((120, 110, 110), opacity=0.55), outline=0.5)
     s.poly([(1.76, 0.48), (1.96, 0.4), (1.76, 0.32)], accent)
     return s
@@ -109,11 +111,11 @@ def propeller(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
 
 def boat(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = any_color(rng, lively=0.6)
+    color = random_color(rng, lively=0.6)
     hull, kind = Fill(color, roundness=0.5), rng.choice(3, p=[0.5, 0.25, 0.25])
-    deck = mixed((190, 140, 90), any_color(rng), 0.2)
+    deck = mix_colors((190, 140, 90), random_color(rng), 0.2)
     if kind == 0:
-        sails = [mixed(any_color(rng), (245, 240, 228), rng.choice([0.0, 0.85])) for _ in range(2)]
+        sails = [mix_colors(random_color(rng), (245, 240, 228), rng.choice([0.0, 0.85])) for _ in range(2)]
         tall = rng.uniform(1.6, 2.0)
         s.rod([(0.95, 0.4), (0.95, tall)], 0.05, deck)
         cloth = (
@@ -121,14 +123,14 @@ def boat(rng: np.random.Generator) -> Sketch:
         )
         s.blob([(0.9, 0.52), (0.9, tall * 0.75), (0.88, tall - 0.06), (0.55, 0.95), (0.1, 0.54), (0.5, 0.5)], cloth)
         s.poly([(1.0, tall - 0.2), (1.38, 0.95), (1.72, 0.54), (1.02, 0.54)], Fill(sails[1], roundness=0.4))
-        s.poly([(0.95, tall), (1.2, tall + 0.06), (0.95, tall + 0.13)], any_color(rng))
+        s.poly([(0.95, tall), (1.2, tall + 0.06), (0.95, tall + 0.13)], random_color(rng))
     elif kind == 1:
         s.box(0.5, 0.4, 1.3, 0.76, Fill((240, 236, 228), roundness=0.3), corner=0.05)
         for x in (0.62, 0.86, 1.1):
             s.oval(x, 0.6, 0.075, 0.075, glass(rng))
-        s.box(0.66, 0.74, 1.06, 1.02, mixed(color, (240, 240, 240), 0.6), corner=0.04)
+        s.box(0.66, 0.74, 1.06, 1.02, mix_colors(color, (240, 240, 240), 0.6), corner=0.04)
         s.box(0.74, 0.82, 1.1, 0.96, glass(rng), outline=0.6)
-        stack = any_color(rng)
+        stack = random_color(rng)
         s.box(0.7, 1.02, 0.88, 1.32, stack, corner=0.02)
         s.box(0.69, 1.2, 0.89, 1.27, (40, 38, 40), outline=0)
         s.rod([(1.3, 0.4), (1.34, 1.1)], 0.03, deck)
@@ -140,13 +142,15 @@ def boat(rng: np.random.Generator) -> Sketch:
             s.rod([(x, 0.4), (x + lean, 0.95)], 0.055, deck)
             s.oval(x + lean * 1.12, 1.08, 0.075, 0.19, deck, tilt=-lean * 90)
     s.poly([(0.02, 0.46), (1.96, 0.52), (1.84, 0.3), (1.62, 0.06), (0.3, 0.02), (0.1, 0.16)], hull)
-    s.poly([(0.02, 0.46), (1.96, 0.52), (1.93, 0.44), (0.04, 0.38)], mixed(color, (250, 246, 236), 0.75), outline=0.6)
+    s.poly(
+        [(0.02, 0.46), (1.96, 0.52), (1.93, 0.44), (0.04, 0.38)], mix_colors(color, (250, 246, 236), 0.75), outline=0.6
+    )
     s.poly([(0.16, 0.12), (1.7, 0.15), (1.62, 0.06), (0.3, 0.02)], tone(color, 0.5), outline=0)
     return s
 
 
 def train(rng: np.random.Generator) -> Sketch:
-    color = any_color(rng, lively=0.65)
+    color = random_color(rng, lively=0.65)
     kind = rng.choice(3, p=[0.4, 0.3, 0.3])
     return (steam_engine, railcar, train_front)[kind](rng, color)
 
@@ -159,13 +163,13 @@ def _rails(left: float, right: float) -> Sketch:
 
 def steam_engine(rng: np.random.Generator, color: Color) -> Sketch:
     s = Sketch()
-    paint, accent = Fill(color, roundness=0.7), any_color(rng, lively=0.8)
-    s.beside(_rails(-0.1, 2.2))
+    paint, accent = Fill(color, roundness=0.7), random_color(rng, lively=0.8)
+    s.add_unlabeled(_rails(-0.1, 2.2))
     if rng.uniform() < 0.6:
         puff, smoke = Fill((232, 230, 230), roundness=0.6), Sketch()
         for x, y, r in ((1.5, 1.42, 0.13), (1.3, 1.56, 0.17), (1.05, 1.62, 0.14)):
             smoke.oval(x, y, r, r * 0.85, puff, outline=0.4)
-        s.beside(smoke)
+        s.add_unlabeled(smoke)
     s.poly([(1.62, 0.95), (1.56, 1.3), (1.82, 1.3), (1.76, 0.95)], tone(color, 0.45))
     s.oval(1.25, 0.96, 0.12, 0.12, Fill((220, 180, 80), roundness=0.7))
     s.box(0.7, 0.42, 1.96, 0.98, paint, corner=0.08)
@@ -189,13 +193,13 @@ def steam_engine(rng: np.random.Generator, color: Color) -> Sketch:
 
 
 def railcar(rng: np.random.Generator, color: Color) -> Sketch:
-    """A modern train: a pointed nose, a row of windows, a second coach behind."""
+    """A modern train with a pointed nose, a row of windows and a second coach."""
     s = Sketch()
-    paint, pane, stripe = Fill(color, roundness=0.5), glass(rng).toned(0.55), any_color(rng)
-    s.beside(_rails(-0.5, 2.5))
+    paint, pane, stripe = Fill(color, roundness=0.5), glass(rng).with_tone(0.55), random_color(rng)
+    s.add_unlabeled(_rails(-0.5, 2.5))
     for x in (-0.3, 0.25, 0.6, 1.4, 1.7):
         s.oval(x, 0.12, 0.12, 0.12, (60, 56, 60))
-    s.box(-0.5, 0.18, 0.32, 0.86, paint.toned(0.9), corner=0.04)
+    s.box(-0.5, 0.18, 0.32, 0.86, paint.with_tone(0.9), corner=0.04)
     s.box(-0.42, 0.5, 0.24, 0.74, pane, corner=0.04)
     s.blob(
         [
@@ -224,16 +228,16 @@ def railcar(rng: np.random.Generator, color: Color) -> Sketch:
 
 
 def train_front(rng: np.random.Generator, color: Color) -> Sketch:
-    """Head on, on its track, with the coaches behind to the left."""
+    """A train from the front, on its track, with the coaches behind it on the left."""
     s = Sketch()
-    pane, accent = glass(rng).toned(0.6), any_color(rng, lively=0.8)
+    pane, accent = glass(rng).with_tone(0.6), random_color(rng, lively=0.8)
     rails = Sketch()
     for k in range(5):
         y, half = -0.06 - 0.085 * k, 0.62 + 0.06 * k
         rails.box(-half, y - 0.03, half, y + 0.02, (104, 80, 62), outline=0.5)
     for side in (-1, 1):
         rails.rod([(side * 0.38, 0.0), (side * 0.52, -0.46)], [0.05, 0.07], STEEL)
-    s.beside(rails)
+    s.add_unlabeled(rails)
     deep = rng.uniform(0.5, 0.95)
     s.poly([(-0.4, 0.16), (-0.4, 1.36), (-0.4 - deep, 1.1), (-0.4 - deep, 0.32)], tone(color, 0.6))
     for near, far in ((0.08, 0.3), (0.38, 0.58), (0.66, 0.86)):

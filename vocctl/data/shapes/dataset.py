@@ -1,8 +1,8 @@
 """Writes the drawn data set in the VOC devkit's layout, as VOCdevkit/VOC2009.
 
-Picture k is a function of (seed, k) alone, so a longer draw begins with the shorter one's pictures. Its main class comes
-from a shuffle of the twenty that each block of twenty pictures makes anew: every class is the main one equally often.
-Nothing lies under the final name before all is written.
+Image k is a function of seed and k only, so that a larger data set starts with the images of a smaller one. Each block
+of twenty images has each of the twenty classes once as its main class, in random order. The folder appears under its
+final name when it is complete.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ from vocctl.files import local_atomic_folder
 from vocctl.labels import CLASSES, FLAT_PALETTE
 
 JPEG_QUALITY = 92
-WORTH_PROCESSES = 100  # pictures from which on starting processes pays
+MIN_IMAGES_FOR_PROCESSES = 100  # with fewer, starting processes takes longer than drawing
 FOLDERS = (
     "JPEGImages",
     "SegmentationClass",
@@ -37,15 +37,15 @@ FOLDERS = (
 def draw_dataset(
     root: Path, *, seed: int = 0, train: int = 600, val: int = 200, on_image: Callable[[int, int], None] | None = None
 ) -> None:
-    """Draws train + val pictures under root. on_image(done, total) is called after each.
+    """Draw train + val images under root. on_image(done, total) is called after each.
 
-    Raises DataError: root is there already; ConfigError: a negative seed or an empty split; RunError: no space left.
+    Raises DataError: root exists; ConfigError: a negative seed or an empty split; RunError: no space left.
     """
     if seed < 0 or train < 1 or val < 1:
         raise ConfigError(f"seed must be 0 or more, train and val 1 or more, got {seed}, {train} and {val}")
     root = Path(root)
     if root.exists() or root.is_symlink():
-        raise DataError(f"{root} is there already: name a new folder, or delete that one to draw it again")
+        raise DataError(f"{root} exists: choose a new folder, or delete that one to draw it again")
     try:
         with local_atomic_folder(root) as part:
             devkit = part / "VOCdevkit" / "VOC2009"
@@ -62,17 +62,17 @@ def draw_dataset(
 def _draw_all(
     devkit: Path, seed: int, total: int, on_image: Callable[[int, int], None] | None
 ) -> dict[str, tuple[DrawnObject, ...]]:
-    """Every picture written, by as many processes as there are cores; the objects by the picture's name, in order."""
+    """Write all images, with one process per core. Returns the objects by the image's name, in order."""
     drawn: dict[str, tuple[DrawnObject, ...]] = {}
     draw = partial(_draw_and_write, devkit, seed)
     with ExitStack() as stack:
-        if total < WORTH_PROCESSES:
-            pictures: Iterable[tuple[str, tuple[DrawnObject, ...]]] = map(draw, range(total))
+        if total < MIN_IMAGES_FOR_PROCESSES:
+            images: Iterable[tuple[str, tuple[DrawnObject, ...]]] = map(draw, range(total))
         else:
-            pictures = stack.enter_context(ProcessPoolExecutor(mp_context=get_context("spawn"))).map(
+            images = stack.enter_context(ProcessPoolExecutor(mp_context=get_context("spawn"))).map(
                 draw, range(total), chunksize=10
             )
-        for name, objects in pictures:
+        for name, objects in images:
             drawn[name] = objects
             if on_image is not None:
                 on_image(len(drawn), total)
@@ -81,28 +81,28 @@ def _draw_all(
 
 def _draw_and_write(devkit: Path, seed: int, k: int) -> tuple[str, tuple[DrawnObject, ...]]:
     name = f"shapes_{k + 1:06d}"
-    picture = draw_picture(seed, k)
-    _write_picture(devkit, name, picture)
-    return name, picture.objects
+    drawing = draw_image(seed, k)
+    _write_image(devkit, name, drawing)
+    return name, drawing.objects
 
 
-def draw_picture(seed: int, k: int) -> Drawing:
-    """Picture k, counted from 0, of the data set of this seed."""
-    block, place = divmod(k, len(CLASSES))
-    main = np.random.default_rng([seed, 0, block]).permutation(len(CLASSES))[place]
+def draw_image(seed: int, k: int) -> Drawing:
+    """Image k, counted from 0, of the data set of this seed."""
+    block, index = divmod(k, len(CLASSES))
+    main = np.random.default_rng([seed, 0, block]).permutation(len(CLASSES))[index]
     return draw_scene(CLASSES[main], np.random.default_rng([seed, 1, k]))
 
 
-def _write_picture(devkit: Path, name: str, picture: Drawing) -> None:
-    done, jpeg = cv2.imencode(".jpg", picture.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise DataError(f"{name} could not be written as JPEG: install opencv-python-headless anew")
+def _write_image(devkit: Path, name: str, drawing: Drawing) -> None:
+    success, jpeg = cv2.imencode(".jpg", drawing.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not success:
+        raise DataError(f"{name} could not be written as JPEG: install opencv-python-headless again")
     (devkit / "JPEGImages" / f"{name}.jpg").write_bytes(jpeg.tobytes())
-    for folder, mask in (("SegmentationClass", picture.labels), ("SegmentationObject", picture.numbers)):
+    for folder, mask in (("SegmentationClass", drawing.labels), ("SegmentationObject", drawing.instances)):
         indexed = Image.fromarray(mask)
-        indexed.putpalette(FLAT_PALETTE)  # turns the mode from L to P
+        indexed.putpalette(FLAT_PALETTE)  # changes the mode from L to P
         indexed.save(devkit / folder / f"{name}.png")
-    text = annotation(name, picture.labels.shape, picture.objects)
+    text = annotation(name, drawing.labels.shape, drawing.objects)
     (devkit / "Annotations" / f"{name}.xml").write_text(text, encoding="utf-8")
 
 

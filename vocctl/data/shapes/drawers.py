@@ -1,4 +1,4 @@
-"""Which function draws which class: a fresh sketch of one object at each call."""
+"""The function of each class that draws a random object as a new sketch."""
 
 from collections.abc import Callable
 

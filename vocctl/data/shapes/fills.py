@@ -1,7 +1,7 @@
-"""What a shape is filled with: its color, its pattern, how round and how clear it looks.
+"""Fills of shapes: color, pattern, shading and opacity.
 
-Colors are (R, G, B) in 0..255. No color belongs to one class: bodies, furs and backgrounds draw from the same
-functions below, so that a pixel's color says little about its label.
+Colors are (R, G, B) in 0..255. No color belongs to one class: objects and backgrounds draw colors from the same
+functions, so that a pixel's color says little about its label.
 """
 
 import colorsys
@@ -19,68 +19,70 @@ FURS: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Fill:
-    """One way of filling a shape. pattern mixes in `second`: plain, stripes, bands, spots, patches, checks or grain."""
+    """The fill of a shape. pattern: plain, stripes, bands, spots, patches, checks or grain, of `color` and `second`."""
 
     color: Color
     second: Color = (0, 0, 0)
     pattern: str = "plain"
-    scale: float = 0.1  # the pattern's period, in units of the drawing
-    phase: tuple[float, float, float] = (0.0, 0.0, 0.0)  # shifts the pattern, in radians
-    roundness: float = 0.0  # 0 flat .. 1 like a ball
+    scale: float = 0.1  # period of the pattern, in units of the sketch
+    phase: tuple[float, float, float] = (0.0, 0.0, 0.0)  # shift of the pattern, in radians
+    roundness: float = 0.0  # shading: 0 is flat, 1 is a ball
     opacity: float = 1.0
 
-    def rounder(self, roundness: float) -> "Fill":
+    def with_roundness(self, roundness: float) -> "Fill":
         return replace(self, roundness=roundness)
 
-    def toned(self, factor: float) -> "Fill":
+    def with_tone(self, factor: float) -> "Fill":
         """Darker (< 1) or lighter (> 1)."""
         return replace(self, color=tone(self.color, factor), second=tone(self.second, factor))
 
 
 def tone(color: Color, factor: float) -> Color:
-    """Darker by a factor < 1; by a factor > 1, lighter on the way to white."""
+    """Multiply the color by a factor <= 1 (darker), or divide its distance from white by a factor > 1 (lighter)."""
     red, green, blue = (c * factor if factor <= 1 else 255 - (255 - c) / factor for c in color)
     return int(red), int(green), int(blue)
 
 
-def mixed(one: Color, other: Color, share: float) -> Color:
-    """`share` of other, the rest of one."""
-    red, green, blue = (a + (b - a) * share for a, b in zip(one, other, strict=True))
+def mix_colors(first: Color, second: Color, fraction: float) -> Color:
+    """fraction: of the second color, in [0, 1]."""
+    red, green, blue = (a + (b - a) * fraction for a, b in zip(first, second, strict=True))
     return int(red), int(green), int(blue)
 
 
-def any_color(rng: np.random.Generator, *, lively: float = 0.6) -> Color:
-    """Any hue; `lively` is the usual saturation, in [0, 1]."""
+def random_color(rng: np.random.Generator, *, lively: float = 0.6) -> Color:
+    """A color of any hue. lively: mean saturation, in [0, 1]."""
     saturation = float(np.clip(rng.normal(lively, 0.2), 0.02, 0.95))
     red, green, blue = colorsys.hsv_to_rgb(rng.uniform(), saturation, rng.uniform(0.35, 0.97))
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
-def fur_color(rng: np.random.Generator) -> Color:
-    """A natural coat, a little off, and once in six times a coat of any muted color."""
+def random_fur_color(rng: np.random.Generator) -> Color:
+    """A slightly varied natural fur color, or with probability 0.16 any muted color."""
     if rng.uniform() < 0.16:
-        return any_color(rng, lively=0.3)
-    return mixed(FURS[rng.integers(len(FURS))], any_color(rng, lively=0.3), rng.uniform(0, 0.2))
+        return random_color(rng, lively=0.3)
+    return mix_colors(FURS[rng.integers(len(FURS))], random_color(rng, lively=0.3), rng.uniform(0, 0.2))
 
 
-def patterned(color: Color, rng: np.random.Generator, *, kinds: tuple[str, ...], scale: float, chance: float) -> Fill:
-    """A fill with one of the patterns, or a plain one with probability 1 - chance."""
+def random_pattern(
+    color: Color, rng: np.random.Generator, *, kinds: tuple[str, ...], scale: float, chance: float
+) -> Fill:
+    """A fill with one of the patterns, or a plain fill with probability 1 - chance. scale: mean period."""
     if rng.uniform() >= chance:
         return Fill(color)
     dark = sum(color) < 330
     second = tone(color, rng.uniform(1.6, 3.0) if dark else rng.uniform(0.35, 0.7))
     if rng.uniform() < 0.4:
-        second = fur_color(rng)
-    first, then, last = rng.uniform(0, 2 * np.pi, 3)
+        second = random_fur_color(rng)
+    phase = rng.uniform(0, 2 * np.pi, 3).tolist()
     kind = kinds[rng.integers(len(kinds))]
-    return Fill(color, second, kind, scale * rng.uniform(0.8, 1.25), (float(first), float(then), float(last)))
+    return Fill(color, second, kind, scale * rng.uniform(0.8, 1.25), (phase[0], phase[1], phase[2]))
 
 
-def pattern_share(fill: Fill, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How much of fill.second shows at the points (x, y) of the drawing: in [0, 1], the shape of x."""
+def second_color_weight(fill: Fill, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Fraction of fill.second in the color at the points (x, y) of the sketch, in [0, 1]; it has the shape of x."""
     u, v = x * (2 * np.pi / fill.scale), y * (2 * np.pi / fill.scale)
     a, b, c = fill.phase
-    if fill.pattern == "stripes":  # upright, wavy
+    if fill.pattern == "stripes":  # vertical, wavy
         wave = np.sin(u + 0.7 * np.sin(v * 0.4 + a) + b) - 0.25
     elif fill.pattern == "bands":
         wave = np.sin(v + a)
@@ -93,5 +95,5 @@ def pattern_share(fill: Fill, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     elif fill.pattern == "grain":  # wool, rough cloth
         wave = 0.25 * (np.sin(u + 2 * np.sin(v * 0.8 + a)) + np.sin(v + 2 * np.sin(u * 0.7 + b)) - 0.6)
     else:
-        raise ValueError(f"no pattern is called {fill.pattern!r}")
+        raise ValueError(f"unknown pattern {fill.pattern!r}")
     return np.clip(wave * 3 + 0.5, 0, 1)

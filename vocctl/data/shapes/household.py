@@ -5,13 +5,13 @@ Units: a bottle is about 2 tall, a screen about 2 wide.
 
 import numpy as np
 
-from vocctl.data.shapes.fills import Color, Fill, any_color, mixed, patterned, tone
+from vocctl.data.shapes.fills import Color, Fill, mix_colors, random_color, random_pattern, tone
 from vocctl.data.shapes.sketch import Point, Sketch
 
 
 def bottle(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color, half = any_color(rng, lively=0.6), rng.uniform(0.28, 0.36)
+    color, half = random_color(rng, lively=0.6), rng.uniform(0.28, 0.36)
     body = Fill(color, roundness=0.9, opacity=0.94)
     kind = rng.integers(3)  # wine, beer or sauce, water
     shoulder = (1.15, 0.95, 1.35)[kind]
@@ -31,11 +31,11 @@ def bottle(rng: np.random.Generator) -> Sketch:
             Fill(fluid, roundness=0.6, opacity=0.7),
             outline=0,
         )
-    paper = mixed(any_color(rng), (246, 240, 224), rng.choice([0.0, 0.8]))
+    paper = mix_colors(random_color(rng), (246, 240, 224), rng.choice([0.0, 0.8]))
     low, high = 0.32, shoulder - rng.uniform(0.1, 0.25)
     if rng.uniform() < 0.85:
         s.box(-half, low, half, high, Fill(paper, roundness=0.45), outline=0.5)
-        mark = any_color(rng, lively=0.8)
+        mark = random_color(rng, lively=0.8)
         if rng.uniform() < 0.5:
             s.oval(0.0, (low + high) / 2, half * 0.5, half * 0.5, mark, outline=0.5)
         else:
@@ -49,7 +49,7 @@ def bottle(rng: np.random.Generator) -> Sketch:
         Fill((255, 255, 255), opacity=0.5),
         outline=0,
     )
-    cap = any_color(rng, lively=0.7)
+    cap = random_color(rng, lively=0.7)
     s.box(
         -neck * 1.2,
         top - 0.16,
@@ -62,7 +62,7 @@ def bottle(rng: np.random.Generator) -> Sketch:
 
 
 def leaf(s: Sketch, root: Point, angle: float, length: float, width: float, fill: Fill) -> None:
-    """A pointed leaf from its root; angle in degrees, against the clock from the right."""
+    """A pointed leaf from its root. angle: in degrees, counterclockwise from the right."""
     blade = Sketch()
     blade.blob(
         [
@@ -75,24 +75,24 @@ def leaf(s: Sketch, root: Point, angle: float, length: float, width: float, fill
         ],
         fill,
     )
-    blade.rod([(0.04, 0.0), (length * 0.85, 0.0)], 0.018, fill.toned(0.6), outline=0)
+    blade.rod([(0.04, 0.0), (length * 0.85, 0.0)], 0.018, fill.with_tone(0.6), outline=0)
     s.add(blade, *root, tilt=angle)
 
 
 def pottedplant(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    pot = patterned(
-        mixed((190, 104, 70), any_color(rng), rng.choice([0.1, 0.9])),
+    pot = random_pattern(
+        mix_colors((190, 104, 70), random_color(rng), rng.choice([0.1, 0.9])),
         rng,
         kinds=("bands", "checks", "stripes"),
         scale=0.24,
         chance=0.4,
     )
-    green = mixed(any_color(rng, lively=0.5), (84, 150, 70), rng.uniform(0.45, 0.95))
+    green = mix_colors(random_color(rng, lively=0.5), (84, 150, 70), rng.uniform(0.45, 0.95))
     top, low, tall = rng.uniform(0.38, 0.46), rng.uniform(0.26, 0.32), rng.uniform(0.62, 0.8)
     (leafy, flowers, cactus, palm)[rng.choice(4, p=[0.35, 0.25, 0.15, 0.25])](s, rng, tall, green)
-    s.poly([(-low, 0.0), (low, 0.0), (top, tall), (-top, tall)], pot.rounder(0.8))
-    s.box(-top - 0.06, tall - 0.12, top + 0.06, tall + 0.06, pot.toned(0.9).rounder(0.5), corner=0.03)
+    s.poly([(-low, 0.0), (low, 0.0), (top, tall), (-top, tall)], pot.with_roundness(0.8))
+    s.box(-top - 0.06, tall - 0.12, top + 0.06, tall + 0.06, pot.with_tone(0.9).with_roundness(0.5), corner=0.03)
     return s
 
 
@@ -111,7 +111,7 @@ def leafy(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> Non
 
 
 def flowers(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None:
-    petal, heart = any_color(rng, lively=0.75), (246, 206, 80)
+    petal, heart = random_color(rng, lively=0.75), (246, 206, 80)
     for angle in (160, 130, 50, 20, 95):
         leaf(
             s,
@@ -135,11 +135,11 @@ def cactus(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> No
     for side, y in ((-1, base + 0.35), (1, base + 0.5)):
         s.rod([(0.0, y), (side * 0.4, y + 0.02), (side * 0.42, y + 0.36)], 0.2, skin)
     s.rod([(0.0, base), (0.0, tall)], 0.36, skin)
-    s.oval(0.0, tall + 0.17, 0.1, 0.07, any_color(rng, lively=0.8))
+    s.oval(0.0, tall + 0.17, 0.1, 0.07, random_color(rng, lively=0.8))
 
 
 def palm(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None:
-    """Long arching blades."""
+    """A palm with long arching leaves."""
     for angle in np.concatenate([np.linspace(10, 170, 9), np.linspace(30, 150, 5)]) + rng.uniform(-6, 6, 14):
         reach, rise = 0.95 * np.cos(np.radians(angle)), 1.15 * np.sin(np.radians(angle))
         tint = Fill(tone(green, rng.uniform(0.6, 1.2)), roundness=0.3)
@@ -150,7 +150,7 @@ def palm(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None
 
 def tvmonitor(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    frame = (44, 42, 48) if rng.uniform() < 0.45 else any_color(rng, lively=0.35)
+    frame = (44, 42, 48) if rng.uniform() < 0.45 else random_color(rng, lively=0.35)
     edge, wide, high = rng.uniform(0.07, 0.14), rng.uniform(1.7, 2.1), rng.uniform(1.05, 1.3)
     old = rng.uniform() < 0.35
     base = 0.14 if old else 0.34
@@ -187,13 +187,13 @@ def tvmonitor(rng: np.random.Generator) -> Sketch:
 
 
 def screen(s: Sketch, rng: np.random.Generator, x0: float, y0: float, x1: float, y1: float) -> None:
-    """What is on: nothing, a landscape, windows of a desktop, or a test card."""
+    """The image on a screen: none, a landscape, a desktop with windows, or a test card."""
     kind = rng.integers(4)
-    dark = (36, 44, 56) if rng.uniform() < 0.6 else any_color(rng)
+    dark = (36, 44, 56) if rng.uniform() < 0.6 else random_color(rng)
     s.box(x0, y0, x1, y1, dark, corner=0.05, outline=0.7)
     wide, high = x1 - x0, y1 - y0
     if kind == 1:
-        s.box(x0, y0 + high * 0.4, x1, y1, mixed((150, 200, 236), any_color(rng), 0.25), outline=0)
+        s.box(x0, y0 + high * 0.4, x1, y1, mix_colors((150, 200, 236), random_color(rng), 0.25), outline=0)
         s.oval(x0 + wide * 0.75, y0 + high * 0.75, 0.13, 0.13, (250, 220, 110), outline=0)
         s.poly(
             [(x0, y0 + high * 0.35), (x0 + wide * 0.3, y0 + high * 0.72), (x0 + wide * 0.55, y0 + high * 0.35)],
@@ -205,7 +205,7 @@ def screen(s: Sketch, rng: np.random.Generator, x0: float, y0: float, x1: float,
         for _ in range(3):
             wx, wy = x0 + rng.uniform(0.05, 0.5) * wide, y0 + rng.uniform(0.1, 0.45) * high
             s.box(wx, wy, wx + wide * 0.38, wy + high * 0.42, (238, 238, 240), outline=0.5)
-            s.box(wx, wy + high * 0.36, wx + wide * 0.38, wy + high * 0.42, any_color(rng), outline=0)
+            s.box(wx, wy + high * 0.36, wx + wide * 0.38, wy + high * 0.42, random_color(rng), outline=0)
             for line in (0.1, 0.18, 0.26):
                 s.rod(
                     [(wx + 0.05, wy + high * line), (wx + wide * rng.uniform(0.15, 0.33), wy + high * line)],

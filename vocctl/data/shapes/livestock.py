@@ -1,12 +1,12 @@
 """Horse, cow and sheep, from the side, facing right.
 
-Units: the body is about 1 long. What tells them apart is build: the horse is tall with a mane and a full tail, the cow a
-box with horns, muzzle and udder, the sheep a cloud on short thin legs.
+Units: the body is about 1 long. They differ in build: the horse is tall with a mane and a full tail, the cow has a
+rectangular body, horns, a muzzle and an udder, the sheep a round woolly body on short thin legs.
 """
 
 import numpy as np
 
-from vocctl.data.shapes.fills import Color, Fill, fur_color, mixed, patterned, tone
+from vocctl.data.shapes.fills import Color, Fill, mix_colors, random_fur_color, random_pattern, tone
 from vocctl.data.shapes.sketch import Point, Sketch
 
 DARK: Color = (38, 32, 34)
@@ -16,7 +16,7 @@ PINK: Color = (222, 160, 150)
 def leg(
     sketch: Sketch, hip: Point, length: float, swing: float, bend: float, width: float, fill: Fill, hoof: Color
 ) -> None:
-    """From hip to the ground. swing: the foot's reach forward; bend: how far the knee goes forward (minus: back)."""
+    """A leg from the hip to the ground. swing, bend: how far the foot and the knee are forward; negative: back."""
     x, y = hip
     lift = max(0.0, y - length)
     knee = (x + swing * 0.45 + bend, y - length * 0.52)
@@ -30,7 +30,7 @@ def leg(
 
 
 def strides(rng: np.random.Generator, reach: float) -> list[tuple[float, float]]:
-    """Swing and bend of four legs: far hind, far fore, near hind, near fore. Standing, or walking by up to reach."""
+    """Swing and bend of the far hind, far fore, near hind and near fore leg. reach: the largest swing."""
     if rng.uniform() < 0.35:
         return [(rng.uniform(-0.03, 0.03), 0.0) for _ in range(4)]
     step = rng.uniform(0.5, 1.0) * reach
@@ -47,11 +47,11 @@ def eye(sketch: Sketch, x: float, y: float, size: float) -> None:
 
 def horse(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = fur_color(rng)
-    coat = patterned(color, rng, kinds=("patches", "spots"), scale=0.34, chance=0.25).rounder(0.8)
-    hair: Color = tone(color, 0.35) if rng.uniform() < 0.6 else mixed(fur_color(rng), (240, 225, 190), 0.3)
+    color = random_fur_color(rng)
+    coat = random_pattern(color, rng, kinds=("patches", "spots"), scale=0.34, chance=0.25).with_roundness(0.8)
+    hair: Color = tone(color, 0.35) if rng.uniform() < 0.6 else mix_colors(random_fur_color(rng), (240, 225, 190), 0.3)
     gallop = rng.uniform() < 0.35
-    tall, width, far = rng.uniform(0.84, 0.95), 0.1, coat.toned(0.62)
+    tall, width, far = rng.uniform(0.84, 0.95), 0.1, coat.with_tone(0.62)
     steps = [(-0.4, -0.1), (0.42, 0.02), (-0.24, -0.08), (0.3, 0.16)] if gallop else strides(rng, 0.2)
     hips = [(-0.34, tall), (0.4, tall - 0.04), (-0.47, tall), (0.26, tall - 0.04)]
     lifts = rng.uniform(0.02, 0.16, 4) * gallop
@@ -64,7 +64,7 @@ def horse(rng: np.random.Generator) -> Sketch:
     for k in (2, 3):
         leg(s, hips[k], tall - lifts[k], *steps[k], width, coat, hoof)
     nod = rng.uniform(-0.14, 0.1) - 0.1 * gallop
-    px, py = 0.74 - nod * 0.25, tall + 0.66 + nod  # the poll, between the ears
+    px, py = 0.74 - nod * 0.25, tall + 0.66 + nod  # top of the head, between the ears
     s.blob([(px - 0.16, py + 0.03), (px - 0.33, py - 0.16), (0.26, tall + 0.34), (0.12, tall + 0.18),
             (0.3, tall + 0.14), (px - 0.1, py - 0.2)], hair)  # fmt: skip
     s.blob([(-0.56, tall + 0.08), (-0.44, tall + 0.2), (-0.1, tall + 0.14), (0.2, tall + 0.18), (0.36, tall + 0.38),
@@ -91,15 +91,15 @@ def horse(rng: np.random.Generator) -> Sketch:
 
 
 def any_tack(rng: np.random.Generator) -> Color:
-    """Leather or cloth."""
+    """A saddle of leather or cloth."""
     return ((120, 60, 40), (170, 40, 44), (50, 70, 130), (70, 50, 40), (40, 110, 90))[rng.integers(5)]
 
 
 def cow(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = fur_color(rng)
-    coat = patterned(color, rng, kinds=("patches",), scale=0.3, chance=0.6).rounder(0.7)
-    far, tall, width = coat.toned(0.62), rng.uniform(0.5, 0.6), 0.115
+    color = random_fur_color(rng)
+    coat = random_pattern(color, rng, kinds=("patches",), scale=0.3, chance=0.6).with_roundness(0.7)
+    far, tall, width = coat.with_tone(0.62), rng.uniform(0.5, 0.6), 0.115
     deep = rng.uniform(0.27, 0.31)
     steps, hoof = strides(rng, 0.11), tone(color, 0.25)
     hips = [(-0.33, tall), (0.4, tall), (-0.47, tall), (0.25, tall)]
@@ -123,7 +123,7 @@ def cow(rng: np.random.Generator) -> Sketch:
 
 
 def cow_head(rng: np.random.Generator, coat: Fill, color: Color) -> Sketch:
-    """Three quarters to the viewer: ears sideways, horns up, a broad pale muzzle."""
+    """The head, half turned to the viewer: ears sideways, horns up, a broad pale muzzle."""
     head = Sketch()
     horn: Color = (228, 214, 180)
     if rng.uniform() < 0.85:
@@ -175,21 +175,21 @@ def cow_head(rng: np.random.Generator, coat: Fill, color: Color) -> Sketch:
 
 def sheep(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = mixed(fur_color(rng), (238, 232, 220), rng.choice([0.0, 0.5, 0.8]))
+    color = mix_colors(random_fur_color(rng), (238, 232, 220), rng.choice([0.0, 0.5, 0.8]))
     wool = Fill(color, tone(color, 0.78), "grain", 0.13, tuple(rng.uniform(0, 6, 3)), roundness=0.9)
-    face = mixed(fur_color(rng), DARK, rng.choice([0.0, 0.6]))
+    face = mix_colors(random_fur_color(rng), DARK, rng.choice([0.0, 0.6]))
     skin = Fill(face, roundness=0.5)
     tall, width = rng.uniform(0.36, 0.44), 0.085
     steps = strides(rng, 0.08)
     hips = [(-0.24, tall), (0.24, tall), (-0.32, tall), (0.16, tall)]
     for k in range(4):
-        leg(s, hips[k], tall, *steps[k], width, skin.toned(0.6) if k < 2 else skin, tone(face, 0.4))
+        leg(s, hips[k], tall, *steps[k], width, skin.with_tone(0.6) if k < 2 else skin, tone(face, 0.4))
     deep, long = rng.uniform(0.29, 0.34), rng.uniform(0.46, 0.52)
     angle = np.linspace(0, 2 * np.pi, 15, endpoint=False) + rng.uniform(0, 0.4)
     middle = tall + 0.2
-    s.oval(-long - 0.03, middle + 0.04, 0.1, 0.08, wool.rounder(0.3))
+    s.oval(-long - 0.03, middle + 0.04, 0.1, 0.08, wool.with_roundness(0.3))
     outline: list[Point] = []
-    for k in range(45):  # scallops: in, out, out
+    for k in range(45):  # a scalloped outline: one point inside, two outside
         b = angle[0] + k * 2 * np.pi / 45
         r = 0.93 if k % 3 == 0 else 1.06
         outline.append((long * r * np.cos(b), middle + deep * r * np.sin(b)))
@@ -205,7 +205,7 @@ def sheep(rng: np.random.Generator) -> Sketch:
     head.blob([(-0.13, 0.1), (0.0, 0.16), (0.13, 0.1), (0.115, -0.08), (0.07, -0.24), (0.0, -0.27), (-0.07, -0.24),
                (-0.115, -0.08)], skin)  # fmt: skip
     for x, y in ((-0.1, 0.12), (0.1, 0.12), (0.0, 0.18), (-0.05, 0.1), (0.06, 0.1)):
-        head.oval(x, y, 0.075, 0.07, wool.rounder(0.4), outline=0.6 if y > 0.11 else 0)
+        head.oval(x, y, 0.075, 0.07, wool.with_roundness(0.4), outline=0.6 if y > 0.11 else 0)
     for side in (-1, 1):
         head.oval(side * 0.065, -0.02, 0.03, 0.03, (245, 240, 230), outline=0)
         head.oval(side * 0.065, -0.02, 0.018, 0.02, (20, 18, 20), outline=0)

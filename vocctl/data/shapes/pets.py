@@ -1,12 +1,12 @@
 """Cat and dog: sitting, standing and lying.
 
-Units: a sitting animal is about 1.3 tall. The cat has a round face with a short muzzle, pricked triangular ears, whiskers
-and a long thin tail; the dog a long snout with a black nose, hanging or folded ears, a tongue and a collar.
+Units: a sitting animal is about 1.3 tall. The cat has a round face with a short muzzle, pricked triangular ears,
+whiskers and a long thin tail; the dog a long snout with a black nose, hanging or folded ears, a tongue and a collar.
 """
 
 import numpy as np
 
-from vocctl.data.shapes.fills import Color, Fill, any_color, fur_color, mixed, patterned, tone
+from vocctl.data.shapes.fills import Color, Fill, mix_colors, random_color, random_fur_color, random_pattern, tone
 from vocctl.data.shapes.sketch import Point, Sketch
 
 DARK: Color = (34, 28, 30)
@@ -15,9 +15,11 @@ WHITE: Color = (248, 246, 240)
 
 
 def cat(rng: np.random.Generator) -> Sketch:
-    color = fur_color(rng)
-    coat = patterned(color, rng, kinds=("stripes", "patches", "stripes"), scale=0.17, chance=0.6).rounder(0.7)
-    chest = mixed(color, WHITE, rng.choice([0.15, 0.75]))
+    color = random_fur_color(rng)
+    coat = random_pattern(color, rng, kinds=("stripes", "patches", "stripes"), scale=0.17, chance=0.6).with_roundness(
+        0.7
+    )
+    chest = mix_colors(color, WHITE, rng.choice([0.15, 0.75]))
     poses = (cat_sitting, cat_standing, cat_lying)
     return poses[rng.choice(3, p=[0.45, 0.35, 0.2])](rng, coat, chest)
 
@@ -27,7 +29,9 @@ def cat_head(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
     for side in (-1, 1):
         head.poly([(side * 0.07, 0.2), (side * 0.31, 0.48), (side * 0.34, 0.04)], coat)
         head.poly(
-            [(side * 0.14, 0.21), (side * 0.275, 0.38), (side * 0.29, 0.12)], mixed(PINK, coat.color, 0.25), outline=0
+            [(side * 0.14, 0.21), (side * 0.275, 0.38), (side * 0.29, 0.12)],
+            mix_colors(PINK, coat.color, 0.25),
+            outline=0,
         )
     head.blob([(-0.17, 0.25), (0.0, 0.27), (0.17, 0.25), (0.34, 0.06), (0.37, -0.1), (0.2, -0.25),
                (0.0, -0.28), (-0.2, -0.25), (-0.37, -0.1), (-0.34, 0.06)], coat)  # fmt: skip
@@ -60,7 +64,7 @@ def cat_sitting(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
     )
     s.blob([(-0.12, 0.74), (0.12, 0.74), (0.11, 0.4), (0.0, 0.32), (-0.11, 0.4)], chest, outline=0)
     for side in (-1, 1):
-        s.rod([(side * 0.1, 0.46), (side * 0.095, 0.08)], [0.13, 0.115], coat.rounder(0.3), outline=0.7)
+        s.rod([(side * 0.1, 0.46), (side * 0.095, 0.08)], [0.13, 0.115], coat.with_roundness(0.3), outline=0.7)
         s.oval(side * 0.1, 0.05, 0.095, 0.06, chest, outline=0.7)
         s.oval(side * 0.28, 0.05, 0.12, 0.06, coat, outline=0.7)
     s.add(cat_head(rng, coat, chest), rng.uniform(-0.06, 0.06), 0.94, tilt=rng.uniform(-12, 12))
@@ -74,7 +78,7 @@ def cat_standing(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
     step = rng.uniform(-0.14, 0.14)
     legs = ((-0.36, -step, 0.62), (0.4, step, 0.62), (-0.46, step, 1.0), (0.32, -step, 1.0))
     for x, swing, shade in legs[:2]:
-        s.rod([(x, 0.45), (x + swing * 0.4, 0.24), (x + swing, 0.05)], [0.17, 0.11, 0.1], coat.toned(shade))
+        s.rod([(x, 0.45), (x + swing * 0.4, 0.24), (x + swing, 0.05)], [0.17, 0.11, 0.1], coat.with_tone(shade))
     for x, swing, _ in legs[2:]:
         s.rod([(x, 0.45), (x + swing * 0.4 - 0.02, 0.24), (x + swing, 0.05)], [0.2, 0.115, 0.11], coat)
         s.oval(x + swing + 0.03, 0.045, 0.085, 0.05, chest, outline=0.7)
@@ -112,35 +116,35 @@ def cat_lying(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
         ],
         coat,
     )
-    s.rod([(-0.6, 0.1), (-0.4, 0.02), (-0.1, 0.07), (0.14, 0.03)], [0.11, 0.11, 0.1, 0.08], coat.rounder(0.4))
+    s.rod([(-0.6, 0.1), (-0.4, 0.02), (-0.1, 0.07), (0.14, 0.03)], [0.11, 0.11, 0.1, 0.08], coat.with_roundness(0.4))
     s.oval(-0.36, 0.2, 0.2, 0.17, coat, outline=0.6)
     for x in (0.36, 0.6):
-        s.rod([(x, 0.14), (x + 0.16, 0.05)], [0.14, 0.11], coat.rounder(0.3))
+        s.rod([(x, 0.14), (x + 0.16, 0.05)], [0.14, 0.11], coat.with_roundness(0.3))
         s.oval(x + 0.18, 0.05, 0.08, 0.055, chest, outline=0.6)
     s.add(cat_head(rng, coat, chest), 0.46, 0.5 + rng.uniform(-0.06, 0.06), scale=0.9, tilt=rng.uniform(-14, 14))
     return s
 
 
 def dog(rng: np.random.Generator) -> Sketch:
-    color = fur_color(rng)
-    coat = patterned(color, rng, kinds=("patches", "spots"), scale=0.26, chance=0.4).rounder(0.7)
-    chest = mixed(color, WHITE, rng.choice([0.1, 0.65]))
+    color = random_fur_color(rng)
+    coat = random_pattern(color, rng, kinds=("patches", "spots"), scale=0.26, chance=0.4).with_roundness(0.7)
+    chest = mix_colors(color, WHITE, rng.choice([0.1, 0.65]))
     if rng.uniform() < 0.4:
         return dog_sitting(rng, coat, chest)
     return dog_standing(rng, coat, chest)
 
 
 def collar(sketch: Sketch, ends: list[Point], rng: np.random.Generator) -> None:
-    color = any_color(rng, lively=0.8)
+    color = random_color(rng, lively=0.8)
     sketch.rod(ends, 0.07, color, outline=0.7)
     x, y = ends[len(ends) // 2]
     sketch.oval(x, y - 0.07, 0.045, 0.045, (230, 200, 90), outline=0.7)
 
 
 def dog_face(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
-    """From the front: long muzzle, hanging ears, tongue out."""
+    """The head from the front: long muzzle, hanging ears, tongue out."""
     head = Sketch()
-    ears = coat.toned(rng.uniform(0.45, 0.75))
+    ears = coat.with_tone(rng.uniform(0.45, 0.75))
     head.blob([(-0.23, 0.22), (0.0, 0.29), (0.23, 0.22), (0.28, 0.0), (0.2, -0.2), (0.16, -0.38),
                (0.0, -0.44), (-0.16, -0.38), (-0.2, -0.2), (-0.28, 0.0)], coat)  # fmt: skip
     for side in (-1, 1):
@@ -173,11 +177,11 @@ def dog_face(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
 
 
 def dog_profile(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
-    """From the side, facing right: a long square snout."""
+    """The head from the side, facing right: a long square snout."""
     head = Sketch()
     jaw = rng.uniform(0, 0.06)
     head.blob(
-        [(0.06, -0.1), (0.3, -0.13 - jaw), (0.4, -0.15 - jaw), (0.42, -0.09 - jaw), (0.2, -0.04)], coat.toned(0.8)
+        [(0.06, -0.1), (0.3, -0.13 - jaw), (0.4, -0.15 - jaw), (0.42, -0.09 - jaw), (0.2, -0.04)], coat.with_tone(0.8)
     )
     if jaw > 0.015:
         head.blob(
@@ -191,10 +195,10 @@ def dog_profile(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
     head.oval(0.48, 0.035, 0.052, 0.046, DARK, outline=0)
     head.oval(0.1, 0.075, 0.036, 0.04, DARK, outline=0)
     head.oval(0.09, 0.09, 0.013, 0.013, WHITE, outline=0)
-    ear = coat.toned(rng.uniform(0.45, 0.7))
+    ear = coat.with_tone(rng.uniform(0.45, 0.7))
     if rng.uniform() < 0.7:
         head.blob([(-0.12, 0.2), (0.0, 0.17), (0.0, -0.06), (-0.08, -0.24), (-0.17, -0.22), (-0.2, 0.0)], ear)
-    else:  # pricked, the tip folded forward
+    else:  # an upright ear with its tip folded forward
         head.poly([(-0.15, 0.14), (-0.08, 0.42), (0.04, 0.19)], ear)
         head.poly([(-0.1, 0.36), (-0.08, 0.42), (0.05, 0.3), (-0.03, 0.26)], coat)
     return head
@@ -224,7 +228,7 @@ def dog_sitting(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
         s.rod(
             [(side * 0.12, 0.6), (side * 0.12, 0.3), (side * 0.12, 0.07)],
             [0.16, 0.14, 0.13],
-            coat.rounder(0.4),
+            coat.with_roundness(0.4),
             outline=0.7,
         )
         s.oval(side * 0.13, 0.045, 0.105, 0.06, chest, outline=0.7)
@@ -240,7 +244,9 @@ def dog_standing(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
     s.rod([(-0.52, tall + 0.12), (-0.72, tall + 0.2), (-0.84, tall + 0.2 + up)], [0.12, 0.1, 0.06], coat)
     for x, swing in ((-0.36, -step), (0.36, step)):
         s.rod(
-            [(x, tall), (x - 0.03 + swing * 0.4, tall * 0.5), (x + swing, 0.06)], [0.18, 0.12, 0.11], coat.toned(0.62)
+            [(x, tall), (x - 0.03 + swing * 0.4, tall * 0.5), (x + swing, 0.06)],
+            [0.18, 0.12, 0.11],
+            coat.with_tone(0.62),
         )
     for x, swing in ((-0.44, step), (0.28, -step)):
         s.rod([(x, tall), (x - 0.05 + swing * 0.4, tall * 0.5), (x + swing, 0.06)], [0.24, 0.13, 0.12], coat)

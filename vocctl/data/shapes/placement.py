@@ -1,6 +1,6 @@
-"""What stands where in a picture: which classes go together, how large, how near.
+"""Which objects an image shows, how large they are and where they stand.
 
-Pixels are those of the painter's canvas, y downwards. Sizes and places are drawn so that what is larger stands nearer.
+Positions are in pixels of the painter's canvas, y down. Larger objects stand nearer to the viewer, lower in the image.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vocctl.data.shapes.drawers import DRAWERS
 from vocctl.data.shapes.sketch import Sketch, bounds_of
 from vocctl.labels import CLASSES
 
-HOMES = {
+CLASSES_BY_SCENERY = {
     "meadow": ("horse", "cow", "sheep", "dog", "cat", "bird", "person", "bicycle", "train", "chair", "motorbike"),
     "street": ("car", "bus", "motorbike", "bicycle", "person", "dog", "train", "pottedplant", "cat", "aeroplane"),
     "water": ("boat", "boat", "bird", "aeroplane"),
@@ -24,12 +24,12 @@ HOMES = {
 
 @dataclass(frozen=True)
 class Posed:
-    """An object that has its pose, and no place yet."""
+    """An object with its pose, before it has a position."""
 
     name: str
     sketch: Sketch
-    linear: np.ndarray  # (2, 2): mirrored or not, a little turned, stretched and leaning
-    bounds: tuple[float, float, float, float]  # under that map: left, bottom, right, top
+    linear: np.ndarray  # (2, 2): mirror, rotation, stretch and shear
+    bounds: tuple[float, float, float, float]  # left, bottom, right, top after that map
     far: bool  # tiny, in the distance
 
 
@@ -42,29 +42,31 @@ class Placed:
     far: bool
 
 
-def scenery_for(main: str, rng: np.random.Generator) -> str:
-    """Mostly one where the class is at home."""
-    homes = [scenery for scenery in SCENERIES if main in HOMES[scenery]]
-    return homes[rng.integers(len(homes))] if rng.uniform() < 0.8 else SCENERIES[rng.integers(len(SCENERIES))]
+def choose_scenery(main: str, rng: np.random.Generator) -> str:
+    """A scenery for the class: with probability 0.8 one that lists it in CLASSES_BY_SCENERY, otherwise any."""
+    usual = [scenery for scenery in SCENERIES if main in CLASSES_BY_SCENERY[scenery]]
+    return usual[rng.integers(len(usual))] if rng.uniform() < 0.8 else SCENERIES[rng.integers(len(SCENERIES))]
 
 
-def arranged(main: str, scenery: str, horizon: float, size: tuple[int, int], rng: np.random.Generator) -> list[Placed]:
-    """The main object and up to three others, the farthest first. size: height and width of the canvas."""
+def arrange_objects(
+    main: str, scenery: str, horizon: float, size: tuple[int, int], rng: np.random.Generator
+) -> list[Placed]:
+    """Place the main object and up to three others; the farthest comes first. size: height and width of the canvas."""
     others = int(rng.choice(4, p=[0.24, 0.34, 0.24, 0.18]))
-    placed = [_placed(_posed(main, False, rng), 1 - 0.07 * others, horizon, size, rng)]
+    placed = [_place_object(_pose_object(main, False, rng), 1 - 0.07 * others, horizon, size, rng)]
     for _ in range(others):
-        homely = HOMES[scenery]
-        name = homely[rng.integers(len(homely))] if rng.uniform() < 0.85 else CLASSES[rng.integers(len(CLASSES))]
-        posed, allowed = _posed(name, bool(rng.uniform() < 0.12), rng), rng.uniform(0.15, 0.6)
-        for share in np.linspace(0.72, 0.4, 16).tolist():  # smaller at each attempt, until it fits
-            candidate = _placed(posed, share, horizon, size, rng)
-            if all(_overlap(candidate.box, other.box) < allowed for other in placed):
+        usual = CLASSES_BY_SCENERY[scenery]
+        name = usual[rng.integers(len(usual))] if rng.uniform() < 0.85 else CLASSES[rng.integers(len(CLASSES))]
+        posed, max_overlap = _pose_object(name, bool(rng.uniform() < 0.12), rng), rng.uniform(0.15, 0.6)
+        for size_factor in np.linspace(0.72, 0.4, 16).tolist():  # smaller at each attempt, until it fits
+            candidate = _place_object(posed, size_factor, horizon, size, rng)
+            if all(_overlap(candidate.box, earlier.box) < max_overlap for earlier in placed):
                 placed.append(candidate)
                 break
-    return sorted(placed, key=lambda one: one.box[3])
+    return sorted(placed, key=lambda placed_object: placed_object.box[3])
 
 
-def _posed(name: str, far: bool, rng: np.random.Generator) -> Posed:
+def _pose_object(name: str, far: bool, rng: np.random.Generator) -> Posed:
     sketch = DRAWERS[name](rng)
     tilt = np.radians(rng.normal(0, 9 if sketch.airborne else 3))
     stretch, lean = rng.uniform(0.9, 1.1), rng.normal(0, 0.05)
@@ -73,24 +75,26 @@ def _posed(name: str, far: bool, rng: np.random.Generator) -> Posed:
     return Posed(name, sketch, linear, bounds_of(sketch.points() @ linear.T), far)
 
 
-def _placed(posed: Posed, share: float, horizon: float, size: tuple[int, int], rng: np.random.Generator) -> Placed:
-    """share: how large, beside a main object alone in its picture."""
+def _place_object(
+    posed: Posed, size_factor: float, horizon: float, size: tuple[int, int], rng: np.random.Generator
+) -> Placed:
+    """Give the object a size and a position. size_factor: 1 for a main object that is alone in its image."""
     high, wide = size
     left, bottom, right, top = posed.bounds
     across, up = right - left, top - bottom
-    reach = rng.uniform(0.1, 0.15) if posed.far else rng.uniform(0.54, 0.8) * share
+    reach = rng.uniform(0.1, 0.15) if posed.far else rng.uniform(0.54, 0.8) * size_factor
     scale = reach * float(np.sqrt(high * wide / (across * up))) * 0.92
     scale = min(scale, 0.94 * wide / across, 0.9 * high / up)
     w, h = across * scale, up * scale
     x = rng.uniform(-0.06 * w, wide - 0.94 * w) if rng.uniform() < 0.25 else rng.uniform(0, wide - w)
-    y = _lowest(posed.sketch.airborne, reach, h, high, horizon, rng)
-    flip = np.diag([1.0, -1.0])  # the canvas counts downwards
+    y = _bottom_edge(posed.sketch.airborne, reach, h, high, horizon, rng)
+    flip = np.diag([1.0, -1.0])  # y goes down on the canvas
     matrix = np.hstack([scale * flip @ posed.linear, [[x - left * scale], [y + bottom * scale]]])
     return Placed(posed.name, posed.sketch, matrix, (x, y - h, x + w, y), posed.far)
 
 
-def _lowest(airborne: bool, reach: float, h: float, high: int, horizon: float, rng: np.random.Generator) -> float:
-    """Where an object h pixels tall ends below. What is larger (reach) stands nearer, so lower in the picture."""
+def _bottom_edge(airborne: bool, reach: float, h: float, high: int, horizon: float, rng: np.random.Generator) -> float:
+    """y of the bottom edge of an object that is h pixels tall; larger objects (reach) stand lower in the image."""
     if airborne:
         return float(rng.uniform(0, max(1.0, min(high, horizon * high + 0.1 * h) - h)) + h)
     nearest = min(0.98, horizon + (1 - horizon) * min(1.0, reach * 1.1 + 0.2) + 0.1)
@@ -99,9 +103,9 @@ def _lowest(airborne: bool, reach: float, h: float, high: int, horizon: float, r
     return float(y + rng.uniform(0.05, 0.2) * h if rng.uniform() < 0.08 else y)
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """Shared area over the smaller one's."""
-    across = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
-    up = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Area of the intersection of two boxes over the area of the smaller box."""
+    across = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    up = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
     return across * up / min(areas)

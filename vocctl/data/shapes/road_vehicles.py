@@ -7,22 +7,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from vocctl.data.shapes.fills import Color, Fill, any_color, mixed, tone
+from vocctl.data.shapes.fills import Color, Fill, mix_colors, random_color, tone
 from vocctl.data.shapes.sketch import Point, Sketch
 
-TYRE: Color = (44, 42, 46)
+TIRE: Color = (44, 42, 46)
 STEEL: Color = (190, 192, 198)
 LAMP: Color = (252, 236, 170)
 TAIL: Color = (206, 50, 46)
 
 
 def glass(rng: np.random.Generator) -> Fill:
-    return Fill(mixed((150, 190, 215), any_color(rng, lively=0.2), rng.uniform(0, 0.5)))
+    return Fill(mix_colors((150, 190, 215), random_color(rng, lively=0.2), rng.uniform(0, 0.5)))
 
 
 def wheel(sketch: Sketch, x: float, y: float, radius: float) -> None:
-    """A car's: tyre, rim and five spokes."""
-    sketch.oval(x, y, radius, radius, TYRE)
+    """A car's wheel: tire, rim and five spokes."""
+    sketch.oval(x, y, radius, radius, TIRE)
     sketch.oval(x, y, radius * 0.62, radius * 0.62, Fill(STEEL, roundness=0.4), outline=0.6)
     for angle in np.linspace(0.3, 0.3 + 2 * np.pi, 5, endpoint=False):
         sketch.oval(
@@ -30,26 +30,26 @@ def wheel(sketch: Sketch, x: float, y: float, radius: float) -> None:
             y + np.sin(angle) * radius * 0.36,
             radius * 0.1,
             radius * 0.1,
-            TYRE,
+            TIRE,
             outline=0,
         )
     sketch.oval(x, y, radius * 0.13, radius * 0.13, tone(STEEL, 0.6), outline=0)
 
 
 def _bicycle_wheel(s: Sketch, x: float, y: float, radius: float, rim: Color, rng: np.random.Generator) -> None:
-    s.oval(x, y, radius, radius, Fill(mixed(rim, (120, 120, 120), 0.5), opacity=0.22), outline=0)
+    s.oval(x, y, radius, radius, Fill(mix_colors(rim, (120, 120, 120), 0.5), opacity=0.22), outline=0)
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False) + rng.uniform(0, 1)
     for a in angles:
         s.rod([(x, y), (x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94)], 0.012, rim, outline=0)
     ring = [(x + np.cos(a) * radius * 0.94, y + np.sin(a) * radius * 0.94) for a in np.linspace(0, 2 * np.pi, 26)]
-    s.rod(ring, 0.085, TYRE, outline=0)
+    s.rod(ring, 0.085, TIRE, outline=0)
     s.rod([(x + (px - x) * 0.92, y + (py - y) * 0.92) for px, py in ring], 0.025, STEEL, outline=0)
     s.oval(x, y, 0.045, 0.045, STEEL)
 
 
 def bicycle(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    frame = any_color(rng, lively=0.75)
+    frame = random_color(rng, lively=0.75)
     paint, rim, radius = Fill(frame, roundness=0.3), tone(STEEL, rng.uniform(0.6, 1.0)), rng.uniform(0.4, 0.45)
     wide = rng.uniform(1.08, 1.25)
     rear, front = (0.0, radius), (wide, radius)
@@ -64,16 +64,16 @@ def bicycle(rng: np.random.Generator) -> Sketch:
     s.rod([front, (neck[0] + 0.02, neck[1] - 0.05), grip], 0.06, paint, bent=False)
     s.rod([seat, (seat[0] - 0.04, seat[1] + 0.13)], 0.05, STEEL)
     s.blob([(seat[0] - 0.2, seat[1] + 0.2), (seat[0] - 0.1, seat[1] + 0.12), (seat[0] + 0.14, seat[1] + 0.15),
-            (seat[0] + 0.13, seat[1] + 0.2)], TYRE)  # fmt: skip
+            (seat[0] + 0.13, seat[1] + 0.2)], TIRE)  # fmt: skip
     drop = rng.uniform() < 0.45
     if drop:
         s.rod(
             [grip, (grip[0] + 0.2, grip[1] + 0.02), (grip[0] + 0.22, grip[1] - 0.12), (grip[0] + 0.1, grip[1] - 0.16)],
             0.055,
-            TYRE,
+            TIRE,
         )
     else:
-        s.rod([grip, (grip[0] + 0.06, grip[1] + 0.08), (grip[0] - 0.18, grip[1] + 0.1)], 0.055, TYRE)
+        s.rod([grip, (grip[0] + 0.06, grip[1] + 0.08), (grip[0] - 0.18, grip[1] + 0.1)], 0.055, TIRE)
     if rng.uniform() < 0.35:
         s.box(
             neck[0] + 0.06,
@@ -84,21 +84,21 @@ def bicycle(rng: np.random.Generator) -> Sketch:
             corner=0.04,
         )
     s.oval(*crank, 0.1, 0.1, STEEL)
-    s.oval(*crank, 0.05, 0.05, TYRE, outline=0)
+    s.oval(*crank, 0.05, 0.05, TIRE, outline=0)
     turn = rng.uniform(0, np.pi)
     for side in (0, np.pi):
         px, py = crank[0] + 0.2 * np.cos(turn + side), crank[1] + 0.2 * np.sin(turn + side)
         s.rod([crank, (px, py)], 0.04, tone(STEEL, 0.7), outline=0.6)
-        s.rod([(px - 0.07, py), (px + 0.07, py)], 0.05, TYRE)
+        s.rod([(px - 0.07, py), (px + 0.07, py)], 0.05, TIRE)
     return s
 
 
 def motorbike(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = any_color(rng, lively=0.75)
+    color = random_color(rng, lively=0.75)
     paint, radius, wide = Fill(color, roundness=0.8), rng.uniform(0.34, 0.38), rng.uniform(1.2, 1.35)
     for x in (0.0, wide):
-        s.oval(x, radius, radius, radius, TYRE)
+        s.oval(x, radius, radius, radius, TIRE)
         s.oval(x, radius, radius * 0.6, radius * 0.6, tone(STEEL, 0.75), outline=0.6)
         s.oval(x, radius, radius * 0.42, radius * 0.42, tone(STEEL, 0.45), outline=0)
         for a in np.linspace(0.4, 0.4 + 2 * np.pi, 6, endpoint=False):
@@ -128,10 +128,10 @@ def motorbike(rng: np.random.Generator) -> Sketch:
     )
     s.blob([(-0.34, 0.72), (-0.3, 0.85), (0.1, 0.8), (0.4, 0.7), (0.2, 0.55), (-0.1, 0.62)], paint)
     s.oval(-0.32, 0.74, 0.06, 0.05, TAIL)
-    s.blob([(-0.28, 0.86), (-0.2, 0.94), (0.1, 0.9), (0.42, 0.88), (0.48, 0.76), (0.1, 0.78)], TYRE)
+    s.blob([(-0.28, 0.86), (-0.2, 0.94), (0.1, 0.9), (0.42, 0.88), (0.48, 0.76), (0.1, 0.78)], TIRE)
     s.blob([(0.4, 0.72), (0.46, 0.92), (0.7, 1.0), (0.92, 0.9), (0.96, 0.72), (0.7, 0.64)], paint)
     s.blob([(0.52, 0.76), (0.7, 0.84), (0.88, 0.78), (0.7, 0.74)], tone(color, 1.8), outline=0)
-    s.rod([(grip[0] + 0.06, 1.0), grip, (grip[0] - 0.2, 1.12)], 0.07, TYRE)
+    s.rod([(grip[0] + 0.06, 1.0), grip, (grip[0] - 0.2, 1.12)], 0.07, TIRE)
     if rng.uniform() < 0.5:
         s.blob(
             [(wide - 0.34, 0.7), (wide - 0.38, 1.0), (wide - 0.16, 1.2), (wide + 0.0, 0.92), (wide + 0.06, 0.74)], paint
@@ -147,12 +147,12 @@ def car(rng: np.random.Generator) -> Sketch:
     if rng.uniform() < 0.28:
         return car_front(rng)
     s = Sketch()
-    color = any_color(rng, lively=0.6)
+    color = random_color(rng, lively=0.6)
     paint, pane = Fill(color, roundness=0.7), glass(rng)
-    kind = rng.integers(3)  # saloon, hatchback, pick-up or van-like
+    kind = rng.integers(3)  # sedan, hatchback, van
     roof = rng.uniform(0.88, 1.02)
     rear, front = (((0.1, 0.42), (1.44, 1.12)), ((0.06, 0.2), (1.46, 1.1)), ((0.04, 0.1), (1.6, 1.3)))[kind]
-    s.poly([(0.12, 0.16), (1.9, 0.16), (1.9, 0.3), (0.12, 0.3)], TYRE)
+    s.poly([(0.12, 0.16), (1.9, 0.16), (1.9, 0.3), (0.12, 0.3)], TIRE)
     s.blob([(0.02, 0.22), (0.0, 0.42), (0.05, 0.6), (rear[0] + 0.1, 0.64),
             (rear[1] + 0.06, roof - 0.05), (rear[1] + 0.3, roof), (front[1] - 0.15, roof),
             (front[1] + 0.05, roof - 0.06), (front[0], 0.64), (1.85, 0.55), (2.0, 0.4), (1.98, 0.22),
@@ -184,11 +184,11 @@ def car(rng: np.random.Generator) -> Sketch:
 
 def car_front(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = any_color(rng, lively=0.6)
+    color = random_color(rng, lively=0.6)
     paint, pane = Fill(color, roundness=0.6), glass(rng)
     wide, roof = rng.uniform(0.62, 0.7), rng.uniform(1.0, 1.12)
     for side in (-1, 1):
-        s.box(side * wide * 0.78 - 0.12, 0.0, side * wide * 0.78 + 0.12, 0.34, TYRE, corner=0.05)
+        s.box(side * wide * 0.78 - 0.12, 0.0, side * wide * 0.78 + 0.12, 0.34, TIRE, corner=0.05)
         s.oval(side * (wide + 0.06), 0.72, 0.1, 0.06, paint)
     s.poly([(-wide * 0.92, 0.6), (-wide * 0.68, roof), (wide * 0.68, roof), (wide * 0.92, 0.6)], paint)
     s.poly([(-wide * 0.78, 0.62), (-wide * 0.6, roof - 0.07), (wide * 0.6, roof - 0.07), (wide * 0.78, 0.62)], pane)
@@ -198,7 +198,7 @@ def car_front(rng: np.random.Generator) -> Sketch:
         outline=0,
     )
     s.box(-wide, 0.14, wide, 0.66, paint, corner=0.14)
-    s.box(-wide * 0.45, 0.34, wide * 0.45, 0.5, Fill(TYRE, tone(STEEL, 0.7), "bands", 0.06), corner=0.04)
+    s.box(-wide * 0.45, 0.34, wide * 0.45, 0.5, Fill(TIRE, tone(STEEL, 0.7), "bands", 0.06), corner=0.04)
     s.box(-wide * 0.3, 0.2, wide * 0.3, 0.3, (236, 232, 214), outline=0.6)
     for side in (-1, 1):
         s.oval(side * wide * 0.74, 0.46, 0.13, 0.1, Fill(LAMP, roundness=0.5))
@@ -207,14 +207,14 @@ def car_front(rng: np.random.Generator) -> Sketch:
 
 def bus(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = any_color(rng, lively=0.65)
+    color = random_color(rng, lively=0.65)
     paint, pane = Fill(color, roundness=0.35), glass(rng)
     if rng.uniform() < 0.3:
         return bus_front(rng, color, pane)
     long, decks = rng.uniform(2.2, 2.7), 2 if rng.uniform() < 0.3 else 1
     roof = 1.15 + 0.62 * (decks - 1)
     s.box(0.0, 0.16, long, roof, paint, corner=0.12)
-    stripe = any_color(rng)
+    stripe = random_color(rng)
     s.box(0.02, 0.36, long - 0.02, 0.48, stripe, outline=0)
     for deck in range(decks):
         low, high = 0.6 + 0.6 * deck, 1.0 + 0.6 * deck
@@ -244,19 +244,19 @@ def bus(rng: np.random.Generator) -> Sketch:
 
 
 def bus_front(rng: np.random.Generator, color: Color, pane: Fill) -> Sketch:
-    """Three quarters: the front, and the side running away to the left."""
+    """A bus, half turned: its front, and its side receding to the left."""
     s = Sketch()
     high, deep = rng.uniform(1.35, 1.6), rng.uniform(0.7, 1.1)
     shrink = 0.78
     side: list[Point] = [(0.0, 0.15), (0.0, high), (-deep, high * shrink + 0.16), (-deep, 0.36)]
     for x in (-deep * 0.75, -0.2):
-        s.oval(x, 0.2 - x * 0.17, 0.11, 0.19, TYRE)
+        s.oval(x, 0.2 - x * 0.17, 0.11, 0.19, TIRE)
     s.poly(side, Fill(tone(color, 0.7)))
     for near, far in ((0.06, 0.28), (0.34, 0.55), (0.61, 0.8), (0.85, 0.97)):
         low, top = (lambda t: 0.68 + 0.13 * t), (lambda t: high - 0.22 + t * (high * shrink + 0.08 - high + 0.16))
         s.poly(
             [(-deep * near, low(near)), (-deep * near, top(near)), (-deep * far, top(far)), (-deep * far, low(far))],
-            pane.toned(0.75),
+            pane.with_tone(0.75),
             outline=0.7,
         )
     s.box(0.0, 0.12, 0.95, high, Fill(color, roundness=0.3), corner=0.09)
@@ -269,5 +269,5 @@ def bus_front(rng: np.random.Generator, color: Color, pane: Fill) -> Sketch:
     for x in (0.14, 0.81):
         s.oval(x, 0.36, 0.08, 0.08, LAMP)
     for x in (0.08, 0.72):
-        s.box(x, 0.0, x + 0.16, 0.14, TYRE)
+        s.box(x, 0.0, x + 0.16, 0.14, TIRE)
     return s

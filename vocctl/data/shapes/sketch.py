@@ -1,7 +1,7 @@
-"""A drawing as a list of shapes, before a pixel is painted.
+"""A vector drawing of one object: a list of shapes.
 
-Units are the drawer's own; x goes right, y goes up, and what stands on the ground stands at y = 0. Later shapes cover
-earlier ones. A shape is the union of simple polygons, so that limbs may bend over themselves.
+Each drawer has its own units; x goes right, y goes up, and the ground is at y = 0. Later shapes cover earlier ones. A
+shape is the union of simple polygons, so that a bent limb may overlap itself.
 """
 
 import math
@@ -21,12 +21,12 @@ Look = Fill | Color
 class Shape:
     parts: tuple[np.ndarray, ...]  # each (N, 2)
     fill: Fill
-    outline: float = 1.0  # in units of the painter's usual line; 0 for none
-    counts: bool = True  # False: seen, but no part of the object
+    outline: float = 1.0  # relative line width; 0: no outline
+    in_mask: bool = True  # False: painted, but not part of the object's mask
 
 
 def smooth(points: Sequence[Point], *, closed: bool, steps: int = 6) -> np.ndarray:
-    """Catmull-Rom curve through the points: (N * steps, 2) or, open, ((N - 1) * steps + 1, 2)."""
+    """Catmull-Rom curve through N points: (N * steps, 2) if closed, otherwise ((N - 1) * steps + 1, 2)."""
     p = np.asarray(points, float)
     around = np.vstack([p[-1:], p, p[:2]]) if closed else np.vstack([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
     t = (np.arange(steps) / steps)[:, None, None]
@@ -38,13 +38,13 @@ def smooth(points: Sequence[Point], *, closed: bool, steps: int = 6) -> np.ndarr
 
 @lru_cache
 def _circle(count: int) -> np.ndarray:
-    """(count, 2) on the unit circle."""
+    """Points on the unit circle, (count, 2)."""
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
 def oval_points(x: float, y: float, rx: float, ry: float, tilt: float = 0.0) -> np.ndarray:
-    """tilt in degrees, against the clock."""
+    """Outline of an ellipse, (28, 2). tilt: in degrees, counterclockwise."""
     points = _circle(28) * np.array([rx, ry])
     if tilt:
         cos, sin = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
@@ -53,7 +53,7 @@ def oval_points(x: float, y: float, rx: float, ry: float, tilt: float = 0.0) -> 
 
 
 def rod_parts(path: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, ...]:
-    """A bent, tapering rod with round ends, as quads and discs."""
+    """A bent, tapering rod with round ends, as quadrilaterals and discs. path: (N, 2); widths: (N,)."""
     step = np.diff(path, axis=0)
     normal = step[:, ::-1] * (-1, 1) / np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-9)[:, None]
     half = widths[:, None] / 2
@@ -66,7 +66,7 @@ def rod_parts(path: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, ...]:
 @dataclass
 class Sketch:
     shapes: list[Shape] = field(default_factory=list)
-    airborne: bool = False  # flies: needs no ground and casts no shadow
+    airborne: bool = False  # it flies: not on the ground, without a shadow
 
     def _put(self, parts: Sequence[np.ndarray], look: Look, outline: float) -> None:
         fill = look if isinstance(look, Fill) else Fill(look)
@@ -87,7 +87,7 @@ class Sketch:
     def box(
         self, x0: float, y0: float, x1: float, y1: float, look: Look, *, corner: float = 0.0, outline: float = 1.0
     ) -> None:
-        """Left, bottom, right, top; corner is the radius."""
+        """A rectangle. x0, y0, x1, y1: left, bottom, right, top; corner: radius."""
         if corner <= 0:
             return self.poly([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], look, outline=outline)
         arcs = []
@@ -106,7 +106,7 @@ class Sketch:
         bent: bool = True,
         outline: float = 1.0,
     ) -> None:
-        """A line with round ends. width: one, or one at each point. bent: a smooth curve, not corners."""
+        """A line with round ends. width: for all points, or per point. bent: a smooth curve instead of corners."""
         widths = np.broadcast_to(np.asarray(width, float), (len(points),))
         path = np.asarray(points, float)
         if bent and len(points) > 2:
@@ -115,27 +115,27 @@ class Sketch:
         self._put(rod_parts(path, np.array(widths)), look, outline)
 
     def add(self, other: "Sketch", x: float = 0.0, y: float = 0.0, *, scale: float = 1.0, tilt: float = 0.0) -> None:
-        """Another sketch, turned by tilt degrees about its own origin, scaled, then moved to (x, y)."""
+        """Add a sketch, rotated by tilt degrees about its own origin, scaled, then moved to (x, y)."""
         turn = math.radians(tilt)
         matrix = scale * np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
         for shape in other.shapes:
             parts = tuple(part @ matrix + (x, y) for part in shape.parts)
             self.shapes.append(replace(shape, parts=parts))
 
-    def beside(self, other: "Sketch") -> None:
-        """What is drawn with the object and is no part of it: rails, smoke."""
-        self.shapes += [replace(shape, counts=False) for shape in other.shapes]
+    def add_unlabeled(self, other: "Sketch") -> None:
+        """Add shapes that are painted but are not part of the object: rails, smoke."""
+        self.shapes += [replace(shape, in_mask=False) for shape in other.shapes]
 
     def points(self) -> np.ndarray:
-        """All points of the shapes that count, (N, 2)."""
-        return np.vstack([part for shape in self.shapes if shape.counts for part in shape.parts])
+        """All points of the shapes in the mask, (N, 2)."""
+        return np.vstack([part for shape in self.shapes if shape.in_mask for part in shape.parts])
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """Left, bottom, right, top of the shapes that count."""
+        """Left, bottom, right, top of the shapes in the mask."""
         return bounds_of(self.points())
 
 
 def bounds_of(points: np.ndarray) -> tuple[float, float, float, float]:
-    """The least x and y, then the greatest, of (N, 2)."""
+    """Left, bottom, right, top of points (N, 2)."""
     (left, bottom), (right, top) = points.min(0).tolist(), points.max(0).tolist()
     return left, bottom, right, top
