@@ -32,7 +32,7 @@ def ids(devkit: Path, split: str, folder: str = "Segmentation") -> list[str]:
 
 
 def objects(devkit: Path, name: str) -> list[tuple[str, bool]]:
-    """Class and difficult flag of each object of one annotation."""
+    """Class and difficult flag of each object of an annotation."""
     tree = ElementTree.parse(devkit / "Annotations" / f"{name}.xml")
     return [(node.findtext("name", ""), node.findtext("difficult") == "1") for node in tree.iter("object")]
 
@@ -133,16 +133,16 @@ def test_an_empty_split_or_a_negative_seed_is_refused(tmp_path: Path, wrong: dic
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_draw_leaves_nothing_that_looks_whole_and_the_next_one_succeeds(tmp_path: Path) -> None:
+def test_an_interrupted_draw_leaves_no_folder_and_a_second_one_succeeds(tmp_path: Path) -> None:
     root, calls = tmp_path / "drawn", []
 
-    def killed(done: int, total: int) -> None:
+    def interrupt(done: int, total: int) -> None:
         calls.append((done, total))
         if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        draw_dataset(root, train=2, val=1, on_image=killed)
+        draw_dataset(root, train=2, val=1, on_image=interrupt)
     assert calls == [(1, 3), (2, 3)]
     assert not root.exists()
     draw_dataset(root, train=2, val=1)
@@ -150,8 +150,8 @@ def test_a_killed_draw_leaves_nothing_that_looks_whole_and_the_next_one_succeeds
     assert len(list(root.rglob("*.jpg"))) == 3
 
 
-def test_color_alone_does_not_tell_the_classes(devkit: Path) -> None:
-    """Mean RGB of each class over train, the nearest one as the label: mean IoU over 21 classes of val, void out."""
+def test_mean_colors_do_not_identify_the_classes(devkit: Path) -> None:
+    """A pixel gets the class whose mean RGB over train is nearest: mean IoU over the 21 classes of val, without void."""
 
     def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:
         colors, labels = [], []
@@ -168,7 +168,7 @@ def test_color_alone_does_not_tell_the_classes(devkit: Path) -> None:
     color, label = pixels("train")
     means = np.stack([color[label == k].mean(0) for k in range(21)])
     color, label = pixels("val")
-    guess = np.stack([((color - mean) ** 2).sum(1) for mean in means], 1).argmin(1)
-    confusion = np.bincount(label.astype(int) * 21 + guess, minlength=441).reshape(21, 21)
+    predicted = np.stack([((color - mean) ** 2).sum(1) for mean in means], 1).argmin(1)
+    confusion = np.bincount(label.astype(int) * 21 + predicted, minlength=441).reshape(21, 21)
     iou = confusion.diagonal() / (confusion.sum(0) + confusion.sum(1) - confusion.diagonal())
     assert iou.mean() < 0.25
