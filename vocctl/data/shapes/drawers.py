@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vocctl.data.shapes import birds, craft, furniture, household, livestock, people, pets, road_vehicles
+from vocctl.data.shapes import birds, furniture, household, livestock, other_vehicles, people, pets, road_vehicles
 from vocctl.data.shapes.sketch import Sketch
 
 DRAWERS: dict[str, Callable[[np.random.Generator], Sketch]] = {
-    "aeroplane": craft.aeroplane,
+    "aeroplane": other_vehicles.aeroplane,
     "bicycle": road_vehicles.bicycle,
     "bird": birds.bird,
-    "boat": craft.boat,
+    "boat": other_vehicles.boat,
     "bottle": household.bottle,
     "bus": road_vehicles.bus,
     "car": road_vehicles.car,
@@ -26,6 +26,6 @@ DRAWERS: dict[str, Callable[[np.random.Generator], Sketch]] = {
     "pottedplant": household.pottedplant,
     "sheep": livestock.sheep,
     "sofa": furniture.sofa,
-    "train": craft.train,
+    "train": other_vehicles.train,
     "tvmonitor": household.tvmonitor,
 }
