@@ -1,121 +1,114 @@
-"""Training the adversary on drawn images: it fools within its budget, its targets stay the same bytes, and it resumes."""
+"""Training the generator attack on drawn images: it fools its victims within its budget, never changes them, and resumes."""
 
 import hashlib
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
-import torch
-from safetensors.torch import load_file, save_file
+from run_comparison import have_equal_weights, interrupt_after_epoch
+from safetensors.torch import save_file
 
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
-from vocctl.errors import ConfigError, DataError, Terminated
+from vocctl.errors import ConfigError, DataError, Interrupted, Terminated
 from vocctl.robustness.outcomes import MaskPredictions
 from vocctl.robustness.victims import SegmenterVictim
+from vocctl.runs.attacks import AttackRow
 from vocctl.tasks.attack import attack
 from vocctl.tasks.train_adv import check_batch_size, open_victims, resume, run
 from vocctl.tasks.train_cls import run as train_cls
 from vocctl.tasks.train_seg import run as train_seg
 from vocctl.training.launch import training_setup
-from vocctl.training.reporter import SilentReporter
 
 
-def reporter_with(**receivers: Callable[..., object]) -> SilentReporter:
-    """A reporter that calls receivers["note"], ["count"], ["progress"] or ["epoch"]."""
-    reporter = SilentReporter()
-    vars(reporter).update(receivers)
-    return reporter
-
-
-def config(runs: dict[str, Path], *names: str, **flags: object) -> TrainAdvConfig:
+def config(runs: dict[str, Path], *victims: str, **flags: object) -> TrainAdvConfig:
+    """victims: keys of runs."""
     small = {
         "size": 32, "batch": 4, "epochs": 30, "eval_every": 30, "precision": "fp32", "generator": "unet", "width": 8,
-        "depth": 1, "lr": 0.001,
-        "ema": 0.5, "eps": "48/255", "augment": "none",
+        "depth": 1, "lr": 0.001, "ema": 0.5, "eps": "48/255", "augment": "none",
     }  # fmt: skip
-    targets = tuple(str(runs[name]) for name in names)
+    targets = tuple(str(runs[name]) for name in victims)
     return given(TrainAdvConfig(), path=str(runs["data"]), target=targets, **(small | flags))
 
 
-def digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "best.safetensors").read_bytes()).hexdigest()
+def weights_hash(run: Path) -> str:
+    return hashlib.sha256((run / "best.safetensors").read_bytes()).hexdigest()
+
+
+def attack_segmenter(runs: dict[str, Path], generator: Path, **options: object) -> list[AttackRow]:
+    """The rows of the clean images and of the trained generator."""
+    return attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{generator}",), **options)).rows
 
 
 @pytest.mark.parametrize(
-    ("flags", "left"),
+    ("flags", "max_ratio"),
     [
         ({}, 0.7),
         ({"generator": "resnet"}, 0.7),
         ({"generator": "pretrained"}, 0.7),
         ({"attack_loss": "ce", "feature_weight": 0.5}, 0.7),
-        ({"universal": True, "epochs": 90, "eval_every": 90}, 0.97),
+        ({"universal": True, "epochs": 90, "eval_every": 90}, 0.97),  # one perturbation for all images is weaker
     ],
+    ids=["unet", "resnet", "pretrained", "ce and features", "universal"],
 )
-def test_both_targets_are_fooled_by_one_image(
-    runs: dict[str, Path], tmp_path: Path, flags: dict[str, object], left: float
+def test_generator_fools_a_segmenter_and_a_classifier_within_its_budget(
+    runs: dict[str, Path], tmp_path: Path, flags: dict[str, object], max_ratio: float
 ) -> None:
-    """left: at most so much of the clean score; one perturbation for all is weaker."""
-    before = digest(runs["cls"]), digest(runs["seg"])
+    """max_ratio: of the mean IoU under attack to the clean one."""
+    hashes = weights_hash(runs["cls"]), weights_hash(runs["seg"])
     result = run(config(runs, "cls", "seg", **flags), tmp_path / "adv")
-    assert (digest(runs["cls"]), digest(runs["seg"])) == before
+    assert (weights_hash(runs["cls"]), weights_hash(runs["seg"])) == hashes  # the victims are not trained
     assert result.monitor == "val_loss"
     assert result.best == pytest.approx(1 - result.scores["drop"])
-    attacked = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'adv'}", "noise"), eps=("48/255",)))
-    clean, adv, noise = attacked.rows[:3]
-    assert adv.scores["mean_iou"] < left * clean.scores["mean_iou"]
-    assert adv.scores["mean_iou"] < noise.scores["mean_iou"]
-    assert 255 * adv.distortion["linf_max"] <= 48 + 1e-3
+    attacks = AttackConfig(attack=(f"adv:{tmp_path / 'adv'}", "noise"), eps=("48/255",))
+    clean, adversarial, noise = attack([str(runs["seg"])], attacks).rows[:3]
+    assert adversarial.scores["mean_iou"] < max_ratio * clean.scores["mean_iou"]
+    assert adversarial.scores["mean_iou"] < noise.scores["mean_iou"]
+    assert 255 * adversarial.distortion["linf_max"] <= 48 + 1e-3
 
 
-def test_l2_budget_and_soft_penalty(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_l2_budget_is_kept_and_another_norm_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     run(config(runs, "seg", norm="l2", eps="4", reference="prediction"), tmp_path / "l2")
-    hit = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'l2'}",), eps=("4",), norm="l2"))
-    assert hit.rows[1].distortion["l2_max"] <= 4 + 1e-4
+    rows = attack_segmenter(runs, tmp_path / "l2", eps=("4",), norm="l2")
+    assert rows[1].distortion["l2_max"] <= 4 + 1e-4
     with pytest.raises(ConfigError, match="trained for l2"):
-        attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'l2'}",)))
-    visible = []
+        attack_segmenter(runs, tmp_path / "l2")
+
+
+def test_a_heavier_penalty_gives_smaller_perturbations(runs: dict[str, Path], tmp_path: Path) -> None:
+    mean_norms = []
     for weight in (0.01, 1.0):
-        folder = tmp_path / f"soft-{weight}"
-        trained = run(config(runs, "seg", penalty="l2", lam=weight), folder)
-        assert trained.best > 1 - trained.scores["drop"]  # the penalty counts
-        soft = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{folder}",), eps=("1/255", "2/255")))
-        (row,) = soft.rows[1:]
+        folder = tmp_path / f"penalty-{weight}"
+        result = run(config(runs, "seg", penalty="l2", lam=weight), folder)
+        assert result.best > 1 - result.scores["drop"]  # val_loss contains the penalty
+        _, row = attack_segmenter(runs, folder, eps=("1/255", "2/255"))
         assert row.eps == "unbounded"
-        visible.append(row.distortion["l2_mean"])
-    assert visible[1] < 0.5 * visible[0]  # a heavier penalty, a smaller change
+        mean_norms.append(row.distortion["l2_mean"])
+    assert mean_norms[1] < 0.5 * mean_norms[0]
 
 
-def test_stopped_and_resumed_is_the_same_bit_for_bit(runs: dict[str, Path], tmp_path: Path) -> None:
-    few = config(runs, "seg", epochs=3, eval_every=1, augment="light")
-    run(few, tmp_path / "alone")
-    stop = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
-    with pytest.raises(Exception, match="resume with"):
-        run(few, tmp_path / "stopped", reporter=stop)
-    resume(str(tmp_path / "stopped"))
-    one, other = (load_file(tmp_path / name / "final.safetensors") for name in ("alone", "stopped"))
-    assert all(torch.equal(one[key], other[key]) for key in one)
+def test_resumed_run_equals_uninterrupted_run(runs: dict[str, Path], tmp_path: Path) -> None:
+    short = config(runs, "seg", epochs=3, eval_every=1, augment="light")
+    run(short, tmp_path / "uninterrupted")
+    with pytest.raises(Interrupted, match="resume with"):
+        run(short, tmp_path / "resumed", reporter=interrupt_after_epoch(1))
+    resume(str(tmp_path / "resumed"))
+    assert have_equal_weights(tmp_path / "uninterrupted", tmp_path / "resumed")
 
 
-def test_the_run_folder_is_enough_without_the_weights_that_its_encoder_began_with(
-    runs: dict[str, Path], tmp_path: Path
-) -> None:
+def test_resuming_and_attacking_need_no_file_of_pretrained_weights(runs: dict[str, Path], tmp_path: Path) -> None:
     weights = tmp_path / "resnet18.safetensors"
     save_file(timm.create_model("resnet18").state_dict(), weights)
-    wanted = config(
-        runs, "seg", generator="pretrained", encoder="resnet18", weights=str(weights), epochs=2, eval_every=1
-    )
-    stop = reporter_with(epoch=lambda record: os.kill(os.getpid(), signal.SIGINT) if record["epoch"] == 1 else None)
-    with pytest.raises(Exception, match="resume with"):
-        run(wanted, tmp_path / "adv", reporter=stop)
+    flags = {"generator": "pretrained", "encoder": "resnet18", "weights": str(weights), "epochs": 2, "eval_every": 1}
+    with pytest.raises(Interrupted, match="resume with"):
+        run(config(runs, "seg", **flags), tmp_path / "adv", reporter=interrupt_after_epoch(1))
     weights.unlink()
     resume(str(tmp_path / "adv"))
-    found = attack([str(runs["seg"])], AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), images=2))
-    assert found.rows[1].distortion["linf_max"] > 0
+    rows = attack_segmenter(runs, tmp_path / "adv", eps=("48/255",), images=2)
+    assert rows[1].distortion["linf_max"] > 0
 
 
 def test_signal_during_validation_stops_the_run(
@@ -134,18 +127,16 @@ def test_signal_during_validation_stops_the_run(
     assert abs(resume(str(tmp_path / "adv")).scores["drop"]) < 1
 
 
-def test_a_goal_is_trained_for(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_generator_is_trained_for_its_goal(runs: dict[str, Path], tmp_path: Path) -> None:
     result = run(config(runs, "seg", goal="target:bicycle", attack_loss="ce", epochs=60), tmp_path / "adv")
     assert result.best == pytest.approx(1 - result.scores["target_success_rate"])
-    wanted = AttackConfig(attack=(f"adv:{tmp_path / 'adv'}",), eps=("48/255",), goal="target:bicycle")
-    clean = attack([str(runs["seg"])], AttackConfig(attack=("noise",), eps=("1/255",), goal="target:bicycle"))
-    assert (
-        attack([str(runs["seg"])], wanted).rows[1].rates["target_success_rate"]
-        > 2 * clean.rows[1].rates["target_success_rate"]
-    )
+    noise = AttackConfig(attack=("noise",), eps=("1/255",), goal="target:bicycle")
+    baseline = attack([str(runs["seg"])], noise).rows[1].rates["target_success_rate"]
+    rows = attack_segmenter(runs, tmp_path / "adv", eps=("48/255",), goal="target:bicycle")
+    assert rows[1].rates["target_success_rate"] > 2 * baseline
 
 
-def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_settings_are_errors(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="--target RUN"):
         run(config(runs), tmp_path / "adv")
     with pytest.raises(DataError, match="no run nobody"):
@@ -161,46 +152,46 @@ def test_refusals(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "adv").exists()
 
 
-def test_a_batch_of_all_images_falls_into_equal_parts(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = config(runs, "seg", batch=6)
-    targets = open_victims(wanted, training_setup(wanted.train))
+def test_a_batch_of_all_images_must_split_evenly_over_processes(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(runs, "seg", batch=6)
+    victims = open_victims(settings, training_setup(settings.train))
     monkeypatch.setenv("WORLD_SIZE", "3")
-    check_batch_size(wanted, 100, len(targets))
-    check_batch_size(wanted, 3, len(targets))
-    with pytest.raises(
-        ConfigError, match="all 5 images make one batch, which 3 processes cannot split evenly: lower --batch"
-    ):
-        check_batch_size(wanted, 5, len(targets))
+    check_batch_size(settings, 100, len(victims))
+    check_batch_size(settings, 3, len(victims))
+    with pytest.raises(ConfigError, match="all 5 images make one batch, which 3 processes cannot split evenly: lower"):
+        check_batch_size(settings, 5, len(victims))
 
 
-def test_adversarial_training_hardens_and_resumes(tiny_set: Path, tmp_path: Path) -> None:
-    small = {
-        "size": 32,
-        "size_from": 0,
-        "precision": "fp32",
-        "batch": 4,
-        "epochs": 30,
-        "lr": 0.003,
-        "encoder_lr": 1.0,
-        "ema": 0.5,
-        "eval_every": 30,
-    }
-    hard = {"adv_train": "pgd-3", "adv_eps": "32/255", "adv_fraction": 0.5}
-    left = {}
-    for name, flags in (("plain", {}), ("hard", hard)):
-        folder = tmp_path / name
-        train_seg(given(TrainSegConfig(), path=str(tiny_set), encoder="scratch", **(small | flags)), folder)
-        left[name] = attack([str(folder)], AttackConfig(attack=("pgd-20",), eps=("32/255",))).rows[1].scores["mean_iou"]
-    assert left["hard"] > left["plain"] + 0.05
-    few = given(
-        TrainClsConfig(), path=str(tiny_set), model="scratch", **(small | hard | {"epochs": 2, "eval_every": 1})
-    )
-    train_cls(few, tmp_path / "one")
-    train_cls(few, tmp_path / "two")
-    one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
-    assert all(torch.equal(one[key], two[key]) for key in one)
-    for train, start in ((train_cls, few), (train_seg, given(TrainSegConfig(), path=str(tiny_set)))):
-        for adv, said in (("square-9", "adversarial training supports"), ("pdg-3", "did you mean pgd")):
-            with pytest.raises(ConfigError, match=said):
-                train(given(start, adv_train=adv), tmp_path / "three")
-    assert not (tmp_path / "three").exists()  # its name is still free
+TRAINING = {"size": 32, "size_from": 0, "precision": "fp32", "batch": 4, "lr": 0.003, "encoder_lr": 1.0, "ema": 0.5}
+ADVERSARIAL = {"adv_train": "pgd-3", "adv_eps": "32/255", "adv_fraction": 0.5}
+
+
+def test_adversarial_training_makes_a_segmenter_robust(tiny_set: Path, tmp_path: Path) -> None:
+    scores = {}
+    for name, flags in (("plain", {}), ("robust", ADVERSARIAL)):
+        settings = TRAINING | flags | {"encoder": "scratch", "widths": (16, 16, 16), "epochs": 30, "eval_every": 30}
+        train_seg(given(TrainSegConfig(), path=str(tiny_set), **settings), tmp_path / name)
+        rows = attack([str(tmp_path / name)], AttackConfig(attack=("pgd-20",), eps=("32/255",))).rows
+        scores[name] = rows[1].scores["mean_iou"]
+    assert scores["robust"] > scores["plain"] + 0.05
+
+
+def test_adversarial_training_repeats_bit_for_bit(tiny_set: Path, tmp_path: Path) -> None:
+    settings = given(TrainClsConfig(), path=str(tiny_set), model="scratch", epochs=2, **TRAINING, **ADVERSARIAL)
+    train_cls(settings, tmp_path / "first")
+    train_cls(settings, tmp_path / "second")
+    assert have_equal_weights(tmp_path / "first", tmp_path / "second")
+
+
+@pytest.mark.parametrize(("train", "default"), [(train_cls, TrainClsConfig()), (train_seg, TrainSegConfig())])
+@pytest.mark.parametrize(
+    ("attack_name", "message"), [("square-9", "adversarial training supports"), ("pdg-3", "did you mean pgd")]
+)
+def test_attacks_that_training_does_not_support_are_errors(
+    tiny_set: Path, tmp_path: Path, train: Any, default: Any, attack_name: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(given(default, path=str(tiny_set), adv_train=attack_name), tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # the name can be used again
