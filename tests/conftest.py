@@ -319,7 +319,9 @@ def runs(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         from vocctl.tasks.train_seg import run as train_seg
 
         train_cls(given(TrainClsConfig(), path=str(tiny_set), model="scratch", **SMALL), root / "cls")
-        train_seg(given(TrainSegConfig(), path=str(tiny_set), encoder="scratch", widths=(16, 16, 16), **SMALL), root / "seg")
+        train_seg(
+            given(TrainSegConfig(), path=str(tiny_set), encoder="scratch", widths=(16, 16, 16), **SMALL), root / "seg"
+        )
     return {"cls": root / "cls", "seg": root / "seg", "data": tiny_set}
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import timm
-from run_comparison import have_equal_weights, interrupt_after_epoch
 from safetensors.torch import save_file
 
+from run_comparison import have_equal_weights, interrupt_after_epoch
 from vocctl.cli.app import main
 from vocctl.config import AttackConfig, TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import ConfigError, DataError, Interrupted, Terminated
