@@ -17,7 +17,7 @@ import torch
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["vocctl.cli.app", "vocctl.tasks.train_seg", "vocctl.tasks.train_cls", "vocctl.tasks.train_adv", "vocctl.tasks.attack",
+    ["typer", "rich.console", "vocctl.tasks.train_seg", "vocctl.tasks.train_cls", "vocctl.tasks.train_adv", "vocctl.tasks.attack",
      "vocctl.tasks.evaluate_seg", "vocctl.tasks.evaluate_cls"]
 )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""Two processes that torchrun starts train and score as one does: the same losses, the same numbers, one voice."""
+"""Several processes train, evaluate and attack as one process does: equal losses, equal scores, one message.
+
+Most processes are forked, with the variables that torchrun sets; the tests of errors start torchrun.
+"""
 
 import json
 import os
@@ -10,136 +13,91 @@ from types import ModuleType
 
 import pytest
 
+from loss_recording import record_losses
+from processes import StartedProcess, run_vocctl, start, start_ranks
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import ConfigError
 from vocctl.runs.folder import create_run
 from vocctl.tasks import train_adv, train_cls, train_seg
 
-# torchrun starts a file: this one trains with batch norm frozen and no dropout, and writes the loss of each step
-STEPS = """
-import json, sys
-from pathlib import Path
-import torch
-from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
-from vocctl.tasks import train_adv, train_cls, train_seg
-from vocctl.distributed import is_main_process
-from vocctl.training import trainer
-from vocctl.training.reporter import SilentReporter
-
-kind, data, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-trainer.REPORT_INTERVAL = 0
-for kind_of_layer in (torch.nn.BatchNorm2d, torch.nn.Dropout):
-    kind_of_layer.train = lambda self, mode=True: torch.nn.Module.train(self, False)
-default, task, flags = {
-    "seg": (TrainSegConfig(), train_seg, {"encoder": "scratch", "loss": sys.argv[4]}),
-    "cls": (TrainClsConfig(), train_cls, {"model": "scratch", "loss": sys.argv[4], "lr": 3e-4}),
-    "probe": (TrainClsConfig(), train_cls, {"loss": sys.argv[4]}),
-    "adv": (TrainAdvConfig(), train_adv, {"target": sys.argv[5:], "width": 8, "attack_loss": sys.argv[4], "lr": 4e-3}),
-}[kind]
-config = given(default, path=data, size=32, size_from=0, precision="fp32", augment="none", workers=0,
-               eval_every=100, **{"batch": 4, "epochs": 11, "lr": 1e-3} | flags)
-sums = {}
-reporter = SilentReporter()
-reporter.progress = lambda look: sums.__setitem__((look.epoch, look.batch), look.loss * look.batch)
-task.run(config, out, reporter=reporter)
-if is_main_process():
-    losses = [total - sums.get((epoch, batch - 1), 0.0) for (epoch, batch), total in sums.items()]
-    (out / "losses.json").write_text(json.dumps(losses))
-"""
-
-
-def ran(*words: str, ranks: int = 0, cwd: Path) -> subprocess.CompletedProcess:
-    """One python process, or so many under torchrun; one thread each."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks else []
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "VOCCTL_CACHE": str(cwd / "cache")}
-    return subprocess.run(
-        [sys.executable, *torchrun, *words],
-        env=environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-
-
 QUICK = [("seg", "ce+dice"), ("cls", "bce"), ("adv", "cosine")]
 LONG = [("probe", "bce"), ("seg", "focal"), ("cls", "asl"), ("adv", "ce")]
 
 
+def start_processes(num_processes: int, *args: object) -> list[StartedProcess]:
+    """start, or start_ranks if there are several. args: function, arguments, folder of the output."""
+    *call, folder = args
+    if num_processes == 1:
+        return [start(*call, folder=folder, threads=1)]
+    return start_ranks(*call, num_processes=num_processes, folder=folder)
+
+
+def check_success(processes: list[StartedProcess]) -> str:
+    """All processes end with 0. Returns what the first printed; the others print nothing."""
+    for process in processes:
+        assert process.wait(180) == 0, process.stderr
+    assert not any(process.stdout for process in processes[1:])
+    return processes[0].stdout
+
+
 @pytest.mark.parametrize(("kind", "loss"), [*QUICK, *(LONG if os.environ.get("VOCCTL_LONG") else [])])
-def test_the_losses_of_two_ranks_are_those_of_one_process(
+def test_losses_of_two_processes_equal_those_of_one(
     tiny_set: Path, runs: dict[str, Path], tmp_path: Path, kind: str, loss: str
 ) -> None:
-    script = tmp_path / "steps.py"
-    script.write_text(STEPS)
+    groups = {}
+    for num_processes in (1, 2):
+        args = [kind, str(tiny_set), str(tmp_path / f"run{num_processes}"), loss, str(runs["seg"]), str(runs["cls"])]
+        groups[num_processes] = start_processes(num_processes, record_losses, *args, tmp_path / f"out{num_processes}")
     losses = {}
-    for ranks in (0, 2):
-        words = [kind, str(tiny_set), str(tmp_path / f"run{ranks}"), loss, str(runs["seg"]), str(runs["cls"])]
-        done = ran(str(script), *words, ranks=ranks, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        losses[ranks] = json.loads((tmp_path / f"run{ranks}" / "losses.json").read_text())
-    assert len(losses[0]) >= 20
-    assert losses[2][:20] == pytest.approx(losses[0][:20], abs=1e-3)
-    assert sum(losses[0][:5]) > sum(losses[0][15:20])
-
-
-def test_evaluation_is_shared_and_counts_each_image_once(runs: dict[str, Path], tmp_path: Path) -> None:
-    for kind in ("seg", "cls"):
-        alone, shared = (
-            ran("-m", "vocctl", "eval", str(runs[kind]), "--json", ranks=ranks, cwd=tmp_path) for ranks in (0, 2)
-        )
-        assert shared.returncode == 0, shared.stderr
-        assert json.loads(shared.stdout) == json.loads(alone.stdout)
+    for num_processes, processes in groups.items():
+        check_success(processes)
+        losses[num_processes] = json.loads((tmp_path / f"run{num_processes}" / "losses.json").read_text())
+    assert len(losses[1]) >= 20
+    assert losses[2][:20] == pytest.approx(losses[1][:20], abs=1e-3)
+    assert sum(losses[1][:5]) > sum(losses[1][15:20])
 
 
 @pytest.mark.parametrize("kind", ["seg", "cls"])
-def test_attacks_are_shared_and_give_the_same_images(runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
-    flags = ["--attack", "pgd-3x2,noise", "--eps", "16/255,4/255", "--json"]
-    said, saved = {}, {}
-    for ranks in (0, 2):
-        words = ["eval", str(runs[kind]), *flags, "--save-adv", str(tmp_path / f"saved{ranks}")]
-        done = ran("-m", "vocctl", *words, ranks=ranks, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        said[ranks] = json.loads(done.stdout)
-        images = sorted((tmp_path / f"saved{ranks}").rglob("*.png"))
-        saved[ranks] = {path.relative_to(tmp_path / f"saved{ranks}"): path.read_bytes() for path in images}
-    assert said[2] == said[0]
-    assert saved[2] == saved[0]
-    assert saved[0]
+def test_two_processes_evaluate_every_image_once(runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    """One process evaluates after the two, because each evaluation replaces the folder of the one before."""
+    scores = {}
+    for num_processes in (2, 1):
+        args = ["eval", str(runs[kind]), "--json", tmp_path / f"out{num_processes}"]
+        scores[num_processes] = json.loads(check_success(start_processes(num_processes, run_vocctl, *args)))
+    assert scores[2] == scores[1]
 
 
-def test_an_error_of_one_rank_ends_all_with_one_message(tiny_set: Path, tmp_path: Path) -> None:
-    script = tmp_path / "fails.py"
-    script.write_text(
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from vocctl.cli.app import main\n"
-        "from vocctl.errors import RunError\n"
-        "from vocctl.tasks import train_seg\n"
-        "if os.environ['RANK'] == '1':\n"
-        "    def broken(*args):\n"
-        "        Path('failed').touch()\n"
-        "        raise RunError('the disk of this rank is full: free space')\n"
-        "    train_seg.SegmentationTask.validate = broken\n"
-        "sys.exit(main(['train-seg', '--data', sys.argv[1], '--encoder', 'scratch', '--size', '32', '--size-from', '0',\n"
-        "               '--batch', '4', '--epochs', '2', '--out', sys.argv[2]]))\n"
-    )
-    done = ran(str(script), str(tiny_set), str(tmp_path / "run"), ranks=2, cwd=tmp_path)
-    taken = time.time() - (tmp_path / "failed").stat().st_mtime
-    assert taken < 30, f"the other rank lived on for {taken:.0f} s"
-    assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert said == ["error: rank 1 of 2: the disk of this rank is full: free space"]
-    assert "Traceback" not in done.stderr.split("error:")[0]
+@pytest.mark.parametrize("kind", ["seg", "cls"])
+def test_two_processes_attack_every_image_as_one_does(runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    results, images = {}, {}
+    for num_processes in (1, 2):
+        saved = tmp_path / f"saved{num_processes}"
+        args = [
+            "eval",
+            str(runs[kind]),
+            "--attack",
+            "pgd-3x2,noise",
+            "--eps",
+            "16/255,4/255",
+            "--json",
+            "--save-adv",
+            str(saved),
+        ]
+        output = tmp_path / f"out{num_processes}"
+        results[num_processes] = json.loads(check_success(start_processes(num_processes, run_vocctl, *args, output)))
+        images[num_processes] = {path.relative_to(saved): path.read_bytes() for path in saved.rglob("*.png")}
+    assert results[2] == results[1]
+    assert images[2] == images[1]
+    assert images[1]
 
 
-def test_a_dpt_decoder_trains_on_two_ranks(tiny_set: Path, tmp_path: Path) -> None:
-    """It leaves a part of the ViT without a gradient, which ranks that wait for all gradients stumble over."""
-    words = "--encoder vit_tiny_patch16_224 --decoder dpt --weights none --size 32 --size-from 0 --batch 4 --epochs 1"
-    words += f" --data {tiny_set} --out {tmp_path / 'run'}"
-    done = ran("-m", "vocctl", "train-seg", *words.split(), ranks=2, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_dpt_decoder_trains_on_two_processes(tiny_set: Path, tmp_path: Path) -> None:
+    """A part of the ViT gets no gradient; processes that wait for all gradients would fail."""
+    args = "train-seg --encoder vit_tiny_patch16_224 --decoder dpt --weights none --size 32 --size-from 0 --batch 4 --epochs 1"
+    paths = ["--data", str(tiny_set), "--out", str(tmp_path / "run"), "--quiet"]
+    processes = start_ranks(run_vocctl, *args.split(), *paths, num_processes=2, folder=tmp_path / "output")
+    for process in processes:
+        assert process.wait(180) == 0, process.stderr
     assert (tmp_path / "run" / "final.safetensors").exists()
 
 
@@ -147,7 +105,7 @@ def test_a_dpt_decoder_trains_on_two_ranks(tiny_set: Path, tmp_path: Path) -> No
     ("task", "default"),
     [(train_seg, TrainSegConfig()), (train_cls, TrainClsConfig()), (train_adv, TrainAdvConfig())],
 )
-def test_a_run_is_resumed_only_by_as_many_as_can_share_its_batch(
+def test_run_is_resumed_only_by_processes_that_can_split_its_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: ModuleType, default: object
 ) -> None:
     create_run(tmp_path / "run", task.COMMAND, given(default, batch=4))
@@ -156,11 +114,44 @@ def test_a_run_is_resumed_only_by_as_many_as_can_share_its_batch(
         task.resume(str(tmp_path / "run"))
 
 
-def test_a_batch_that_cannot_be_shared_is_refused_once(tiny_set: Path, tmp_path: Path) -> None:
-    words = ["train-seg", "--data", str(tiny_set), "--batch", "5", "--out", str(tmp_path / "run")]
-    done = ran("-m", "vocctl", *words, ranks=2, cwd=tmp_path)
-    assert done.returncode == 1
-    assert [line for line in done.stderr.splitlines() if line.startswith("error:")] == [
-        "error: --batch 5 is split over 2 processes: use a multiple of 2"
-    ]
+def run_torchrun(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Two processes with one thread each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *args]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "VOCCTL_CACHE": str(cwd / "cache")}
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
+
+
+def error_lines(process: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in process.stderr.splitlines() if line.startswith("error:")]
+
+
+def test_error_of_one_process_ends_all_with_one_message(tiny_set: Path, tmp_path: Path) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from vocctl.cli.app import main\n"
+        "from vocctl.errors import RunError\n"
+        "from vocctl.tasks import train_seg\n"
+        "if os.environ['RANK'] == '1':\n"
+        "    def fail(*args):\n"
+        "        Path('failed').touch()\n"
+        "        raise RunError('the disk of this process is full: free space')\n"
+        "    train_seg.SegmentationTask.validate = fail\n"
+        "sys.exit(main(['train-seg', '--data', sys.argv[1], '--encoder', 'scratch', '--size', '32', '--size-from', '0',\n"
+        "               '--batch', '4', '--epochs', '2', '--out', sys.argv[2]]))\n"
+    )
+    process = run_torchrun(str(script), str(tiny_set), str(tmp_path / "run"), cwd=tmp_path)
+    seconds = time.time() - (tmp_path / "failed").stat().st_mtime
+    assert seconds < 30, f"the other process ended only after {seconds:.0f} s"
+    assert process.returncode == 1
+    assert error_lines(process) == ["error: rank 1 of 2: the disk of this process is full: free space"]
+    assert "Traceback" not in process.stderr.split("error:")[0]
+
+
+def test_batch_that_two_processes_cannot_split_is_one_error(tiny_set: Path, tmp_path: Path) -> None:
+    args = ["-m", "vocctl", "train-seg", "--data", str(tiny_set), "--batch", "5", "--out", str(tmp_path / "run")]
+    process = run_torchrun(*args, cwd=tmp_path)
+    assert process.returncode == 1
+    assert error_lines(process) == ["error: --batch 5 is split over 2 processes: use a multiple of 2"]
     assert not (tmp_path / "run").exists()

@@ -21,7 +21,7 @@ def checkpoint_names(run: Path) -> set[str]:
 
 
 def test_run_killed_at_random_moments_equals_uninterrupted_run(tiny: Path, tmp_path: Path) -> None:
-    settings = ["--data", str(tiny), "--epochs", str(3 * NUM_KILLS + 9), *SMALL.split()]
+    settings = ["--data", str(tiny), "--epochs", str(2 * NUM_KILLS + 4), *SMALL.split()]
     uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
 
     def train_seg(*args: str) -> StartedProcess:
