@@ -332,24 +332,24 @@ SEG = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--size-from
 
 @pytest.fixture(scope="session")
 def _mock_competition(noisy_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    world = tmp_path_factory.mktemp("world")
+    workspace = tmp_path_factory.mktemp("workspace")
     before, cache = Path.cwd(), os.environ.get("VOCCTL_CACHE")
-    os.environ["VOCCTL_CACHE"] = str(world / "cache")
-    os.chdir(world)
+    os.environ["VOCCTL_CACHE"] = str(workspace / "cache")
+    os.chdir(workspace)
     try:
-        shutil.copytree(noisy_tree, world / "data" / "tree")
+        shutil.copytree(noisy_tree, workspace / "data" / "tree")
         assert main(["download", "h02a5a", "--from", "data/tree", "--quiet"]) == 0
         assert main(["train-cls", "--data", "data/h02a5a", "--name", "one", *CLS]) == 0
         assert main(["train-seg", "--data", "data/h02a5a", "--name", "one", *SEG]) == 0
     finally:
         os.chdir(before)
         os.environ.pop("VOCCTL_CACHE") if cache is None else os.environ.update(VOCCTL_CACHE=cache)
-    return world
+    return workspace
 
 
 @pytest.fixture
-def world(_mock_competition: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(_mock_competition: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of data/tree, data/h02a5a, runs/cls/one and runs/seg/one, as the working folder."""
-    shutil.copytree(_mock_competition, tmp_path / "world")
-    monkeypatch.chdir(tmp_path / "world")
-    return tmp_path / "world"
+    shutil.copytree(_mock_competition, tmp_path / "workspace")
+    monkeypatch.chdir(tmp_path / "workspace")
+    return tmp_path / "workspace"

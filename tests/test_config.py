@@ -1,4 +1,4 @@
-"""Settings: three layers, each refusal in one line, and the way through TOML and back."""
+"""Settings: defaults, TOML file and flags; every error is one line."""
 
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_field_name_occurs_once_over_all_sections():
     assert len(names) == len(set(names)) > 25
 
 
-def test_given_puts_each_flag_into_its_section_and_skips_none():
+def test_given_assigns_each_flag_to_its_section_and_skips_none():
     config = given(TrainSegConfig(), lr=0.5, seed=3, size=64, skip=None, epochs=None)
     assert (config.optim.lr, config.train.seed, config.data.size) == (0.5, 3, 64)
     assert config == replace(
@@ -50,18 +50,18 @@ def test_given_puts_each_flag_into_its_section_and_skips_none():
     )
 
 
-def test_given_takes_false_and_zero_for_values():
+def test_given_accepts_false_and_zero():
     config = given(TrainSegConfig(), skip=False, clip_norm=0.0)
     assert config.model.skip is False
     assert config.optim.clip_norm == 0.0
 
 
-def test_given_checks_what_it_makes():
+def test_given_validates_the_result():
     with pytest.raises(ConfigError, match="--batch is 1 or more, got 0"):
         given(TrainSegConfig(), batch=0)
 
 
-def test_given_judges_two_flags_of_a_section_together():
+def test_given_validates_two_flags_of_a_section_together():
     with pytest.raises(ConfigError, match="--no-skip works only with --decoder unet: fpn"):
         given(TrainSegConfig(), decoder="fpn", skip=False)
 
@@ -71,19 +71,19 @@ def test_a_config_is_frozen():
         TrainConfig().epochs = 3  # type: ignore[misc]
 
 
-def test_through_toml_and_back():
+def test_config_written_to_toml_is_read_back():
     text = tomli_w.dumps(as_tables(CHANGED))
     assert from_tables(TrainSegConfig(), tomli.loads(text), "here") == CHANGED
     assert from_tables(CHANGED, tomli.loads(tomli_w.dumps(as_tables(TrainSegConfig()))), "here") == TrainSegConfig()
 
 
-def test_as_tables_holds_plain_values_alone():
+def test_as_tables_contains_only_plain_values():
     tables = as_tables(CHANGED)
     assert tables["model"]["widths"] == [64, 32, 16]
     assert {type(value) for table in tables.values() for value in table.values()} <= {str, int, float, bool, list}
 
 
-def test_tables_lie_over_the_default():
+def test_tables_override_the_default():
     config = from_tables(CHANGED, {"optim": {"lr": 1}, "model": {"widths": [8, 4]}}, "here")
     assert config.optim == OptimConfig(lr=1.0, ema=0.0)
     assert isinstance(config.optim.lr, float)  # an int passes for a float
@@ -110,7 +110,7 @@ def test_tables_lie_over_the_default():
         ({"optim": {"lr": float("nan")}}, "--lr is above 0, got nan"),
     ],
 )
-def test_refused_tables(tables, message):
+def test_invalid_tables_are_errors(tables, message):
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")) as caught:
         from_tables(TrainSegConfig(), tables, "r.toml")
     assert "\n" not in str(caught.value)
@@ -166,7 +166,7 @@ def test_refused_tables(tables, message):
         (LossConfig, {"loss": "dice", "class_weights": (1.0,) * 21}, "dice does not use them"),
     ],
 )
-def test_nonsense_is_refused_at_birth(section, values, message):
+def test_invalid_values_are_errors(section, values, message):
     with pytest.raises(ConfigError, match=message) as caught:
         section(**values)
     assert caught.value.exit_code == 2
@@ -181,7 +181,7 @@ def test_nonsense_is_refused_at_birth(section, values, message):
         (LossConfig, {"loss": "focal", "loss_stride": 8, "class_weights": (0.0, *(1.0,) * 20)}),
     ],
 )
-def test_the_edges_are_taken(section, values):
+def test_limits_of_the_ranges_are_valid(section, values):
     assert {name: getattr(section(**values), name) for name in values} == values
 
 
@@ -192,19 +192,19 @@ def test_read_toml(tmp_path: Path):
     assert config == replace(TrainSegConfig(), data=DataConfig(path="there"), train=TrainConfig(batch=2))
 
 
-def test_read_toml_refuses_no_file_and_no_toml(tmp_path: Path):
+def test_read_toml_of_a_missing_or_invalid_file_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match=r"none\.toml is missing"):
         read_toml(TrainSegConfig(), tmp_path / "none.toml")
-    broken = tmp_path / "broken.toml"
+    invalid = tmp_path / "invalid.toml"
     for content in (b"[data\npath = 3", b"path = \xff\xfe"):
-        broken.write_bytes(content)
-        with pytest.raises(ConfigError, match=r"broken\.toml is not TOML") as caught:
-            read_toml(TrainSegConfig(), broken)
+        invalid.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"invalid\.toml is not TOML") as caught:
+            read_toml(TrainSegConfig(), invalid)
         assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("number", ["9" * 400, "0x" + "f" * 9000, "9" * 5000], ids=["long", "hex", "longest"])
-def test_read_toml_refuses_a_number_that_no_machine_holds(tmp_path: Path, number: str):
+def test_read_toml_of_a_number_beyond_64_bits_is_an_error(tmp_path: Path, number: str):
     for line in (f"[optim]\nlr = {number}\n", f"[train]\nepochs = {number}\n"):
         (tmp_path / "recipe.toml").write_text(line)
         with pytest.raises(ConfigError, match=r"recipe\.toml.*(64 bits|not TOML)"):

@@ -1,4 +1,4 @@
-"""Devices and precisions by name."""
+"""Devices and precisions by name, and the settings of the memory allocator."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ from vocctl.errors import ConfigError
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def test_auto_takes_the_best_there_is(monkeypatch):
+def test_auto_picks_the_best_available_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto") == CUDA
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -22,7 +22,7 @@ def test_auto_takes_the_best_there_is(monkeypatch):
     assert pick_device("auto") == CPU
 
 
-def test_a_numbered_gpu(monkeypatch):
+def test_gpu_with_an_index(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("cuda:1") == torch.device("cuda:1")
     assert pick_device("cuda") == CUDA
@@ -31,7 +31,7 @@ def test_a_numbered_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
-def test_each_process_takes_the_gpu_of_its_number(monkeypatch, name):
+def test_each_process_uses_the_gpu_of_its_local_rank(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -40,32 +40,32 @@ def test_each_process_takes_the_gpu_of_its_number(monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "own", "says"),
+    ("name", "local_rank", "message"),
     [
         ("cuda:0", "1", "cuda:0 is for a single process: with 4 processes use --device cuda"),
         ("auto", "2", "4 processes on a machine with 2 GPUs, and each needs its own: lower --nproc-per-node"),
         ("cuda", "3", "lower --nproc-per-node"),
     ],
 )
-def test_a_gpu_that_is_not_this_processs(monkeypatch, name, own, says):
+def test_gpu_of_another_process_is_an_error(monkeypatch, name, local_rank, message):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    for variable, value in (("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4"), ("LOCAL_RANK", own)):
+    for variable, value in (("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4"), ("LOCAL_RANK", local_rank)):
         monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigError, match=says) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1", "CPU!", "cpu:1", "xpu", "meta", "vulkan"])
-def test_refused_devices(name):
+def test_unknown_devices_are_errors(name):
     with pytest.raises(ConfigError) as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
     assert "cpu" in str(caught.value)
 
 
-def test_a_gpu_that_is_not_there(monkeypatch):
+def test_missing_gpu_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ConfigError, match="cuda is not on this machine: use --device auto or cpu"):
         pick_device("cuda")
@@ -79,17 +79,17 @@ def test_precision_by_name():
         pick_precision("fp16", CPU)
 
 
-@pytest.mark.parametrize(("has", "picked"), [(True, "bf16"), (False, "fp32")])
-def test_auto_precision_is_bf16_where_that_is_faster(monkeypatch, has, picked):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has})
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has)
-    assert pick_precision("auto", CPU) == picked
-    assert pick_precision("auto", CUDA) == picked
+@pytest.mark.parametrize(("is_fast", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_precision_is_bf16_where_it_is_fast(monkeypatch, is_fast, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": is_fast})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: is_fast)
+    assert pick_precision("auto", CPU) == expected
+    assert pick_precision("auto", CUDA) == expected
     assert pick_precision("auto", torch.device("mps")) == "fp32"
 
 
 @pytest.mark.parametrize(
-    ("cpu", "picked"),
+    ("cpu", "expected"),
     [
         ({"cpu_name": "AMD EPYC-Genoa", "avx512_bf16": True, "amx_bf16": False}, "bf16"),
         ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "fp32"),
@@ -97,9 +97,9 @@ def test_auto_precision_is_bf16_where_that_is_faster(monkeypatch, has, picked):
         ({"architecture": "arm64"}, "fp32"),
     ],
 )
-def test_auto_precision_of_cpus(monkeypatch, cpu, picked):
+def test_auto_precision_of_cpus(monkeypatch, cpu, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
-    assert pick_precision("auto", CPU) == picked
+    assert pick_precision("auto", CPU) == expected
 
 
 def test_autocast_on_a_cpu():
@@ -111,23 +111,23 @@ def test_autocast_on_a_cpu():
     assert isinstance(autocast(CPU, "fp32"), contextlib.nullcontext)
 
 
-def test_device_name_says_how_many_threads():
+def test_device_name_of_a_cpu_has_its_threads():
     assert device_name(CPU) == f"cpu, {torch.get_num_threads()} threads"
 
 
-def test_keep_freed_memory_asks_glibc_alone(monkeypatch):
-    asked = []
+def test_disable_malloc_trim_only_calls_glibc(monkeypatch):
+    options = []
 
     class Libc:
         def __init__(self, name):
-            self.mallopt = lambda option, value: asked.append((option, value))
+            self.mallopt = lambda option, value: options.append((option, value))
 
     monkeypatch.setattr(devices.ctypes, "CDLL", Libc)
     monkeypatch.setattr(devices.sys, "platform", "darwin")
     disable_malloc_trim()
-    assert asked == []
+    assert options == []
     monkeypatch.setattr(devices.sys, "platform", "linux")
     disable_malloc_trim()
-    assert asked == [(-4, 0), (-1, 2**31 - 1)]
+    assert options == [(-4, 0), (-1, 2**31 - 1)]
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: object())  # musl has no mallopt
     disable_malloc_trim()

@@ -17,7 +17,7 @@ from vocctl.files import (
 )
 
 
-def test_a_file_that_would_fill_the_memory(tmp_path: Path) -> None:
+def test_file_that_is_too_large_to_read_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     path.touch()
     with path.open("r+b") as stream:

@@ -1,4 +1,4 @@
-"""The command line's surface: help without torch, only commands that work, both ways of starting it."""
+"""The command line: help without torch, both ways of starting it, and each command on tiny data."""
 
 import json
 import subprocess
@@ -24,22 +24,22 @@ def test_help_lists_the_commands_and_does_not_import_torch() -> None:
         assert name in done.stdout
 
 
-def test_every_help_does_without_kaggle_and_what_is_slow_to_import() -> None:
+def test_help_of_every_command_works_without_slow_imports() -> None:
     slow = ("torch", "timm", "sklearn", "matplotlib", "kaggle", "kagglesdk", "requests")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({slow!r})); from vocctl.cli.app import COMMANDS, main\n"
         "sys.exit(main(['--help']) or any([main([name, '--help']) for name in COMMANDS]))"
-    )  # a module that is None there can't be imported
+    )  # importing a module that is None in sys.modules fails
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_python_dash_m_works_and_gives_the_version() -> None:
+def test_python_m_vocctl_prints_the_version() -> None:
     done = subprocess.run([sys.executable, "-m", "vocctl", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"vocctl {__version__}"
 
 
-def test_flags_go_over_the_file_and_the_file_over_the_defaults(
+def test_flags_override_the_config_file_and_the_file_overrides_defaults(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -54,7 +54,7 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(
     assert 'schedule = "cosine"' in written  # the default
 
 
-def test_train_eval_plot_from_the_command_line(
+def test_train_eval_plot_report_and_runs_commands(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -77,15 +77,15 @@ def test_train_eval_plot_from_the_command_line(
     assert main(["eval", "one", "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores["num_images"] == 4
-    assert set(scores["absent_classes"]) >= {"train", "sofa"}  # the tiny images hold classes 1 and 2 alone
+    assert set(scores["absent_classes"]) >= {"train", "sofa"}  # the tiny images contain only classes 1 and 2
     assert main(["eval", "one"]) == 0
     assert "without void pixels (255)" in capsys.readouterr().out
     assert main(["plot", "one"]) == 0
-    drawn = capsys.readouterr().out.split()
-    assert [Path(path).name for path in drawn] == [
+    plots = capsys.readouterr().out.split()
+    assert [Path(path).name for path in plots] == [
         "curves.png", "confusion-tiny-val.png", "classes-tiny-val.png", "masks-tiny-val.png"
     ]  # fmt: skip
-    assert all(Path(path).stat().st_size > 5000 for path in drawn)
+    assert all(Path(path).stat().st_size > 5000 for path in plots)
     assert main(["report", "one"]) == 0
     assert capsys.readouterr().out.split() == ["report.html"]
     assert main(["runs"]) == 0
@@ -95,19 +95,19 @@ def test_train_eval_plot_from_the_command_line(
 
 
 @pytest.mark.parametrize(
-    ("command", "says"),
+    ("command", "text"),
     [("train_seg", "next `vocctl eval runs/one`"), ("train_adv", "next `vocctl eval VICTIM --attack adv:runs/one`")],
 )
-def test_what_comes_next_after_training(
-    command: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_training_prints_the_next_command(
+    command: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = TrainResult(Path("runs/one"), 3, 0.5, "mean_iou", {"mean_iou": 0.5}, 60.0)
     monkeypatch.setattr(f"vocctl.tasks.{command}.run", lambda *_, **__: result)
     assert main([command.replace("_", "-"), "--epochs", "1"]) == 0
-    assert says in capsys.readouterr().out
+    assert text in capsys.readouterr().out
 
 
-def test_predict_and_export_from_the_command_line(
+def test_predict_and_export_commands(
     trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -117,9 +117,9 @@ def test_predict_and_export_from_the_command_line(
     assert Path("predictions/tiny_013.png").is_file()
     assert Path("predictions/tiny_013-overlay.jpg").is_file()
     assert main(["predict", image, "--run", str(trained.cls), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert len(said["probabilities"]) == 20
-    assert said["labels"]
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["probabilities"]) == 20
+    assert printed["labels"]
     assert main(["export", str(trained.cls), "--out", "model.onnx", "--images", "2"]) == 0
     assert "onnxruntime compared with the run in fp32 on 2 images" in capsys.readouterr().out
     assert Path("model.onnx").stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""Whatever a user gets wrong ends in one line that says what to do, and in its exit code; nothing half-written stays."""
+"""Mistakes of a user end with one line that says how to fix them and with their exit code; no incomplete files remain."""
 
 import errno
 import io
@@ -19,18 +19,18 @@ def devkit(root: Path) -> Path:
     return root / "VOCdevkit" / "VOC2009"
 
 
-def fails(capsys: pytest.CaptureFixture[str], args: list[str], code: int, *says: str) -> None:
-    """The command ends with the code and one line on stderr that holds each of says."""
+def check_failure(capsys: pytest.CaptureFixture[str], args: list[str], code: int, *texts: str) -> None:
+    """The command ends with the exit code and one line on stderr that contains the texts."""
     assert main(args) == code
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
-    for text in says:
+    for text in texts:
         assert text in lines[0]
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
 
@@ -39,62 +39,62 @@ def train(data: Path, *flags: str) -> list[str]:
     return ["train-seg", "--data", str(data), *SMALL, *flags]
 
 
-def test_a_missing_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    fails(capsys, train(tmp_path / "nowhere"), 3, "nowhere is not a folder", "vocctl download")
+def test_data_folder_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    check_failure(capsys, train(tmp_path / "nowhere"), 3, "nowhere is not a folder", "vocctl download")
     assert not Path("runs").exists()
 
 
-def test_a_folder_that_is_no_data_set(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    fails(capsys, train(tmp_path), 3, "is not a data set", "Fix --data")
+def test_folder_is_not_a_data_set(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    check_failure(capsys, train(tmp_path), 3, "is not a data set", "Fix --data")
 
 
-def test_an_empty_split(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_split_is_empty(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     (devkit(tiny) / "ImageSets" / "Segmentation" / "train.txt").write_text("\n")
-    fails(capsys, train(tiny), 3, "train.txt is empty")
+    check_failure(capsys, train(tiny), 3, "train.txt is empty")
 
 
-def test_a_split_that_is_not_there(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    fails(capsys, train(tiny, "--val-split", "test"), 3, "test.txt is missing", "train, trainval, val")
+def test_split_does_not_exist(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    check_failure(capsys, train(tiny, "--val-split", "test"), 3, "test.txt is missing", "train, trainval, val")
 
 
-def test_a_mask_of_another_size(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_mask_differs_in_size_from_its_image(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     mask = devkit(tiny) / "SegmentationClass" / "tiny_003.png"
     with Image.open(mask) as image:
         image.resize((16, 16)).save(mask)
-    fails(capsys, train(tiny), 3, "tiny_003.png is 16 x 16 pixels, its image 32 x 32", "replace the mask")
+    check_failure(capsys, train(tiny), 3, "tiny_003.png is 16 x 16 pixels, its image 32 x 32", "replace the mask")
     assert not Path("runs").exists()
 
 
-def test_a_mask_with_label_77(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_mask_has_an_unknown_label(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "SegmentationClass" / "tiny_003.png"
     mask = np.zeros((32, 32), np.uint8)
     mask[5, 5] = 77
     Image.fromarray(mask).save(path)
-    fails(capsys, train(tiny), 3, "tiny_003.png has label 77", "fix it")
+    check_failure(capsys, train(tiny), 3, "tiny_003.png has label 77", "fix it")
 
 
-def test_an_rgb_mask(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_mask_is_rgb(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     Image.new("RGB", (32, 32)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
-    fails(capsys, train(tiny), 3, "tiny_003.png is a RGB mask", "mode P")
+    check_failure(capsys, train(tiny), 3, "tiny_003.png is a RGB mask", "mode P")
 
 
-def test_a_truncated_image(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_image_is_truncated(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "JPEGImages" / "tiny_003.jpg"
     path.write_bytes(path.read_bytes()[:-200])
-    fails(capsys, train(tiny), 3, "tiny_003.jpg cannot be decoded", "replace it")
+    check_failure(capsys, train(tiny), 3, "tiny_003.jpg cannot be decoded", "replace it")
 
 
-def test_the_audit_lists_every_bad_file_and_ends_with_code_3(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_check_lists_every_bad_file_and_exits_with_3(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     (devkit(tiny) / "JPEGImages" / "tiny_001.jpg").unlink()
     Image.new("RGB", (32, 32)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
     assert main(["download", "--check", str(tiny), "--quiet"]) == 3
-    said = capsys.readouterr()
-    assert "tiny_001.jpg" in said.out
-    assert "tiny_003.png" in said.out
-    assert "2 problems" in said.err
+    printed = capsys.readouterr()
+    assert "tiny_001.jpg" in printed.out
+    assert "tiny_003.png" in printed.out
+    assert "2 problems" in printed.err
 
 
-def test_the_audit_of_sound_data_ends_with_0(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_check_of_valid_data_exits_with_0(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     assert main(["download", "--check", str(tiny), "--quiet"]) == 0
     assert "12 images checked, 0 problems" in capsys.readouterr().out
 
@@ -107,9 +107,9 @@ def tar_of(path: Path, name: str) -> Path:
     return path
 
 
-def test_an_archive_with_the_wrong_md5(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_archive_has_a_wrong_md5(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "voc.tar", "VOCdevkit/VOC2009/x")
-    fails(
+    check_failure(
         capsys,
         ["download", "voc2009", "--archive", str(archive), "--quiet"],
         3,
@@ -120,25 +120,25 @@ def test_an_archive_with_the_wrong_md5(capsys: pytest.CaptureFixture[str], tmp_p
     assert not Path("data/voc2009").exists()
 
 
-def test_an_archive_that_climbs_out(
+def test_archive_member_leaves_the_target_folder(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download_task, "check_md5", lambda path, md5: None)
     archive = tar_of(tmp_path / "voc.tar", "../../climbed")
-    fails(capsys, ["download", "voc2009", "--archive", str(archive), "--quiet"], 3, "../../climbed")
+    check_failure(capsys, ["download", "voc2009", "--archive", str(archive), "--quiet"], 3, "../../climbed")
     assert not list(tmp_path.rglob("climbed"))
 
 
-def test_a_dead_server(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_is_unreachable(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     address = "http://127.0.0.1:9/voc.tar"
-    fails(capsys, ["download", "voc2009", "--url", address, "--quiet"], 4, "127.0.0.1:9", "--archive")
+    check_failure(capsys, ["download", "voc2009", "--url", address, "--quiet"], 4, "127.0.0.1:9", "--archive")
     assert not Path("data/voc2009").exists()
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "text"),
     [
         (["train-seg", "--epoch", "3"], "no option --epoch, did you mean --epochs?"),
         (["trian-seg"], "'trian-seg' is not a command, did you mean train-seg?"),
@@ -153,12 +153,12 @@ def test_a_dead_server(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
         (["eval"], "RUN"),
     ],
 )
-def test_misspelt_and_misused_flags(capsys: pytest.CaptureFixture[str], args: list[str], says: str) -> None:
-    fails(capsys, args, 2, says)
+def test_misspelled_and_wrong_flags(capsys: pytest.CaptureFixture[str], args: list[str], text: str) -> None:
+    check_failure(capsys, args, 2, text)
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("flags", "text"),
     [
         (["--encoder", "resnet188"], "did you mean resnet18?"),
         (["--encoder", "vit_tiny_patch16_224", "--widths", "8,8,8"], "use --decoder dpt"),
@@ -169,8 +169,8 @@ def test_misspelt_and_misused_flags(capsys: pytest.CaptureFixture[str], args: li
         (["--name", "a/b"], "--name a/b"),
     ],
 )
-def test_models_that_cannot_be(capsys: pytest.CaptureFixture[str], tiny: Path, flags: list[str], says: str) -> None:
-    fails(capsys, train(tiny, *flags), 2, says)
+def test_impossible_segmenters(capsys: pytest.CaptureFixture[str], tiny: Path, flags: list[str], text: str) -> None:
+    check_failure(capsys, train(tiny, *flags), 2, text)
     assert not Path("runs").exists()
 
 
@@ -182,7 +182,7 @@ def classify(data: Path, *flags: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("flags", "code", "says"),
+    ("flags", "code", "text"),
     [
         (["--model", "resnet_18"], 2, "did you mean resnet18?"),
         (["--loss", "bec"], 2, "did you mean bce?"),
@@ -196,24 +196,24 @@ def classify(data: Path, *flags: str) -> list[str]:
         (["--val-split", "test"], 3, "the splits with class lists are train, trainval, val"),
     ],
 )
-def test_classifiers_that_cannot_be(
-    capsys: pytest.CaptureFixture[str], tiny: Path, flags: list[str], code: int, says: str
+def test_impossible_classifiers(
+    capsys: pytest.CaptureFixture[str], tiny: Path, flags: list[str], code: int, text: str
 ) -> None:
-    fails(capsys, classify(tiny, *flags), code, says)
+    check_failure(capsys, classify(tiny, *flags), code, text)
     assert not Path("runs").exists()
 
 
-def test_class_lists_that_do_not_match(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_class_lists_differ(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "ImageSets" / "Main" / "cat_train.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    fails(capsys, classify(tiny), 3, "cat_train.txt", "list different images (tiny_000)")
+    check_failure(capsys, classify(tiny), 3, "cat_train.txt", "list different images (tiny_000)")
     assert not Path("runs").exists()
 
 
-def test_a_image_of_a_classifier_that_does_not_decode(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+def test_truncated_image_of_a_classifier(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     path = devkit(tiny) / "JPEGImages" / "tiny_009.jpg"
     path.write_bytes(path.read_bytes()[:-200])
-    fails(capsys, classify(tiny), 3, "tiny_009.jpg cannot be decoded", "replace it")
+    check_failure(capsys, classify(tiny), 3, "tiny_009.jpg cannot be decoded", "replace it")
     assert not Path("runs").exists()
 
 
@@ -221,56 +221,56 @@ def test_runs_of_the_wrong_task(capsys: pytest.CaptureFixture[str], tiny: Path) 
     assert main(classify(tiny, "--name", "cls")) == 0
     assert main(train(tiny, "--name", "seg")) == 0
     capsys.readouterr()
-    fails(capsys, ["train-seg", "--resume", "cls"], 3, "is a run of train-cls, not of train-seg")
-    fails(capsys, ["eval", "seg", "--ci", "10"], 2, "--ci requires runs of train-cls")
-    fails(capsys, ["eval", "seg", "cls", "--ensemble"], 2, "--ensemble requires runs of train-cls")
-    fails(capsys, ["eval", "cls", "--compare"], 2, "--compare takes two runs, got 1")
-    fails(capsys, ["eval", "cls", "--split", "test"], 3, "the splits with class lists are")
-    fails(capsys, ["train-cls", "--resume", "cls"], 2, "has finished")
+    check_failure(capsys, ["train-seg", "--resume", "cls"], 3, "is a run of train-cls, not of train-seg")
+    check_failure(capsys, ["eval", "seg", "--ci", "10"], 2, "--ci requires runs of train-cls")
+    check_failure(capsys, ["eval", "seg", "cls", "--ensemble"], 2, "--ensemble requires runs of train-cls")
+    check_failure(capsys, ["eval", "cls", "--compare"], 2, "--compare takes two runs, got 1")
+    check_failure(capsys, ["eval", "cls", "--split", "test"], 3, "the splits with class lists are")
+    check_failure(capsys, ["train-cls", "--resume", "cls"], 2, "has finished")
 
 
-def test_a_misspelt_key_in_the_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_config_file_has_a_misspelled_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("[optim]\nlearning_rat = 1\nlrr = 0.1\n")
-    fails(capsys, ["train-seg", "--config", str(tmp_path / "run.toml")], 2, "[optim]", "unknown key")
+    check_failure(capsys, ["train-seg", "--config", str(tmp_path / "run.toml")], 2, "[optim]", "unknown key")
     (tmp_path / "run.toml").write_text("[optm]\nlr = 0.1\n")
-    fails(capsys, ["train-seg", "--config", str(tmp_path / "run.toml")], 2, "'optm', did you mean optim?")
+    check_failure(capsys, ["train-seg", "--config", str(tmp_path / "run.toml")], 2, "'optm', did you mean optim?")
 
 
-def test_a_run_name_that_is_taken(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    kept = Path("runs/seg/mine/run.json")
-    kept.parent.mkdir(parents=True)
-    kept.write_text("{}")
-    fails(capsys, train(tiny, "--name", "mine"), 2, "runs/seg/mine exists", "--resume")
-    assert kept.read_text() == "{}"
+def test_run_name_is_taken(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    run_json = Path("runs/seg/mine/run.json")
+    run_json.parent.mkdir(parents=True)
+    run_json.write_text("{}")
+    check_failure(capsys, train(tiny, "--name", "mine"), 2, "runs/seg/mine exists", "--resume")
+    assert run_json.read_text() == "{}"
 
 
 @pytest.mark.parametrize(
     "command", [["eval"], ["plot"], ["report"], ["export"], ["train-seg", "--resume"], ["predict", ".", "--run"]]
 )
-def test_a_folder_that_is_no_run(capsys: pytest.CaptureFixture[str], tiny: Path, command: list[str]) -> None:
+def test_folder_is_not_a_run(capsys: pytest.CaptureFixture[str], tiny: Path, command: list[str]) -> None:
     Image.new("RGB", (8, 8)).save("image.png")
-    fails(capsys, [*command, str(tiny)], 3, "is not a run")
-    fails(capsys, [*command, "nothing"], 3, "no run nothing")
+    check_failure(capsys, [*command, str(tiny)], 3, "is not a run")
+    check_failure(capsys, [*command, "nothing"], 3, "no run nothing")
 
 
 def test_no_space_left_while_decoding(
     capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("vocctl.data.cache_build.json.dumps", full)
-    fails(capsys, train(tiny), 1, "No space left on device", "free space")
+    monkeypatch.setattr("vocctl.data.cache_build.json.dumps", fail)
+    check_failure(capsys, train(tiny), 1, "No space left on device", "free space")
 
 
 def test_no_space_left_while_training(
     capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
-    fails(capsys, train(tiny, "--name", "full"), 1, "No space left on device", "free space", "--resume")
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    check_failure(capsys, train(tiny, "--name", "full"), 1, "No space left on device", "free space", "--resume")
     assert not list(Path("runs/seg/full/state").iterdir())
 
 
@@ -280,11 +280,11 @@ def test_weights_of_another_model(capsys: pytest.CaptureFixture[str], tiny: Path
     Path("runs/seg/one/config.toml").write_text(
         Path("runs/seg/one/config.toml").read_text().replace("skip = true", "skip = false")
     )
-    fails(capsys, ["eval", "one", "--quiet"], 3, "best.safetensors does not fit")
+    check_failure(capsys, ["eval", "one", "--quiet"], 3, "best.safetensors does not fit")
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "says"),
+    ("raised", "code", "text"),
     [
         (PermissionError(errno.EACCES, "Permission denied", "locked/run"), 3, "locked/run cannot be used"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "x"), 3, "x cannot be used (File name too long)"),
@@ -294,50 +294,54 @@ def test_weights_of_another_model(capsys: pytest.CaptureFixture[str], tiny: Path
     ],
     ids=["rights", "long name", "host", "torch on a CPU", "torch on a GPU"],
 )
-def test_what_the_machine_refuses(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raised: Exception, code: int, says: str
+def test_errors_of_the_operating_system(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raised: Exception, code: int, text: str
 ) -> None:
-    def refuse(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("vocctl.tasks.list_runs.list_runs", refuse)
-    fails(capsys, ["runs"], code, says)
+    monkeypatch.setattr("vocctl.tasks.list_runs.list_runs", fail)
+    check_failure(capsys, ["runs"], code, text)
 
 
-@pytest.mark.parametrize("fault", [OSError(errno.EIO, "Input/output error"), RuntimeError("a shape is wrong")])
-def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
-    def broken(*_: object) -> None:
-        raise fault
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), RuntimeError("a shape is wrong")])
+def test_unexpected_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr("vocctl.tasks.list_runs.list_runs", broken)
-    with pytest.raises(type(fault), match=str(fault.args[-1])):
+    monkeypatch.setattr("vocctl.tasks.list_runs.list_runs", fail)
+    with pytest.raises(type(error), match=str(error.args[-1])):
         main(["runs"])
 
 
-def test_a_name_that_is_too_long_for_the_disk(capsys: pytest.CaptureFixture[str]) -> None:
-    fails(capsys, ["eval", "x" * 5000], 3, "xxx")
+def test_name_is_too_long_for_the_file_system(capsys: pytest.CaptureFixture[str]) -> None:
+    check_failure(capsys, ["eval", "x" * 5000], 3, "xxx")
 
 
-def test_pictures_and_reports_of_what_is_not_there(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
+def test_plot_report_and_export_have_nothing_to_show(
+    capsys: pytest.CaptureFixture[str], trained, tmp_path: Path
+) -> None:
     seg = str(trained.seg)
-    fails(capsys, ["plot", seg, "--kind", "curvs"], 2, "did you mean curves?")
-    fails(capsys, ["plot", seg, "--kind", "errors"], 3, "errors needs a run of train-cls")
-    fails(capsys, ["plot", seg, "--format", "jpg"], 2, "--format", "png, svg, pdf")
-    fails(capsys, ["report", seg, "-o", "report.pdf"], 2, "takes an .html file")
-    fails(capsys, ["report", seg, "-o", "nowhere/report.html"], 2, "in an existing folder")
-    fails(capsys, ["export", seg, "--format", "tflite"], 2, "--format is onnx")
-    fails(capsys, ["runs", "nowhere"], 3, "nowhere is not a folder")
+    check_failure(capsys, ["plot", seg, "--kind", "curvs"], 2, "did you mean curves?")
+    check_failure(capsys, ["plot", seg, "--kind", "errors"], 3, "errors needs a run of train-cls")
+    check_failure(capsys, ["plot", seg, "--format", "jpg"], 2, "--format", "png, svg, pdf")
+    check_failure(capsys, ["report", seg, "-o", "report.pdf"], 2, "takes an .html file")
+    check_failure(capsys, ["report", seg, "-o", "nowhere/report.html"], 2, "in an existing folder")
+    check_failure(capsys, ["export", seg, "--format", "tflite"], 2, "--format is onnx")
+    check_failure(capsys, ["runs", "nowhere"], 3, "nowhere is not a folder")
     (tmp_path / "taken").write_text("")
-    fails(capsys, ["plot", seg, "--kind", "curves", "--out", str(tmp_path / "taken")], 1, "cannot be written")
+    check_failure(capsys, ["plot", seg, "--kind", "curves", "--out", str(tmp_path / "taken")], 1, "cannot be written")
     (trained.seg / "eval").rename(trained.seg / "elsewhere")
-    fails(capsys, ["plot", seg, "--kind", "masks"], 3, "has no predictions yet", "vocctl eval")
+    check_failure(capsys, ["plot", seg, "--kind", "masks"], 3, "has no predictions yet", "vocctl eval")
 
 
-def test_an_image_that_cannot_be_read(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
+def test_predict_reports_unreadable_images(capsys: pytest.CaptureFixture[str], trained, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
-    (folder / "broken.jpg").write_bytes(b"no image")
-    Image.new("RGB", (8, 8)).save(folder / "fine.png")
-    fails(capsys, ["predict", str(folder), "--run", str(trained.seg), "--quiet"], 3, "1 of 2 images", "broken.jpg")
-    assert Path("predictions/fine.png").is_file()
-    fails(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither an image nor a folder")
+    (folder / "corrupt.jpg").write_bytes(b"no image")
+    Image.new("RGB", (8, 8)).save(folder / "valid.png")
+    check_failure(
+        capsys, ["predict", str(folder), "--run", str(trained.seg), "--quiet"], 3, "1 of 2 images", "corrupt.jpg"
+    )
+    assert Path("predictions/valid.png").is_file()
+    check_failure(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither an image nor a folder")

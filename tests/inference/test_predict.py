@@ -1,4 +1,4 @@
-"""Label maps at the images' own size."""
+"""Probabilities and label maps of images at their original size."""
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ class Brightest(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[Tensor] = []
+        self.inputs: list[Tensor] = []
         self.matrix = nn.Parameter(torch.eye(3))
 
     def forward(self, images: Tensor) -> Tensor:
         assert not self.training
-        self.seen.append(images)
+        self.inputs.append(images)
         return (self.matrix @ images.flatten(2)).reshape(images.shape)
 
 
@@ -34,11 +34,11 @@ def probs_of(batches, precision: str = "fp32", tta: str = "none", model: nn.Modu
     return predict_probs(model or Brightest().train(), batches, device=CPU, precision=precision, tta=tta)
 
 
-def test_pixels_are_in_0_to_1_and_probabilities_come_out():
+def test_model_gets_pixels_in_0_to_1_and_probs_are_softmax():
     model = Brightest()
     ((indices, probs),) = probs_of([(torch.tensor([4]), image([[0, 2]]))], model=model)
-    assert model.seen[0].dtype == torch.float32
-    assert (model.seen[0].min(), model.seen[0].max()) == (0, 1)
+    assert model.inputs[0].dtype == torch.float32
+    assert (model.inputs[0].min(), model.inputs[0].max()) == (0, 1)
     assert indices.tolist() == [4]
     # logits 1, 0, 0: e / (e + 2)
     assert probs[0, :, 0, 0].tolist() == pytest.approx([np.e / (np.e + 2), 1 / (np.e + 2), 1 / (np.e + 2)])
@@ -52,25 +52,25 @@ def test_under_bf16_probabilities_are_float32():
     assert probs.sum(dim=1).flatten().tolist() == pytest.approx([1, 1])
 
 
-def test_labels_are_the_largest_and_go_by_index():
+def test_labels_are_the_argmax_by_image_index():
     batches = [(torch.tensor([2]), image([[0, 1], [2, 0]])), (torch.tensor([0]), image([[1, 1]]))]
-    found = dict(predict_labels(probs_of(batches), [(1, 2), (9, 9), (2, 2)]))
-    assert sorted(found) == [0, 2]
-    assert found[2].tolist() == [[0, 1], [2, 0]]
-    assert found[0].tolist() == [[1, 1]]
-    assert found[0].dtype == np.uint8
+    labels = dict(predict_labels(probs_of(batches), [(1, 2), (9, 9), (2, 2)]))
+    assert sorted(labels) == [0, 2]
+    assert labels[2].tolist() == [[0, 1], [2, 0]]
+    assert labels[0].tolist() == [[1, 1]]
+    assert labels[0].dtype == np.uint8
 
 
-def test_labels_come_at_each_images_own_size():
+def test_labels_have_the_original_size():
     images = torch.cat([image([[0, 0, 1, 1]] * 2), image([[2, 2, 2, 2]] * 2)])
-    found = dict(predict_labels(probs_of([(torch.tensor([0, 1]), images)]), [(4, 8), (3, 5)]))
-    assert found[0].tolist() == [[0] * 4 + [1] * 4] * 4
-    assert found[1].shape == (3, 5)
-    assert (found[1] == 2).all()
+    labels = dict(predict_labels(probs_of([(torch.tensor([0, 1]), images)]), [(4, 8), (3, 5)]))
+    assert labels[0].tolist() == [[0] * 4 + [1] * 4] * 4
+    assert labels[1].shape == (3, 5)
+    assert (labels[1] == 2).all()
 
 
-def test_probabilities_are_upsampled_not_labels():
-    # two pixels, (.6, .4, 0) and (0, .4, .6): halfway between them class 1 is the largest, though it wins neither
+def test_probabilities_are_upsampled_before_the_argmax():
+    # two pixels, (.6, .4, 0) and (0, .4, .6): halfway between them class 1 is the largest, though it is the largest in neither
     probs = torch.tensor([[0.6, 0.4, 0.0], [0.0, 0.4, 0.6]]).T.reshape(1, 3, 1, 2)
     ((_, labels),) = predict_labels([(torch.tensor([0]), probs)], [(1, 10)])
     assert labels[0, 0] == 0
@@ -78,26 +78,28 @@ def test_probabilities_are_upsampled_not_labels():
     assert 1 in labels[0, 4:6]
 
 
-def test_flip_of_a_model_that_turns_with_the_image_is_the_same():
+def test_flip_changes_nothing_for_a_pixelwise_model():
     batches = [(torch.tensor([0]), image([[0, 1, 2, 2]]))]
     ((_, plain),), ((_, flipped),) = probs_of(batches), probs_of(batches, tta="flip")
     assert torch.allclose(plain, flipped)
 
 
-def test_each_image_is_told_of():
-    told = []
+def test_every_image_is_reported():
+    progress = []
     images = torch.cat([image([[0, 1]])] * 3)
     list(
         predict_labels(
-            probs_of([(torch.tensor([2, 0, 1]), images)]), [(1, 2)] * 3, lambda done, total: told.append((done, total))
+            probs_of([(torch.tensor([2, 0, 1]), images)]),
+            [(1, 2)] * 3,
+            lambda done, total: progress.append((done, total)),
         )
     )
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_label_maps_come_in_runs_of_so_many_pixels(monkeypatch):
+def test_label_maps_are_grouped_up_to_a_number_of_pixels(monkeypatch):
     monkeypatch.setattr(predict, "MAX_BUFFERED_PIXELS", 5)
-    batches = [(torch.tensor([place]), image([[0, 1]])) for place in (2, 0, 1)]
-    runs = list(predict.predict_label_groups(probs_of(batches), [(1, 2), (2, 2), (1, 4)]))
-    assert [[index for index, _ in run] for run in runs] == [[2, 0], [1]]
-    assert [labels.shape for _, labels in runs[0]] == [(1, 4), (1, 2)]
+    batches = [(torch.tensor([index]), image([[0, 1]])) for index in (2, 0, 1)]
+    groups = list(predict.predict_label_groups(probs_of(batches), [(1, 2), (2, 2), (1, 4)]))
+    assert [[index for index, _ in group] for group in groups] == [[2, 0], [1]]
+    assert [labels.shape for _, labels in groups[0]] == [(1, 4), (1, 2)]

@@ -1,4 +1,4 @@
-"""The run folder: made once, found again, its files whole or not there."""
+"""The run folder: created once, found by path or name, its files complete or absent."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def parts(folder: Path) -> list[Path]:
     return list(folder.rglob("*.part"))
 
 
-def test_a_new_run_says_what_made_it(run):
+def test_new_run_records_its_command_and_versions(run):
     about = run.info()
     assert about["task"] == "train-seg"
     assert about["command"].startswith("vocctl")
@@ -44,24 +44,24 @@ def test_a_new_run_says_what_made_it(run):
     assert parts(run.path) == []
 
 
-def test_a_name_that_is_taken(run):
+def test_existing_run_is_not_overwritten(run):
     before = (run.path / "config.toml").read_text()
     with pytest.raises(ConfigError, match=f"{run.path} exists: choose another --name, or resume it with --resume"):
         create_run(run.path, "train-seg", TrainSegConfig())
     assert (run.path / "config.toml").read_text() == before
 
 
-def test_a_file_takes_the_name_too(tmp_path):
+def test_existing_file_is_not_overwritten(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(ConfigError, match="exists: choose"):
         create_run(tmp_path / "taken", "train-seg", CONFIG)
 
 
-def test_an_empty_folder_is_free(tmp_path):
+def test_empty_folder_can_be_used(tmp_path):
     assert create_run(tmp_path, "train-seg", CONFIG).info()["task"] == "train-seg"
 
 
-def test_a_run_that_cannot_be_made(tmp_path):
+def test_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot be created: .*; choose another --out"):
         create_run(tmp_path / "file" / "run", "train-seg", CONFIG)
@@ -74,12 +74,12 @@ def test_free_name(tmp_path):
     assert free_name(tmp_path, "a") == tmp_path / "a-3"
 
 
-def test_found_by_path_and_by_name(run, tmp_path):
+def test_run_is_found_by_path_and_by_name(run, tmp_path):
     assert find_run(str(run.path), "train-seg").path == run.path
     assert find_run("first", "train-seg", tmp_path / "runs").path == run.path
 
 
-def test_a_name_of_two_kinds_is_found_by_its_kind_and_ambiguous_without(run, tmp_path):
+def test_name_of_two_runs_is_ambiguous_without_a_task(run, tmp_path):
     runs = tmp_path / "runs"
     other = create_run(runs / "cls" / "first", "train-cls", TrainClsConfig())
     assert find_run("first", "train-seg", runs).path == run.path
@@ -89,7 +89,7 @@ def test_a_name_of_two_kinds_is_found_by_its_kind_and_ambiguous_without(run, tmp
     assert open_run(str(run.path), runs).path == run.path
 
 
-def test_distinct_names_are_as_short_as_tells_folders_apart(tmp_path, monkeypatch):
+def test_distinct_names_are_as_short_as_possible(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert distinct_names([Path("seg/a"), Path("seg/b")]) == ["a", "b"]
     assert distinct_names([Path("seg/a"), Path("cls/a"), Path("cls/b")]) == ["seg/a", "cls/a", "b"]
@@ -108,37 +108,37 @@ def test_no_such_run_names_the_closest(run, tmp_path):
         find_run("first", "train-seg", tmp_path / "none")
 
 
-def test_a_folder_that_is_no_run(tmp_path):
+def test_folder_without_run_json_is_not_a_run(tmp_path):
     with pytest.raises(DataError, match="is not a run"):
         find_run(str(tmp_path), "train-seg")
 
 
-def test_a_run_of_another_task(run):
+def test_run_of_another_task_is_an_error(run):
     with pytest.raises(DataError, match="is a run of train-seg, not of train-cls"):
         find_run(str(run.path), "train-cls")
 
 
-def test_a_broken_run_json(run):
+def test_corrupt_run_json_is_an_error(run):
     for content in (b"{", b"\xff\xfe\x00", b'{"task": "train-seg", "data": "shapes"}'):
         (run.path / "run.json").write_bytes(content)
         with pytest.raises(DataError, match=r"run\.json is missing or corrupt"):
             find_run(str(run.path), "train-seg")
 
 
-def test_note_keeps_what_was_there(run):
+def test_update_info_keeps_the_other_keys(run):
     run.update_info(parameters={"model": 3})
     assert run.info()["parameters"] == {"model": 3}
     assert run.task == "train-seg"
 
 
-def test_metrics_line_by_line(run):
+def test_appended_metrics_are_read_back(run):
     first = run.append_metrics({"epoch": 1, "mean_iou": 0.5})
     second = run.append_metrics({"epoch": 2, "mean_iou": 0.25})
     assert (first, second) == (len('{"epoch": 1, "mean_iou": 0.5}\n'), run.metrics.stat().st_size)
     assert run.read_metrics() == [{"epoch": 1, "mean_iou": 0.5}, {"epoch": 2, "mean_iou": 0.25}]
 
 
-def test_metrics_cut_back_to_the_state(run):
+def test_metrics_are_truncated_to_a_checkpoint(run):
     length = run.append_metrics({"epoch": 1})
     run.append_metrics({"epoch": 2})
     run.truncate_metrics(length)
@@ -147,20 +147,20 @@ def test_metrics_cut_back_to_the_state(run):
     assert [record["epoch"] for record in run.read_metrics()] == [1, 2]
 
 
-def test_metrics_cut_never_lengthens(run):
+def test_truncating_never_lengthens_the_file(run):
     length = run.append_metrics({"epoch": 1})
     run.truncate_metrics(length + 100)  # a line that never reached the disk
     assert run.metrics.stat().st_size == length
 
 
-def test_a_line_cut_short_by_a_full_disk_is_left_out(run):
+def test_incomplete_last_line_is_ignored(run):
     run.append_metrics({"epoch": 1})
     with run.metrics.open("a") as stream:
         stream.write('{"epoch": 2, "mean')
     assert run.read_metrics() == [{"epoch": 1}]
 
 
-def test_no_epoch_yet(run):
+def test_metrics_without_an_epoch_are_an_error(run):
     run.truncate_metrics(0)  # nothing to cut
     for make in (lambda: None, run.metrics.touch):
         make()
@@ -169,32 +169,44 @@ def test_no_epoch_yet(run):
 
 
 @pytest.mark.parametrize("second", [{"epoch": 2}, {"epoch": "two", "lr": 0.1}, {"epoch": 2, "lr": None}])
-def test_metrics_that_training_never_writes(run, second):
+def test_corrupt_metrics_are_an_error(run, second):
     run.append_metrics({"epoch": 1, "lr": 0.1})
     run.append_metrics(second)
     with pytest.raises(DataError, match=r"metrics\.jsonl cannot be read"):
         run.read_metrics()
 
 
-def test_metrics_without_a_folder(tmp_path):
+def test_metrics_in_a_missing_folder_are_an_error(tmp_path):
     with pytest.raises(RunError, match="then resume with --resume"):
         RunFolder(tmp_path / "gone").append_metrics({"epoch": 1})
 
 
-def test_weights_there_and_back(run):
+def test_saved_weights_are_loaded_back(run):
     model, other = linear(0), linear(1)
     run.save_weights("best", model, weights_metadata(7, 2))
     run.load_weights("best", other)
     assert torch.equal(model.weight, other.weight)
     assert torch.equal(model.bias, other.bias)
     assert parts(run.path) == []
-    with safe_open(run.path / "best.safetensors", "pt") as held:
-        assert held.metadata()["step"] == "7"
-        assert held.metadata()["epoch"] == "2"
-        assert held.metadata()["torch"] == torch.__version__
+    with safe_open(run.path / "best.safetensors", "pt") as file:
+        assert file.metadata()["step"] == "7"
+        assert file.metadata()["epoch"] == "2"
+        assert file.metadata()["torch"] == torch.__version__
 
 
-def test_weights_in_channels_last(run):
+def test_weights_are_flushed_to_the_disk_before_they_get_their_name(run, monkeypatch):
+    sizes = []
+
+    def record(file):
+        assert not (run.path / "best.safetensors").exists()
+        sizes.append(os.fstat(file.fileno()).st_size)
+
+    monkeypatch.setattr(os, "fsync", record)
+    run.save_weights("best", linear(), {})
+    assert sizes == [(run.path / "best.safetensors").stat().st_size]
+
+
+def test_channels_last_weights_are_loaded_back(run):
     model = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
     other = nn.Conv2d(2, 3, 3)
     run.save_weights("best", model, {})
@@ -202,7 +214,7 @@ def test_weights_in_channels_last(run):
     assert torch.equal(model.weight, other.weight)
 
 
-def test_weights_of_another_model(run):
+def test_weights_of_another_model_are_an_error(run):
     run.save_weights("best", linear(), {})
     for other in (nn.Linear(4, 2), nn.Conv2d(3, 2, 1)):
         with pytest.raises(DataError, match=r"best\.safetensors does not fit the run's model") as caught:
@@ -211,7 +223,7 @@ def test_weights_of_another_model(run):
         assert "\n" not in str(caught.value)
 
 
-def test_weights_missing_or_cut_short(run):
+def test_missing_and_truncated_weights_are_errors(run):
     with pytest.raises(DataError, match=r"best\.safetensors is missing"):
         run.load_weights("best", linear())
     run.save_weights("best", linear(), {})
@@ -224,21 +236,21 @@ def test_no_space_left_keeps_the_old_weights(run, monkeypatch):
     run.save_weights("best", linear(0), {})
     before = (run.path / "best.safetensors").read_bytes()
 
-    def full(tensors, path, metadata):
+    def fail(tensors, path, metadata):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
     with pytest.raises(RunError, match="No space left on device; free space, then resume with --resume"):
         run.save_weights("best", linear(1), {})
     assert (run.path / "best.safetensors").read_bytes() == before
     assert parts(run.path) == []
 
 
-def test_what_a_kill_in_the_middle_of_writing_left_goes_with_the_next(run):
-    left = run.path / "final.safetensors.part"
-    left.mkdir()
-    (left / ".tmpx7Q").write_bytes(b"half")
+def test_next_save_removes_the_parts_that_a_killed_process_left(run):
+    leftover = run.path / "final.safetensors.part"
+    leftover.mkdir()
+    (leftover / ".tmpx7Q").write_bytes(b"half")
     run.save_weights("best", linear(), {})
     assert parts(run.path) == []
     mode = (run.path / "config.toml").stat().st_mode & 0o777
@@ -247,7 +259,7 @@ def test_what_a_kill_in_the_middle_of_writing_left_goes_with_the_next(run):
     ).stat().st_mode & 0o777 == mode  # others may read it where they may read the rest
 
 
-def test_weights_without_a_folder(tmp_path):
+def test_weights_in_a_missing_folder_are_an_error(tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         RunFolder(tmp_path / "gone").save_weights("best", linear(), {})
 
@@ -263,11 +275,11 @@ def test_no_space_left_keeps_the_old_text(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_name_that_is_no_utf_8_cannot_be_written_and_leaves_nothing(tmp_path):
+def test_text_that_is_not_utf8_is_an_error_and_leaves_no_file(tmp_path):
     with pytest.raises(RunError, match=r"run\.json cannot be written: .* choose another folder or name"):
         write_text(tmp_path / "run.json", os.fsdecode(b"\xff.jpg"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_run_json_is_json_that_others_read(run):
+def test_run_json_is_plain_json(run):
     assert json.loads((run.path / "run.json").read_text()) == run.info()

@@ -1,4 +1,4 @@
-"""ONNX: the file answers as the run does, on batches and sizes of its own, and says what it is; else there is no file."""
+"""ONNX export: the file predicts what the run predicts, on other batches and sizes too, or there is no file."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ def session(path: Path):
 
 
 @pytest.mark.parametrize("kind", ["seg", "cls"])
-def test_it_answers_as_the_run_on_any_batch_and_size(trained, kind: str) -> None:
+def test_onnx_model_equals_the_run_on_any_batch_and_size(trained, kind: str) -> None:
     run = getattr(trained, kind)
     result = export(str(run), num_images=3)
     assert result.path == run / "best.onnx"
@@ -34,12 +34,12 @@ def test_it_answers_as_the_run_on_any_batch_and_size(trained, kind: str) -> None
         images = torch.rand(shape)
         with torch.inference_mode():
             expected = model(images).numpy()
-        (got,) = session(result.path).run(None, {"images": images.numpy()})
-        assert got.shape == expected.shape
-        assert np.abs(got - expected).max() < 1e-4 * max(1, np.abs(expected).max())
+        (logits,) = session(result.path).run(None, {"images": images.numpy()})
+        assert logits.shape == expected.shape
+        assert np.abs(logits - expected).max() < 1e-4 * max(1, np.abs(expected).max())
 
 
-def test_the_file_says_what_it_is(trained) -> None:
+def test_metadata_of_the_onnx_file(trained) -> None:
     seg = session(export(str(trained.seg), num_images=1).path).get_modelmeta().custom_metadata_map
     assert json.loads(seg["class_names"]) == list(SEG_CLASSES)
     assert json.loads(seg["preprocessing"])["shorter_side"] == 32
@@ -48,10 +48,10 @@ def test_the_file_says_what_it_is(trained) -> None:
     assert cls["checkpoint"] == "final"
 
 
-def test_a_file_that_differs_from_the_run_is_not_kept(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_differs_from_the_run_is_removed(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     write = task._write
 
-    def write_another(exportable, path):
+    def write_changed_weights(exportable, path):
         with torch.no_grad():
             for parameter in exportable.model.parameters():
                 parameter.add_(0.05)
@@ -60,13 +60,13 @@ def test_a_file_that_differs_from_the_run_is_not_kept(trained, monkeypatch: pyte
             for parameter in exportable.model.parameters():
                 parameter.sub_(0.05)
 
-    monkeypatch.setattr(task, "_write", write_another)
+    monkeypatch.setattr(task, "_write", write_changed_weights)
     with pytest.raises(RunError, match="ONNX differs from the run by"):
         export(str(trained.seg), num_images=1)
     assert not list(trained.seg.glob("*.onnx*"))
 
 
-def test_what_cannot_be_exported_is_refused(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_options_are_errors(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="--format is onnx"):
         export(str(trained.seg), form="tflite")
     with pytest.raises(ConfigError, match="--checkpoint is one of best, final"):
@@ -80,7 +80,7 @@ def test_what_cannot_be_exported_is_refused(trained, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
-def test_a_resize_with_antialias_is_torchs(trained, tmp_path: Path, mode: str) -> None:
+def test_antialiased_resize_equals_torch(trained, tmp_path: Path, mode: str) -> None:
     class Resized(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.interpolate(images, size=(24, 40), mode=mode, antialias=True)
@@ -89,13 +89,13 @@ def test_a_resize_with_antialias_is_torchs(trained, tmp_path: Path, mode: str) -
     task._write(exportable, tmp_path / "resized.onnx")
     for sides in ((96, 64), (16, 24)):
         images = torch.rand(3, 3, *sides)
-        (got,) = session(tmp_path / "resized.onnx").run(None, {"images": images.numpy()})
-        assert np.abs(got - Resized()(images).numpy()).max() < 1e-5
+        (logits,) = session(tmp_path / "resized.onnx").run(None, {"images": images.numpy()})
+        assert np.abs(logits - Resized()(images).numpy()).max() < 1e-5
 
 
 @pytest.mark.parametrize("config", [TrainSegConfig(), TrainClsConfig()], ids=["segmenter", "classifier"])
-def test_the_default_models_agree_on_real_images(shared: Path, tmp_path: Path, config) -> None:
-    """Untrained heads over ImageNet weights: what is compared is the graph, not the skill."""
+def test_default_models_agree_on_real_images(shared: Path, tmp_path: Path, config) -> None:
+    """Untrained heads over ImageNet weights: the graphs are compared, not the accuracy."""
     from vocctl.runs.folder import create_run
 
     small = given(config, path=str(shared / "voc-photos"), cache_dir=str(tmp_path / "cache"), size=128)

@@ -1,4 +1,4 @@
-"""Predicting images of any kind: the masks read back, the palette is VOC's, and what eval says is said here too."""
+"""Predicting images of any size: masks in VOC's palette, and the same predictions as eval."""
 
 from pathlib import Path
 
@@ -17,25 +17,25 @@ def images(data: Path) -> Path:
     return data / "VOCdevkit" / "VOC2009" / "JPEGImages"
 
 
-def test_a_mask_is_what_eval_wrote_in_vocs_palette_at_the_images_size(trained_once, tmp_path: Path) -> None:
+def test_mask_equals_the_label_map_of_eval(trained_once, tmp_path: Path) -> None:
     evaluation = read_run(str(trained_once.seg)).evaluation
     for image_id in list(evaluation.image_iou)[:3]:
-        (one,) = predict([images(trained_once.data) / f"{image_id}.jpg"], str(trained_once.seg), out=tmp_path)
-        with Image.open(one.mask) as image:
+        (prediction,) = predict([images(trained_once.data) / f"{image_id}.jpg"], str(trained_once.seg), out=tmp_path)
+        with Image.open(prediction.mask) as image:
             assert (image.mode, image.size, image.getpalette()) == ("P", (32, 32), FLAT_PALETTE)
-        assert np.array_equal(read_mask(one.mask), evaluation.label_map(image_id, (32, 32)))
+        assert np.array_equal(read_mask(prediction.mask), evaluation.label_map(image_id, (32, 32)))
 
 
 def test_fractions_and_overlay_are_those_of_the_mask(trained_once, tmp_path: Path) -> None:
     path = images(trained_once.data) / "tiny_013.jpg"
-    (one,) = predict([path], str(trained_once.seg), out=tmp_path)
-    labels = read_mask(one.mask)
-    assert sum(one.fractions.values()) == pytest.approx(1)
-    assert one.fractions.get("bicycle", 0) == pytest.approx((labels == 2).mean())
-    overlay, image = read_image(one.overlay).astype(int), read_image(path).astype(int)
+    (prediction,) = predict([path], str(trained_once.seg), out=tmp_path)
+    labels = read_mask(prediction.mask)
+    assert sum(prediction.fractions.values()) == pytest.approx(1)
+    assert prediction.fractions.get("bicycle", 0) == pytest.approx((labels == 2).mean())
+    overlay, image = read_image(prediction.overlay).astype(int), read_image(path).astype(int)
     half = (image + np.array(PALETTE)[labels]) // 2
     expected = np.where((labels > 0)[..., None], half, image)
-    assert np.abs(overlay - expected).mean() < 12  # it is a JPEG
+    assert np.abs(overlay - expected).mean() < 12  # JPEG changes pixels
 
 
 def test_labels_are_those_of_eval(trained_once) -> None:
@@ -53,14 +53,14 @@ def test_labels_are_those_of_eval(trained_once) -> None:
 
 
 @pytest.mark.parametrize("side", [(1, 1), (3, 200), (333, 45)])
-def test_any_size(trained_once, tmp_path: Path, side: tuple[int, int]) -> None:
+def test_images_of_any_size(trained_once, tmp_path: Path, side: tuple[int, int]) -> None:
     Image.new("RGB", side, "red").save(tmp_path / "image.png")
-    (one,) = predict([tmp_path / "image.png"], str(trained_once.seg), out=tmp_path / "out")
-    with Image.open(one.mask) as mask, Image.open(one.overlay) as overlay:
-        assert mask.size == overlay.size == one.size == side
+    (prediction,) = predict([tmp_path / "image.png"], str(trained_once.seg), out=tmp_path / "out")
+    with Image.open(prediction.mask) as mask, Image.open(prediction.overlay) as overlay:
+        assert mask.size == overlay.size == prediction.size == side
 
 
-def test_a_folder_with_a_broken_file_goes_on_and_says_which(trained_once, tmp_path: Path) -> None:
+def test_corrupt_file_in_a_folder_is_reported_and_the_rest_predicted(trained_once, tmp_path: Path) -> None:
     folder = tmp_path / "in" / "deep"
     folder.mkdir(parents=True)
     Image.new("RGB", (20, 10)).save(folder / "b.png")
@@ -75,7 +75,7 @@ def test_a_folder_with_a_broken_file_goes_on_and_says_which(trained_once, tmp_pa
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
-def test_no_image_of_the_call_is_written_over(trained_once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_images_are_not_overwritten(trained_once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["a.png", "b.jpg", "b-overlay.jpg", "C.PNG"]
     for name in names:
@@ -88,7 +88,7 @@ def test_no_image_of_the_call_is_written_over(trained_once, tmp_path: Path, monk
     assert masks == ["a-2.png", "b-2.png", "b-overlay.png", "C-2.png"]  # c.png is C.PNG on some disks
 
 
-def test_what_cannot_be_predicted_is_refused(trained, tmp_path: Path) -> None:
+def test_wrong_inputs_are_errors(trained, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither an image nor a folder"):
         predict([tmp_path / "nothing.jpg"], str(trained.seg))
     (tmp_path / "empty").mkdir()

@@ -41,7 +41,7 @@ def check_failure(capsys: pytest.CaptureFixture[str], args: list[str], code: int
     return output.out
 
 
-def test_dry_run_writes_a_csv_and_prints_the_expected_score(world, capsys):
+def test_dry_run_writes_a_csv_and_prints_the_expected_score(workspace, capsys):
     assert main(["submit", "--dry-run"]) == 0
     output = capsys.readouterr()
     assert output.err == ""
@@ -59,7 +59,7 @@ def test_dry_run_writes_a_csv_and_prints_the_expected_score(world, capsys):
     assert not list(Path("runs/submit").glob("*.part"))
 
 
-def test_expected_score_is_that_of_the_validation_images(world, capsys):
+def test_expected_score_is_that_of_the_validation_images(workspace, capsys):
     """`vocctl eval` measures the same Dice on the same images, because no rule is used."""
     assert main(["submit", "--checkpoint", "best", "--dry-run"]) == 0
     expected, rules = log()[-1]["expected"], log()[-1]["rules"]
@@ -75,7 +75,7 @@ def test_expected_score_is_that_of_the_validation_images(world, capsys):
     assert low <= expected["joint"] <= high
 
 
-def test_check_score_and_merge(world, capsys):
+def test_check_score_and_merge(workspace, capsys):
     assert main(["submit", "--dry-run", "--quiet"]) == 0
     capsys.readouterr()
     assert main(["submit", "--check", str(CSV)]) == 0
@@ -94,7 +94,7 @@ def test_check_score_and_merge(world, capsys):
     check_failure(capsys, ["submit", "--merge", str(CSV), str(CSV), "--out", "both.csv"], 2, "both.csv exists")
 
 
-def test_devkit_images_are_matched_by_content_not_by_order(world, capsys):
+def test_devkit_images_are_matched_by_content_not_by_order(workspace, capsys):
     assert main(["submit", "--dry-run", "--quiet"]) == 0
     capsys.readouterr()
     assert main(["submit", "--score", str(CSV), "--truth", "data/h02a5a"]) == 0
@@ -105,7 +105,7 @@ def test_devkit_images_are_matched_by_content_not_by_order(world, capsys):
     assert re.search(r"joint Dice ([\d.]+)", capsys.readouterr().out)[1] == joint
 
 
-def test_check_lists_the_errors_by_row(world, capsys):
+def test_check_lists_the_errors_by_row(workspace, capsys):
     assert main(["submit", "--dry-run", "--quiet"]) == 0
     capsys.readouterr()
     lines = CSV.read_text().splitlines()
@@ -116,13 +116,13 @@ def test_check_lists_the_errors_by_row(world, capsys):
     assert "wrong.csv, line 5: 1_segmentation holds 1 numbers" in out
 
 
-def test_both_layouts_give_the_same_csv(world, capsys):
+def test_both_layouts_give_the_same_csv(workspace, capsys):
     assert main(["submit", "--data", "data/tree", "--cls", "runs/cls/one", "--seg", "runs/seg/one", "--dry-run"]) == 0
     assert main(["submit", "--dry-run"]) == 0
     assert Path("runs/submit/tree-one-one.csv").read_text() == CSV.read_text()
 
 
-def test_the_best_of_several_finished_runs_is_chosen(world, capsys):
+def test_the_best_of_several_finished_runs_is_chosen(workspace, capsys):
     shutil.copytree("runs/seg/one", "runs/seg/two")
     shutil.copytree("runs/seg/one", "runs/seg/unfinished")
     Path("runs/seg/unfinished/final.safetensors").unlink()
@@ -134,7 +134,7 @@ def test_the_best_of_several_finished_runs_is_chosen(world, capsys):
     assert "segmentation: final checkpoint, by Dice on the validation images (best 5.0, final 20.0)" in out
 
 
-def test_several_runs_are_an_ensemble(world, capsys):
+def test_several_runs_are_an_ensemble(workspace, capsys):
     shutil.copytree("runs/seg/one", "runs/seg/two")
     runs = [
         "--cls",
@@ -151,7 +151,7 @@ def test_several_runs_are_an_ensemble(world, capsys):
     assert log()[-1]["seg"] == ["runs/seg/one", "runs/seg/two"]
 
 
-def test_no_finished_run(world, capsys):
+def test_no_finished_run(workspace, capsys):
     config = Path("runs/seg/one/config.toml")
     config.write_text(config.read_text().replace("data/h02a5a", "data/other"))
     message = "has no finished run on data/h02a5a (1 on other data, which --seg accepts)"
@@ -160,7 +160,7 @@ def test_no_finished_run(world, capsys):
     check_failure(capsys, ["submit", "--dry-run"], 3, "has no finished run on data/h02a5a: ")
 
 
-def test_a_run_validated_on_test_images_is_refused(world, capsys):
+def test_a_run_validated_on_test_images_is_refused(workspace, capsys):
     flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "8", "--epochs", "1", "--quiet"]
     assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *flags]) == 0
     capsys.readouterr()
@@ -172,7 +172,7 @@ def test_a_run_validated_on_test_images_is_refused(world, capsys):
     assert "6 of the competition's test images" in log()[-1]["warnings"][0]
 
 
-def test_a_run_with_the_initial_weights_of_such_a_run_is_refused(world, capsys):
+def test_a_run_with_the_initial_weights_of_such_a_run_is_refused(workspace, capsys):
     flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "8", "--epochs", "1", "--quiet"]
     assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *flags]) == 0
     config = Path("runs/seg/one/config.toml")
@@ -185,7 +185,7 @@ def test_a_run_with_the_initial_weights_of_such_a_run_is_refused(world, capsys):
     check_failure(capsys, ["submit", "--seg", "one", "--dry-run", "--quiet"], 2, "6 of the competition's test images")
 
 
-def test_upload_and_score(world, kaggle, capsys):
+def test_upload_and_score(workspace, kaggle, capsys):
     kaggle.polls = [{"status": "PENDING"}, {"status": "PENDING"}, {"status": "COMPLETE", "publicScore": "0.61234"}]
     assert main(["submit", "--competition", kaggle.slug, "--data", "data/h02a5a"]) == 0
     output = capsys.readouterr()
@@ -204,12 +204,12 @@ def test_upload_and_score(world, kaggle, capsys):
     assert "canary" not in everything
 
 
-def test_dry_run_does_not_contact_kaggle(world, kaggle):
+def test_dry_run_does_not_contact_kaggle(workspace, kaggle):
     assert main(["submit", "--dry-run", "--quiet"]) == 0
     assert kaggle.calls == []
 
 
-def test_history_asks_for_pending_scores(world, kaggle, capsys):
+def test_history_asks_for_pending_scores(workspace, kaggle, capsys):
     kaggle.polls = [{"status": "PENDING"}]
     args = ["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--wait", "0", "--quiet"]
     assert main(args) == 0
@@ -230,7 +230,7 @@ def test_history_asks_for_pending_scores(world, kaggle, capsys):
         ("CreateSubmission", 500, "server error"),
     ],
 )
-def test_a_failed_upload_keeps_the_csv(world, kaggle, capsys, method, status, message):
+def test_a_failed_upload_keeps_the_csv(workspace, kaggle, capsys, method, status, message):
     kaggle.failures[method] = (status, {"code": status, "message": "no"})
     args = ["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--quiet"]
     check_failure(capsys, args, 4, message, f"{CSV} is kept", f"vocctl submit --file {CSV}")
@@ -241,7 +241,7 @@ def test_a_failed_upload_keeps_the_csv(world, kaggle, capsys, method, status, me
     assert log()[-1]["cls"] == ["runs/cls/one"]  # found by the file's content
 
 
-def test_a_csv_is_uploaded_to_the_competition_that_it_was_written_for(world, kaggle, capsys):
+def test_a_csv_is_uploaded_to_the_competition_that_it_was_written_for(workspace, kaggle, capsys):
     assert main(["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--dry-run", "--quiet"]) == 0
     assert main(["submit", "--file", str(CSV), "--quiet"]) == 0
     assert log()[-1]["competition"] == kaggle.slug
@@ -254,19 +254,19 @@ def test_a_csv_is_uploaded_to_the_competition_that_it_was_written_for(world, kag
     check_failure(capsys, args, 4, f"`vocctl submit --file others.csv --competition {kaggle.slug}` uploads it")
 
 
-def test_no_submission_is_left_today(world, kaggle, capsys):
+def test_no_submission_is_left_today(workspace, kaggle, capsys):
     kaggle.limits = {"numToday": 5, "numTotal": 20, "numAllowedNow": 0}
     args = ["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--quiet"]
     check_failure(capsys, args, 4, "no submission is left today (5 made)", "00:00 UTC", f"{CSV} is kept")
     assert "StartSubmissionUpload" not in kaggle.calls
 
 
-def test_limits_are_all_zero_before_a_teams_first_submission(world, kaggle):
+def test_limits_are_all_zero_before_a_teams_first_submission(workspace, kaggle):
     kaggle.limits = {"numToday": 0, "numTotal": 0, "numAllowedNow": 0}
     assert main(["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--quiet"]) == 0
 
 
-def test_a_file_refused_by_kaggle(world, kaggle, capsys):
+def test_a_file_refused_by_kaggle(workspace, kaggle, capsys):
     kaggle.polls = [{"status": "ERROR", "errorDescription": "Evaluation Exception"}]
     args = ["submit", "--competition", kaggle.slug, "--data", "data/h02a5a", "--quiet"]
     check_failure(capsys, args, 4, f"Kaggle refused {CSV}: Evaluation Exception", "the file is kept")
@@ -274,7 +274,7 @@ def test_a_file_refused_by_kaggle(world, kaggle, capsys):
     assert log()[-1]["reason"] == "Evaluation Exception"
 
 
-def test_in_a_kaggle_notebook(world, capsys, monkeypatch, tmp_path):
+def test_in_a_kaggle_notebook(workspace, capsys, monkeypatch, tmp_path):
     """The data are found, the csv is written where Kaggle expects it, and nothing is uploaded."""
     (tmp_path / "kaggle" / "working").mkdir(parents=True)
     shutil.move("data/h02a5a", tmp_path / "kaggle" / "input" / "ga-2")
@@ -310,18 +310,18 @@ def test_in_a_kaggle_notebook(world, capsys, monkeypatch, tmp_path):
         (["--out", "data", "--dry-run"], 2, "data exists"),
     ],
 )
-def test_wrong_arguments(world, capsys, args, code, message):
+def test_wrong_arguments(workspace, capsys, args, code, message):
     check_failure(capsys, ["submit", *args, "--quiet"], code, message)
 
 
-def test_rows_have_the_order_of_the_sample_file(world):
+def test_rows_have_the_order_of_the_sample_file(workspace):
     names = [f"{number}_{half}" for half in ("classification", "segmentation") for number in range(6)]
     Path("data/h02a5a/sample_submission.csv").write_text("Id,Predicted\n" + "".join(f"{name},\n" for name in names))
     assert main(["submit", "--dry-run", "--quiet"]) == 0
     assert list(read_table(CSV)) == names
 
 
-def test_masks_are_the_models_at_the_original_size(world):
+def test_masks_are_the_models_at_the_original_size(workspace):
     """The masks in the csv agree with the model's, computed here without submit."""
     import torch
 

@@ -1,4 +1,4 @@
-"""The state of a run: all of it there and back, and what a crash leaves."""
+"""Checkpoints: everything is restored, and what a crash leaves behind is skipped."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from vocctl.runs.weights import write_tensors
 from vocctl.training.checkpoint import TrainState, load_checkpoint, load_latest_checkpoint, save_checkpoint
 
 
-def parts_of(seed: int, width: int = 4) -> tuple[nn.Module, nn.Module, AdamW]:
+def build_parts(seed: int, width: int = 4) -> tuple[nn.Module, nn.Module, AdamW]:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Conv2d(width, 2, 1))
     average = nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Conv2d(width, 2, 1))
@@ -31,104 +31,104 @@ def train(model: nn.Module, optimizer: AdamW, steps: int) -> None:
         optimizer.zero_grad()
 
 
-def same(left: nn.Module, right: nn.Module) -> bool:
+def are_equal(left: nn.Module, right: nn.Module) -> bool:
     pairs = zip(left.state_dict().values(), right.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "run" / "state"
-    made.mkdir(parents=True)
-    return made
+    folder = tmp_path / "run" / "state"
+    folder.mkdir(parents=True)
+    return folder
 
 
-def test_a_run_that_goes_on_does_what_it_would_have_done(folder):
-    model, average, optimizer = parts_of(0)
+def test_resumed_training_equals_uninterrupted_training(folder):
+    model, average, optimizer = build_parts(0)
     train(model, optimizer, 3)
     path = save_checkpoint(folder, TrainState(step=3), model, average, optimizer)
     train(model, optimizer, 3)
-    other, other_average, other_optimizer = parts_of(1)
+    restored, restored_average, restored_optimizer = build_parts(1)
     torch.manual_seed(77)
-    load_checkpoint(path, other, other_average, other_optimizer)
-    train(other, other_optimizer, 3)  # the same pixels, as the generator is back in its place
-    assert same(other, model)
-    assert same(other_average, average)
+    load_checkpoint(path, restored, restored_average, restored_optimizer)
+    train(restored, restored_optimizer, 3)  # on the same pixels, because the generator is restored too
+    assert are_equal(restored, model)
+    assert are_equal(restored_average, average)
 
 
-def test_going_on_channels_last(folder):
-    model, average, optimizer = parts_of(0)
+def test_resuming_with_channels_last_weights(folder):
+    model, average, optimizer = build_parts(0)
     model.to(memory_format=torch.channels_last)
     train(model, optimizer, 3)
     path = save_checkpoint(folder, TrainState(step=3), model, average, optimizer)
     train(model, optimizer, 3)
-    other, other_average, other_optimizer = parts_of(1)
-    other.to(memory_format=torch.channels_last)
-    load_checkpoint(path, other, other_average, other_optimizer)
-    train(other, other_optimizer, 3)
-    assert all(torch.allclose(a, b) for a, b in zip(other.parameters(), model.parameters(), strict=True))
+    restored, restored_average, restored_optimizer = build_parts(1)
+    restored.to(memory_format=torch.channels_last)
+    load_checkpoint(path, restored, restored_average, restored_optimizer)
+    train(restored, restored_optimizer, 3)
+    assert all(torch.allclose(a, b) for a, b in zip(restored.parameters(), model.parameters(), strict=True))
 
 
-def test_the_position_comes_back_whole(folder):
-    position = TrainState(
+def test_every_field_of_the_train_state_is_restored(folder):
+    state = TrainState(
         step=7, epoch=2, batch=3, seconds=1.5, loss_sum=0.1, best=0.3, best_epoch=1, epochs_without_improvement=2, metrics_bytes=99,
         scaler={"scale": 65536.0},
     )  # fmt: skip
-    path = save_checkpoint(folder, position, *parts_of(0))
-    assert load_checkpoint(path, *parts_of(1)) == position
-    assert load_checkpoint(save_checkpoint(folder, TrainState(), *parts_of(0)), *parts_of(1)) == TrainState()
+    path = save_checkpoint(folder, state, *build_parts(0))
+    assert load_checkpoint(path, *build_parts(1)) == state
+    assert load_checkpoint(save_checkpoint(folder, TrainState(), *build_parts(0)), *build_parts(1)) == TrainState()
 
 
-def test_without_a_moving_average_the_model_is_held_once(folder):
-    model, _, optimizer = parts_of(0)
+def test_without_ema_the_weights_are_stored_once(folder):
+    model, _, optimizer = build_parts(0)
     path = save_checkpoint(folder, TrainState(), model, model, optimizer)
-    other, _, other_optimizer = parts_of(1)
-    load_checkpoint(path, other, other, other_optimizer)
-    assert same(other, model)
+    restored, _, restored_optimizer = build_parts(1)
+    load_checkpoint(path, restored, restored, restored_optimizer)
+    assert are_equal(restored, model)
     with pytest.raises(DataError, match="does not fit this run"):
-        load_checkpoint(path, *parts_of(1))  # this run averages, that one did not
+        load_checkpoint(path, *build_parts(1))  # this model has a moving average, the checkpoint has none
 
 
-def test_rates_are_not_taken_from_the_state(folder):
-    model, average, optimizer = parts_of(0)
+def test_learning_rates_are_not_restored(folder):
+    model, average, optimizer = build_parts(0)
     train(model, optimizer, 1)
     path = save_checkpoint(folder, TrainState(), model, average, optimizer)
-    other, other_average, other_optimizer = parts_of(1)
-    other_optimizer.param_groups[0]["lr"] = 0.7
-    load_checkpoint(path, other, other_average, other_optimizer)
-    assert other_optimizer.param_groups[0]["lr"] == 0.7
+    restored, restored_average, restored_optimizer = build_parts(1)
+    restored_optimizer.param_groups[0]["lr"] = 0.7
+    load_checkpoint(path, restored, restored_average, restored_optimizer)
+    assert restored_optimizer.param_groups[0]["lr"] == 0.7
 
 
 def save_steps(folder: Path, *steps: int) -> list[Path]:
-    return [save_checkpoint(folder, TrainState(step=step), *parts_of(step)) for step in steps]
+    return [save_checkpoint(folder, TrainState(step=step), *build_parts(step)) for step in steps]
 
 
-def test_the_last_two_are_kept(folder):
+def test_two_newest_checkpoints_are_kept(folder):
     paths = save_steps(folder, 1, 2, 10, 11)
     assert sorted(folder.iterdir()) == paths[-2:]
-    assert load_latest_checkpoint(folder, *parts_of(0)).step == 11
+    assert load_latest_checkpoint(folder, *build_parts(0)).step == 11
 
 
-def test_the_order_is_that_of_steps_epochs_and_batches(folder):
-    places = [
+def test_checkpoints_are_ordered_by_step_epoch_and_batch(folder):
+    train_states = [
         TrainState(step=9, epoch=1, batch=9),
         TrainState(step=10, epoch=1, batch=10),
         TrainState(step=10, epoch=2),
     ]
-    paths = [save_checkpoint(folder, place, *parts_of(0)) for place in places]
-    assert load_latest_checkpoint(folder, *parts_of(0)) == places[-1]
+    paths = [save_checkpoint(folder, state, *build_parts(0)) for state in train_states]
+    assert load_latest_checkpoint(folder, *build_parts(0)) == train_states[-1]
     assert len(set(paths)) == 3
 
 
 @pytest.mark.parametrize("length", [0, 5, 100, -1])
-def test_a_state_cut_short_gives_way_to_the_one_before(folder, length):
+def test_truncated_checkpoint_is_skipped(folder, length):
     _, newest = save_steps(folder, 1, 2)
     os.truncate(newest, length if length >= 0 else newest.stat().st_size - 1)
-    assert load_latest_checkpoint(folder, *parts_of(5)).step == 1
+    assert load_latest_checkpoint(folder, *build_parts(5)).step == 1
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    "corruption",
     [
         {"tensors": "generator.cpu", "value": None},
         {"tensors": "generator.cpu", "value": torch.zeros(3)},
@@ -143,70 +143,70 @@ def test_a_state_cut_short_gives_way_to_the_one_before(folder, length):
         {"train_state": {"finished": "no"}},
     ],
 )
-def test_a_doctored_state_gives_way_to_the_one_before(folder, spoilt):
+def test_corrupt_checkpoint_is_skipped(folder, corruption):
     _, newest = save_steps(folder, 1, 2)
-    with safe_open(newest, "pt") as held:
-        tensors = {name: held.get_tensor(name).clone() for name in held.keys()}  # noqa: SIM118
-        position = json.loads(held.metadata()["train_state"]) | spoilt.get("train_state", {})
-    if "tensors" in spoilt:
-        tensors[spoilt["tensors"]] = spoilt["value"]
-    kept = {name: value for name, value in tensors.items() if value is not None}
-    write_tensors(newest, kept, {"train_state": json.dumps(position)}, run=folder.parent)
+    with safe_open(newest, "pt") as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        state = json.loads(file.metadata()["train_state"]) | corruption.get("train_state", {})
+    if "tensors" in corruption:
+        tensors[corruption["tensors"]] = corruption["value"]
+    tensors = {name: value for name, value in tensors.items() if value is not None}
+    write_tensors(newest, tensors, {"train_state": json.dumps(state)}, run=folder.parent)
     with pytest.raises(DataError, match="does not fit this run"):
-        load_checkpoint(newest, *parts_of(0))
-    assert load_latest_checkpoint(folder, *parts_of(5)).step == 1
+        load_checkpoint(newest, *build_parts(0))
+    assert load_latest_checkpoint(folder, *build_parts(5)).step == 1
 
 
-def test_a_half_written_state_is_not_seen(folder):
+def test_incomplete_checkpoint_is_ignored(folder):
     (path,) = save_steps(folder, 1)
     path.with_name("step-0000002-0000-000000.safetensors.part").write_bytes(b"half")
-    assert load_latest_checkpoint(folder, *parts_of(0)).step == 1
+    assert load_latest_checkpoint(folder, *build_parts(0)).step == 1
 
 
-def test_a_file_of_another_kind_is_not_a_state(folder):
+def test_file_that_is_not_a_checkpoint_is_skipped(folder):
     save_steps(folder, 1)
     write_tensors(folder / "step-0000009-0000-000000.safetensors", {"x": torch.zeros(1)}, {}, run=folder.parent)
-    assert load_latest_checkpoint(folder, *parts_of(0)).step == 1
+    assert load_latest_checkpoint(folder, *build_parts(0)).step == 1
 
 
-def test_no_state(folder):
+def test_missing_checkpoint_is_an_error(folder):
     for make in (folder.rmdir, folder.mkdir):
         make()
         with pytest.raises(DataError, match="has no checkpoint: start the run again under another --name"):
-            load_latest_checkpoint(folder, *parts_of(0))
+            load_latest_checkpoint(folder, *build_parts(0))
 
 
-def test_a_state_of_another_model(folder):
+def test_checkpoint_of_another_model_is_an_error(folder):
     (path,) = save_steps(folder, 1)
     with pytest.raises(DataError, match="does not fit this run") as caught:
-        load_checkpoint(path, *parts_of(0, width=5))
+        load_checkpoint(path, *build_parts(0, width=5))
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
 
-def test_a_position_of_another_version(folder):
+def test_train_state_of_another_version_is_an_error(folder):
     path = folder / "step-0000001-0000-000000.safetensors"
     write_tensors(path, {"generator.cpu": torch.get_rng_state()}, {"train_state": '{"steps": 3}'}, run=folder.parent)
     with pytest.raises(DataError, match="does not fit this run"):
-        load_checkpoint(path, *parts_of(0))
+        load_checkpoint(path, *build_parts(0))
 
 
-def test_no_space_left_keeps_the_states_before(folder, monkeypatch):
+def test_full_disk_keeps_the_earlier_checkpoint(folder, monkeypatch):
     (before,) = save_steps(folder, 1)
 
-    def full(tensors, path, metadata):
+    def fail(tensors, path, metadata):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
     with pytest.raises(RunError, match="No space left on device; free space, then resume with --resume") as caught:
         save_steps(folder, 2)
     assert str(folder.parent) in str(caught.value)
     assert list(folder.iterdir()) == [before]
 
 
-def test_a_folder_that_cannot_be(tmp_path):
+def test_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "state").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        save_checkpoint(tmp_path / "run" / "state", TrainState(), *parts_of(0))
+        save_checkpoint(tmp_path / "run" / "state", TrainState(), *build_parts(0))

@@ -1,4 +1,4 @@
-"""Signals are noted, acted on later, and handed back to whoever had them."""
+"""Signals are recorded and acted on later; the earlier handlers are restored."""
 
 import os
 import signal
@@ -11,19 +11,19 @@ from vocctl.training.signals import catch_signals
 
 
 @pytest.mark.parametrize(
-    ("number", "kind", "code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, Terminated, 143)]
+    ("number", "error_class", "exit_code"), [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, Terminated, 143)]
 )
-def test_the_first_signal_is_noted(number, kind, code):
+def test_first_signal_is_recorded(number, error_class, exit_code):
     with catch_signals() as request:
         assert request.signal_received is None
         os.kill(os.getpid(), number)
         assert request.signal_received == number
         error = request.error("stopped")
-    assert type(error) is kind
-    assert (error.exit_code, str(error)) == (code, "stopped")
+    assert type(error) is error_class
+    assert (error.exit_code, str(error)) == (exit_code, "stopped")
 
 
-def test_the_second_ends_it():
+def test_second_sigint_raises_keyboard_interrupt():
     with catch_signals() as request:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
@@ -32,14 +32,14 @@ def test_the_second_ends_it():
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_sigterm_lets_the_save_end(first):
+def test_second_sigterm_is_ignored(first):
     with catch_signals() as request:
         os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGTERM)
         assert request.signal_received == first
 
 
-def test_heeding_raises_once_a_signal_has_come():
+def test_raise_if_received_raises_after_a_signal():
     with catch_signals() as request:
         request.raise_if_received("stopped")
         os.kill(os.getpid(), signal.SIGTERM)
@@ -47,7 +47,7 @@ def test_heeding_raises_once_a_signal_has_come():
             request.raise_if_received("stopped")
 
 
-def test_handlers_are_put_back_even_after_an_error():
+def test_handlers_are_restored_even_after_an_error():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with catch_signals():
         assert signal.getsignal(signal.SIGINT) is not before[0]
@@ -57,7 +57,7 @@ def test_handlers_are_put_back_even_after_an_error():
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_each_run_has_a_request_of_its_own():
+def test_each_run_has_its_own_request():
     with catch_signals() as first:
         os.kill(os.getpid(), signal.SIGTERM)
     with catch_signals() as second:
@@ -65,15 +65,15 @@ def test_each_run_has_a_request_of_its_own():
     assert first.signal_received == signal.SIGTERM
 
 
-def test_outside_the_main_thread_signals_are_left_alone():
+def test_handlers_do_not_change_outside_the_main_thread():
     before = signal.getsignal(signal.SIGINT)
-    seen = []
+    observed = []
 
     def work() -> None:
         with catch_signals() as request:
-            seen.append((request.signal_received, signal.getsignal(signal.SIGINT)))
+            observed.append((request.signal_received, signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [(None, before)]
+    assert observed == [(None, before)]

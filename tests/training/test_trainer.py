@@ -91,7 +91,7 @@ def make_trainer(
 
 
 @pytest.mark.parametrize(("batches", "accumulate", "steps"), [(4, 2, 2), (4, 3, 2), (1, 8, 1)])
-def test_a_shorter_last_step_is_as_large_as_the_others(
+def test_accumulated_step_of_fewer_batches_has_the_same_size(
     tmp_path: Path, batches: int, accumulate: int, steps: int
 ) -> None:
     trained = make_trainer(tmp_path, batches=batches, accumulate=accumulate)
