@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small are slower with more threads
 
 import numpy as np
 import pytest
@@ -85,12 +85,12 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same images, made once: for tests that only read them."""
+    """The same images, drawn once per session, for tests that only read them."""
     return draw_tiny(tmp_path_factory.mktemp("tiny") / "tiny")
 
 
 def draw_noisy(root: Path, train: int = 20, val: int = 6) -> Path:
-    """As the tiny devkit, on a ground of coarse noise, so that no two images look alike."""
+    """As the tiny devkit, on a background of coarse noise, so that no two images look alike."""
     devkit = root / "VOCdevkit" / "VOC2009"
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (devkit / folder).mkdir(parents=True)
@@ -241,7 +241,7 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalKag
 
 @dataclass(frozen=True)
 class Trained:
-    """A segmenter and a classifier that were trained for a moment on a tiny data set and evaluated on its val images."""
+    """A segmenter and a classifier that were trained for three epochs on a tiny data set and evaluated on its val images."""
 
     data: Path
     seg: Path
@@ -273,7 +273,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture
 def trained(trained_once: Trained, tmp_path: Path) -> Trained:
-    """A copy that a test may spoil."""
+    """A copy of the two runs that a test may change."""
     for run in (trained_once.seg, trained_once.cls):
         shutil.copytree(run, tmp_path / run.name)
     return Trained(trained_once.data, tmp_path / "seg", tmp_path / "cls")
@@ -281,7 +281,7 @@ def trained(trained_once: Trained, tmp_path: Path) -> Trained:
 
 @pytest.fixture(scope="session")
 def attacked() -> Callable[[Path], None]:
-    """Gives a run a folder as an attack leaves it, with adversarial images of two images."""
+    """A function that adds the files of an attack evaluation to a run folder."""
     return _attacked
 
 
