@@ -197,3 +197,20 @@ def test_random_start_is_in_the_ball_and_follows_the_generator(norm):
     assert not torch.equal(first, different)
     assert norms(first - images, norm).max() <= 0.1 + 1e-6
     assert norms(first - images, norm).min() > 0.05
+
+
+def test_apgd_iterates_with_momentum_by_hand():
+    """One pixel of .5, epsilon .2, f = -(x - .65)^2. Each step is 2 epsilon = .4 long until the first checkpoint, step 3.
+
+    x_1 = P(.5 + .4) = .7. z = P(.7 - .4) = .3, so x_2 = .7 + .75 (.3 - .7) + .25 (.7 - .5) = .45.
+    z = P(.45 + .4) = .7, so x_3 = .45 + .75 (.7 - .45) + .25 (.45 - .7) = .575.
+    """
+    iterates = []
+
+    def model(x: Tensor) -> Tensor:
+        iterates.append(x.item())
+        return -((x.flatten(1) - 0.65) ** 2)
+
+    image = torch.full((1, 1, 1, 1), 0.5)
+    apgd_from(model, image, raise_logit, Threat("linf", 0.2), steps=10, start=image)
+    assert iterates[:4] == pytest.approx([0.5, 0.7, 0.45, 0.575], abs=1e-6)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vocctl.attacks import square as square_module
 from vocctl.attacks.square import _bump, _propose_l2, _window_side, square
 from vocctl.attacks.threat import Threat, norms
 
@@ -55,3 +56,20 @@ def test_square_raises_the_objective_by_forward_passes_alone(norm):
     assert queries == 60
     assert (adv.flatten(1).sum(1) > images.flatten(1).sum(1)).all()
     assert norms(adv - images, norm).max() <= 0.1 + 1e-5
+
+
+def test_window_schedule_is_scaled_to_the_number_of_queries(monkeypatch):
+    """Query q of 60 is query 10,000 q / 60 of the schedule. Query 1: p = .05 / 4 of 100 x 100 pixels, side sqrt(125) = 11."""
+    sides = []
+
+    def record_side(best: Tensor, clean: Tensor, threat: Threat, side: int, generator: torch.Generator) -> Tensor:
+        sides.append(side)
+        return best
+
+    monkeypatch.setattr(square_module, "_propose_linf", record_side)
+    square(
+        lambda x: x.flatten(1).sum(1, keepdim=True), torch.full((1, 3, 100, 100), 0.5), lambda logits, _: logits[:, 0],
+        Threat("linf", 0.1), steps=60, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    # p is halved after 10 and 50 of 10,000 queries (before query 1), 200 (query 2), 500 (4), 1000 (7), 2000 (13), ...
+    assert sides == [11] + 2 * [8] + 3 * [6] + 6 * [4] + 12 * [3] + 12 * [2] + 23 * [1]

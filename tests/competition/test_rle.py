@@ -136,3 +136,11 @@ def test_parsed_runs_keep_their_order():
 def test_invalid_run_lengths(text, message):
     with pytest.raises(ValueError, match=message):
         parse_run_lengths(text)
+
+
+def test_a_run_is_split_between_the_last_two_classes():
+    labels = np.array([[20, 0, 19]], np.uint8)
+    # class 19: index 18 * 3 + 2 = 56; class 20: index 19 * 3 = 57
+    runs = encode_label_map(labels)
+    assert str(runs) == "57 2"
+    assert [str(plane) for plane in split_by_class(runs, 3)] == 18 * [""] + ["3 1", "1 1"]

@@ -108,3 +108,10 @@ def test_no_validation_images(tiny):
 def test_invalid_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
         DataConfig(**settings)
+
+
+@pytest.mark.parametrize("task", ["cls", "seg"])
+def test_fingerprint_depends_on_validation_images(tiny, task):
+    before = opened(tiny, task).fingerprint
+    Image.new("RGB", (32, 32)).save(tiny / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_008.jpg")  # the first of val
+    assert opened(tiny, task).fingerprint != before

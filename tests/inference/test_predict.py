@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vocctl.inference import predict
-from vocctl.inference.predict import predict_labels, predict_probs
+from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 
 CPU = torch.device("cpu")
 
@@ -103,3 +103,14 @@ def test_label_maps_are_grouped_up_to_a_number_of_pixels(monkeypatch):
     groups = list(predict.predict_label_groups(probs_of(batches), [(1, 2), (2, 2), (1, 4)]))
     assert [[index for index, _ in group] for group in groups] == [[2, 0], [1]]
     assert [labels.shape for _, labels in groups[0]] == [(1, 4), (1, 2)]
+
+
+def test_label_probabilities_are_in_the_order_of_the_images():
+    class MeanPixel(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mean(dim=(2, 3))[:, :1]
+
+    images = torch.tensor([0, 51, 102], dtype=torch.uint8)[:, None, None, None].expand(3, 3, 2, 2)  # 0, .2, .4
+    batches = [(torch.tensor([1, 2]), images[1:]), (torch.tensor([0]), images[:1])]
+    probs = predict_label_probs(MeanPixel(), batches, 3, device=CPU, precision="fp32")
+    assert probs[:, 0] == pytest.approx(1 / (1 + np.exp([0, -0.2, -0.4])))

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from vocctl.inference.thresholds import GRID, binarize, cross_fitted_predictions, fit_thresholds
+from vocctl.inference.thresholds import (
+    GRID,
+    _scores_by_candidate,
+    binarize,
+    cross_fitted_predictions,
+    fit_thresholds,
+)
 from vocctl.labels import IGNORE
 from vocctl.metrics.multilabel import sample_f1
 
@@ -81,3 +87,19 @@ def test_cross_fitting_estimates_the_score_on_new_images(kind):
 
 def test_a_single_image_gets_thresholds_of_one_half():
     assert cross_fitted_predictions(np.array([[0.6, 0.4]]), np.array([[1, 0]]), "per-class").tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("label", [0, 3, 5])
+def test_scores_by_candidate_equal_binarize_and_f1(label):
+    """With ignored pairs, also where no probability reaches its threshold and the most probable class is ignored."""
+    probs, targets = random_predictions(300)
+    targets[np.random.default_rng(1).random(targets.shape) < 0.3] = IGNORE
+    thresholds = np.full(6, 0.8)
+    is_empty = ~(probs >= thresholds).any(1)
+    assert (targets[is_empty, probs[is_empty].argmax(1)] == IGNORE).sum() > 5
+    expected = []
+    for candidate in GRID:
+        thresholds[label] = candidate
+        expected.append(score(probs, targets, thresholds))
+    scores = _scores_by_candidate(probs, targets != IGNORE, targets == 1, thresholds, label, GRID)
+    assert scores == pytest.approx(np.array(expected), abs=1e-12)

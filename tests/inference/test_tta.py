@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocctl.inference.tta import averaged_probs
+from vocctl.inference.tta import averaged_probs, views
 
 
 def random_images(height: int = 32, width: int = 64) -> Tensor:
@@ -80,3 +80,9 @@ def test_ms_changes_nothing_for_an_image_of_one_color():
     images = torch.tensor([0.2, 0.5, 0.9]).reshape(1, 3, 1, 1).expand(1, 3, 64, 96)
     expected = averaged_probs(pointwise_model, images, "none")
     assert torch.allclose(averaged_probs(pointwise_model, images, "ms"), expected, atol=1e-6)
+
+
+def test_sides_of_the_scaled_views_are_the_nearest_multiples_of_32():
+    # 64 x 96: 0.75 of it is 48 x 72 (48 is a tie, which goes to 64), 1.25 of it is 80 x 120 (80 is a tie, to 64)
+    sides = [tuple(view.shape[-2:]) for view, mirrored in views(random_images(64, 96), "ms") if not mirrored]
+    assert sides == [(64, 64), (64, 96), (64, 128)]

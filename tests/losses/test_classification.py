@@ -92,3 +92,10 @@ def test_extreme_logits_have_finite_losses_and_gradients(name):
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()
+
+
+def test_asl_focusing_factor_has_no_gradient():
+    # p = .25, p_m = .2: the derivative of -p_m^4 log(1 - p_m), with p_m^4 constant, is p_m^4 / (1 - p_m) * p (1 - p)
+    logits = torch.tensor([[0.25]]).logit().requires_grad_()
+    asl_loss(logits, torch.tensor([[0]])).backward()
+    assert logits.grad.item() == pytest.approx(0.2**4 / 0.8 * 0.25 * 0.75, rel=1e-4)

@@ -116,3 +116,8 @@ def test_cooccurrence_by_hand() -> None:
     assert fractions[0].tolist() == pytest.approx([1, 1 / 3, 0])
     assert fractions[1].tolist() == [1, 1, 0]
     assert np.isnan(fractions[2]).all()
+
+
+def test_calibration_puts_a_probability_of_1_into_the_last_bin():
+    # .95 true and 1 false are in the bin of 14/15 to 1: half of the pairs are true, the mean probability is .975
+    assert expected_calibration_error(np.array([[0.95, 1.0]]), np.array([[1, 0]])) == pytest.approx(0.975 - 0.5)

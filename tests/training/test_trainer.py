@@ -156,3 +156,11 @@ def record_checkpoints(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[
 
     monkeypatch.setattr(trainer, "save_checkpoint", save)
     return states
+
+
+def test_patience_of_1_stops_at_the_first_validation_without_improvement(tmp_path: Path) -> None:
+    trained = make_trainer(tmp_path, batches=1, epochs=5)
+    trained.train = replace(trained.train, patience=1)
+    trained.fit()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+    assert trained.state.best_epoch == 1
