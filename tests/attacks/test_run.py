@@ -79,9 +79,10 @@ def test_every_attack_stays_in_its_threat_model_and_beats_noise(text, norm, segm
 
 
 def test_restarts_return_the_best_result_of_each_image():
-    results = iter([torch.tensor([[[[1.0]]], [[[5.0]]]]), torch.tensor([[[[3.0]]], [[[2.0]]]])])
+    """The second image's first result, 5, is better than its third, 4, which is better than its second, 2."""
+    results = iter(torch.tensor(values).reshape(2, 1, 1, 1) for values in ([1.0, 5.0], [3.0, 2.0], [2.0, 4.0]))
     best = with_restarts(
-        lambda: next(results), lambda x: x.flatten(1), lambda logits, step_fraction: logits[:, 0], restarts=2
+        lambda: next(results), lambda x: x.flatten(1), lambda logits, step_fraction: logits[:, 0], restarts=3
     )
     assert best.flatten().tolist() == [3, 5]
 
