@@ -1,5 +1,6 @@
 """The trainer on a model of three weights: step size, whose scores count, what is saved when."""
 
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -47,7 +48,9 @@ class ConvTask:
     config: Any
     model: nn.Module = field(default_factory=lambda: nn.Conv2d(3, 1, 1, bias=False))
     scores: Callable[[InterruptCheck], Scores] = lambda check_interrupt: {"mean_iou": 0.5}
-    after: Callable[[], None] = lambda: None
+    after: Callable[[str], None] = lambda checkpoint: None
+    on_step: Callable[[], None] = lambda: None
+    num_validated: int = 40
     find_unused_parameters: bool = False
 
     def lr_scales(self) -> dict[str, float]:
@@ -60,22 +63,31 @@ class ConvTask:
         pass
 
     def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        self.on_step()
         return network(images).mean()
 
-    def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
+    def validate(self, model: nn.Module, check_interrupt: InterruptCheck, limit: int | None = None) -> Scores:
+        self.validated = limit or self.num_validated
         return self.scores(check_interrupt)
 
-    def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
-        self.after()
+    def on_saved(self, run: RunFolder, checkpoint: str, model: nn.Module, check_interrupt: InterruptCheck) -> None:
+        self.after(checkpoint)
 
 
 def make_trainer(
-    folder: Path, *, batches: int, epochs: int = 1, accumulate: int = 1, stop: StopRequest | None = None, **task: Any
+    folder: Path,
+    *,
+    batches: int,
+    epochs: int = 1,
+    minutes: float = 0.0,
+    accumulate: int = 1,
+    stop: StopRequest | None = None,
+    **task: Any,
 ) -> Trainer:
     (folder / "state").mkdir(parents=True)
     optim = OptimConfig(lr=1.0, schedule="constant", warmup=0.0, clip_norm=0.0, ema=0.0, accumulate=accumulate)
     config = SimpleNamespace(
-        optim=optim, train=TrainConfig(epochs=epochs, batch=2), data=DataConfig(size=32, size_from=0, workers=0)
+        optim=optim, train=TrainConfig(epochs=epochs, minutes=minutes, batch=2), data=DataConfig(size=32, size_from=0, workers=0)
     )
     result = Trainer(
         ConvTask(WhiteImages(batches), config, **task),
@@ -83,6 +95,7 @@ def make_trainer(
         SETUP,
         SilentReporter(),
         stop or StopRequest(),
+        command_started=trainer.time.perf_counter(),
     )
     result.start()
     optimizer = torch.optim.SGD([{"params": list(result.model.parameters()), "peak_lr": 1.0}], lr=1.0)  # exact steps
@@ -107,12 +120,33 @@ def test_all_processes_use_the_main_process_scores(tmp_path: Path, monkeypatch: 
     assert (result.best, result.scores) == (0.25, {"mean_iou": 0.25})
 
 
-def test_a_run_finishes_after_its_after_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("step", "validation", "minutes"), [(1.0, 0.5, 2), (0.2, 1.0, 3), (2.0, 0.0, 1)])
+def test_minutes_include_validations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: float, validation: float, minutes: int
+) -> None:
+    """A clock on which a step takes `step` seconds and each validated image `validation`; a validation has 40 images."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def advance(seconds: float) -> None:
+        clock.now += seconds
+
+    trained = make_trainer(tmp_path, batches=5, minutes=minutes, on_step=lambda: advance(step))
+    trained.task.scores = lambda check: advance(validation * trained.task.validated) or {"mean_iou": 0.5}
+    trained.fit()
+    assert 60 * minutes - 5 * step <= clock.now <= 60 * minutes + step
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert sum(record["val_seconds"] for record in records[:-1]) <= 0.1 * 60 * minutes
+    assert records[-1]["step"] == trained.state.step
+
+
+def test_a_run_finishes_after_its_final_weights(tmp_path: Path) -> None:
     weights = []
 
-    def fail() -> None:
-        weights.append(sorted(path.name for path in tmp_path.glob("*.safetensors")))
-        raise ZeroDivisionError
+    def fail(checkpoint: str) -> None:
+        if checkpoint == "final":
+            weights.append(sorted(path.name for path in tmp_path.glob("*.safetensors")))
+            raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         make_trainer(tmp_path, batches=1, after=fail).fit()

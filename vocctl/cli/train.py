@@ -1,6 +1,7 @@
 """`vocctl train-seg`, `train-cls` and `train-adv`: flags over a TOML file over the defaults, then the task."""
 
 import importlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,14 @@ class _RunFlags:
 
 
 def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> None:
+    started = time.perf_counter()
     if flags.resume is not None and (settings or flags.name or flags.out or flags.config):
         raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
     config = given(read_toml(default, flags.config) if flags.config else default, **settings)
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
     with progress.training_view(quiet=flags.quiet) as view:
         if flags.resume is not None:
-            result = task.resume(flags.resume, reporter=view)
+            result = task.resume(flags.resume, reporter=view, command_started=started)
         else:
-            result = task.run(config, flags.out, name=flags.name, reporter=view)
+            result = task.run(config, flags.out, name=flags.name, reporter=view, command_started=started)
     tables.print_train_result(result, is_adversary=isinstance(default, TrainAdvConfig))

@@ -23,6 +23,9 @@ PosWeight = Literal["auto", "none"]
 class ClsModelConfig:
     model: str = setting("tf_efficientnet_lite0", "Any timm model, or scratch: our plain CNN.")
     weights: str = setting("auto", "auto (ImageNet), none (random), or a .safetensors or .pth file.")
+    freeze_bn: bool = setting(
+        True, "Pretrained batch norms keep their statistics; they are folded into the convolutions before them."
+    )
 
     def __post_init__(self) -> None:
         check_scratch_weights("--model", self.model, self.weights)
@@ -48,9 +51,7 @@ class ClsLossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClsOptimConfig(OptimConfig):
-    probe: bool = setting(
-        True, "Pretrained models: initialize the head by a linear probe, and freeze batch-norm statistics."
-    )
+    probe: bool = setting(True, "Pretrained models: initialize the head by a linear probe.")
     layer_decay: float = setting(1.0, "Layer-wise learning-rate decay, from the head down; 1: off.")
     freeze_epochs: int = setting(0, "Epochs with a frozen backbone at the start.")
 

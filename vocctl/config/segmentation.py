@@ -14,19 +14,26 @@ from vocctl.config.training import (
 )
 
 PixelLoss = Literal["ce", "dice", "ce+dice", "focal", "lovasz"]
-Decoder = Literal["unet", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet", "segformer", "dpt"]
+Decoder = Literal[
+    "unet", "linear", "mlp", "deeplabv3plus", "fpn", "pspnet", "unetplusplus", "upernet", "segformer", "dpt"
+]
 SegMonitor = Literal["mean_iou", "mean_dice", "pixel_accuracy", "val_loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     encoder: str = setting("tf_efficientnet_lite0", "Any timm model with features, or scratch: our plain CNN.")
-    decoder: Decoder = setting("unet", "Decoder over the encoder's features.")
+    decoder: Decoder = setting(
+        "unet", "Decoder over the encoder's features; linear and mlp classify each pixel's features of all strides."
+    )
     skip: bool = setting(True, "Skip connections of the U-Net; without, its decoder sees the deepest features only.")
     widths: tuple[int, ...] = setting(
         (256, 128, 64), "Channels of the U-Net's decoder, deepest first; it ends at stride 4."
     )
     weights: str = setting("auto", "auto (ImageNet), none (random), or a .safetensors or .pth file.")
+    freeze_bn: bool = setting(
+        True, "Pretrained batch norms keep their statistics; they are folded into the convolutions before them."
+    )
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -36,7 +36,9 @@ class OptimConfig:
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     epochs: int = setting(30, "Passes over the training images; ignored with --minutes.")
-    minutes: float = setting(0.0, "Training time without validation, instead of --epochs; 0: off.", unset="off")
+    minutes: float = setting(
+        0.0, "Wall time of the whole command, instead of --epochs: validation and saving included; 0: off.", unset="off"
+    )
     batch: int = setting(8, "Batch size, over all processes.")
     eval_every: int = setting(1, "Epochs between validations.")
     save_every: float = setting(10.0, "Minutes between checkpoints inside an epoch; one is saved after each epoch.")

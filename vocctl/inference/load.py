@@ -43,7 +43,7 @@ def load_classifier(
     """
     config = run.config(TrainClsConfig())
     setup = eval_setup(config.train, device)
-    model = Classifier(replace(config.model, weights="none"), config.data.size)
+    model = Classifier(config.model, config.data.size, load_pretrained=False)
     run.load_weights(checkpoint, model)
     return _to_device(model, setup), config, setup
 
@@ -54,7 +54,7 @@ def load_segmenter(
     """As load_classifier, for a segmenter."""
     config = run.config(TrainSegConfig())
     setup = eval_setup(config.train, device)
-    model = Segmenter(replace(config.model, weights="none"))
+    model = Segmenter(config.model, load_pretrained=False)
     run.load_weights(checkpoint, model)
     return _to_device(model, setup), config, setup
 

@@ -20,8 +20,7 @@ from vocctl.labels import IGNORE
 def precision_recall_counts(
     scores: np.ndarray, targets: np.ndarray, image_counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count at each distinct score, highest first, the images with that score or more: (true positives, predicted),
-    (M,).
+    """At each distinct score, highest first, count the images with that score or more: true positives and all, (M,) each.
 
     scores: (N,). targets: (N,), 1 or 0. image_counts: (N,), how often each image counts, as drawn by a bootstrap.
     """

@@ -60,10 +60,10 @@ def multilabel_scores(predicted_labels: np.ndarray, targets: np.ndarray) -> Mult
 
 
 def sample_f1(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """2 |P n T| / (|P| + |T|) per image, (N,): the H02A5a competition's Dice of the labels. predicted, true: (N, K)
-    bool.
+    """2 |P n T| / (|P| + |T|) per image, (N,): the H02A5a competition's Dice of the labels.
 
-    Empty case: 1 if both label sets are empty. scikit-learn has only the mean over the images, not the values.
+    predicted, true: (N, K) bool. Empty case: 1 if both label sets are empty.
+    scikit-learn has only the mean over the images, not the values.
     """
     sizes = predicted.sum(1) + true.sum(1)
     return np.where(sizes > 0, 2 * (predicted & true).sum(1) / np.maximum(sizes, 1), 1.0)
@@ -72,8 +72,8 @@ def sample_f1(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
 def expected_calibration_error(probs: np.ndarray, targets: np.ndarray) -> float:
     """Mean over the pairs of image and class of |fraction of true pairs - mean probability| in the pair's bin.
 
-    Source: Guo et al., arXiv 1706.04599, with each pair as one binary prediction. The bins have equal width over [0,
-    1].
+    Source: Guo et al., arXiv 1706.04599, with each pair as one binary prediction.
+    The bins have equal width over [0, 1].
     probs: (N, K) in [0, 1]. targets: (N, K), 1, 0 or IGNORE. Empty case: 0 without a labeled pair.
     """
     # scikit-learn's calibration_curve returns fractions and means without the bins' counts

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from vocctl.config import ClsModelConfig
 from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES
+from vocctl.models.batch_norm import fold_batch_norms, freeze_statistics
 from vocctl.models.encoder import check_known
 from vocctl.models.normalize import Normalize
 from vocctl.models.plain_cnn import PlainClassifier
-from vocctl.models.weights import load_pretrained, pixel_statistics
+from vocctl.models.weights import load_pretrained as load_weights
+from vocctl.models.weights import pixel_statistics
 
 
 class Classifier(nn.Module):
@@ -23,15 +25,17 @@ class Classifier(nn.Module):
     Images are resized for a model with a fixed input size; for a ViT their sides become multiples of its patch size.
     """
 
-    def __init__(self, config: ClsModelConfig, size: int) -> None:
+    def __init__(self, config: ClsModelConfig, size: int, *, load_pretrained: bool = True) -> None:
         """size: side of the training crops, for which a model with a fixed input size is built.
+
+        load_pretrained: False if other weights are about to be loaded.
 
         Raises ConfigError: the model cannot be built. Otherwise as load_pretrained.
         """
         super().__init__()
+        self.freezes_bn = config.freeze_bn and config.pretrained
         self.input_side: int | None = None  # of a model with a fixed input size
         self.side_multiple = 1
-        self.freeze_bn_stats = False  # whether batch norms keep their pretrained statistics in training mode
         if config.model == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
             self.backbone: nn.Module = PlainClassifier(len(CLASSES))
@@ -41,7 +45,10 @@ class Classifier(nn.Module):
         self.backbone, arguments, self.input_side = _timm_classifier(config.model, size)
         if "dynamic_img_size" in arguments:
             self.side_multiple = _patch_size(self.backbone)
-        load_pretrained(self.backbone, config.model, config.weights, arguments)
+        weights = config.weights if load_pretrained else "none"
+        load_weights(self.backbone, config.model, weights, arguments)
+        if self.freezes_bn:
+            fold_batch_norms(self.backbone.eval(), self.input_side)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.backbone(self._preprocess(images)).float()
@@ -92,18 +99,14 @@ class Classifier(nn.Module):
         for parameter in self.backbone.parameters():
             parameter.requires_grad_(not frozen or id(parameter) in head)
         self.backbone.train(self.training and not frozen)
-        self._set_bn_mode()
+        if self.freezes_bn:
+            freeze_statistics(self.backbone)
 
     def train(self, mode: bool = True) -> "Classifier":
         super().train(mode)
-        self._set_bn_mode()
+        if self.freezes_bn:  # those that are folded are no longer there
+            freeze_statistics(self.backbone)
         return self
-
-    def _set_bn_mode(self) -> None:
-        if self.freeze_bn_stats:
-            for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
 
 
 def _head_parameters(backbone: nn.Module) -> Iterator[nn.Parameter]:

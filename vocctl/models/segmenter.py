@@ -1,6 +1,6 @@
 """A segmenter: images in [0, 1] in, logits of the 21 classes at the same size out.
 
-Our U-Net, or a decoder of segmentation-models-pytorch by name, over a timm encoder or our own plain one. To add a
+Our U-Net, a pixel classifier, or a decoder of segmentation-models-pytorch by name, over a timm encoder or our plain one. To add a
 decoder of that library, add a row to ARCHITECTURES and its name to config/segmentation.py's Decoder.
 """
 
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from vocctl.config import ModelConfig
 from vocctl.errors import ConfigError
 from vocctl.labels import NUM_SEG_CLASSES
-from vocctl.models.encoder import TimmEncoder, check_known, feature_strides, is_plain_vit
+from vocctl.models.batch_norm import fold_batch_norms, freeze_statistics
+from vocctl.models.encoder import SIDE_MULTIPLE, TimmEncoder, check_known, is_plain_vit, vit_arguments
 from vocctl.models.normalize import Normalize
+from vocctl.models.pixel_classifier import HIDDEN, PixelClassifier
 from vocctl.models.plain_cnn import PlainEncoder
 from vocctl.models.unet import UNetDecoder
 from vocctl.models.weights import load_pretrained, pixel_statistics
@@ -30,18 +32,27 @@ ARCHITECTURES = {
     "segformer": smp.Segformer,
     "dpt": smp.DPT,
 }
-SIDE_MULTIPLE = 32  # of the input: what the encoders downsample by
-DPT_PATCH_SIZE = 16  # for a ViT whose own patch size does not divide SIDE_MULTIPLE
+OWN_DECODERS = ("unet", "linear", "mlp")
 
 
-class UNet(nn.Module):
-    """Encoder and decoder, without normalization. The logits have the decoder's stride."""
+class EncoderDecoder(nn.Module):
+    """An encoder and a decoder of ours, without normalization. The logits have the decoder's stride."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         scratch = config.encoder == "scratch"
         self.encoder = PlainEncoder() if scratch else TimmEncoder(config.encoder, config.weights)
-        self.decoder = UNetDecoder(self.encoder.channels, config.widths, NUM_SEG_CLASSES, skip=config.skip)
+        channels, strides = self.encoder.channels, self.encoder.strides
+        if config.decoder == "unet":
+            if len(set(strides)) < len(strides):
+                raise ConfigError(
+                    f"{config.encoder} has features at one stride only: use --decoder linear, mlp or dpt, or an encoder "
+                    "with stages"
+                )
+            self.decoder: nn.Module = UNetDecoder(channels, config.widths, NUM_SEG_CLASSES, skip=config.skip)
+        else:
+            hidden = HIDDEN if config.decoder == "mlp" else 0
+            self.decoder = PixelClassifier(channels, strides, NUM_SEG_CLASSES, hidden=hidden)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decoder(self.encoder(images))
@@ -53,14 +64,19 @@ class Segmenter(nn.Module):
     Sides that are not multiples of 32 are resized to the next multiple, and the logits are resized back.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, load_pretrained: bool = True) -> None:
+        """load_pretrained: False if other weights are about to be loaded."""
         super().__init__()
+        self.freezes_bn = config.freeze_bn and config.pretrained
+        config = config if load_pretrained else replace(config, weights="none")
         if config.encoder == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
         else:
             check_known(config.encoder)
             self.normalize = Normalize(*pixel_statistics(config.encoder))
-        self.backbone = UNet(config) if config.decoder == "unet" else _library_model(config)
+        self.backbone = EncoderDecoder(config) if config.decoder in OWN_DECODERS else _library_model(config)
+        if self.freezes_bn:
+            fold_batch_norms(self.encoder.eval())
 
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
         """stride: of the logits, (B, 21, H / stride, W / stride); 1 returns logits for every pixel."""
@@ -74,6 +90,12 @@ class Segmenter(nn.Module):
         if logits.shape[-2:] != output_size:
             logits = F.interpolate(logits, size=output_size, mode="bilinear", align_corners=False)
         return logits
+
+    def train(self, mode: bool = True) -> "Segmenter":
+        super().train(mode)
+        if self.freezes_bn:  # of the encoder; those that are folded are no longer there
+            freeze_statistics(self.encoder)
+        return self
 
     def features(self, images: Tensor) -> Tensor:
         """The encoder's deepest feature map (B, D, h, w). images: as in forward, with sides that are multiples of 32."""
@@ -111,15 +133,17 @@ def _deepest_map(output: Any) -> Tensor:
 def _library_model(config: ModelConfig) -> nn.Module:
     """A model of segmentation-models-pytorch. Raises ConfigError: encoder and decoder do not fit each other."""
     if config.encoder == "scratch":
-        raise ConfigError(f"--encoder scratch works with our U-Net only, not with {config.decoder}: omit --decoder")
+        raise ConfigError(
+            f"--encoder scratch works with the decoders {', '.join(OWN_DECODERS)}, not with {config.decoder}: omit --decoder"
+        )
     plain_vit = is_plain_vit(config.encoder)
     if plain_vit != (config.decoder == "dpt"):
         raise ConfigError(
-            f"{config.encoder} is a plain ViT with one stride: use --decoder dpt"
+            f"{config.encoder} is a plain ViT with one stride: use --decoder linear, mlp or dpt"
             if plain_vit
             else f"--decoder dpt reads the blocks of a plain ViT, which {config.encoder} is not: use another --decoder"
         )
-    arguments = _vit_arguments(config.encoder) if plain_vit else {}
+    arguments = vit_arguments(config.encoder) if plain_vit else {}
     try:
         model = ARCHITECTURES[config.decoder](
             encoder_name=f"tu-{config.encoder}", encoder_weights=None, classes=NUM_SEG_CLASSES, **arguments
@@ -133,19 +157,8 @@ def _library_model(config: ModelConfig) -> nn.Module:
     return model
 
 
-def _vit_arguments(encoder: str) -> dict[str, Any]:
-    """Arguments of timm.create_model for a plain ViT under the dpt decoder, whose features have strides of 4 to 32.
-
-    A ViT with another patch size, such as 14, gets patches of 16 pixels; timm resamples its pretrained patch embedding.
-    """
-    arguments: dict[str, Any] = {"dynamic_img_size": True}
-    if SIDE_MULTIPLE % feature_strides(encoder)[0] != 0:
-        arguments["patch_size"] = DPT_PATCH_SIZE
-    return arguments
-
-
 def count_parameters(config: ModelConfig) -> int:
     """Number of parameters of this config's segmenter, without allocating them."""
     with torch.device("meta"):
-        model = Segmenter(replace(config, weights="none"))
+        model = Segmenter(config, load_pretrained=False)
     return sum(parameter.numel() for parameter in model.parameters())

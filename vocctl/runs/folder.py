@@ -106,6 +106,12 @@ class RunFolder:
             raise DataError(f"{path} does not hold {len(CLASSES)} numbers: train the run again")
         return thresholds
 
+    def save_thresholds(self, checkpoint: str, thresholds: dict[str, list[float]]) -> None:
+        """Write a checkpoint's thresholds, (20,) of each kind, into thresholds.json; those of the other one are kept."""
+        path = self.path / "thresholds.json"
+        saved = self.read_json("thresholds.json") if path.exists() else {}
+        self.write_json("thresholds.json", saved | {checkpoint: thresholds})
+
     def append_metrics(self, record: dict[str, Any]) -> int:
         """Append a line to metrics.jsonl in the main process. Returns the file's length; 0 in the other processes."""
         if not is_main_process():

@@ -8,7 +8,7 @@ names, preprocessing, and a classifier's thresholds.
 import json
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ class _SegmenterLogits(nn.Module):
 
 def _load_segmenter(run: RunFolder, checkpoint: str) -> _Exportable:
     config = run.config(TrainSegConfig())
-    model = Segmenter(replace(config.model, weights="none"))
+    model = Segmenter(config.model, load_pretrained=False)
     metadata = _metadata(run, checkpoint, config.data.size) | {
         "output": "logits, (B, 21, H, W): softmax over the classes, resize to the image, then argmax",
         "class_names": json.dumps(SEG_CLASSES),
@@ -141,7 +141,7 @@ def _load_segmenter(run: RunFolder, checkpoint: str) -> _Exportable:
 
 def _load_classifier(run: RunFolder, checkpoint: str) -> _Exportable:
     config = run.config(TrainClsConfig())
-    model = Classifier(replace(config.model, weights="none"), config.data.size)
+    model = Classifier(config.model, config.data.size, load_pretrained=False)
     thresholds = run.thresholds(checkpoint, config.threshold.thresholds).tolist()
     metadata = _metadata(run, checkpoint, config.data.size) | {
         "output": "logits, (B, 20): a sigmoid gives the probability of each class",

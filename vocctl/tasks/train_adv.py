@@ -43,15 +43,24 @@ MAX_VALIDATED = 100  # the first this many validation images are attacked
 
 
 def run(
-    config: TrainAdvConfig, out: Path | None = None, *, name: str | None = None, reporter: Reporter | None = None
+    config: TrainAdvConfig,
+    out: Path | None = None,
+    *,
+    name: str | None = None,
+    reporter: Reporter | None = None,
+    command_started: float | None = None,
 ) -> TrainResult:
     """Train a new run into out, or into runs/adv/<name>. Raises VocctlError as training/launch.py's train does."""
-    return launch.train(GeneratorTask, config, COMMAND, out=out, name=name, reporter=reporter)
+    return launch.train(
+        GeneratorTask, config, COMMAND, out=out, name=name, reporter=reporter, command_started=command_started
+    )
 
 
-def resume(name: str, *, reporter: Reporter | None = None) -> TrainResult:
+def resume(name: str, *, reporter: Reporter | None = None, command_started: float | None = None) -> TrainResult:
     """Resume a run from its newest checkpoint. Raises VocctlError as training/launch.py's resume does."""
-    return launch.resume(GeneratorTask, TrainAdvConfig(), COMMAND, name, reporter=reporter)
+    return launch.resume(
+        GeneratorTask, TrainAdvConfig(), COMMAND, name, reporter=reporter, command_started=command_started
+    )
 
 
 class GeneratorTask:
@@ -71,7 +80,8 @@ class GeneratorTask:
         self.model = build_adversary(config, load_pretrained=not resumed)
         self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.generator_loss = GeneratorLoss(self.victims, self.config)
-        self.clean_predictions: list[Predictions] = []  # of the victims, computed at the first validation
+        # of the victims, by the number of images; computed at the first validation
+        self.clean_predictions: dict[int, list[Predictions]] = {}
         self.find_unused_parameters = False
         self.parameter_counts = {"model": sum(parameter.numel() for parameter in self.model.parameters())}
         self.run_name = _run_name(config, self.victims)
@@ -88,24 +98,29 @@ class GeneratorTask:
     def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         return self.generator_loss(network, images, targets)
 
-    def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
-        """Nothing is left to do."""
+    def on_saved(self, run: RunFolder, checkpoint: str, model: nn.Module, check_interrupt: InterruptCheck) -> None:
+        """A generator is its weights alone."""
 
-    def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
+    @property
+    def num_validated(self) -> int:
+        return len(self._images)
+
+    def validate(self, model: nn.Module, check_interrupt: InterruptCheck, limit: int | None = None) -> Scores:
         """Scores of the victims on adversarial images at their original sizes, rounded to 8 bits; means over the victims.
 
         drop: 1 - attacked / clean score. target_success_rate: with a goal, left out where these images cannot show it.
         val_loss, lower is better: 1 - target_success_rate with a goal, otherwise 1 - drop; plus the penalty if there is one.
         """
-        goal, images = self.config.attack_loss.goal, self._images
-        if not self.clean_predictions:
-            self.clean_predictions = self._predict(images, check_interrupt)
-        pairs = list(self._adversarial_pairs(model, check_interrupt))
-        predictions = self._predict([_to_uint8(adversarial) for _, adversarial in pairs], check_interrupt)
+        count = limit or self.num_validated
+        goal, truths = self.config.attack_loss.goal, self._ground_truths(count)
+        if count not in self.clean_predictions:
+            self.clean_predictions[count] = self._predict(self._images[:count], truths, check_interrupt)
+        pairs = list(self._adversarial_pairs(self._images[:count], model, check_interrupt))
+        predictions = self._predict([_to_uint8(adversarial) for _, adversarial in pairs], truths, check_interrupt)
         attacked_scores: dict[str, list[float]] = {}
         ratios, success_rates = [], []
         for victim, truth, before, after in zip(
-            self.victims, self._ground_truths, self.clean_predictions, predictions, strict=True
+            self.victims, truths, self.clean_predictions[count], predictions, strict=True
         ):
             clean_score, score = (result.scores(truth)[victim.metric] for result in (before, after))
             ratios.append(score / clean_score if clean_score > 0 else math.nan)
@@ -128,28 +143,30 @@ class GeneratorTask:
         """The first validation images, at their original sizes."""
         return [self.splits.source.image(image_id) for image_id in self.splits.val.images.ids[:MAX_VALIDATED]]
 
-    @cached_property
-    def _ground_truths(self) -> list[GroundTruth]:
+    def _ground_truths(self, count: int) -> list[GroundTruth]:
         """The first validation images, for each victim with its kind of labels: masks, or label sets."""
-        source, split = self.splits.source, self.splits.val
-        split = split.take(np.arange(min(MAX_VALIDATED, len(split.images))))
+        source, split = self.splits.source, self.splits.val.take(np.arange(count))
         ids, targets = split.images.ids, list(split.targets)
         masks = [source.mask(image_id) for image_id in ids] if self.reads_masks else []
         labels = {"train-seg": masks, "train-cls": targets}
-        return [GroundTruth(ids, self._images, labels[victim.task]) for victim in self.victims]
+        return [GroundTruth(ids, self._images[:count], labels[victim.task]) for victim in self.victims]
 
-    def _predict(self, images: list[np.ndarray], check_interrupt: InterruptCheck) -> list[Predictions]:
+    def _predict(
+        self, images: list[np.ndarray], truths: list[GroundTruth], check_interrupt: InterruptCheck
+    ) -> list[Predictions]:
         """The predictions of each victim."""
         return [
             victim.predict(images, truth, lambda done, total: check_interrupt())
-            for victim, truth in zip(self.victims, self._ground_truths, strict=True)
+            for victim, truth in zip(self.victims, truths, strict=True)
         ]
 
-    def _adversarial_pairs(self, model: nn.Module, check_interrupt: InterruptCheck) -> Iterator[tuple[Tensor, Tensor]]:
+    def _adversarial_pairs(
+        self, images: list[np.ndarray], model: nn.Module, check_interrupt: InterruptCheck
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each clean and adversarial image, (1, 3, H, W) in [0, 1] on the CPU."""
         epsilon = UNBOUNDED_EPSILON if has_penalty(self.config) else parse_epsilon(self.config.threat.eps)
         threat = Threat(self.config.threat.norm, epsilon)
-        for image in self._images:
+        for image in images:
             check_interrupt()
             pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(self.setup.device) / 255
             with torch.inference_mode():

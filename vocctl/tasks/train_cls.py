@@ -1,6 +1,5 @@
 """Train a classifier: a config in, a run folder, its thresholds and its scores out."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -38,15 +37,24 @@ MAX_POS_WEIGHT = 20.0  # of --pos-weight auto; a class with two images would dom
 
 
 def run(
-    config: TrainClsConfig, out: Path | None = None, *, name: str | None = None, reporter: Reporter | None = None
+    config: TrainClsConfig,
+    out: Path | None = None,
+    *,
+    name: str | None = None,
+    reporter: Reporter | None = None,
+    command_started: float | None = None,
 ) -> TrainResult:
     """Train a new run into out, or into runs/cls/<name>. Raises VocctlError as training/launch.py's train does."""
-    return launch.train(ClassificationTask, config, COMMAND, out=out, name=name, reporter=reporter)
+    return launch.train(
+        ClassificationTask, config, COMMAND, out=out, name=name, reporter=reporter, command_started=command_started
+    )
 
 
-def resume(name: str, *, reporter: Reporter | None = None) -> TrainResult:
+def resume(name: str, *, reporter: Reporter | None = None, command_started: float | None = None) -> TrainResult:
     """Resume a run from its newest checkpoint. Raises VocctlError as training/launch.py's resume does."""
-    return launch.resume(ClassificationTask, TrainClsConfig(), COMMAND, name, reporter=reporter)
+    return launch.resume(
+        ClassificationTask, TrainClsConfig(), COMMAND, name, reporter=reporter, command_started=command_started
+    )
 
 
 class ClassificationTask:
@@ -59,18 +67,20 @@ class ClassificationTask:
         if not resumed:
             check_class_coverage(self.splits, reporter)
         seed_everything(config.train.seed)
-        self.model = _model(config, load_pretrained=not resumed)
+        self.model = Classifier(config.model, config.data.size, load_pretrained=not resumed)
         self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.probes = config.optim.probe and config.model.pretrained
         if self.probes and self.model.head is None:
             reporter.note(f"{config.model.model} does not end in a linear layer: its head is newly initialized")
             self.probes = False
-        self.model.freeze_bn_stats = self.probes
         self.backbone_lr_scale = encoder_lr_scale(config, TrainClsConfig(), reporter.note)
         weights = pos_weight(self.splits.train.targets).to(setup.device) if config.loss.pos_weight == "auto" else None
         self.label_loss = loss_function(config.loss.loss, weights)
         self.attack_batch = adversarial_examples(config.adversarial_training, self.model, self.model)
         self.find_unused_parameters = config.optim.freeze_epochs > 0
+        self.last_val_probs: np.ndarray | None = (
+            None  # of the validation images, by the weights that were validated last
+        )
         self.parameter_counts = {"model": sum(parameter.numel() for parameter in self.model.parameters())}
         self.run_name = f"{self.splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
 
@@ -88,10 +98,16 @@ class ClassificationTask:
     def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         return self.label_loss(network(self.attack_batch(images, targets)), targets)
 
-    def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
+    @property
+    def num_validated(self) -> int:
+        return len(self.splits.val.images)
+
+    def validate(self, model: nn.Module, check_interrupt: InterruptCheck, limit: int | None = None) -> Scores:
         """val_loss is binary cross-entropy. sample_f1 uses thresholds of 0.5, so that nothing is fitted to these images."""
-        targets = self.splits.val.targets
-        probs = self._label_probs(model, self.splits.val, check_interrupt)
+        split = self.splits.val.take(np.arange(limit or self.num_validated))
+        targets = split.targets
+        probs = self._label_probs(model, split, check_interrupt)
+        self.last_val_probs = probs if limit is None else None
         logits = torch.from_numpy(probs).double().logit(eps=1e-7)
         predicted = binarize(probs, np.full(len(CLASSES), 0.5))
         return {
@@ -100,19 +116,15 @@ class ClassificationTask:
             "sample_f1": float(sample_f1(predicted & (targets != IGNORE), targets == 1).mean()),
         }
 
-    def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
-        """Fit thresholds of every kind for both checkpoints on the validation images, into thresholds.json."""
-        model = _model(self.config, load_pretrained=False)
-        targets = self.splits.val.targets
-        thresholds: dict[str, dict[str, list[float]]] = {}
-        for checkpoint in ("best", "final"):
-            run.load_weights(checkpoint, model)
-            model.to(device=self.setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            probs = self._label_probs(model, self.splits.val, check_interrupt)
-            thresholds[checkpoint] = {
-                kind: fit_thresholds(probs, targets, kind).tolist() for kind in get_args(Thresholds)
-            }
-        run.write_json("thresholds.json", thresholds)
+    def on_saved(self, run: RunFolder, checkpoint: str, model: nn.Module, check_interrupt: InterruptCheck) -> None:
+        """Fit thresholds of every kind for this checkpoint on the validation images, into thresholds.json."""
+        split = self.splits.val
+        if self.last_val_probs is None:  # the run was stopped between its last validation and this moment
+            self.last_val_probs = self._label_probs(model, split, check_interrupt)
+        thresholds = {
+            kind: fit_thresholds(self.last_val_probs, split.targets, kind).tolist() for kind in get_args(Thresholds)
+        }
+        run.save_thresholds(checkpoint, thresholds)
 
     def _init_head_by_linear_probe(self, check_interrupt: InterruptCheck) -> None:
         """Fit the head to the pretrained features of the training images, without augmentation."""
@@ -148,10 +160,6 @@ class ClassificationTask:
         """This process's images of a split, without augmentation."""
         workers, pin = loader_workers(self.config.data.workers, self.setup.device), self.setup.device.type == "cuda"
         return eval_loader(EvalDataset(split.images), self.config.train.batch, workers=workers, pin=pin, shared=True)
-
-
-def _model(config: TrainClsConfig, *, load_pretrained: bool) -> Classifier:
-    return Classifier(config.model if load_pretrained else replace(config.model, weights="none"), config.data.size)
 
 
 def check_class_coverage(splits: Splits, reporter: Reporter) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.config import ModelConfig, TrainSegConfig
+from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import open_seg_splits
@@ -33,15 +34,24 @@ COMMAND = "train-seg"
 
 
 def run(
-    config: TrainSegConfig, out: Path | None = None, *, name: str | None = None, reporter: Reporter | None = None
+    config: TrainSegConfig,
+    out: Path | None = None,
+    *,
+    name: str | None = None,
+    reporter: Reporter | None = None,
+    command_started: float | None = None,
 ) -> TrainResult:
     """Train a new run into out, or into runs/seg/<name>. Raises VocctlError as training/launch.py's train does."""
-    return launch.train(SegmentationTask, config, COMMAND, out=out, name=name, reporter=reporter)
+    return launch.train(
+        SegmentationTask, config, COMMAND, out=out, name=name, reporter=reporter, command_started=command_started
+    )
 
 
-def resume(name: str, *, reporter: Reporter | None = None) -> TrainResult:
+def resume(name: str, *, reporter: Reporter | None = None, command_started: float | None = None) -> TrainResult:
     """Resume a run from its newest checkpoint. Raises VocctlError as training/launch.py's resume does."""
-    return launch.resume(SegmentationTask, TrainSegConfig(), COMMAND, name, reporter=reporter)
+    return launch.resume(
+        SegmentationTask, TrainSegConfig(), COMMAND, name, reporter=reporter, command_started=command_started
+    )
 
 
 class SegmentationTask:
@@ -52,7 +62,7 @@ class SegmentationTask:
         self.config, self.setup = config, setup
         self.splits = open_seg_splits(config.data, reporter.count)
         seed_everything(config.train.seed)
-        self.model = Segmenter(replace(config.model, weights="none") if resumed else config.model)
+        self.model = Segmenter(config.model, load_pretrained=not resumed)
         self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.stride = config.loss.loss_stride  # the loss is computed on every stride-th pixel per axis
         self.pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, setup.device)
@@ -79,12 +89,16 @@ class SegmentationTask:
         masks = targets[:, self.stride // 2 :: self.stride, self.stride // 2 :: self.stride]
         return self.pixel_loss(network(self.attack_batch(images, masks), self.stride), masks)
 
-    def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
+    @property
+    def num_validated(self) -> int:
+        return len(self.splits.val.images)
+
+    def validate(self, model: nn.Module, check_interrupt: InterruptCheck, limit: int | None = None) -> Scores:
         """Scores at the images' original sizes, and val_loss: cross-entropy at the model's input size, mean over images."""
-        images = self.splits.val.images
+        images = self.splits.val.images.take(range(limit or self.num_validated))
         losses: list[Tensor] = []  # on the device until the end
         confusion = torch.zeros(NUM_SEG_CLASSES, NUM_SEG_CLASSES, dtype=torch.int64)
-        probs = self._validation_probs(model, losses, check_interrupt)
+        probs = self._validation_probs(model, images, losses, check_interrupt)
         for index, labels in predict_labels(probs, images.original_sizes):
             confusion += confusion_matrix(torch.from_numpy(labels), torch.from_numpy(images.original_mask(index)))
         scores = seg_scores(all_reduce_sum(confusion))
@@ -98,10 +112,10 @@ class SegmentationTask:
         }
 
     def _validation_probs(
-        self, model: nn.Module, losses: list[Tensor], check_interrupt: InterruptCheck
+        self, model: nn.Module, images: CachedSplit, losses: list[Tensor], check_interrupt: InterruptCheck
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (indices, probabilities) of this process's images, and append each image's loss to losses."""
-        images, device = self.splits.val.images, self.setup.device
+        device = self.setup.device
         loader = eval_loader(
             EvalDataset(images), self.config.train.batch, workers=loader_workers(self.config.data.workers, device),
             pin=device.type == "cuda", shared=True,
@@ -114,8 +128,8 @@ class SegmentationTask:
                 losses.append(F.nll_loss(log_probs[None], mask[None], ignore_index=IGNORE))
             yield indices, probs
 
-    def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
-        """Nothing is left to do."""
+    def on_saved(self, run: RunFolder, checkpoint: str, model: nn.Module, check_interrupt: InterruptCheck) -> None:
+        """A segmenter is its weights alone."""
 
 
 def _parameter_counts(config: ModelConfig) -> dict[str, int]:

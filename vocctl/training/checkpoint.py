@@ -30,7 +30,8 @@ class TrainState:
     epoch: int = 0  # current epoch, from 0
     batch: int = 0  # batches of it that are done
     seconds: float = 0.0  # of training, without validation
-    prepared: float = 0.0  # seconds of those before the first step
+    wall_seconds: float = 0.0  # of the whole command, which --minutes limits
+    prepared: float = 0.0  # wall seconds before the first step
     loss_sum: float = 0.0  # over the batches of this epoch
     lr: float = 0.0  # largest learning rate of the last batch
     scores: dict[str, float] = field(default_factory=dict)  # of the last validation
@@ -115,7 +116,7 @@ def _check_state(state: TrainState) -> TrainState:
     for name in ("step", "epoch", "batch", "metrics_bytes", "epochs_without_improvement"):
         if not isinstance(getattr(state, name), int) or getattr(state, name) < 0:
             raise ValueError(f"{name} is not a count")
-    numbers = [state.seconds, state.prepared, state.loss_sum, state.lr, state.best_epoch]
+    numbers = [state.seconds, state.wall_seconds, state.prepared, state.loss_sum, state.lr, state.best_epoch]
     numbers += [*state.scores.values(), *state.scaler.values()]
     if state.best is not None:
         numbers.append(state.best)

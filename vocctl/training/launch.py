@@ -1,5 +1,6 @@
 """Start or resume a training run: the one way that train-seg, train-cls and train-adv share."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -32,33 +33,42 @@ def train(
     out: Path | None = None,
     name: str | None = None,
     reporter: Reporter | None = None,
+    command_started: float | None = None,
 ) -> TrainResult:
     """Train a new run into out, or into runs/<kind>/<name>; the name is generated from the config if none is given.
 
+    command_started: time.perf_counter() from which --minutes counts; None: now.
     Raises ConfigError and DataError before the run folder is created; MemoryExceeded; RunError and Interrupted as
     Trainer.fit does.
     """
-    reporter = reporter or SilentReporter()
+    reporter, started = reporter or SilentReporter(), command_started or time.perf_counter()
     setup = training_setup(config.train)  # before any work: it raises what can be known now
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, False)
         run = create_run(new_run_dir(out, name, command.removeprefix("train-"), task.run_name), command, task.config)
         write_run_info(run, task, setup, reporter)
         with catch_signals() as stop:
-            trainer = Trainer(task, run, setup, reporter, stop)
+            trainer = Trainer(task, run, setup, reporter, stop, command_started=started)
             trainer.start()
             return trainer.fit()
 
 
 def resume(
-    open_task: OpenTask[Config], default: Config, command: str, name: str, *, reporter: Reporter | None = None
+    open_task: OpenTask[Config],
+    default: Config,
+    command: str,
+    name: str,
+    *,
+    reporter: Reporter | None = None,
+    command_started: float | None = None,
 ) -> TrainResult:
     """Resume a run from its newest checkpoint, with its saved settings. On a CPU the result is as if it had never stopped.
 
+    command_started: as in train; --minutes counts on from the time that the checkpoint states.
     Raises DataError: no such run, no readable checkpoint, or the data has changed. ConfigError: the run has finished, or
     needs hardware that this machine does not have. Otherwise as train.
     """
-    reporter = reporter or SilentReporter()
+    reporter, started = reporter or SilentReporter(), command_started or time.perf_counter()
     run = find_run(name, command)
     config = run.config(default)
     setup = training_setup(config.train)
@@ -70,7 +80,7 @@ def resume(
             reporter.note(f"{run.path} was stopped before its first checkpoint: it starts again")
             write_run_info(run, task, setup, reporter)
         with catch_signals() as stop:
-            trainer = Trainer(task, run, setup, reporter, stop)
+            trainer = Trainer(task, run, setup, reporter, stop, command_started=started)
             if resumable:
                 trainer.restore()
             else:

@@ -69,12 +69,20 @@ class TrainingTask(Protocol):
         """
         ...
 
-    def validate(self, model: nn.Module, check_interrupt: InterruptCheck) -> Scores:
-        """Scores of the validation images, fractions in [0, 1], by keys of metrics/table.py."""
+    @property
+    def num_validated(self) -> int:
+        """Number of images that a validation scores."""
         ...
 
-    def after_training(self, run: RunFolder, check_interrupt: InterruptCheck) -> None:
-        """Called when the best and the final weights are saved, before the run counts as finished."""
+    def validate(self, model: nn.Module, check_interrupt: InterruptCheck, limit: int | None = None) -> Scores:
+        """Scores of the validation images, fractions in [0, 1], by keys of metrics/table.py.
+
+        limit: score the first images only, to measure how long a validation takes.
+        """
+        ...
+
+    def on_saved(self, run: RunFolder, checkpoint: str, model: nn.Module, check_interrupt: InterruptCheck) -> None:
+        """Called when weights are saved as the checkpoint best or final, mostly those that were validated last."""
         ...
 
 

@@ -39,9 +39,9 @@ from vocctl.training.throughput import Throughput
 
 REPORT_INTERVAL = 0.5  # seconds between two reports of the loss
 FAST_SAVE = 0.2  # seconds: a checkpoint written in less costs nothing that matters
-MAX_SAVE_OVERHEAD = (
-    0.1  # fraction of the training time that slower checkpoints may take, apart from the first and the last
-)
+MAX_SAVE_OVERHEAD = 0.1  # fraction of the time that slower checkpoints may take, apart from the first and the last
+MAX_VALIDATION_SHARE = 0.1  # fraction of --minutes that validations may take, apart from the last
+ESTIMATE_IMAGES = 8  # validated before the first step to estimate how long a validation takes
 
 
 @dataclass
@@ -61,6 +61,8 @@ class _LoopState:
     saved_at: float = 0.0  # training seconds at the last checkpoint
     save_seconds: float = 0.0  # time that it took to write; 0 if less than FAST_SAVE
     reported_at: float = -math.inf  # time.perf_counter() at the last report
+    val_seconds: float = 0.0  # that a validation takes, estimated before the first one
+    all_val_seconds: float = 0.0  # of all validations of this process
 
     def may_save(self, seconds: float) -> bool:
         """Whether a checkpoint now keeps the overhead below MAX_SAVE_OVERHEAD."""
@@ -85,8 +87,17 @@ class Trainer:
     """Trains one task into one run folder. Call start or restore, then fit."""
 
     def __init__(
-        self, task: TrainingTask, run: RunFolder, setup: DeviceSetup, reporter: Reporter, stop: StopRequest
+        self,
+        task: TrainingTask,
+        run: RunFolder,
+        setup: DeviceSetup,
+        reporter: Reporter,
+        stop: StopRequest,
+        *,
+        command_started: float,
     ) -> None:
+        """command_started: time.perf_counter() when the command started, from which --minutes counts."""
+        self.command_started = command_started
         self.task, self.run, self.setup, self.reporter, self.stop = task, run, setup, reporter, stop
         self.optim, self.train = task.config.optim, task.config.train
         self.state = TrainState()
@@ -105,11 +116,10 @@ class Trainer:
         message = f"stopped before the first step: --resume {self.run.path} starts again"
         with explain_worker_death(self.run):
             self.task.before_training(lambda: self.stop.raise_if_received(message))
-        (self.state.prepared,) = all_reduce_max([time.perf_counter() - started])
-        self.state.seconds = self.state.prepared
-        if self.train.minutes and self.state.prepared >= 60 * self.train.minutes:
-            self.reporter.note("the preparation used up all of --minutes: one step is trained")
         self._build()
+        (self.state.seconds,) = all_reduce_max([time.perf_counter() - started])
+        self._update_wall_seconds()
+        self.state.prepared = self.state.wall_seconds
 
     def restore(self) -> None:
         """Load the newest checkpoint. Raises DataError: none can be read. ConfigError: the run has finished."""
@@ -119,6 +129,7 @@ class Trainer:
             raise ConfigError(f"{self.run.path} has finished: score it with `vocctl eval {self.run.path}`")
         if self.accelerator.scaler is not None and self.state.scaler:
             self.accelerator.scaler.load_state_dict(self.state.scaler)
+        self.command_started -= self.state.wall_seconds  # of the earlier processes
         self.run.truncate_metrics(self.state.metrics_bytes)
         self.reporter.note(f"resuming {self.run.path} at step {self.state.step}, epoch {self.state.epoch + 1}")
 
@@ -138,13 +149,13 @@ class Trainer:
         """
         state, self.loop.saved_at = self.state, self.state.seconds
         self.sampler, self.loader = self._make_loader()
+        if self.train.minutes:
+            self._estimate_validation()
         explain_compile = explain_compile_error() if self.train.compile else nullcontext()
         with explain_worker_death(self.run), explain_compile:
             while state.batch or not self._is_over(state.epoch):  # state.batch > 0: an epoch was interrupted
                 self._run_epoch()
-            self.run.save_weights("final", self.ema.model, weights_metadata(state.step, state.epoch))
-            barrier()
-            self.task.after_training(self.run, self._check_interrupt)
+            self._save_weights("final", state.epoch)
             state.finished = True
             self._save()
             barrier()
@@ -156,7 +167,7 @@ class Trainer:
         state = self.state
         epoch = self._train_epoch()
         last = self._is_over(state.epoch + 1)
-        validates = last or (state.epoch + 1) % self.train.eval_every == 0
+        validates = last or ((state.epoch + 1) % self.train.eval_every == 0 and self._may_validate())
         saves = last or self.loop.may_save(state.seconds)
         if validates or saves:  # otherwise the device continues with the next epoch without a wait
             statistics = self._finish_epoch(epoch)
@@ -209,7 +220,9 @@ class Trainer:
         """Report the loss and save a checkpoint when they are due. Raises Interrupted: a signal was received."""
         state, loop, now = self.state, self.loop, time.perf_counter()
         seconds = epoch.seconds_before + now - epoch.throughput.started
-        state.seconds, received = all_reduce_max([seconds, float(self.stop.signal_received or 0)])
+        state.seconds, state.wall_seconds, received = all_reduce_max(
+            [seconds, now - self.command_started, float(self.stop.signal_received or 0)]
+        )
         if now - loop.reported_at >= REPORT_INTERVAL:
             loop.reported_at = now
             self._check_finite()
@@ -229,6 +242,7 @@ class Trainer:
         self._check_finite()
         self.state.loss_sum = epoch.loss_sum.item()
         (self.state.seconds,) = all_reduce_max([epoch.seconds_before + epoch.throughput.seconds])
+        self._update_wall_seconds()
         return {
             "train_loss": self.state.loss_sum / max(self.state.batch, 1),
             "lr": self.state.lr,
@@ -244,15 +258,55 @@ class Trainer:
         started = time.perf_counter()
         state.scores = broadcast_object(self.task.validate(self.ema.model, self._check_interrupt))
         record = {"epoch": state.epoch + 1, "step": state.step, **statistics, **state.scores}
-        record |= {"train_seconds": state.seconds, "val_seconds": time.perf_counter() - started}
+        (self.loop.val_seconds,) = all_reduce_max([time.perf_counter() - started])
+        self.loop.all_val_seconds += self.loop.val_seconds
+        record |= {"train_seconds": state.seconds, "val_seconds": self.loop.val_seconds}
         if self._is_best(state.scores[self.train.monitor]):
             state.best, state.best_epoch = state.scores[self.train.monitor], state.epoch + 1
             state.epochs_without_improvement = 0
-            self.run.save_weights("best", self.ema.model, weights_metadata(state.step, state.epoch + 1))
+            self._save_weights("best", state.epoch + 1)
         else:
             state.epochs_without_improvement += 1
         state.metrics_bytes = self.run.append_metrics(record)
+        self._update_wall_seconds()
         self.reporter.epoch(record)
+
+    def _save_weights(self, checkpoint: str, epochs: int) -> None:
+        """Save the averaged weights as best or final, with what the task saves beside them."""
+        self.run.save_weights(checkpoint, self.ema.model, weights_metadata(self.state.step, epochs))
+        barrier()
+        self.task.on_saved(self.run, checkpoint, self.ema.model, self._check_interrupt)
+
+    def _estimate_validation(self) -> None:
+        """Measure how long a validation takes, by a few images: the last one has to fit into --minutes."""
+        limit = min(ESTIMATE_IMAGES, self.task.num_validated)
+        self.task.validate(
+            self.ema.model, self._check_interrupt, limit
+        )  # the first call also prepares what later ones use
+        started = time.perf_counter()
+        self.task.validate(self.ema.model, self._check_interrupt, limit)
+        seconds = (time.perf_counter() - started) * self.task.num_validated / limit
+        (self.loop.val_seconds,) = all_reduce_max([seconds])
+        self._update_wall_seconds()
+        if self._minutes_are_over():
+            self.reporter.note(
+                f"{self.train.minutes:g} minutes are too few to prepare, train and validate: one step is trained"
+            )
+
+    def _may_validate(self) -> bool:
+        """Whether a validation now keeps their share of --minutes below MAX_VALIDATION_SHARE."""
+        if not self.train.minutes:
+            return True
+        after = self.loop.all_val_seconds + self.loop.val_seconds
+        return after <= MAX_VALIDATION_SHARE * (self.state.wall_seconds + self.loop.val_seconds)
+
+    def _update_wall_seconds(self) -> None:
+        (self.state.wall_seconds,) = all_reduce_max([time.perf_counter() - self.command_started])
+
+    @property
+    def _last_step_at(self) -> float:
+        """Wall seconds at which the training steps of a run with --minutes end: validation and saving follow."""
+        return 60 * self.train.minutes - self.loop.val_seconds - 3 * self.loop.save_seconds
 
     def _is_best(self, value: float) -> bool:
         best = self.state.best
@@ -270,13 +324,13 @@ class Trainer:
         return epochs_done >= self.train.epochs
 
     def _minutes_are_over(self) -> bool:
-        return self.train.minutes > 0 and self.state.seconds >= 60 * self.train.minutes
+        return self.train.minutes > 0 and self.state.wall_seconds >= self._last_step_at
 
     def _progress_at(self, epoch: int, batch: int) -> float:
         """Fraction of the run before this batch, in [0, 1]: of its batches, or of its time with --minutes."""
         if self.train.minutes:
-            total = max(60 * self.train.minutes - self.state.prepared, 1e-6)
-            return (self.state.seconds - self.state.prepared) / total
+            total = max(self._last_step_at - self.state.prepared, 1e-6)
+            return (self.state.wall_seconds - self.state.prepared) / total
         return (epoch + batch / self.batches) / self.train.epochs
 
     def _progress_report(self, epoch: _Epoch) -> TrainProgress:
@@ -292,8 +346,13 @@ class Trainer:
             lr=state.lr,
             images_per_second=epoch.throughput.images_per_second,
             data_wait=epoch.throughput.data_wait,
-            seconds_left=(state.seconds - state.prepared) * max(1 - done, 0) / max(done, 1e-6),
+            seconds_left=self._seconds_left(done),
         )
+
+    def _seconds_left(self, done: float) -> float:
+        if self.train.minutes:
+            return max(60 * self.train.minutes - self.state.wall_seconds, 0.0)
+        return (self.state.wall_seconds - self.state.prepared) * max(1 - done, 0) / max(done, 1e-6)
 
     def _check_finite(self) -> None:
         if (step := int(self.loop.first_nonfinite_step.item())) >= 0:

@@ -1,0 +1,72 @@
+"""Pixel classifiers: a linear layer or a small MLP on each pixel's features, the concatenated feature maps of all strides.
+
+The features of one pixel are those of every feature map at its position, by bilinear interpolation, and the mean of the
+deepest map over the image as context ("hypercolumns": Hariharan et al., arXiv 1411.5752). They are standardized by the
+mean and standard deviation over the training pixels, which are buffers. The logits have the stride of the feature map
+nearest to stride 8; Segmenter upsamples them bilinearly.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDE = 8
+HIDDEN = 256  # width of the MLP's hidden layer
+DROPOUT = 0.5  # of the hidden layer
+
+
+class PixelClassifier(nn.Module):
+    """Maps feature maps [(B, C, h, w), ...], finest first, to logits (B, K, h, w).
+
+    channels, strides: of the feature maps. hidden: width of the hidden layer; 0: a linear classifier.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], classes: int, *, hidden: int) -> None:
+        super().__init__()
+        self.grid = min(range(len(strides)), key=lambda level: abs(strides[level] - STRIDE))  # index of a feature map
+        self.num_features = sum(channels) + channels[-1]
+        self.register_buffer("mean", torch.zeros(self.num_features))
+        self.register_buffer("std", torch.ones(self.num_features))
+        layers: list[nn.Module] = []
+        if hidden:
+            layers = [nn.Conv2d(self.num_features, hidden, 1), nn.ReLU(inplace=True), nn.Dropout(DROPOUT)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(hidden or self.num_features, classes, 1))
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        return self.classify(features_on_grid(maps, self.grid))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (B, K, h, w) of pixels with these features (B, D, h, w)."""
+        return self.layers((features - self.mean[:, None, None]) / self.std[:, None, None])
+
+    @torch.no_grad()
+    def standardize(self, mean: Tensor, std: Tensor) -> None:
+        """Set the mean and the standard deviation of the features, (D,) each."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp(min=1e-4))
+
+
+def features_on_grid(maps: Sequence[Tensor], grid: int) -> Tensor:
+    """Features (B, D, h, w) at the positions of maps[grid]. maps: (B, C, h, w) each, finest first."""
+    height, width = maps[grid].shape[-2:]
+    resized = [
+        F.adaptive_avg_pool2d(level, (height, width))
+        if level.shape[-2] > height
+        else F.interpolate(level, size=(height, width), mode="bilinear", align_corners=False)
+        for level in maps
+    ]
+    return torch.cat([*resized, maps[-1].mean((2, 3), keepdim=True).expand(-1, -1, height, width)], 1)
+
+
+def features_at_points(maps: Sequence[Tensor], points: Tensor) -> Tensor:
+    """Features (B, D, P) at P points of each image. points: (B, P, 2), x and y in [-1, 1], the image's outer edges."""
+    sampled = [
+        F.grid_sample(level, points[:, None], mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]
+        for level in maps
+    ]
+    return torch.cat([*sampled, maps[-1].mean((2, 3))[:, :, None].expand(-1, -1, points.shape[1])], 1)
