@@ -1,7 +1,8 @@
 """Bring a data set into a folder: a VOC archive of 2007 to 2012, the generated shapes, or the competition's data.
 
 VOC2007's test images and SBD are added to the folder of their VOC year. A folder that is complete already is left
-unchanged. A downloaded archive is stored beside the folder until it is unpacked; an archive that the user has downloaded is never deleted.
+unchanged. A downloaded archive is stored beside the folder until it is unpacked; an archive that the user has downloaded
+is never deleted.
 """
 
 import os
