@@ -6,6 +6,7 @@ one under its name. In a distributed run the main process writes.
 
 import csv
 import errno
+import filecmp
 import io
 import json
 import math
@@ -130,6 +131,37 @@ def staging_folder(path: Path) -> Iterator[Path]:
             _move_entries(part, path)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield an empty folder on the disk of parent, `.part` in it; remove it afterwards. Raises RunError: the disk."""
+    part = parent / ".part"
+    with disk_errors(parent):
+        shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
+        part.mkdir(parents=True)
+        try:
+            yield part
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def merge_folder(source: Path, target: Path) -> None:
+    """Move the files of source to the same relative paths below target, those of ImageSets last: a list never comes before
+    its images. A file that target has already stays if its content is equal, so that an interrupted merge can be repeated.
+
+    Raises DataError, before anything is moved: target has a file with other content; and OSError (the disk).
+    """
+    files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+    new_files = []
+    for name in sorted(files, key=lambda name: ("ImageSets" in name.parts, name)):
+        if not (target / name).exists():
+            new_files.append(name)
+        elif not filecmp.cmp(source / name, target / name, shallow=False):
+            raise DataError(f"{target / name} already exists with other content: delete it or choose another folder")
+    for name in new_files:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).replace(target / name)
 
 
 def _move_entries(folder: Path, path: Path) -> None:

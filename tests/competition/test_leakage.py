@@ -1,13 +1,15 @@
 """Which runs are refused: test images among their own images or those of their initial weights; and VOC weights."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from vocctl.competition.leakage import LeakageCheck, voc_weight_warnings
 from vocctl.competition.test_set import open_test_set
-from vocctl.config import TrainSegConfig, given
+from vocctl.config import DataConfig, TrainSegConfig, given
 from vocctl.data.source import open_dataset
+from vocctl.data.splits import open_seg_split
 from vocctl.errors import ConfigError, DataError
 from vocctl.runs.folder import RunFolder, create_run
 
@@ -36,6 +38,25 @@ def test_training_and_validation_images_count(images, noisy_tree, tmp_path):
         with pytest.raises(ConfigError, match=problem):
             LeakageCheck(images, allow=False).check([clean, run])
         assert LeakageCheck(images, allow=True).check([clean, run]) == [problem]
+
+
+def test_trainaug_images_count(images, noisy_tree, tmp_path):
+    """VOC2012's train and SBD have images of VOC2009's val, which are the test images. They are found by their content."""
+    train_ids, test_ids = open_dataset(noisy_tree).ids("train"), list(images.image_ids)
+    shutil.copytree(noisy_tree, tmp_path / "voc2012")
+    (year,) = (tmp_path / "voc2012" / "VOCdevkit").iterdir()
+    devkit = year.rename(year.with_name("VOC2012"))
+    trainaug = [*train_ids[:4], *test_ids[:3]]
+    (devkit / "ImageSets/Segmentation/trainaug.txt").write_text("\n".join(trainaug) + "\n")
+    (devkit / "SegmentationClassAug").mkdir()
+    for image_id in test_ids[:3]:  # VOC has not annotated them in this devkit
+        (devkit / "SegmentationClass" / f"{image_id}.png").rename(devkit / "SegmentationClassAug" / f"{image_id}.png")
+    config = DataConfig(path=str(tmp_path / "voc2012"), cache_dir=str(tmp_path / "cache"), size=32)
+    split = open_seg_split(open_dataset(tmp_path / "voc2012"), "trainaug", config)
+    run = new_run(tmp_path / "run", tmp_path / "voc2012", list(split.images.ids), train_ids[4:])
+    assert LeakageCheck(images, allow=True).leaked_images(run) == test_ids[:3]
+    with pytest.raises(ConfigError, match=f"{run.path} was trained or validated on 3 of the competition's test images"):
+        LeakageCheck(images, allow=False).check([run])
 
 
 def test_images_of_the_initial_weights_run_count(images, noisy_tree, tmp_path):

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from vocctl.data.releases import RELEASES, Release, check_release
+from vocctl.data.releases import RELEASES, SBD, Release, check_release
 from vocctl.errors import DataError
 
 TINY = Release(year=2009, archive="tiny.tar", md5="", urls=(), split_sizes={"Main/train": 2, "Segmentation/val": 1})
 
 
-def test_each_year_has_three_addresses():
-    assert list(RELEASES) == [f"voc{year}" for year in range(2007, 2013)]
-    for name, release in RELEASES.items():
+def test_each_archive_of_voc_has_three_addresses():
+    years = [f"voc{year}" for year in range(2007, 2013)]
+    assert list(RELEASES) == ["voc2007", "voc2007-test", *years[1:], "sbd"]
+    for name in (*years, "voc2007-test"):
+        release = RELEASES[name]
         assert re.fullmatch(r"[0-9a-f]{32}", release.md5)
         assert [re.sub(r"^https?://([^/]+)/.*", r"\1", url) for url in release.urls] == [
             "thor.robots.ox.ac.uk", "host.robots.ox.ac.uk", "web.archive.org"
         ]  # fmt: skip
-        assert all(url.endswith(f"/pascal/VOC/{name}/{release.archive}") for url in release.urls)
-    assert len({release.md5 for release in RELEASES.values()}) == 6
+        assert all(url.endswith(f"/pascal/VOC/{release.base}/{release.archive}") for url in release.urls)
+    assert len({release.md5 for release in RELEASES.values()}) == 8
 
 
 def test_voc2009():
@@ -39,13 +41,20 @@ def test_names_and_md5_equal_torchvisions():
     package = importlib.util.find_spec("torchvision")  # read instead of imported, which would take seconds
     assert package is not None
     assert package.submodule_search_locations is not None
-    source = (Path(package.submodule_search_locations[0]) / "datasets" / "voc.py").read_text()
-    table = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)).value
-    entries = ast.unparse(table).split("base_dir")  # the entry of a year ends with its base_dir
+    datasets = Path(package.submodule_search_locations[0]) / "datasets"
+    table = next(
+        node for node in ast.walk(ast.parse((datasets / "voc.py").read_text())) if isinstance(node, ast.Assign)
+    )
+    entries = ast.unparse(table.value).split("base_dir")  # the entry of an archive ends with its base_dir
     for release in RELEASES.values():
-        entry = next(entry for entry in entries if f"/voc{release.year}/VOCtrainval" in entry)
-        assert f"'url': '{release.urls[0]}'" in entry
-        assert f"'md5': '{release.md5}'" in entry
+        if release is not SBD:
+            entry = next(entry for entry in entries if f"/voc{release.year}/{release.archive}" in entry)
+            assert f"'url': '{release.urls[0]}'" in entry
+            assert f"'md5': '{release.md5}'" in entry
+    source = (datasets / "sbd.py").read_text()
+    assert f'url = "{SBD.urls[0]}"' in source
+    assert f'md5 = "{SBD.md5}"' in source
+    assert f'filename = "{SBD.archive}"' in source
 
 
 def test_complete_release(devkit):

@@ -1,6 +1,7 @@
 """Unpacking tars: correct ones, corrupt ones, and ones with dangerous members."""
 
 import errno
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -196,3 +197,58 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
         unpack_tar(tar, tmp_path / "out")
     message_of(caught.value, tmp_path / "out")
     assert all_paths(tmp_path) == {"voc.tar"}
+
+
+def gzipped(path: Path) -> Path:
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    return path
+
+
+def test_gzipped_tar(tmp_path):
+    tar = gzipped(tar_of(tmp_path / "sbd.tgz", *GOOD))
+    counts = []
+    unpack_tar(tar, tmp_path / "out", on_bytes=lambda done, total: counts.append((done, total)))
+    assert (tmp_path / "out/VOCdevkit/VOC2009/a.txt").read_bytes() == b"a" * 2000
+    assert all(0 < done <= total == tar.stat().st_size for done, total in counts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda data: data[: len(data) // 2], lambda data: data[:40] + b"xxxx" + data[44:], lambda data: data[:12]],
+)
+def test_corrupt_gzip_is_refused(tmp_path, change):
+    tar = gzipped(tar_of(tmp_path / "sbd.tgz", *GOOD))
+    tar.write_bytes(change(tar.read_bytes()))
+    with pytest.raises(DataError, match="is not a complete tar") as caught:
+        unpack_tar(tar, tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")
+
+
+def test_members_that_are_not_selected_are_left_out(tmp_path):
+    """A link that is not unpacked is harmless; a path that leads out shows that the archive is hostile."""
+    link = ("VOCdevkit/link", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"})
+    tar = tar_of(tmp_path / "voc.tar", *GOOD, link)
+    unpack_tar(tar, tmp_path / "out", select=lambda path: path.name == "a.txt")
+    assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} == {"a.txt"}
+    hostile = tar_of(tmp_path / "hostile.tar", *GOOD, ("../evil", b"x", {}))
+    with pytest.raises(DataError, match="leads out of its folder"):
+        unpack_tar(hostile, tmp_path / "two", select=lambda path: path.name == "a.txt")
+
+
+def test_limits_count_members_that_are_not_selected(tmp_path):
+    """30 MB of zeros in 30 KB: reading past them takes time, too."""
+    tar = gzipped(tar_of(tmp_path / "sbd.tgz", ("zeros", bytes(30 << 20), {}), *GOOD))
+    assert tar.stat().st_size < 100_000
+    for limits in (Limits(max_bytes=20 << 20), Limits(max_members=2)):
+        with pytest.raises(DataError, match="has more than") as caught:
+            unpack_tar(tar, tmp_path / "out", select=lambda path: path.name == "a.txt", limits=limits)
+        message_of(caught.value, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_long_header_is_not_read_into_memory(tmp_path, kind):
+    """tarfile reads the data of such a header at once: 30 MB here, gigabytes in a hostile archive."""
+    tar = gzipped(tar_of(tmp_path / "sbd.tgz", ("header", bytes(30 << 20), {"type": kind}), *GOOD))
+    with pytest.raises(DataError, match="header of more than 1 MB") as caught:
+        unpack_tar(tar, tmp_path / "out")
+    message_of(caught.value, tmp_path / "out")

@@ -2,10 +2,7 @@
 
 import hashlib
 import tarfile
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,18 +42,8 @@ def tar(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def address(tar: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tar.parent))
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield f"http://127.0.0.1:{http.server_port}/voc.tar"
-    http.shutdown()
-    http.server_close()
+def address(tar: Path, serve_folder: Callable[[Path], str]) -> str:
+    return f"{serve_folder(tar.parent)}/voc.tar"
 
 
 def releases_of(tar: Path, *urls: str) -> dict[str, Release]:

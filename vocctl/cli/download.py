@@ -15,10 +15,14 @@ def download(
         str | None,
         typer.Argument(
             metavar="[WHAT]",
-            help="voc2007 ... voc2012; shapes (generated, no network); h02a5a (the competition), or any Kaggle slug.",
+            help="voc2007 ... voc2012; voc2007-test and sbd (the split trainaug), added to data/voc2007 and data/voc2012; "
+            "shapes (generated, no network); h02a5a (the competition), or any Kaggle slug.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Output folder.  [default: data/WHAT]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Output folder; of what is added to a VOC year, its folder.  [default: data/WHAT]"),
+    ] = None,
     url: Annotated[
         list[str] | None, typer.Option("--url", help="Download from this address; repeat for several.")
     ] = None,
@@ -93,3 +97,5 @@ def _download(
             progress=callbacks,
         )  # fmt: skip
     tables.print_download(result)
+    if result.note is not None:
+        messages.print_note(result.note, quiet=quiet)

@@ -57,12 +57,17 @@ class MemberWriter:
     archive: Path
     folder: Path
     limits: Limits
-    num_bytes: int = 0
+    num_bytes: int = 0  # written or skipped
     num_members: int = 0
 
     def add_folder(self, path: PurePosixPath) -> None:
         self._count_member(declared_size=0)
         (self.folder / path).mkdir(parents=True, exist_ok=True)
+
+    def skip(self, declared_size: int) -> None:
+        """Count a member that is read past: a gzipped one costs time, however few bytes it has in the archive."""
+        self._count_member(max(declared_size, 0))
+        self.num_bytes += max(declared_size, 0)
 
     def add_file(self, path: PurePosixPath, stream: IO[bytes], declared_size: int) -> None:
         """Copy the stream, whose length may differ from its declared size. Both are checked."""

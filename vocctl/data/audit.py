@@ -1,4 +1,4 @@
-"""Check every image, mask and list of a data set: what is corrupt, missing, invalid, or in both train and val."""
+"""Check every image, mask and list of a data set: what is corrupt, missing, invalid, or for both training and scoring."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -69,19 +69,28 @@ def _read_splits(source: Source, problems: list[Problem]) -> dict[SplitFile, lis
 
 
 def _split_problems(splits: dict[SplitFile, list[str]]) -> Iterator[Problem]:
-    """Images that a split lists twice, and images in both train and val."""
+    """Images that a split lists twice, and images in splits that may not have a common one."""
     ids_of = {split_file.name: set(ids) for split_file, ids in splits.items()}
     for split_file, ids in splits.items():
         name = split_file.name
         if repeated := [image_id for image_id, count in Counter(ids).items() if count > 1]:
             yield Problem(split_file.path, f"lists {format_ids(repeated)} more than once: remove the repetitions")
-        if name.endswith("val") and not name.endswith("trainval"):
-            train_name = name.removesuffix("val") + "train"
-            if shared := sorted(set(ids) & ids_of.get(train_name, set())):
+        for other_name in _disjoint_splits(name):
+            if shared := sorted(set(ids) & ids_of.get(other_name, set())):
                 reason = (
-                    f"lists {format_ids(shared)}, which {train_name} lists too: an image in both leaks into the score"
+                    f"lists {format_ids(shared)}, which {other_name} lists too: an image in both leaks into the score"
                 )
                 yield Problem(split_file.path, reason)
+
+
+def _disjoint_splits(name: str) -> list[str]:
+    """The names of the splits that may not have an image of this split, which is for validation or test."""
+    folder, slash, split = name.rpartition("/")
+    if split == "test":
+        return [f"{folder}{slash}{other}" for other in ("train", "val", "trainval", "trainaug")]
+    if split.endswith("val") and not split.endswith("trainval"):
+        return [name.removesuffix("val") + other for other in ("train", "trainaug")]
+    return []
 
 
 def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> Iterator[Problem]:

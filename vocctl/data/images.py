@@ -63,6 +63,12 @@ def read_image(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) that the file declares; it is not decoded. Raises DataError."""
+    with _open(path) as image:
+        return image.height, image.width
+
+
 def read_any_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an image in any mode, rotated to its EXIF orientation. Raises DataError.
 

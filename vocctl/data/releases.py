@@ -1,43 +1,54 @@
-"""PASCAL VOC's yearly releases: where to download each, and whether a folder has a complete one.
+"""PASCAL VOC's yearly releases and what is added to them: where to download each, and whether a folder has a complete one.
 
-Source of names and md5: torchvision, `datasets/voc.py` (which saves 2008's tar under 2012's name). Source of sizes: the
-VOC2009 page; tensorflow_datasets' `voc` (2007 and 2012, Main); the VOC2012 devkit (Segmentation). For the years without
-sizes no source was found: their lists must not be empty, and the files that they name must exist.
+Source of names and md5: torchvision, `datasets/voc.py` (which saves 2008's tar under 2012's name) and `datasets/sbd.py`.
+Source of sizes: the VOC2009 page; tensorflow_datasets' `voc` (2007 and 2012, Main); the VOC2012 devkit (Segmentation). For
+the lists without sizes no source was found: they must not be empty, and the files that they name must exist.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vocctl.data.voc import find_devkit, read_ids
+from vocctl.data.voc import MASK_FOLDERS, find_devkit, read_ids
 from vocctl.errors import DataError
 
 SPLITS = ("train", "val", "trainval")
+VOC_LISTS = tuple(f"{folder}/{split}" for folder in ("Main", "Segmentation") for split in SPLITS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One year's training and validation archive."""
+    """One year's training and validation archive, or an archive that adds splits to that year's folder."""
 
     year: int
+    addition: str | None = None  # name of what is added to the year; None: the year itself
     archive: str  # file name on the server
     md5: str
     urls: tuple[str, ...]  # in the order in which they are tried
-    split_sizes: Mapping[str, int] = field(default_factory=dict)  # "Main/train" -> number of images; empty: unknown
+    lists: tuple[str, ...] = VOC_LISTS  # of images, below ImageSets
+    split_sizes: Mapping[str, int] = field(default_factory=dict)  # "Main/train" -> number of images; missing: unknown
+
+    @property
+    def base(self) -> str:
+        """The name of the year."""
+        return f"voc{self.year}"
 
     @property
     def name(self) -> str:
-        return f"voc{self.year}"
+        return self.addition or self.base
 
 
-def _release(year: int, archive: str, md5: str, sizes: Mapping[str, int] | None = None) -> Release:
+def _urls(year: int, archive: str) -> tuple[str, ...]:
     address = f"host.robots.ox.ac.uk/pascal/VOC/voc{year}/{archive}"
-    urls = (
+    return (
         f"https://thor.robots.ox.ac.uk/pascal/VOC/voc{year}/{archive}",
         f"http://{address}",
         f"https://web.archive.org/web/2020id_/http://{address}",  # id_: the original bytes
     )
-    return Release(year=year, archive=archive, md5=md5, urls=urls, split_sizes=sizes or {})
+
+
+def _release(year: int, archive: str, md5: str, sizes: Mapping[str, int] | None = None) -> Release:
+    return Release(year=year, archive=archive, md5=md5, urls=_urls(year, archive), split_sizes=sizes or {})
 
 
 def _sizes(main: tuple[int, int], segmentation: tuple[int, int] | None = None) -> dict[str, int]:
@@ -51,10 +62,21 @@ def _sizes(main: tuple[int, int], segmentation: tuple[int, int] | None = None) -
     }
 
 
+VOC2007_TEST = Release(
+    year=2007, addition="voc2007-test", archive="VOCtest_06-Nov-2007.tar", md5="b6e924de25625d8de591ea690078ad9f",
+    urls=_urls(2007, "VOCtest_06-Nov-2007.tar"), lists=("Main/test", "Segmentation/test"), split_sizes={"Main/test": 4952},
+)  # fmt: skip
+SBD = Release(
+    year=2012, addition="sbd", archive="benchmark.tgz", md5="82b4d87ceb2ed10f6038a1cba92111cb",
+    urls=("https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",),
+    lists=("Segmentation/trainaug",),
+)  # fmt: skip
+
 RELEASES: Mapping[str, Release] = {
     release.name: release
     for release in (
         _release(2007, "VOCtrainval_06-Nov-2007.tar", "c52e279531787c972589f7e41ab4ae64", _sizes((2501, 2510))),
+        VOC2007_TEST,
         _release(2008, "VOCtrainval_14-Jul-2008.tar", "2629fa636546599198acfcfbfcf1904a"),
         _release(
             2009, "VOCtrainval_11-May-2009.tar", "a3e00b113cfcfebf17e343f59da3caa1", _sizes((3473, 3581), (749, 750))
@@ -64,16 +86,16 @@ RELEASES: Mapping[str, Release] = {
         _release(
             2012, "VOCtrainval_11-May-2012.tar", "6cd6e144f989b92b3379bac3b3de84fd", _sizes((5717, 5823), (1464, 1449))
         ),
+        SBD,
     )
 }  # fmt: skip
 
 
-# (folder of lists, folder of files, extension): every image of the lists has such a file
-FILES_OF_LISTS = (
-    ("Main", "JPEGImages", ".jpg"),
-    ("Segmentation", "JPEGImages", ".jpg"),
-    ("Segmentation", "SegmentationClass", ".png"),
-)
+# folder of lists -> (folders of files, extension): every image of the lists has such a file in one of the folders
+FILES_OF_LISTS = {
+    "Main": ((("JPEGImages",), ".jpg"),),
+    "Segmentation": ((("JPEGImages",), ".jpg"), (MASK_FOLDERS, ".png")),
+}
 
 
 def check_release(root: Path, release: Release) -> dict[str, int]:
@@ -82,6 +104,10 @@ def check_release(root: Path, release: Release) -> dict[str, int]:
     Reads the lists and checks that the files exist; `data/audit.py` decodes every image.
     """
     advice = f"choose another folder with --out, or delete {root} and run `vocctl download {release.name}` again"
+    if release.addition is not None:
+        advice = (
+            f"choose another folder with --out, or delete what is wrong and run `vocctl download {release.name}` again"
+        )
     try:
         devkit = find_devkit(root)
     except DataError as error:
@@ -89,16 +115,16 @@ def check_release(root: Path, release: Release) -> dict[str, int]:
     if devkit.resolve().name != f"VOC{release.year}":
         raise DataError(f"{root} contains {devkit.resolve().name}, expected VOC{release.year}: {advice}")
     sizes: dict[str, int] = {}
-    for lists, folder, extension in FILES_OF_LISTS:
-        file_names = {path.name for path in (devkit / folder).glob("*")}
-        for split in SPLITS:
-            path = devkit / "ImageSets" / lists / f"{split}.txt"
-            ids = _read_split(path, release.split_sizes.get(f"{lists}/{split}"), advice)
+    for name in release.lists:
+        path = devkit / "ImageSets" / f"{name}.txt"
+        ids = _read_split(path, release.split_sizes.get(name), advice)
+        for folders, extension in FILES_OF_LISTS[path.parent.name]:
+            file_names = {file.name for folder in folders for file in (devkit / folder).glob("*")}
             for image_id in ids:
                 if image_id + extension not in file_names:
-                    name = devkit / folder / f"{image_id}{extension}"
-                    raise DataError(f"{name} is missing, but {lists}/{path.name} lists it: {advice}")
-            sizes[f"{lists}/{split}"] = len(ids)
+                    missing = devkit / folders[0] / f"{image_id}{extension}"
+                    raise DataError(f"{missing} is missing, but {name}.txt lists it: {advice}")
+        sizes[name] = len(ids)
     return sizes
 
 

@@ -1,11 +1,16 @@
-"""Unpack a tar from an untrusted source: all of its files, below one folder, or none.
+"""Unpack a tar, gzipped or not, from an untrusted source: all of its files, below one folder, or none.
 
 Members are copied one by one instead of with `extractall`: its filter "data" is missing in Python 3.11.0 to 3.11.3, and
 accepts links.
 """
 
+import gzip
+import io
 import tarfile
-from pathlib import Path
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 from vocctl.data.archive import Limits, MemberWriter, OnBytes, one_line, safe_member_path
 from vocctl.errors import DataError
@@ -13,13 +18,26 @@ from vocctl.files import staging_folder
 
 # What reading a corrupt tar raises; the last three: a file and a folder have the same name.
 _CORRUPT = (
-    tarfile.TarError, EOFError, ValueError, RecursionError, FileExistsError, IsADirectoryError, NotADirectoryError
+    tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError, FileExistsError,
+    IsADirectoryError, NotADirectoryError,
 )  # fmt: skip
+GZIP = b"\x1f\x8b"  # its first bytes
+MAX_READ = 1 << 20  # bytes that tarfile may ask for at once
+
+Select = Callable[[PurePosixPath], bool]
 
 
-def unpack_tar(archive: Path, target: Path, *, limits: Limits | None = None, on_bytes: OnBytes | None = None) -> None:
-    """Unpack an uncompressed tar into target. on_bytes: called with (bytes of the archive read, all its bytes).
+def unpack_tar(
+    archive: Path,
+    target: Path,
+    *,
+    select: Select | None = None,
+    limits: Limits | None = None,
+    on_bytes: OnBytes | None = None,
+) -> None:
+    """Unpack a tar into target. on_bytes: called with (bytes of the archive read, all its bytes).
 
+    select: whether to unpack the member with this path; None: all. The limits count the others too.
     Refuses links, devices, paths that lead out of target, and archives above the limits; overwrites nothing in target.
     Raises DataError (the archive, or what target already contains) and RunError (the disk).
     """
@@ -27,28 +45,51 @@ def unpack_tar(archive: Path, target: Path, *, limits: Limits | None = None, on_
         raise DataError(f"{archive} is missing: download it again")
     with staging_folder(target) as folder:
         try:
-            _copy_members(archive, MemberWriter(archive, folder, limits or Limits()), on_bytes)
+            _copy_members(archive, MemberWriter(archive, folder, limits or Limits()), select, on_bytes)
         except _CORRUPT as error:
             raise DataError(f"{archive} is not a complete tar ({one_line(error)}): download it again") from error
 
 
-def _copy_members(archive: Path, writer: MemberWriter, on_bytes: OnBytes | None) -> None:
+class _CappedReader(io.BufferedReader):
+    """Refuses a long read. tarfile reads the data of a header at once, and a gzipped tar can declare gigabytes of it."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= MAX_READ:
+            raise tarfile.ReadError("it has a header of more than 1 MB")
+        return super().read(size)
+
+
+def _copy_members(archive: Path, writer: MemberWriter, select: Select | None, on_bytes: OnBytes | None) -> None:
     archive_size = archive.stat().st_size
-    with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
-        for member in tar:
-            path = safe_member_path(member.name, archive, is_folder=member.isdir(), problem=_problem(member))
-            content = tar.extractfile(member)
-            if content is None:
-                writer.add_folder(path)
-                continue
-            with content:
-                writer.add_file(path, content, member.size)
-            if on_bytes is not None:
-                on_bytes(stream.tell(), archive_size)
-        # A complete tar ends with blocks of zeros, but tarfile also takes a corrupt header for the end.
-        stream.seek(tar.offset)
-        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("it has no end marker")
+    with archive.open("rb") as file:
+        is_gzip = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+        unzipped = gzip.GzipFile(fileobj=file) if is_gzip else file
+        stream = cast(BinaryIO, _CappedReader(cast(io.RawIOBase, unzipped)))
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
+            for member in tar:
+                _copy_member(tar, member, writer, select)
+                if on_bytes is not None:
+                    on_bytes(file.tell(), archive_size)
+            # A complete tar ends with blocks of zeros, but tarfile also takes a corrupt header for the end.
+            stream.seek(tar.offset)
+            if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("it has no end marker")
+
+
+def _copy_member(tar: tarfile.TarFile, member: tarfile.TarInfo, writer: MemberWriter, select: Select | None) -> None:
+    selected = select is None or select(PurePosixPath(member.name))
+    problem = _problem(member) if selected else None
+    path = safe_member_path(member.name, writer.archive, is_folder=member.isdir(), problem=problem)
+    if not selected:
+        writer.skip(member.size)
+        return
+    content = tar.extractfile(member)
+    if content is None:
+        writer.add_folder(path)
+        return
+    with content:
+        writer.add_file(path, content, member.size)
 
 
 def _problem(member: tarfile.TarInfo) -> str | None:

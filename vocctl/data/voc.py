@@ -3,7 +3,8 @@
 Source: the devkit's layout, `VOCdevkit/VOC<year>/{JPEGImages,SegmentationClass,ImageSets/{Segmentation,Main}}`. The root
 may be the folder of a year, its VOCdevkit, or the folder that contains VOCdevkit (in 2011's archive that is TrainVal).
 `ImageSets/Segmentation/<split>.txt` lists the images with masks. `ImageSets/Main/<class>_<split>.txt` has one line per
-image: its id and 1 (present), -1 (absent) or 0 (only objects marked "difficult": not scored).
+image: its id and 1 (present), -1 (absent) or 0 (only objects marked "difficult": not scored). `SegmentationClassAug` is not
+VOC's: it has masks of images that VOC has not annotated (sbd.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from vocctl.files import read_text
 from vocctl.labels import CLASSES, IGNORE, classes_in_mask
 
 YEAR_FOLDERS = ("VOC20*", "VOCdevkit/VOC20*", "TrainVal/VOCdevkit/VOC20*")
+MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # an image's mask is in the first one that has it
 LABEL_OF = {"1": 1, "-1": 0, "0": IGNORE}  # value in a class list -> target
 
 
@@ -99,14 +101,15 @@ class VocData:
         png = jpeg.with_suffix(".png")
         return png if not jpeg.exists() and png.exists() else jpeg
 
-    def mask_path(self, image_id: str) -> Path | None:
-        return self.devkit / "SegmentationClass" / f"{image_id}.png"
+    def mask_path(self, image_id: str) -> Path:
+        paths = [self.devkit / folder / f"{image_id}.png" for folder in MASK_FOLDERS]
+        return next((path for path in paths if path.exists()), paths[0])
 
     def image(self, image_id: str) -> np.ndarray:
         return read_image(self.image_path(image_id))
 
     def mask(self, image_id: str) -> np.ndarray:
-        return read_mask(self.devkit / "SegmentationClass" / f"{image_id}.png")
+        return read_mask(self.mask_path(image_id))
 
     def label_splits(self) -> tuple[str, ...]:
         prefix = f"{CLASSES[0]}_"

@@ -1,21 +1,26 @@
 """Bring a data set into a folder: a VOC archive of 2007 to 2012, the generated shapes, or the competition's data.
 
-A folder that is complete already is left unchanged. A downloaded archive is stored beside the folder until it is
-unpacked; an archive that the user has downloaded is never deleted.
+VOC2007's test images and SBD are added to the folder of their VOC year. A folder that is complete already is left
+unchanged. A downloaded archive is stored beside the folder until it is unpacked; an archive that the user has downloaded
+is never deleted.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vocctl.config import closest
 from vocctl.data.archive import OnBytes
 from vocctl.data.fetch import check_md5, fetch
-from vocctl.data.releases import RELEASES, Release, check_release
+from vocctl.data.releases import RELEASES, SBD, Release, check_release
+from vocctl.data.sbd import NUM_IMAGES, add_sbd
 from vocctl.data.source import open_dataset
 from vocctl.data.tar_archive import unpack_tar
+from vocctl.data.voc import find_devkit
 from vocctl.errors import ConfigError, DataError
+from vocctl.files import merge_folder, temporary_folder
 
 SHAPES_SIZES = {"train": 600, "val": 200}  # number of images that are generated
 
@@ -26,7 +31,7 @@ class DownloadProgress:
 
     on_fetch: OnBytes | None = None  # bytes downloaded
     on_unpack: OnBytes | None = None  # bytes of the archive
-    on_image: OnBytes | None = None  # images generated or written
+    on_image: OnBytes | None = None  # images or masks generated or written
     on_check: OnBytes | None = None  # images checked
 
 
@@ -35,6 +40,7 @@ class DownloadResult:
     root: Path
     splits: dict[str, int]  # split -> number of images; "Main/train" of a VOC year, "train" of the shapes
     skipped: bool  # the data set was complete already
+    note: str | None = None  # something unexpected that is not an error
 
 
 def download(
@@ -48,7 +54,8 @@ def download(
     progress: DownloadProgress | None = None,
     releases: Mapping[str, Release] = RELEASES,
 ) -> DownloadResult:
-    """Make root a complete data set. what: voc2007 to voc2012, shapes, h02a5a, or any Kaggle slug.
+    """Make root a complete data set. what: voc2007 to voc2012, voc2007-test, sbd, shapes, h02a5a, or any
+    Kaggle slug. For voc2007-test and sbd, root is the folder of VOC2007 or VOC2012.
 
     urls: used instead of the release's own. archive: a file that the user has downloaded. from_devkit: a VOC devkit to build
     the competition's folder from. seed: of the shapes.
@@ -66,11 +73,19 @@ def download(
         if urls or archive is not None:
             raise ConfigError("shapes are generated, not downloaded: leave out --url and --archive")
         return _generate_shapes(root, seed, progress)
-    return _download_release(releases[what], root, tuple(urls), archive, progress)
+    release = releases[what]
+    if release.addition is not None:
+        return _download_addition(release, releases[release.base], root, tuple(urls), archive, progress)
+    return _download_release(release, root, tuple(urls), archive, progress)
 
 
 def default_root(what: str) -> Path:
-    """data/<what>; data/<slug> of a competition that is given as a URL. Raises ConfigError: a URL of something else."""
+    """data/<what>; of an addition, its year's; data/<slug> of a competition that is given as a URL.
+
+    Raises ConfigError: a URL of something else.
+    """
+    if what in RELEASES:
+        return Path("data") / RELEASES[what].base
     if "/" not in what:
         return Path("data") / what
     from vocctl.competition.editions import resolve_slug
@@ -82,7 +97,10 @@ def known_data_sets() -> dict[str, str]:
     """Name of each data set that can be downloaded -> its description."""
     from vocctl.competition.editions import ALIAS, EDITIONS
 
-    years = {name: f"VOC {release.year}, {release.archive}" for name, release in RELEASES.items()}
+    years = {
+        name: f"{'added to ' * (release.addition is not None)}VOC {release.year}, {release.archive}"
+        for name, release in RELEASES.items()
+    }
     editions = {
         edition.slug: f"the competition of {year}{', ' + ALIAS if year == max(EDITIONS) else ''}"
         for year, edition in EDITIONS.items()
@@ -102,15 +120,50 @@ def _download_release(
 ) -> DownloadResult:
     if _has_files(root):
         return DownloadResult(root, check_release(root, release), skipped=True)
+    with _archive_file(release, root, urls, archive, progress) as path:
+        unpack_tar(path, root, on_bytes=progress.on_unpack)
+    return DownloadResult(root, check_release(root, release), skipped=False)
+
+
+def _download_addition(
+    release: Release, base: Release, root: Path, urls: tuple[str, ...], archive: Path | None, progress: DownloadProgress
+) -> DownloadResult:
+    """Add to the folder that has the base. An addition that was interrupted is made complete."""
+    if not _has_files(root):
+        first = f"run `vocctl download {base.name} --out {root}` first, or give its folder as --out"
+        raise DataError(f"{root} does not have {base.name}, to which {release.name} is added: {first}")
+    check_release(root, base)
+    try:
+        return DownloadResult(root, check_release(root, release), skipped=True)
+    except DataError:
+        devkit = find_devkit(root)
+    with _archive_file(release, root, urls, archive, progress) as path:
+        if release.name == SBD.name:
+            add_sbd(devkit, path, on_unpack=progress.on_unpack, on_image=progress.on_image)
+        else:
+            with temporary_folder(devkit) as folder:
+                unpack_tar(path, folder / "archive", on_bytes=progress.on_unpack)
+                merge_folder(find_devkit(folder / "archive"), devkit)
+    splits = check_release(root, release)
+    size, note = splits.get("Segmentation/trainaug", NUM_IMAGES), None
+    if size != NUM_IMAGES:
+        note = f"trainaug has {size} images, in the literature {NUM_IMAGES}: scores are not comparable"
+    return DownloadResult(root, splits, skipped=False, note=note)
+
+
+@contextmanager
+def _archive_file(
+    release: Release, root: Path, urls: tuple[str, ...], archive: Path | None, progress: DownloadProgress
+) -> Iterator[Path]:
+    """The release's archive, verified. One that was downloaded is deleted when the block succeeds."""
     if archive is not None:
         check_md5(archive, release.md5)
-        unpack_tar(archive, root, on_bytes=progress.on_unpack)
-    else:
-        downloaded = Path(os.path.abspath(root)).parent / f"{release.name}.tar"
-        fetch(urls or release.urls, downloaded, md5=release.md5, on_bytes=progress.on_fetch)
-        unpack_tar(downloaded, root, on_bytes=progress.on_unpack)
-        downloaded.unlink()
-    return DownloadResult(root, check_release(root, release), skipped=False)
+        yield archive
+        return
+    downloaded = Path(os.path.abspath(root)).parent / f"{release.name}{Path(release.archive).suffix}"
+    fetch(urls or release.urls, downloaded, md5=release.md5, on_bytes=progress.on_fetch)
+    yield downloaded
+    downloaded.unlink()
 
 
 def _generate_shapes(root: Path, seed: int, progress: DownloadProgress) -> DownloadResult:
