@@ -5,12 +5,16 @@ from typing import Literal
 
 from vocctl.config.checks import Norm, check_budget, check_choices, require, setting
 
+Optimizer = Literal["adamw", "sgd", "nadamw", "lamb", "lion"]
 Schedule = Literal["cosine", "poly", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
+    optimizer: Optimizer = setting(
+        "adamw", "Optimizer; sgd has Nesterov momentum of 0.9. --lr suits adamw: the others need another one."
+    )
     lr: float = setting(2e-3, "Peak learning rate of newly initialized layers, after warm-up.")
     encoder_lr: float = setting(0.3, "Learning rate of pretrained layers, and of a probed head, as a multiple of --lr.")
     weight_decay: float = setting(0.01, "Weight decay; not of norms, biases and position embeddings.")
