@@ -48,7 +48,10 @@ class TrainConfig:
         0, "Early stopping: validations without improvement before training stops; 0: off.", unset="off"
     )
     monitor: str = setting("mean_iou", "Metric that selects the best checkpoint.")
-    precision: Precision = setting("auto", "Floating-point format; auto: bf16 where it is faster, else fp32.")
+    precision: Precision = setting(
+        "auto",
+        "Floating-point format; auto: bf16 where it is fast, fp16 on GPUs that have only that (T4, V100), else fp32.",
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
     compile: bool = setting(False, "Compile the network with torch.compile; the first steps are slow.")
     seed: int = setting(0, "Random seed. The same seed on the same CPU gives the same run.")
