@@ -8,6 +8,7 @@ import tomli
 import tomli_w
 
 from vocctl.config import (
+    ClsDataConfig,
     ClsLossConfig,
     ClsModelConfig,
     ClsOptimConfig,
@@ -128,6 +129,7 @@ def test_invalid_tables_are_errors(tables, message):
         (ModelConfig, {"widths": (64, 0)}, "widths"),
         (ModelConfig, {"decoder": "fpn", "skip": False}, "--no-skip"),
         (OptimConfig, {"schedule": "step"}, "--schedule is one of cosine, poly, constant"),
+        (OptimConfig, {"optimizer": "adam"}, "did you mean adamw"),
         (OptimConfig, {"lr": 0.0}, "lr"),
         (OptimConfig, {"encoder_lr": -0.1}, "--encoder-lr"),
         (OptimConfig, {"weight_decay": -1.0}, "--weight-decay"),
@@ -150,6 +152,10 @@ def test_invalid_tables_are_errors(tables, message):
         (DataConfig, {"folds": 5, "fold": 5}, "--fold is in 0..folds-1"),
         (DataConfig, {"folds": 5, "val": 0.2}, "mutually exclusive"),
         (DataConfig, {"cache_dir": "a\0b"}, "--cache-dir is a folder"),
+        (ClsDataConfig, {"mixup": -0.1}, "--mixup is alpha"),
+        (ClsDataConfig, {"cutmix": float("nan")}, "--cutmix is alpha"),
+        (ClsDataConfig, {"cutmix": float("inf")}, "--cutmix is alpha"),
+        (ClsDataConfig, {"size": 33}, "size"),
         (ClsLossConfig, {"loss": "blc"}, "did you mean bce"),
         (ClsLossConfig, {"pos_weight": "3"}, "--pos-weight is one of"),
         (ClsOptimConfig, {"layer_decay": 0.0}, "--layer-decay"),

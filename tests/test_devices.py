@@ -79,12 +79,35 @@ def test_precision_by_name():
         pick_precision("fp16", CPU)
 
 
-@pytest.mark.parametrize(("is_fast", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_auto_precision_is_bf16_where_it_is_fast(monkeypatch, is_fast, expected):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": is_fast})
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: is_fast)
-    assert pick_precision("auto", CPU) == expected
+@pytest.mark.parametrize(
+    ("capability", "expected", "without_fp16"),
+    [
+        ((6, 0), "fp32", "fp32"),  # P100
+        ((7, 0), "fp16", "fp32"),  # V100
+        ((7, 5), "fp16", "fp32"),  # T4
+        ((8, 0), "bf16", "bf16"),  # A100
+        ((9, 0), "bf16", "bf16"),  # H100
+    ],
+)
+def test_auto_precision_of_gpus(monkeypatch, capability, expected, without_fp16):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.version, "hip", None)
     assert pick_precision("auto", CUDA) == expected
+    assert pick_precision("auto", CUDA, auto_fp16=False) == without_fp16
+    assert pick_precision("fp16", CUDA, auto_fp16=False) == "fp16"  # it concerns auto only
+
+
+def test_auto_precision_is_that_of_the_named_gpu(monkeypatch):
+    capabilities = {torch.device("cuda:0"): (8, 6), torch.device("cuda:1"): (7, 5)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.__getitem__)
+    monkeypatch.setattr(torch.version, "hip", None)
+    assert [pick_precision("auto", device) for device in capabilities] == ["bf16", "fp16"]
+
+
+def test_auto_precision_of_other_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))  # the number of an AMD GPU differs
+    monkeypatch.setattr(torch.version, "hip", "6.2")
+    assert pick_precision("auto", CUDA) == "bf16"
     assert pick_precision("auto", torch.device("mps")) == "fp32"
 
 
@@ -95,6 +118,7 @@ def test_auto_precision_is_bf16_where_it_is_fast(monkeypatch, is_fast, expected)
         ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "fp32"),
         ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bf16"),
         ({"architecture": "arm64"}, "fp32"),
+        ({"amx_bf16": True}, "bf16"),
     ],
 )
 def test_auto_precision_of_cpus(monkeypatch, cpu, expected):

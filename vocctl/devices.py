@@ -22,14 +22,14 @@ class DeviceSetup:
     precision: str
 
 
-def device_setup(device: str, precision: str) -> DeviceSetup:
+def device_setup(device: str, precision: str, *, auto_fp16: bool = True) -> DeviceSetup:
     """Choose device and precision and join the other processes of a distributed run.
 
-    Raises ConfigError: a device or a precision that this machine does not have.
+    auto_fp16: whether "auto" may choose fp16. Raises ConfigError: a device or a precision that this machine does not have.
     """
     chosen = pick_device(device)
     init_process_group(chosen)
-    return DeviceSetup(chosen, pick_precision(precision, chosen))
+    return DeviceSetup(chosen, pick_precision(precision, chosen, auto_fp16=auto_fp16))
 
 
 def loader_workers(workers: int, device: torch.device) -> int:
@@ -72,15 +72,29 @@ def _own_gpu(device: torch.device) -> torch.device:
     return torch.device("cuda", own)
 
 
-def pick_precision(name: str, device: torch.device) -> str:
-    """Return fp32, bf16 or fp16; "auto" is bf16 where that is faster, else fp32. Raises ConfigError: fp16 on a CPU."""
+def pick_precision(name: str, device: torch.device, *, auto_fp16: bool = True) -> str:
+    """Return fp32, bf16 or fp16; "auto" is the fastest one on this device that can be trained in.
+
+    auto_fp16: whether "auto" may choose fp16. Raises ConfigError: fp16 on a CPU.
+    """
     if name == "auto":
         if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+            precision = _fastest_gpu_precision(device)
+            return "fp32" if precision == "fp16" and not auto_fp16 else precision
         return "bf16" if device.type == "cpu" and _bf16_is_faster_on_cpu() else "fp32"
     if name == "fp16" and device.type == "cpu":
         raise ConfigError("fp16 needs a GPU: on a CPU use --precision bf16 or fp32")
     return name
+
+
+def _fastest_gpu_precision(device: torch.device) -> str:
+    """bf16 on NVIDIA GPUs from Ampere on (compute capability 8) and on AMD's; fp16 on Volta and Turing (7), such as V100 and
+    T4, which only emulate bf16; fp32 on older ones, such as P100 (6), which have no tensor cores.
+    """
+    major, _ = torch.cuda.get_device_capability(device)
+    if major >= 8 or torch.version.hip:
+        return "bf16"
+    return "fp16" if major == 7 else "fp32"
 
 
 def _bf16_is_faster_on_cpu() -> bool:

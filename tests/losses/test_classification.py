@@ -66,6 +66,30 @@ def test_ignored_pairs_do_not_change_the_loss(name):
     assert torch.allclose(loss(logits, targets), loss(logits[keep], targets[keep]))
 
 
+@pytest.mark.parametrize("weight", [None, torch.full((20,), 3.0)], ids=["plain", "pos_weight"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_target_between_0_and_1_interpolates_the_loss(name, weight):
+    logits, _ = random_batch()
+    loss = loss_function(name, weight)
+    of_positives, of_negatives = (loss(logits, torch.full((6, 20), target)) for target in (1, 0))
+    mixed = loss(logits, torch.full((6, 20), 0.3))
+    assert torch.allclose(mixed, 0.3 * of_positives + 0.7 * of_negatives)
+
+
+def test_bce_with_soft_targets_against_torch():
+    logits, _ = random_batch()
+    targets = torch.rand(6, 20, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(bce_loss(logits, targets), F.binary_cross_entropy_with_logits(logits, targets))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_float_targets_give_the_loss_of_integers(name):
+    logits, targets = random_batch()
+    targets[1, :5] = IGNORE
+    loss = loss_function(name, None)
+    assert torch.equal(loss(logits, targets), loss(logits, targets.float()))
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_of_ignored_pairs_has_loss_0_and_gradient_0(name):
     logits = torch.randn(2, 20, requires_grad=True)

@@ -156,7 +156,7 @@ def test_a_batch_of_all_images_must_split_evenly_over_processes(
     runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = config(runs, "seg", batch=6)
-    victims = open_victims(settings, training_setup(settings.train))
+    victims = open_victims(settings, training_setup(settings))
     monkeypatch.setenv("WORLD_SIZE", "3")
     check_batch_size(settings, 100, len(victims))
     check_batch_size(settings, 3, len(victims))

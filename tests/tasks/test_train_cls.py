@@ -220,6 +220,31 @@ def test_backbone_does_not_change_in_frozen_epochs(tiny: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("flags", [{"loss": "asl"}, {"loss": "focal"}, {"loss": "bce", "pos_weight": "auto"}])
+def test_every_loss_trains_on_mixed_images(tiny: Path, tmp_path: Path, flags: dict[str, str]) -> None:
+    run(tiny_config(tiny, epochs=1, ema=0.0, **flags), tmp_path / "plain")
+    result = run(tiny_config(tiny, epochs=1, ema=0.0, mixup=1.0, cutmix=1.0, **flags), tmp_path / "mixed")
+    assert result.scores["val_loss"] > 0
+    assert not have_equal_weights(tmp_path / "plain", tmp_path / "mixed")
+
+
+def test_a_run_with_mixed_images_and_lamb_is_interrupted_in_an_epoch_and_resumed(tiny: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny, mixup=0.8, cutmix=1.0, optimizer="lamb", lr=0.01)
+    run(config, tmp_path / "uninterrupted")
+    batches_before_signal: list[int] = []
+
+    def send_one_signal(progress: TrainProgress) -> None:
+        if not batches_before_signal:
+            batches_before_signal.append(progress.batch)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "resumed", reporter=reporter_with(progress=send_one_signal))
+    assert batches_before_signal[0] < 4  # of the four batches of an epoch
+    resume(str(tmp_path / "resumed"))
+    assert_equal_runs(tmp_path / "uninterrupted", tmp_path / "resumed")
+
+
+@pytest.mark.parametrize("flags", [{"loss": "asl"}, {"loss": "focal"}, {"loss": "bce", "pos_weight": "auto"}])
 def test_every_loss_trains(tiny: Path, tmp_path: Path, flags: dict[str, str]) -> None:
     assert run(tiny_config(tiny, epochs=1, **flags), tmp_path / "run").scores["val_loss"] > 0
 

@@ -3,16 +3,20 @@
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
+from vocctl.config import OptimConfig
+from vocctl.config.training import Optimizer as OptimizerName
 from vocctl.errors import DataError, RunError
 from vocctl.runs.weights import write_tensors
 from vocctl.training.checkpoint import TrainState, load_checkpoint, load_latest_checkpoint, save_checkpoint
+from vocctl.training.optim import build_optimizer, set_lr
 
 
 def build_parts(seed: int, width: int = 4) -> tuple[nn.Module, nn.Module, AdamW]:
@@ -22,7 +26,7 @@ def build_parts(seed: int, width: int = 4) -> tuple[nn.Module, nn.Module, AdamW]
     return model, average, AdamW(model.parameters(), lr=0.1, fused=True)
 
 
-def train(model: nn.Module, optimizer: AdamW, steps: int) -> None:
+def train(model: nn.Module, optimizer: Optimizer, steps: int) -> None:
     """Steps on pixels that the global generator draws."""
     model.train()
     for _ in range(steps):
@@ -67,6 +71,45 @@ def test_resuming_with_channels_last_weights(folder):
     load_checkpoint(path, restored, restored_average, restored_optimizer)
     train(restored, restored_optimizer, 3)
     assert all(torch.allclose(a, b) for a, b in zip(restored.parameters(), model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", get_args(OptimizerName))
+def test_every_optimizer_resumes_as_if_it_had_not_stopped(folder, name):
+    config = OptimConfig(optimizer=name, lr=0.01)
+
+    def build(seed: int) -> tuple[nn.Module, nn.Module, Optimizer]:
+        model, _, _ = build_parts(seed)
+        model[0].bias.requires_grad_(False)  # has no state
+        optimizer = build_optimizer(model, {key: 0.1 if key[0] == "0" else 1.0 for key in model.state_dict()}, config)
+        set_lr(optimizer, 0.5)
+        return model, model, optimizer
+
+    model, _, optimizer = build(0)
+    train(model, optimizer, 3)
+    path = save_checkpoint(folder, TrainState(step=3), model, model, optimizer)
+    train(model, optimizer, 3)
+    restored, _, restored_optimizer = build(1)
+    with torch.no_grad():
+        restored[0].bias.copy_(model[0].bias)
+    load_checkpoint(path, restored, restored, restored_optimizer)
+    train(restored, restored_optimizer, 3)
+    assert are_equal(restored, model)
+
+
+def test_slots_of_none_and_of_integers(folder):
+    """SGD without momentum keeps None; an older timm counts LAMB's steps in an integer of the group."""
+    model, _, _ = build_parts(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train(model, optimizer, 1)
+    optimizer.state[model[0].weight]["momentum_buffer"] = None
+    optimizer.param_groups[0]["step"] = 7
+    path = save_checkpoint(folder, TrainState(), model, model, optimizer)
+    restored, _, _ = build_parts(1)
+    restored_optimizer = torch.optim.SGD(restored.parameters(), lr=0.1)
+    load_checkpoint(path, restored, restored, restored_optimizer)
+    assert restored_optimizer.param_groups[0]["step"] == 7
+    assert type(restored_optimizer.param_groups[0]["step"]) is int
+    assert restored_optimizer.state[restored[0].weight].get("momentum_buffer") is None
 
 
 def test_every_field_of_the_train_state_is_restored(folder):
@@ -134,6 +177,8 @@ def test_truncated_checkpoint_is_skipped(folder, length):
         {"tensors": "generator.cpu", "value": torch.zeros(3)},
         {"tensors": "optimizer.99.exp_avg", "value": torch.zeros(3)},
         {"tensors": "optimizer.x.exp_avg", "value": torch.zeros(3)},
+        {"tensors": "optimizer_group.9.step", "value": torch.zeros(())},
+        {"tensors": "optimizer_group.0.lr", "value": torch.zeros(())},
         {"train_state": {"step": "many"}},
         {"train_state": {"metrics_bytes": -5}},
         {"train_state": {"scores": 3}},

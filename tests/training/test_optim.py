@@ -1,17 +1,21 @@
-"""Learning rate and weight decay of each parameter, and one optimizer step with clipping."""
+"""Learning rate and weight decay of each parameter, the optimizers, and one optimizer step with clipping."""
+
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 import timm
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, AdamW
 
 from vocctl.config import ClsModelConfig, GeneratorConfig, ModelConfig, OptimConfig
+from vocctl.config.training import Optimizer
 from vocctl.models.adversary import Adversary
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
-from vocctl.training.optim import build_optimizer, clip_and_step, set_lr
+from vocctl.training.optim import build_optimizer, clip_and_step, param_groups, set_lr
 
 CONFIG = OptimConfig(lr=0.5, encoder_lr=0.1, weight_decay=0.2)
 
@@ -135,6 +139,67 @@ def test_without_gradients_only_weight_decay_changes_the_weights():
     factors = {"encoder.0.weight": 1 - 0.05 * 0.2, "head.weight": 1 - 0.5 * 0.2}
     for name, parameter in model.named_parameters():
         assert torch.allclose(parameter, before[name] * factors.get(name, 1.0)), name
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 4) -> list[torch.Tensor]:
+    """Weights after a few steps on random pixels, with a learning rate that changes."""
+    generator = torch.Generator().manual_seed(0)
+    for step in range(steps):
+        set_lr(optimizer, 0.01 * (step + 1))
+        images = torch.rand(2, 3, 5, 5, generator=generator)
+        model["head"](model["encoder"](images)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return [parameter.detach() for parameter in model.parameters()]
+
+
+def seeded_network() -> nn.ModuleDict:
+    torch.manual_seed(0)
+    return network()
+
+
+def scales_of(model: nn.Module, encoder: float) -> dict[str, float]:
+    return {name: encoder if name.startswith("encoder") else 1.0 for name, _ in model.named_parameters()}
+
+
+def test_adamw_equals_torchs_bit_for_bit():
+    model, reference = seeded_network(), seeded_network()
+    groups = param_groups(reference, scales_of(reference, 0.1), CONFIG)
+    weights = train(model, build_optimizer(model, scales_of(model, 0.1), CONFIG))
+    expected = train(reference, AdamW(groups, lr=CONFIG.lr, fused=True))
+    assert all(torch.equal(left, right) for left, right in zip(weights, expected, strict=True))
+
+
+def test_sgd_by_hand():
+    weight = nn.Parameter(torch.zeros(1))
+    model = nn.ParameterDict({"weight": weight})
+    optimizer = build_optimizer(model, {"weight": 1.0}, replace(CONFIG, optimizer="sgd"))
+    steps = []
+    for _ in range(2):
+        before, weight.grad = weight.item(), torch.ones(1)
+        optimizer.step()
+        steps.append(before - weight.item())
+    # the momentum is 1, then .9 + 1 = 1.9; Nesterov's step is the gradient plus .9 times the momentum
+    assert steps == pytest.approx([0.5 * (1 + 0.9 * 1), 0.5 * (1 + 0.9 * 1.9)])
+
+
+@pytest.mark.parametrize("name", get_args(Optimizer))
+def test_every_optimizer_follows_the_learning_rate_of_each_group(name):
+    model, config = seeded_network(), replace(CONFIG, optimizer=name)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    train(model, build_optimizer(model, scales_of(model, 0.0), config))
+    moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert moved == {"head.weight", "head.bias"}
+
+
+def test_lamb_leaves_clipping_to_clip_norm():
+    weight = nn.Parameter(torch.zeros(4))
+    optimizer = build_optimizer(
+        nn.ParameterDict({"weight": weight}), {"weight": 1.0}, replace(CONFIG, optimizer="lamb")
+    )
+    weight.grad = torch.full((4,), 50.0)  # norm 100
+    optimizer.step()
+    assert torch.allclose(optimizer.state[weight]["exp_avg"], torch.full((4,), 5.0))  # (1 - beta_1) times the gradient
 
 
 def weight_after_step(gradient: tuple[float, float], clip_norm: float) -> list[float]:

@@ -12,6 +12,7 @@ from vocctl.config.attacks import (
 )
 from vocctl.config.checks import Norm, check_goal, closest, flag_of, parse_epsilon
 from vocctl.config.classification import (
+    ClsDataConfig,
     ClsLossConfig,
     ClsModelConfig,
     ClsOptimConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "AttackLossConfig",
     "Augmentation",
     "Checkpoint",
+    "ClsDataConfig",
     "ClsLossConfig",
     "ClsModelConfig",
     "ClsOptimConfig",

@@ -1,5 +1,6 @@
 """Settings of train-cls."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
@@ -41,6 +42,26 @@ class ClsModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClsDataConfig(DataConfig):
+    mixup: float = setting(
+        0.0, "Mixup: blend each image and its labels with another; alpha of the Beta distribution; 0: off.", unset="off"
+    )
+    cutmix: float = setting(
+        0.0, "CutMix: paste a box of another image, and mix the labels by area; alpha of Beta; 0: off.", unset="off"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, alpha in (("--mixup", self.mixup), ("--cutmix", self.cutmix)):
+            require(0 <= alpha < math.inf, f"{flag} is alpha, 0 (off) or more, got {alpha}")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether training images and their labels are mixed with others."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClsLossConfig:
     loss: LabelLoss = setting("bce", "Loss.")
     pos_weight: PosWeight = setting("none", "Weight of a class's positives; auto: negatives / positives.")
@@ -73,7 +94,7 @@ class ThresholdConfig:
 class TrainClsConfig:
     monitors: ClassVar[tuple[str, ...]] = get_args(ClsMonitor)  # choices of --monitor
 
-    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=0, augment="affine"))
+    data: ClsDataConfig = field(default_factory=lambda: ClsDataConfig(size=288, size_from=0, augment="affine"))
     model: ClsModelConfig = field(default_factory=ClsModelConfig)
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
     optim: ClsOptimConfig = field(default_factory=lambda: ClsOptimConfig(lr=2e-3, encoder_lr=0.005))
@@ -84,3 +105,7 @@ class TrainClsConfig:
     def __post_init__(self) -> None:
         check_choice("--monitor", self.train.monitor, self.monitors)
         check_attack_precision(self.adversarial_training, self.train)
+        require(
+            self.adversarial_training.adv_train == "none" or not self.data.mixes,
+            "--mixup and --cutmix cannot be combined with --adv-train: attacks need labels that are 0 or 1",
+        )

@@ -5,12 +5,16 @@ from typing import Literal
 
 from vocctl.config.checks import Norm, check_budget, check_choices, require, setting
 
+Optimizer = Literal["adamw", "sgd", "nadamw", "lamb", "lion"]
 Schedule = Literal["cosine", "poly", "constant"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
+    optimizer: Optimizer = setting(
+        "adamw", "Optimizer; sgd has Nesterov momentum of 0.9. --lr suits adamw: the others need another one."
+    )
     lr: float = setting(2e-3, "Peak learning rate of newly initialized layers, after warm-up.")
     encoder_lr: float = setting(0.3, "Learning rate of pretrained layers, and of a probed head, as a multiple of --lr.")
     weight_decay: float = setting(0.01, "Weight decay; not of norms, biases and position embeddings.")
@@ -46,7 +50,10 @@ class TrainConfig:
         0, "Early stopping: validations without improvement before training stops; 0: off.", unset="off"
     )
     monitor: str = setting("mean_iou", "Metric that selects the best checkpoint.")
-    precision: Precision = setting("auto", "Floating-point format; auto: bf16 where it is faster, else fp32.")
+    precision: Precision = setting(
+        "auto",
+        "Floating-point format; auto: bf16 where it is fast, fp16 on GPUs that have only that (T4, V100), else fp32.",
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
     compile: bool = setting(False, "Compile the network with torch.compile; the first steps are slow.")
     seed: int = setting(0, "Random seed. The same seed on the same CPU gives the same run.")

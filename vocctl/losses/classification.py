@@ -1,8 +1,11 @@
-"""Multi-label classification losses. logits: (B, K); targets: (B, K) int, 1 present, 0 absent or IGNORE.
+"""Multi-label classification losses. logits: (B, K); targets: (B, K), 1 present, 0 absent or IGNORE.
+
+Mixed images (training/mixup.py) have targets t between 0 and 1. Every loss is linear in them: t times its term of a positive
+pair plus 1 - t times its term of a negative one, which is mixup's definition, arXiv 1710.09412.
 
 Pairs of image and class whose target is IGNORE (the image shows only difficult objects of the class) are masked before the
 sum. Each loss is the mean over the other pairs of all processes; it is 0, with a gradient of 0, if there are none.
-pos_weight, (K,), multiplies the terms of positive pairs. LOSSES is the table: to add a loss, add its function and its row
+pos_weight, (K,), multiplies the terms of positives. LOSSES is the table: to add a loss, add its function and its row
 here and its name to LabelLoss in config/classification.py.
 """
 
@@ -21,8 +24,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 def bce_loss(logits: Tensor, targets: Tensor, *, pos_weight: Tensor | None = None) -> Tensor:
     """Binary cross-entropy: -log p for positives, -log(1 - p) for negatives."""
-    positive = (targets == 1).float()
-    per_pair = F.binary_cross_entropy_with_logits(logits.float(), positive, pos_weight=pos_weight, reduction="none")
+    per_pair = F.binary_cross_entropy_with_logits(
+        logits.float(), _without_ignored(targets), pos_weight=pos_weight, reduction="none"
+    )
     return _masked_mean(per_pair, targets)
 
 
@@ -42,22 +46,33 @@ def asl_loss(
     logits = logits.float()
     probs = logits.sigmoid()
     shifted_probs = (probs - margin).clamp(min=0)  # p_m in the paper
-    positive_terms = (1 - probs).detach() ** gamma_pos * F.logsigmoid(logits)
-    negative_terms = shifted_probs.detach() ** gamma_neg * torch.log1p(-shifted_probs.clamp(max=1 - 1e-6))
-    if pos_weight is not None:
-        positive_terms = positive_terms * pos_weight
-    return _masked_mean(-torch.where(targets == 1, positive_terms, negative_terms), targets)
+    positive_terms = -((1 - probs).detach() ** gamma_pos) * F.logsigmoid(logits)
+    negative_terms = -(shifted_probs.detach() ** gamma_neg) * torch.log1p(-shifted_probs.clamp(max=1 - 1e-6))
+    return _masked_mean(_interpolated(positive_terms, negative_terms, targets, pos_weight), targets)
 
 
 def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, pos_weight: Tensor | None = None) -> Tensor:
     """(1 - p_t)^gamma * -log(p_t), p_t the probability of the target. Lin et al., arXiv 1708.02002, without alpha."""
-    positive = (targets == 1).float()
-    nll = F.binary_cross_entropy_with_logits(logits.float(), positive, reduction="none")  # -log(p_t)
-    per_pair = -torch.expm1(-nll)  # 1 - p_t
-    per_pair = per_pair**gamma * nll
+
+    def terms(target: float) -> Tensor:
+        constant = torch.full_like(logits, target, dtype=torch.float32)
+        nll = F.binary_cross_entropy_with_logits(logits.float(), constant, reduction="none")  # -log(p_t)
+        return (-torch.expm1(-nll)) ** gamma * nll  # (1 - p_t)^gamma * -log(p_t)
+
+    return _masked_mean(_interpolated(terms(1.0), terms(0.0), targets, pos_weight), targets)
+
+
+def _interpolated(positive_terms: Tensor, negative_terms: Tensor, targets: Tensor, pos_weight: Tensor | None) -> Tensor:
+    """t * positive_terms + (1 - t) * negative_terms. The value of ignored pairs has no meaning."""
+    positive = _without_ignored(targets)
     if pos_weight is not None:
-        per_pair = per_pair * torch.where(targets == 1, pos_weight, torch.ones_like(pos_weight))
-    return _masked_mean(per_pair, targets)
+        positive_terms = positive_terms * pos_weight
+    return positive * positive_terms + (1 - positive) * negative_terms
+
+
+def _without_ignored(targets: Tensor) -> Tensor:
+    """Targets as float32, ignored ones as 0."""
+    return targets.where(targets != IGNORE, 0).float()
 
 
 def _masked_mean(per_pair: Tensor, targets: Tensor) -> Tensor:

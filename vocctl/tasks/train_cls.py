@@ -25,6 +25,7 @@ from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
+from vocctl.training.mixup import batch_mixing
 from vocctl.training.optim import encoder_lr_scale
 from vocctl.training.probe import linear_probe
 from vocctl.training.reporter import Reporter
@@ -62,6 +63,7 @@ class ClassificationTask:
 
     def __init__(self, config: TrainClsConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         training_attack(config.adversarial_training)  # raises before any work is done
+        self.mix_batch = batch_mixing(config)
         self.config, self.setup, self.reporter = config, setup, reporter
         self.splits = open_cls_splits(config.data, reporter.count)
         if not resumed:
@@ -96,6 +98,7 @@ class ClassificationTask:
         self.model.freeze_backbone(epoch < self.config.optim.freeze_epochs)
 
     def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        images, targets = self.mix_batch(images, targets)
         return self.label_loss(network(self.attack_batch(images, targets)), targets)
 
     @property

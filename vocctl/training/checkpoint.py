@@ -20,6 +20,7 @@ from vocctl.files import is_number, parse_json
 from vocctl.runs.weights import write_tensors
 
 CHECKPOINTS_KEPT = 2
+GROUP_SETTINGS = {"params", "lr_scale", "peak_lr"}  # of training/optim.py; a resumed run computes them again
 
 
 @dataclass
@@ -54,8 +55,7 @@ def save_checkpoint(folder: Path, state: TrainState, model: nn.Module, ema: nn.M
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if ema is not model:
         tensors |= {f"ema.{name}": tensor for name, tensor in ema.state_dict().items()}
-    for number, slots in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+    tensors |= _optimizer_tensors(optimizer)
     tensors["generator.cpu"] = torch.get_rng_state()
     for index in range(torch.cuda.device_count()):
         tensors[f"generator.cuda.{index}"] = torch.cuda.get_rng_state(index)
@@ -90,7 +90,7 @@ def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: Opt
         model.load_state_dict(_with_prefix(tensors, "model."))
         if ema is not model:
             ema.load_state_dict(_with_prefix(tensors, "ema."))
-        _load_optimizer(optimizer, _with_prefix(tensors, "optimizer."))
+        _load_optimizer(optimizer, _with_prefix(tensors, "optimizer."), _with_prefix(tensors, "optimizer_group."))
         for index, random_state in _with_prefix(tensors, "generator.cuda.").items():
             if int(index) < torch.cuda.device_count():
                 torch.cuda.set_rng_state(random_state, int(index))
@@ -101,14 +101,42 @@ def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: Opt
     return state
 
 
-def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """tensors: by "<parameter's number>.<slot>". Learning rates are not loaded: they follow from the progress."""
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """What the optimizer keeps for each parameter, and for each group, as LAMB keeps its number of steps.
+
+    A slot of None is left out: optimizers treat it as one that does not exist yet.
+    """
+    tensors: dict[str, Tensor] = {}
+    for number, slots in optimizer.state_dict()["state"].items():
+        tensors |= {
+            f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items() if value is not None
+        }
+    settings = GROUP_SETTINGS | optimizer.defaults.keys()
+    for number, group in enumerate(optimizer.param_groups):
+        tensors |= {
+            f"optimizer_group.{number}.{slot}": torch.as_tensor(group[slot]) for slot in group.keys() - settings
+        }
+    return tensors
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], group_tensors: dict[str, Tensor]) -> None:
+    """tensors: by "<parameter's number>.<slot>"; group_tensors: by "<group's number>.<slot>".
+
+    Learning rates and other settings are not loaded: they follow from the config and the progress.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         number, slot = name.split(".", 1)
         slots.setdefault(int(number), {})[slot] = _copy_with_layout_of(parameters[int(number)], tensor)
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    groups = optimizer.state_dict()["param_groups"]
+    for name, tensor in group_tensors.items():
+        number, slot = name.split(".", 1)
+        if slot in GROUP_SETTINGS | optimizer.defaults.keys():
+            raise ValueError(f"{slot} of an optimizer's group is a setting")
+        # some versions of timm count in Python's integers
+        groups[int(number)][slot] = tensor.clone() if tensor.is_floating_point() else tensor.item()
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
 
 def _check_state(state: TrainState) -> TrainState:

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainConfig, TrainSegConfig
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig
 from vocctl.devices import DeviceSetup, device_name, device_setup
-from vocctl.distributed import world_size
+from vocctl.distributed import all_gather_object, world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.runs.find import find_run, new_run_dir
 from vocctl.runs.folder import RunFolder, create_run
@@ -21,6 +22,7 @@ from vocctl.training.task import TrainingTask, TrainResult
 from vocctl.training.trainer import Trainer
 
 Config = TypeVar("Config", TrainSegConfig, TrainClsConfig, TrainAdvConfig)
+PRECISIONS = ("fp32", "fp16", "bf16")  # GPUs that are fast in one of them can compute in those before it
 # opens data and model; the last argument is True if a checkpoint is about to replace the model's weights
 OpenTask = Callable[[Config, DeviceSetup, Reporter, bool], TrainingTask]
 
@@ -42,7 +44,7 @@ def train(
     Trainer.fit does.
     """
     reporter, started = reporter or SilentReporter(), command_started or time.perf_counter()
-    setup = training_setup(config.train)  # before any work: it raises what can be known now
+    setup = training_setup(config)  # before any work: it raises what can be known now
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, False)
         run = create_run(new_run_dir(out, name, command.removeprefix("train-"), task.run_name), command, task.config)
@@ -71,7 +73,7 @@ def resume(
     reporter, started = reporter or SilentReporter(), command_started or time.perf_counter()
     run = find_run(name, command)
     config = run.config(default)
-    setup = training_setup(config.train)
+    setup = training_setup(config)
     resumable = has_checkpoint(run.state)
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, resumable)
@@ -88,13 +90,18 @@ def resume(
             return trainer.fit()
 
 
-def training_setup(train: TrainConfig) -> DeviceSetup:
+def training_setup(config: TrainingConfig) -> DeviceSetup:
     """Choose device and precision. Raises ConfigError also if the processes cannot share a batch evenly or compile fails."""
+    train = config.train
     if train.batch % world_size():
         raise ConfigError(
             f"--batch {train.batch} is split over {world_size()} processes: use a multiple of {world_size()}"
         )
-    setup = device_setup(train.device, train.precision)
+    # in train-adv the victims run in fp32, so that fp16 is fine there
+    attacks_batches = not isinstance(config, TrainAdvConfig) and config.adversarial_training.adv_train != "none"
+    setup = device_setup(train.device, train.precision, auto_fp16=not attacks_batches)
+    # processes with different GPUs agree: they add up their gradients, which only fp16 scales
+    setup = replace(setup, precision=min(all_gather_object(setup.precision), key=PRECISIONS.index))
     if train.compile:
         with explain_compile_error():
             torch.compile(lambda numbers: numbers + 1)(torch.ones(2, device=setup.device))

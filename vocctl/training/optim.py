@@ -10,15 +10,29 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
 
+# arguments that differ from timm's defaults. LAMB would clip the gradients to a norm of 1, but --clip-norm decides that
+ARGUMENTS: dict[str, dict[str, Any]] = {"adamw": {"fused": True}, "lamb": {"max_grad_norm": None}}
 
-def build_optimizer(model: nn.Module, lr_scales: Mapping[str, float], config: OptimConfig) -> AdamW:
-    """Return AdamW over the trainable parameters; each group has its learning rate after warm-up in "peak_lr".
 
-    lr_scales: for each parameter name, its learning rate as a multiple of config.lr.
+def build_optimizer(model: nn.Module, lr_scales: Mapping[str, float], config: OptimConfig) -> Optimizer:
+    """Return the optimizer of the trainable parameters; each group has its learning rate after warm-up in "peak_lr".
+
+    lr_scales: for each parameter name, its learning rate as a multiple of config.lr. timm's names: adamw and sgd, with
+    Nesterov momentum of 0.9, are torch's; nadamw, lamb and lion are timm's own.
+    """
+    from timm.optim import create_optimizer_v2
+
+    groups = param_groups(model, lr_scales, config)
+    return create_optimizer_v2(groups, config.optimizer, lr=config.lr, **ARGUMENTS.get(config.optimizer, {}))
+
+
+def param_groups(model: nn.Module, lr_scales: Mapping[str, float], config: OptimConfig) -> list[dict[str, Any]]:
+    """Group the trainable parameters by learning rate and weight decay.
+
     timm decides which parameters decay: not biases and norms, nor what the model itself excludes, such as a ViT's
     pos_embed.
     """
@@ -33,11 +47,10 @@ def build_optimizer(model: nn.Module, lr_scales: Mapping[str, float], config: Op
             lr_scale = lr_scales[names[id(parameter)]]
             group = groups.setdefault((lr_scale, decay_group["weight_decay"]), {"params": []})
             group["params"].append(parameter)
-    param_groups = [
+    return [
         group | {"weight_decay": weight_decay, "lr_scale": lr_scale, "peak_lr": config.lr * lr_scale}
         for (lr_scale, weight_decay), group in groups.items()
     ]
-    return AdamW(param_groups, lr=config.lr, fused=True)
 
 
 def no_weight_decay_names(model: nn.Module) -> set[str]:
