@@ -123,6 +123,11 @@ def to_pixels(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return to_device(images, device).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
+def to_inputs(batch: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Convert images as to_pixels does; features, which are float32 already, are only copied to the device."""
+    return to_pixels(batch, device) if batch.dtype == torch.uint8 else to_device(batch, device)
+
+
 def device_name(device: torch.device) -> str:
     """Return the GPU's name, or the device type and the number of CPU threads that torch uses."""
     if device.type == "cuda":

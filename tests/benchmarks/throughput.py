@@ -53,7 +53,7 @@ from vocctl.models.weights import load_pretrained
 from vocctl.tasks import train_cls, train_seg
 from vocctl.training.ema import MovingAverage
 from vocctl.training.optim import build_optimizer, clip_and_step
-from vocctl.training.trainer import make_accelerator
+from vocctl.training.accelerator import make_accelerator
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # progressive resizing -> fraction of time per run

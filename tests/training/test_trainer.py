@@ -46,6 +46,7 @@ class ConvTask:
 
     dataset: Any
     config: Any
+    splits: Any
     model: nn.Module = field(default_factory=lambda: nn.Conv2d(3, 1, 1, bias=False))
     scores: Callable[[InterruptCheck], Scores] = lambda check_interrupt: {"mean_iou": 0.5}
     after: Callable[[str], None] = lambda checkpoint: None
@@ -56,7 +57,7 @@ class ConvTask:
     def lr_scales(self) -> dict[str, float]:
         return {"weight": 1.0}
 
-    def before_training(self, check_interrupt: InterruptCheck) -> None:
+    def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
         pass
 
     def on_epoch_start(self, epoch: int) -> None:
@@ -87,10 +88,13 @@ def make_trainer(
     (folder / "state").mkdir(parents=True)
     optim = OptimConfig(lr=1.0, schedule="constant", warmup=0.0, clip_norm=0.0, ema=0.0, accumulate=accumulate)
     config = SimpleNamespace(
-        optim=optim, train=TrainConfig(epochs=epochs, minutes=minutes, batch=2), data=DataConfig(size=32, size_from=0, workers=0)
+        optim=optim,
+        train=TrainConfig(epochs=epochs, minutes=minutes, batch=2),
+        data=DataConfig(size=32, size_from=0, workers=0),
     )
+    images = WhiteImages(batches)
     result = Trainer(
-        ConvTask(WhiteImages(batches), config, **task),
+        ConvTask(images, config, SimpleNamespace(train=SimpleNamespace(images=images)), **task),
         RunFolder(folder),
         SETUP,
         SilentReporter(),

@@ -8,7 +8,7 @@ from vocctl.config.checks import check_choice, check_choices, require, setting
 from vocctl.config.data import DataConfig
 from vocctl.config.training import (
     AdversarialTrainingConfig,
-    OptimConfig,
+    ProbeOptimConfig,
     TrainConfig,
     check_attack_precision,
     check_scratch_weights,
@@ -71,8 +71,7 @@ class ClsLossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClsOptimConfig(OptimConfig):
-    probe: bool = setting(True, "Pretrained models: initialize the head by a linear probe.")
+class ClsOptimConfig(ProbeOptimConfig):
     layer_decay: float = setting(1.0, "Layer-wise learning-rate decay, from the head down; 1: off.")
     freeze_epochs: int = setting(0, "Epochs with a frozen backbone at the start.")
 

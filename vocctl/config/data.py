@@ -28,7 +28,7 @@ class DataConfig:
         "cpu", "Augment in the data loader, or on the GPU, which then holds all images."
     )
     workers: int = setting(-1, "Data-loading processes; -1: none on a CPU, up to 8 beside a GPU.")
-    cache_dir: str = setting("", "Folder of decoded images.", unset="the user's cache folder")
+    cache_dir: str = setting("", "Folder of decoded images and of features.", unset="the user's cache folder")
 
     def __post_init__(self) -> None:
         check_choices(self)

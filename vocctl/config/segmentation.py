@@ -7,7 +7,7 @@ from vocctl.config.checks import check_choice, check_choices, require, setting
 from vocctl.config.data import DataConfig
 from vocctl.config.training import (
     AdversarialTrainingConfig,
-    OptimConfig,
+    ProbeOptimConfig,
     TrainConfig,
     check_attack_precision,
     check_scratch_weights,
@@ -30,6 +30,13 @@ class ModelConfig:
     widths: tuple[int, ...] = setting(
         (256, 128, 64), "Channels of the U-Net's decoder, deepest first; it ends at stride 4."
     )
+    freeze_encoder: bool = setting(
+        False, "Train the decoder only, on the encoder's fixed features; linear and mlp read them from the cache."
+    )
+    cache_features: bool = setting(
+        True,
+        "With --freeze-encoder: compute features once per image and mirrored image, not in each step from augmented images.",
+    )
     weights: str = setting("auto", "auto (ImageNet), none (random), or a .safetensors or .pth file.")
     freeze_bn: bool = setting(
         True, "Pretrained batch norms keep their statistics; they are folded into the convolutions before them."
@@ -41,6 +48,11 @@ class ModelConfig:
         require(
             bool(self.widths) and 0 < min(self.widths) <= max(self.widths) <= 4096,
             f"--widths are in 1..4096, deepest first, got {self.widths}",
+        )
+        require(
+            not self.freeze_encoder or self.pretrained,
+            "--freeze-encoder keeps pretrained features: random weights have none, so omit it, or --encoder scratch and "
+            "--weights none",
         )
         require(
             self.skip or self.decoder == "unet",
@@ -86,10 +98,20 @@ class TrainSegConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
+    optim: ProbeOptimConfig = field(default_factory=ProbeOptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     adversarial_training: AdversarialTrainingConfig = field(default_factory=AdversarialTrainingConfig)
 
     def __post_init__(self) -> None:
         check_choice("--monitor", self.train.monitor, self.monitors)
         check_attack_precision(self.adversarial_training, self.train)
+        require(
+            self.adversarial_training.adv_train == "none" or not self.reads_cached_features,
+            "--adv-train attacks images, which cached features do not follow: add --no-cache-features",
+        )
+
+    @property
+    def reads_cached_features(self) -> bool:
+        """Whether training reads the encoder's features from the cache, not images."""
+        model = self.model
+        return model.freeze_encoder and model.cache_features and model.decoder in ("linear", "mlp")

@@ -38,6 +38,13 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeOptimConfig(OptimConfig):
+    probe: bool = setting(
+        True, "Pretrained models: fit the head, or a segmenter's pixel classifier, to the frozen features first."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     epochs: int = setting(30, "Passes over the training images; ignored with --minutes.")
     minutes: float = setting(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from vocctl.data.cache import CachedSplit
-from vocctl.data.datasets import EvalDataset, SampleKey, TrainDataset
+from vocctl.data.datasets import EvalDataset, SampleKey
 from vocctl.distributed import rank, world_size
 from vocctl.seeding import derived_generator
 
@@ -78,8 +78,8 @@ class SameShapeBatchSampler(Sampler[list[int]]):
         return iter(self.batches)
 
 
-def train_loader(dataset: TrainDataset, batches: EpochBatchSampler, *, workers: int, pin: bool) -> DataLoader:
-    """Yields (images (B, 3, S, S), targets), both uint8. Call batches.start_at before each epoch."""
+def train_loader(dataset: Dataset, batches: EpochBatchSampler, *, workers: int, pin: bool) -> DataLoader:
+    """Yields batches of a TrainDataset's or a FeatureDataset's samples. Call batches.start_at before each epoch."""
     # The main process draws the batches, and a key holds all that a worker needs: workers can live through all epochs.
     return _loader(dataset, batches, workers, pin, persistent_workers=workers > 0)
 

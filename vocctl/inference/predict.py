@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocctl.devices import autocast, to_pixels
-from vocctl.distributed import all_gather_object
+from vocctl.data.feature_cache import CachedFeatures
+from vocctl.devices import autocast, to_device, to_pixels
+from vocctl.distributed import all_gather_object, rank, world_size
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
 
 MAX_BUFFERED_PIXELS = 32_000_000  # of label maps, one byte each
@@ -44,6 +45,24 @@ def predict_probs(
     forward = forward_of(model, device, precision)
     for indices, images in batches:
         yield indices, averaged_probs(forward, to_pixels(images, device), tta)
+
+
+@torch.inference_mode()
+def predict_probs_from_features(
+    model: nn.Module,
+    features: CachedFeatures,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    device: torch.device,
+    precision: str,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """As predict_probs with a Segmenter, from the features of this process's images. sizes: (H, W) in the cache."""
+    model.eval()
+    for index in range(rank(), len(sizes), world_size()):
+        maps = [to_device(level[None], device) for level in features.maps(index)]
+        with autocast(device, precision):
+            logits = model.logits_of_maps(maps, sizes[index])  # type: ignore[operator]
+        yield torch.tensor([index]), logits.float().softmax(1)
 
 
 @torch.inference_mode()

@@ -61,12 +61,3 @@ def features_on_grid(maps: Sequence[Tensor], grid: int) -> Tensor:
         for level in maps
     ]
     return torch.cat([*resized, maps[-1].mean((2, 3), keepdim=True).expand(-1, -1, height, width)], 1)
-
-
-def features_at_points(maps: Sequence[Tensor], points: Tensor) -> Tensor:
-    """Features (B, D, P) at P points of each image. points: (B, P, 2), x and y in [-1, 1], the image's outer edges."""
-    sampled = [
-        F.grid_sample(level, points[:, None], mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]
-        for level in maps
-    ]
-    return torch.cat([*sampled, maps[-1].mean((2, 3))[:, :, None].expand(-1, -1, points.shape[1])], 1)

@@ -49,7 +49,9 @@ class EncoderDecoder(nn.Module):
                     f"{config.encoder} has features at one stride only: use --decoder linear, mlp or dpt, or an encoder "
                     "with stages"
                 )
-            self.decoder: nn.Module = UNetDecoder(channels, config.widths, NUM_SEG_CLASSES, skip=config.skip)
+            self.decoder: UNetDecoder | PixelClassifier = UNetDecoder(
+                channels, strides, config.widths, NUM_SEG_CLASSES, skip=config.skip
+            )
         else:
             hidden = HIDDEN if config.decoder == "mlp" else 0
             self.decoder = PixelClassifier(channels, strides, NUM_SEG_CLASSES, hidden=hidden)
@@ -68,6 +70,7 @@ class Segmenter(nn.Module):
         """load_pretrained: False if other weights are about to be loaded."""
         super().__init__()
         self.freezes_bn = config.freeze_bn and config.pretrained
+        self.freezes_encoder = config.freeze_encoder
         config = config if load_pretrained else replace(config, weights="none")
         if config.encoder == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
@@ -77,24 +80,45 @@ class Segmenter(nn.Module):
         self.backbone = EncoderDecoder(config) if config.decoder in OWN_DECODERS else _library_model(config)
         if self.freezes_bn:
             fold_batch_norms(self.encoder.eval())
+        if self.freezes_encoder:
+            self.encoder.requires_grad_(False)
 
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
-        """stride: of the logits, (B, 21, H / stride, W / stride); 1 returns logits for every pixel."""
+        """stride: of the logits, (B, 21, H / stride, W / stride); 1 returns logits for every pixel.
+
+        Instead of images: features (B, D, P) of pixels under a frozen encoder, for their logits (B, 21, P).
+        """
+        if images.ndim == 3 and self.pixel_classifier is not None:
+            return self.pixel_classifier.classify(images[..., None]).float()[..., 0]
         height, width = images.shape[-2:]
         x = self.normalize(images)
         input_size = tuple(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE for side in (height, width))
         if input_size != (height, width):
             x = F.interpolate(x, size=input_size, mode="bilinear", align_corners=False)
-        logits = self.backbone(x).float()
-        output_size = (-(-height // stride), -(-width // stride))
-        if logits.shape[-2:] != output_size:
-            logits = F.interpolate(logits, size=output_size, mode="bilinear", align_corners=False)
-        return logits
+        return _resized(self.backbone(x).float(), (-(-height // stride), -(-width // stride)))
+
+    def logits_of_maps(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Logits (B, 21, H, W) of images of this size from their feature maps. Not for a decoder of the library."""
+        return _resized(self.backbone.decoder(maps).float(), size)  # type: ignore[operator]
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """The encoder's feature maps, finest first. images: as in features."""
+        return self.encoder(self.normalize(images))
+
+    @property
+    def pixel_classifier(self) -> PixelClassifier | None:
+        """The part that can be fitted to the feature maps of a frozen encoder; None for a decoder of the library."""
+        if not isinstance(self.backbone, EncoderDecoder):
+            return None
+        decoder = self.backbone.decoder
+        return decoder.pixels if isinstance(decoder, UNetDecoder) else decoder
 
     def train(self, mode: bool = True) -> "Segmenter":
         super().train(mode)
         if self.freezes_bn:  # of the encoder; those that are folded are no longer there
             freeze_statistics(self.encoder)
+        if self.freezes_encoder:
+            self.encoder.eval()
         return self
 
     def features(self, images: Tensor) -> Tensor:
@@ -110,6 +134,11 @@ class Segmenter(nn.Module):
         finally:
             hook.remove()
 
+    def start_from_pixels(self) -> None:
+        """Make the logits those of the pixel classifier alone, after it was fitted."""
+        if isinstance(self.backbone, EncoderDecoder) and isinstance(self.backbone.decoder, UNetDecoder):
+            self.backbone.decoder.start_from_pixels()
+
     @property
     def encoder(self) -> nn.Module:
         """The part that has pretrained weights."""
@@ -121,6 +150,12 @@ class Segmenter(nn.Module):
             name: encoder_lr_scale if name.startswith("backbone.encoder.") else 1.0
             for name, _ in self.named_parameters()
         }
+
+
+def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    if logits.shape[-2:] == size:
+        return logits
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 def _deepest_map(output: Any) -> Tensor:

@@ -1,7 +1,8 @@
 """Our U-Net decoder over an encoder's feature maps, with and without skip connections.
 
-Source: Ronneberger et al., arXiv 1505.04597, with any encoder in place of the contracting path. The logits have the
-stride of the finest feature map, 4; Segmenter upsamples them bilinearly.
+Source: Ronneberger et al., arXiv 1505.04597, with any encoder in place of the contracting path. Its logits are added to
+those of a pixel classifier on the same feature maps, which can be fitted alone before the U-Net is trained. The logits
+have the stride of the finest feature map, 4; Segmenter upsamples them bilinearly.
 """
 
 import torch
@@ -9,18 +10,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.errors import ConfigError
+from vocctl.models.pixel_classifier import HIDDEN, PixelClassifier
 from vocctl.models.plain_cnn import conv_block
 
 
 class UNetDecoder(nn.Module):
     """Maps feature maps, finest first, to logits (B, K, h, w) at the finest stride.
 
-    channels: of the feature maps, finest first. widths: output channels of the steps, deepest first, one per doubling.
-    skip: whether each step also gets the encoder's feature map of its resolution. Without, the deepest map
-    alone is used.
+    channels, strides: of the feature maps, finest first. widths: output channels of the steps, deepest first, one per
+    doubling. skip: whether each step also gets the encoder's feature map of its resolution, and the pixel classifier all
+    maps. Without, the deepest map alone is used.
     """
 
-    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...], classes: int, *, skip: bool) -> None:
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        widths: tuple[int, ...],
+        classes: int,
+        *,
+        skip: bool,
+    ) -> None:
         super().__init__()
         if len(widths) != len(channels) - 1:
             raise ConfigError(
@@ -34,10 +44,18 @@ class UNetDecoder(nn.Module):
             for deep, fine, width in zip(deeper, skips, widths, strict=True)
         )
         self.head = nn.Conv2d(widths[-1], classes, 1)
+        levels = slice(None) if skip else slice(-1, None)
+        self.pixels = PixelClassifier(channels[levels], strides[levels], classes, hidden=HIDDEN)
+
+    def start_from_pixels(self) -> None:
+        """Make the logits those of the pixel classifier alone: its own layers start with a contribution of 0."""
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, features: list[Tensor]) -> Tensor:
         *skips, x = features
         for step, skip in zip(self.steps, reversed(skips), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
             x = step(torch.cat([x, skip], dim=1) if self.skip else x)
-        return self.head(x)
+        pixel_logits = self.pixels(features if self.skip else features[-1:])
+        return self.head(x) + F.interpolate(pixel_logits, size=x.shape[-2:], mode="bilinear", align_corners=False)

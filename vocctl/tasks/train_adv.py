@@ -89,7 +89,7 @@ class GeneratorTask:
     def lr_scales(self) -> dict[str, float]:
         return self.model.lr_scales()
 
-    def before_training(self, check_interrupt: InterruptCheck) -> None:
+    def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
         """There is nothing to prepare."""
 
     def on_epoch_start(self, epoch: int) -> None:

@@ -90,8 +90,8 @@ class ClassificationTask:
         head = self.backbone_lr_scale if self.probes else 1.0  # a probed head is trained already
         return self.model.lr_scales(self.backbone_lr_scale, self.config.optim.layer_decay, head_lr_scale=head)
 
-    def before_training(self, check_interrupt: InterruptCheck) -> None:
-        if self.probes:
+    def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
+        if self.probes and not resumed:
             self._init_head_by_linear_probe(check_interrupt)
 
     def on_epoch_start(self, epoch: int) -> None:

@@ -1,31 +1,37 @@
 """Train a segmenter: a config in, a run folder and its scores out."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from vocctl.config import ModelConfig, TrainSegConfig
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset, TrainDataset
+from vocctl.data.feature_cache import CachedFeatures
+from vocctl.data.feature_dataset import FeatureDataset
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import open_seg_splits
 from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.distributed import all_gather_object, all_reduce_sum
-from vocctl.inference.predict import predict_labels, predict_probs
+from vocctl.inference.predict import predict_labels, predict_probs, predict_probs_from_features
 from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.segmentation import loss_function
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
+from vocctl.models.encoder import is_plain_vit
 from vocctl.models.segmenter import Segmenter, count_parameters
 from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
+from vocctl.training.encoder_features import encoder_features
 from vocctl.training.optim import encoder_lr_scale
+from vocctl.training.pixel_probe import MAX_PROBE_IMAGES, evenly_spaced, fit_pixel_classifier
 from vocctl.training.reporter import Reporter
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.task import Scores, TrainResult
@@ -59,18 +65,22 @@ class SegmentationTask:
 
     def __init__(self, config: TrainSegConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         training_attack(config.adversarial_training)  # raises before any work is done
-        self.config, self.setup = config, setup
+        self.config, self.setup, self.reporter = config, setup, reporter
         self.splits = open_seg_splits(config.data, reporter.count)
         seed_everything(config.train.seed)
         self.model = Segmenter(config.model, load_pretrained=not resumed)
-        self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
+        self.dataset: Dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
+        self.probes = config.optim.probe and config.model.pretrained and self.model.pixel_classifier is not None
+        self.uses_cached_features = config.reads_cached_features
+        self.val_features: CachedFeatures | None = None
         self.stride = config.loss.loss_stride  # the loss is computed on every stride-th pixel per axis
         self.pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, setup.device)
         self.attack_batch = adversarial_examples(
             config.adversarial_training, self.model, lambda images: self.model(images, self.stride)
         )
         self.encoder_lr_scale = encoder_lr_scale(config, TrainSegConfig(), reporter.note)
-        self.find_unused_parameters = config.model.decoder == "dpt"  # it does not use the ViT's last norm and its head
+        # dpt does not use the ViT's last norm and its head; a ViT under a pixel classifier its later blocks
+        self.find_unused_parameters = config.model.decoder == "dpt" or is_plain_vit(config.model.encoder)
         self.parameter_counts = _parameter_counts(config.model)
         skip = "" if config.model.skip else "-no-skip"
         model = f"{config.model.encoder}-{config.model.decoder}{skip}-{config.loss.loss}"
@@ -79,13 +89,44 @@ class SegmentationTask:
     def lr_scales(self) -> dict[str, float]:
         return self.model.lr_scales(self.encoder_lr_scale)
 
-    def before_training(self, check_interrupt: InterruptCheck) -> None:
-        """There is nothing to prepare."""
+    def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
+        """Compute features and fit the pixel classifier to them, where the settings ask for it."""
+        train, val = self.splits.train.images, self.splits.val.images
+        if self.uses_cached_features:
+            views = [self._features(train, check_interrupt, mirrored=mirrored) for mirrored in (False, True)]
+            self.dataset = FeatureDataset(train, views, seed=self.config.train.seed)
+            self.val_features = self._features(val, check_interrupt)
+        if not self.probes or resumed:
+            return
+        if not self.uses_cached_features:
+            train = train.take(evenly_spaced(len(train), MAX_PROBE_IMAGES))
+            views = [self._features(train, check_interrupt)]
+        fit_pixel_classifier(
+            self.model, train, views, seed=self.config.train.seed, on_step=self._on_probe(check_interrupt)
+        )
+
+    def _features(
+        self, images: CachedSplit, check_interrupt: InterruptCheck, *, mirrored: bool = False
+    ) -> CachedFeatures:
+        def on_image(done: int, total: int) -> None:
+            self.reporter.count(f"features of {'mirrored ' if mirrored else ''}images", done, total)
+            check_interrupt()
+
+        return encoder_features(self.model, images, self.setup, self.config.data, mirrored=mirrored, on_image=on_image)
+
+    def _on_probe(self, check_interrupt: InterruptCheck) -> Callable[[int, int], None]:
+        def on_step(done: int, total: int) -> None:
+            self.reporter.count("fitting the pixel classifier, steps", done, total)
+            check_interrupt()
+
+        return on_step
 
     def on_epoch_start(self, epoch: int) -> None:
         """All epochs are alike."""
 
     def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        if self.uses_cached_features:  # features (B, D, P) and labels (B, P) of points
+            return self.pixel_loss(network(images)[..., None], targets[..., None])
         masks = targets[:, self.stride // 2 :: self.stride, self.stride // 2 :: self.stride]
         return self.pixel_loss(network(self.attack_batch(images, masks), self.stride), masks)
 
@@ -116,17 +157,26 @@ class SegmentationTask:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (indices, probabilities) of this process's images, and append each image's loss to losses."""
         device = self.setup.device
-        loader = eval_loader(
-            EvalDataset(images), self.config.train.batch, workers=loader_workers(self.config.data.workers, device),
-            pin=device.type == "cuda", shared=True,
-        )  # fmt: skip
-        for indices, probs in predict_probs(model, loader, device=device, precision=self.setup.precision):
+        for indices, probs in self._predicted(model, images):
             check_interrupt()
             for index, image_probs in zip(indices.tolist(), probs, strict=True):
                 mask = torch.from_numpy(images.mask(index).copy()).to(device).long()
                 log_probs = image_probs.clamp(min=1e-8).log()
                 losses.append(F.nll_loss(log_probs[None], mask[None], ignore_index=IGNORE))
             yield indices, probs
+
+    def _predicted(self, model: nn.Module, images: CachedSplit) -> Iterable[tuple[Tensor, Tensor]]:
+        """(indices, probabilities) of this process's images; from their cached features if there are some."""
+        device, precision = self.setup.device, self.setup.precision
+        if self.val_features is not None:
+            return predict_probs_from_features(
+                model, self.val_features, images.sizes, device=device, precision=precision
+            )
+        loader = eval_loader(
+            EvalDataset(images), self.config.train.batch, workers=loader_workers(self.config.data.workers, device),
+            pin=device.type == "cuda", shared=True,
+        )  # fmt: skip
+        return predict_probs(model, loader, device=device, precision=precision)
 
     def on_saved(self, run: RunFolder, checkpoint: str, model: nn.Module, check_interrupt: InterruptCheck) -> None:
         """A segmenter is its weights alone."""

@@ -18,10 +18,15 @@ def lr_factor(progress: float, config: OptimConfig) -> float:
         return max(progress / config.warmup, MIN_WARMUP_FACTOR)
     after_warmup = (progress - config.warmup) / (1 - config.warmup)
     if config.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * after_warmup))
+        return cosine(after_warmup)
     if config.schedule == "poly":
         return (1 - after_warmup) ** POLY_POWER
     return 1.0
+
+
+def cosine(progress: float) -> float:
+    """Half a period of the cosine: from 1 at progress 0 to 0 at 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def crop_side(progress: float, size: int, size_from: int, step: int = 32) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from vocctl.config import TrainingConfig
-from vocctl.data.datasets import TrainDataset
 from vocctl.data.splits import Splits
 from vocctl.runs.folder import RunFolder
 from vocctl.training.signals import InterruptCheck
@@ -31,8 +31,8 @@ class TrainingTask(Protocol):
     def model(self) -> nn.Module: ...
 
     @property
-    def dataset(self) -> TrainDataset:
-        """The training images with their targets, augmented."""
+    def dataset(self) -> Dataset:
+        """The training images with their targets, augmented, or their features. Read after before_training."""
         ...
 
     @property
@@ -54,8 +54,11 @@ class TrainingTask(Protocol):
         """The learning rate of each parameter of the model as a multiple of --lr, by its name."""
         ...
 
-    def before_training(self, check_interrupt: InterruptCheck) -> None:
-        """Prepare the model before the first step, in training time."""
+    def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
+        """Prepare data and model before the first step of this process, in training time.
+
+        resumed: a checkpoint is about to replace the model's weights.
+        """
         ...
 
     def on_epoch_start(self, epoch: int) -> None:

@@ -13,20 +13,19 @@ from dataclasses import dataclass, field
 from signal import Signals
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
+from vocctl.data.datasets import TrainDataset
 from vocctl.data.device_loader import DeviceLoader
 from vocctl.data.loaders import EpochBatchSampler, train_loader
-from vocctl.devices import DeviceSetup, disable_malloc_trim, loader_workers, to_device, to_pixels
+from vocctl.devices import DeviceSetup, disable_malloc_trim, loader_workers, to_device, to_inputs
 from vocctl.distributed import all_reduce_max, barrier, broadcast, broadcast_object, rank, world_size
 from vocctl.errors import ConfigError, RunError
 from vocctl.metrics.table import METRICS
 from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.runs.folder import RunFolder
 from vocctl.runs.weights import weights_metadata
+from vocctl.training.accelerator import make_accelerator
 from vocctl.training.checkpoint import TrainState, load_latest_checkpoint, save_checkpoint
 from vocctl.training.ema import MovingAverage
 from vocctl.training.explain import explain_compile_error, explain_worker_death
@@ -69,20 +68,6 @@ class _LoopState:
         return seconds - self.saved_at >= self.save_seconds / MAX_SAVE_OVERHEAD
 
 
-def make_accelerator(setup: DeviceSetup, *, find_unused_parameters: bool = False) -> Accelerator:
-    """Create an Accelerator. Its global state outlives a run, so that a second run in one process resets it first."""
-    if not torch.distributed.is_initialized():
-        AcceleratorState._reset_state(reset_partial_state=True)
-    if setup.device.type == "cuda" and setup.device.index is not None:
-        torch.cuda.set_device(setup.device)
-    return Accelerator(
-        cpu=setup.device.type == "cpu",
-        mixed_precision="no" if setup.precision == "fp32" else setup.precision,
-        step_scheduler_with_optimizer=False,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)],
-    )
-
-
 class Trainer:
     """Trains one task into one run folder. Call start or restore, then fit."""
 
@@ -104,7 +89,7 @@ class Trainer:
         self.accelerator = make_accelerator(setup, find_unused_parameters=task.find_unused_parameters)
         self.device = self.accelerator.device
         self.model = task.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.batches = max(len(task.dataset) // self.train.batch, 1)  # in an epoch
+        self.batches = max(len(task.splits.train.images) // self.train.batch, 1)  # in an epoch
         self.loop = _LoopState(torch.tensor(-1, device=self.device))
         if setup.device.type == "cpu":
             disable_malloc_trim()
@@ -113,9 +98,7 @@ class Trainer:
         """Prepare a new run: the task's own preparation counts as training time."""
         self.run.truncate_metrics(0)
         started = time.perf_counter()
-        message = f"stopped before the first step: --resume {self.run.path} starts again"
-        with explain_worker_death(self.run):
-            self.task.before_training(lambda: self.stop.raise_if_received(message))
+        self._prepare(resumed=False)
         self._build()
         (self.state.seconds,) = all_reduce_max([time.perf_counter() - started])
         self._update_wall_seconds()
@@ -123,6 +106,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Load the newest checkpoint. Raises DataError: none can be read. ConfigError: the run has finished."""
+        self._prepare(resumed=True)
         self._build()
         self.state = load_latest_checkpoint(self.run.state, self.model, self.ema.model, self.raw_optimizer)
         if self.state.finished:
@@ -132,6 +116,11 @@ class Trainer:
         self.command_started -= self.state.wall_seconds  # of the earlier processes
         self.run.truncate_metrics(self.state.metrics_bytes)
         self.reporter.note(f"resuming {self.run.path} at step {self.state.step}, epoch {self.state.epoch + 1}")
+
+    def _prepare(self, *, resumed: bool) -> None:
+        message = f"stopped before the first step: --resume {self.run.path} starts again"
+        with explain_worker_death(self.run):
+            self.task.before_training(lambda: self.stop.raise_if_received(message), resumed=resumed)
 
     def _build(self) -> None:
         self.ema = MovingAverage(self.model, self.optim.ema)
@@ -184,8 +173,8 @@ class Trainer:
         self.model.train()
         for images, targets in epoch.throughput.measure(self._remaining_batches()):
             state.lr = set_lr(self.optimizer, lr_factor(self._progress_at(state.epoch, state.batch), self.optim))
-            pixels, labels = to_pixels(images, self.device), to_device(targets, self.device).long()
-            loss = self.task.loss(self.network, pixels, labels)
+            inputs, labels = to_inputs(images, self.device), to_device(targets, self.device).long()
+            loss = self.task.loss(self.network, inputs, labels)
             self.accelerator.backward(loss / self._batches_in_step())
             state.batch += 1
             self._add_loss(epoch, loss.detach())
@@ -386,9 +375,14 @@ class Trainer:
             return crop_side(self._progress_at(epoch, batch), data.size, data.size_from)
 
         sampler = EpochBatchSampler(
-            len(dataset), self.train.batch, self.train.seed, side_at, rank=rank(), world_size=world_size()
+            len(self.task.splits.train.images),
+            self.train.batch,
+            self.train.seed,
+            side_at,
+            rank=rank(),
+            world_size=world_size(),
         )
-        if data.augment_on == "gpu":
+        if data.augment_on == "gpu" and isinstance(dataset, TrainDataset):
             return sampler, DeviceLoader(dataset, sampler, self.setup.device)
         workers = loader_workers(data.workers, self.setup.device)
         return sampler, train_loader(dataset, sampler, workers=workers, pin=self.setup.device.type == "cuda")

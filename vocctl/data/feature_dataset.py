@@ -1,0 +1,71 @@
+"""Training samples of a pixel classifier on frozen features: random points of each image, with their features and labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vocctl.data.cache import CachedSplit
+from vocctl.data.datasets import SampleKey
+from vocctl.data.feature_cache import CachedFeatures
+from vocctl.seeding import derived_seed
+
+POINTS_PER_IMAGE = 128
+
+
+class FeatureDataset(Dataset):
+    """(features (D, P) float32, labels (P,) uint8) of P random points of an image, drawn anew in each epoch.
+
+    As TrainDataset it is indexed by (epoch, index, crop size); the size is not used: whole images are sampled.
+    """
+
+    def __init__(self, images: CachedSplit, views: Sequence[CachedFeatures], *, seed: int) -> None:
+        """views: the features of the images and, if there is a second one, of the mirrored images."""
+        self.images, self.views, self.seed = images, views, seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
+        epoch, index, _ = key
+        generator = torch.Generator().manual_seed(derived_seed("points", self.seed, epoch, index))
+        view = int(torch.randint(len(self.views), (), generator=generator))
+        return sample_points(self.images, self.views[view], index, POINTS_PER_IMAGE, generator, mirrored=view == 1)
+
+
+def sample_points(
+    images: CachedSplit,
+    features: CachedFeatures,
+    index: int,
+    count: int,
+    generator: torch.Generator,
+    *,
+    mirrored: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Features (D, P) float32 and labels (P,) uint8 at random pixels of one image; void pixels are drawn like others."""
+    mask = images.mask(index)
+    height, width = mask.shape
+    pixels = torch.randint(height * width, (count,), generator=generator)
+    rows, columns = pixels // width, pixels % width
+    labels = torch.from_numpy(np.array(mask[rows.numpy(), columns.numpy()]))
+    if mirrored:
+        columns = width - 1 - columns
+    points = torch.stack([(columns + 0.5) / width, (rows + 0.5) / height], 1) * 2 - 1
+    return features_at_points(features.maps(index), points), labels
+
+
+def features_at_points(maps: Sequence[Tensor], points: Tensor) -> Tensor:
+    """Features (D, P) of an image's maps (C, h, w), finest first, at P points, and the mean of the last map.
+
+    They are those of models/pixel_classifier.py's features_on_grid. points: (P, 2), x and y; -1 and 1 are the image's edges.
+    """
+    sampled = [
+        F.grid_sample(level[None], points[None, None], mode="bilinear", padding_mode="border", align_corners=False)[
+            0, :, 0
+        ]
+        for level in maps
+    ]
+    return torch.cat([*sampled, maps[-1].mean((1, 2))[:, None].expand(-1, len(points))])
