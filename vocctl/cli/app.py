@@ -21,6 +21,7 @@ from vocctl.cli.evaluate import evaluate
 from vocctl.cli.export import export
 from vocctl.cli.plot import plot
 from vocctl.cli.predict import predict
+from vocctl.cli.recipes import recipes
 from vocctl.cli.report import report
 from vocctl.cli.runs import runs
 from vocctl.cli.submit import submit
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "export": export,
     "runs": runs,
+    "recipes": recipes,
 }
 for command_name, command in COMMANDS.items():
     app.command(command_name)(command)

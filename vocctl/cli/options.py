@@ -15,6 +15,7 @@ import typer
 
 from vocctl.attacks.table import adv_train_help
 from vocctl.config import TrainingConfig, flag_of
+from vocctl.config.recipes import RecipeName
 from vocctl.errors import ConfigError
 
 PANELS = {  # section of a config -> heading in help
@@ -35,6 +36,9 @@ DERIVED_HELP = {"adv_train": adv_train_help}  # fields whose help a table makes
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only, no progress.")]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or their names under runs/.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; flags override it.")]
+Recipe = Annotated[
+    RecipeName | None, typer.Option("--recipe", help="Settings for a kind of machine; `vocctl recipes` lists them.")
+]
 Resume = Annotated[
     str | None, typer.Option("--resume", help="Resume this run (name or folder) with its saved settings.")
 ]

@@ -1,4 +1,4 @@
-"""`vocctl train-seg`, `train-cls` and `train-adv`: flags over a TOML file over the defaults, then the task."""
+"""`vocctl train-seg`, `train-cls` and `train-adv`: flags over a TOML file over a recipe over the defaults, then the task."""
 
 import importlib
 import time
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.cli import progress, tables
-from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Resume, config_options
+from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Recipe, Resume, config_options
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig, given, read_toml
+from vocctl.config.recipes import RecipeName, recipe_config
 from vocctl.errors import ConfigError
 
 
@@ -17,6 +18,7 @@ def train_seg(
     flags: dict[str, Any],
     name: Name = None,
     out: Out = None,
+    recipe: Recipe = None,
     config: ConfigFile = None,
     resume: Resume = None,
     quiet: Quiet = False,
@@ -25,7 +27,7 @@ def train_seg(
 
     vocctl train-seg --data data/voc2009 --loss dice --no-skip
     """
-    _train("train_seg", TrainSegConfig(), flags, _RunFlags(name, out, config, resume, quiet))
+    _train("train_seg", TrainSegConfig(), flags, _RunFlags(name, out, config, resume, quiet, recipe))
 
 
 @config_options(TrainClsConfig())
@@ -33,6 +35,7 @@ def train_cls(
     flags: dict[str, Any],
     name: Name = None,
     out: Out = None,
+    recipe: Recipe = None,
     config: ConfigFile = None,
     resume: Resume = None,
     quiet: Quiet = False,
@@ -41,7 +44,7 @@ def train_cls(
 
     vocctl train-cls --data data/voc2009 --model scratch
     """
-    _train("train_cls", TrainClsConfig(), flags, _RunFlags(name, out, config, resume, quiet))
+    _train("train_cls", TrainClsConfig(), flags, _RunFlags(name, out, config, resume, quiet, recipe))
 
 
 @config_options(TrainAdvConfig())
@@ -69,13 +72,19 @@ class _RunFlags:
     config: Path | None
     resume: str | None
     quiet: bool
+    recipe: RecipeName | None = None
 
 
 def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> None:
     started = time.perf_counter()
-    if flags.resume is not None and (settings or flags.name or flags.out or flags.config):
+    if flags.resume is not None and (settings or flags.name or flags.out or flags.config or flags.recipe):
         raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
-    config = given(read_toml(default, flags.config) if flags.config else default, **settings)
+    config = default
+    if flags.recipe is not None:
+        config = recipe_config(flags.recipe, module.replace("_", "-"), config)
+    if flags.config is not None:
+        config = read_toml(config, flags.config)
+    config = given(config, **settings)
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
     with progress.training_view(quiet=flags.quiet) as view:
         if flags.resume is not None:
