@@ -24,12 +24,20 @@ PosWeight = Literal["auto", "none"]
 class ClsModelConfig:
     model: str = setting("tf_efficientnet_lite0", "Any timm model, or scratch: our plain CNN.")
     weights: str = setting("auto", "auto (ImageNet), none (random), or a .safetensors or .pth file.")
+    freeze_encoder: bool = setting(
+        False, "Train the head only, on features from the cache, of images and mirrored images."
+    )
     freeze_bn: bool = setting(
         True, "Pretrained batch norms keep their statistics; they are folded into the convolutions before them."
     )
 
     def __post_init__(self) -> None:
         check_scratch_weights("--model", self.model, self.weights)
+        require(
+            not self.freeze_encoder or self.pretrained,
+            "--freeze-encoder keeps pretrained features: random weights have none, so omit it, or --model scratch and "
+            "--weights none",
+        )
 
     @property
     def backbone(self) -> str:
@@ -107,4 +115,8 @@ class TrainClsConfig:
         require(
             self.adversarial_training.adv_train == "none" or not self.data.mixes,
             "--mixup and --cutmix cannot be combined with --adv-train: attacks need labels that are 0 or 1",
+        )
+        require(
+            not self.model.freeze_encoder or not (self.data.mixes or self.adversarial_training.adv_train != "none"),
+            "--mixup, --cutmix and --adv-train change images, which --freeze-encoder does not read: omit one of them",
         )

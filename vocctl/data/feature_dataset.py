@@ -1,4 +1,6 @@
-"""Training samples of a pixel classifier on frozen features: random points of each image, with their features and labels."""
+"""Training samples on a frozen encoder's features: random points of an image for a pixel classifier, or an image's pooled
+features for a classifier's head.
+"""
 
 from collections.abc import Sequence
 
@@ -34,6 +36,28 @@ class FeatureDataset(Dataset):
         generator = torch.Generator().manual_seed(derived_seed("points", self.seed, epoch, index))
         view = int(torch.randint(len(self.views), (), generator=generator))
         return sample_points(self.images, self.views[view], index, POINTS_PER_IMAGE, generator, mirrored=view == 1)
+
+
+class PooledDataset(Dataset):
+    """(features (D,) float32, labels (20,) uint8) of an image or, by chance, of its mirror image."""
+
+    def __init__(self, targets: np.ndarray, views: Sequence[CachedFeatures], *, seed: int) -> None:
+        """targets: (N, 20). views: as in FeatureDataset, of one map of a single pixel."""
+        self.targets, self.views, self.seed = targets, views, seed
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
+        epoch, index, _ = key
+        generator = torch.Generator().manual_seed(derived_seed("view", self.seed, epoch, index))
+        view = self.views[int(torch.randint(len(self.views), (), generator=generator))]
+        return view.maps(index)[0].flatten(), torch.from_numpy(np.array(self.targets[index]))
+
+
+def pooled(features: CachedFeatures) -> Tensor:
+    """(N, D) float32 from the one map of a single pixel that each image has."""
+    return torch.stack([features.maps(index)[0].flatten() for index in range(len(features))])
 
 
 def sample_points(

@@ -89,33 +89,6 @@ def predict_label_probs(
     return _rows(probs, batches, num_images, device=device, on_image=on_image, shared=shared).numpy()
 
 
-@torch.inference_mode()
-def predict_features(
-    model: nn.Module,
-    head: nn.Linear,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    num_images: int,
-    *,
-    device: torch.device,
-    precision: str,
-    on_image: OnImage | None = None,
-    shared: bool = False,
-) -> Tensor:
-    """Return (N, D) float32, the input of the model's head for each image. shared: as in predict_label_probs."""
-    forward = forward_of(model, device, precision)
-    head_inputs: list[Tensor] = []
-
-    def features(images: Tensor) -> Tensor:
-        forward(images)
-        return head_inputs.pop().float()
-
-    hook = head.register_forward_pre_hook(lambda module, inputs: head_inputs.append(inputs[0]))
-    try:
-        return _rows(features, batches, num_images, device=device, on_image=on_image, shared=shared)
-    finally:
-        hook.remove()
-
-
 def _rows(
     function: Callable[[Tensor], Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],

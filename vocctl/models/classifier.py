@@ -51,7 +51,30 @@ class Classifier(nn.Module):
             fold_batch_norms(self.backbone.eval(), self.input_side)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Instead of images: the head's inputs (B, D), as feature_maps returns them."""
+        if images.ndim == 2 and self.head is not None:
+            return self.head(images).float()
         return self.backbone(self._preprocess(images)).float()
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """The inputs of the linear head as one map [(B, D, 1, 1)]: what remains fixed if the head alone is trained.
+
+        Raises RuntimeError for a model whose head is not linear.
+        """
+        if self.head is None:
+            raise RuntimeError("the model does not end in a linear layer")
+        inputs: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda head, arguments: inputs.append(arguments[0]))
+        try:
+            self.backbone(self._preprocess(images))
+        finally:
+            hook.remove()
+        return [inputs[0][:, :, None, None]]
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The tensors that decide the head's inputs, by name."""
+        head = tuple(f"{name}." for name, module in self.named_modules() if module is self.head)
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(head)}
 
     def features(self, images: Tensor) -> Tensor:
         """The last features before pooling: (B, D, h, w), or (B, N, D) of a transformer."""

@@ -105,6 +105,13 @@ class Segmenter(nn.Module):
         """The encoder's feature maps, finest first. images: as in features."""
         return self.encoder(self.normalize(images))
 
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The tensors that decide the feature maps, by name."""
+        parts = {"normalize": self.normalize, "encoder": self.encoder}
+        return {
+            f"{part}.{name}": tensor for part, module in parts.items() for name, tensor in module.state_dict().items()
+        }
+
     @property
     def pixel_classifier(self) -> PixelClassifier | None:
         """The part that can be fitted to the feature maps of a frozen encoder; None for a decoder of the library."""
@@ -144,11 +151,16 @@ class Segmenter(nn.Module):
         """The part that has pretrained weights."""
         return self.backbone.encoder  # type: ignore[return-value]
 
-    def lr_scales(self, encoder_lr_scale: float = 1.0) -> dict[str, float]:
-        """Learning rate of each parameter as a multiple of --lr, by its name."""
+    def lr_scales(self, encoder_lr_scale: float = 1.0, *, probed: bool = False) -> dict[str, float]:
+        """Learning rate of each parameter as a multiple of --lr, by its name.
+
+        probed: whether the pixel classifier was fitted before training; it then learns at the encoder's rate.
+        """
+        trained = {id(parameter) for parameter in self.encoder.parameters()}
+        if probed and self.pixel_classifier is not None:
+            trained |= {id(parameter) for parameter in self.pixel_classifier.parameters()}
         return {
-            name: encoder_lr_scale if name.startswith("backbone.encoder.") else 1.0
-            for name, _ in self.named_parameters()
+            name: encoder_lr_scale if id(parameter) in trained else 1.0 for name, parameter in self.named_parameters()
         }
 
 

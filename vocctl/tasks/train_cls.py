@@ -6,15 +6,18 @@ from typing import get_args
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from vocctl.config import Thresholds, TrainClsConfig
+from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset, TrainDataset
+from vocctl.data.feature_cache import CachedFeatures
+from vocctl.data.feature_dataset import PooledDataset, pooled
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import LabeledSplit, Splits, open_cls_splits
 from vocctl.devices import DeviceSetup, loader_workers
-from vocctl.errors import DataError
-from vocctl.inference.predict import predict_features, predict_label_probs
+from vocctl.errors import ConfigError, DataError
+from vocctl.inference.predict import predict_label_probs
 from vocctl.inference.thresholds import binarize, fit_thresholds
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.losses.classification import bce_loss, loss_function
@@ -25,9 +28,10 @@ from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
+from vocctl.training.encoder_features import encoder_features
 from vocctl.training.mixup import batch_mixing
 from vocctl.training.optim import encoder_lr_scale
-from vocctl.training.probe import linear_probe
+from vocctl.training.probe import evenly_spaced, linear_probe
 from vocctl.training.reporter import Reporter
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.task import Scores, TrainResult
@@ -70,8 +74,12 @@ class ClassificationTask:
             check_class_coverage(self.splits, reporter)
         seed_everything(config.train.seed)
         self.model = Classifier(config.model, config.data.size, load_pretrained=not resumed)
-        self.dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
+        self.dataset: Dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.probes = config.optim.probe and config.model.pretrained
+        if config.model.freeze_encoder and self.model.head is None:
+            raise ConfigError(
+                f"--freeze-encoder trains a linear head, which {config.model.model} does not have: omit it"
+            )
         if self.probes and self.model.head is None:
             reporter.note(f"{config.model.model} does not end in a linear layer: its head is newly initialized")
             self.probes = False
@@ -80,9 +88,8 @@ class ClassificationTask:
         self.label_loss = loss_function(config.loss.loss, weights)
         self.attack_batch = adversarial_examples(config.adversarial_training, self.model, self.model)
         self.find_unused_parameters = config.optim.freeze_epochs > 0
-        self.last_val_probs: np.ndarray | None = (
-            None  # of the validation images, by the weights that were validated last
-        )
+        self.last_val_probs: np.ndarray | None = None  # of the weights that were validated last
+        self.val_features: Tensor | None = None  # (N, D), if the encoder is frozen
         self.parameter_counts = {"model": sum(parameter.numel() for parameter in self.model.parameters())}
         self.run_name = f"{self.splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
 
@@ -91,11 +98,16 @@ class ClassificationTask:
         return self.model.lr_scales(self.backbone_lr_scale, self.config.optim.layer_decay, head_lr_scale=head)
 
     def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
+        train = self.splits.train
+        if self.config.model.freeze_encoder:
+            views = [self._features(train.images, check_interrupt, mirrored=mirrored) for mirrored in (False, True)]
+            self.dataset = PooledDataset(train.targets, views, seed=self.config.train.seed)
+            self.val_features = pooled(self._features(self.splits.val.images, check_interrupt))
         if self.probes and not resumed:
-            self._init_head_by_linear_probe(check_interrupt)
+            self._init_head_by_linear_probe(train, check_interrupt)
 
     def on_epoch_start(self, epoch: int) -> None:
-        self.model.freeze_backbone(epoch < self.config.optim.freeze_epochs)
+        self.model.freeze_backbone(self.config.model.freeze_encoder or epoch < self.config.optim.freeze_epochs)
 
     def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         images, targets = self.mix_batch(images, targets)
@@ -129,31 +141,34 @@ class ClassificationTask:
         }
         run.save_thresholds(checkpoint, thresholds)
 
-    def _init_head_by_linear_probe(self, check_interrupt: InterruptCheck) -> None:
+    def _init_head_by_linear_probe(self, split: LabeledSplit, check_interrupt: InterruptCheck) -> None:
         """Fit the head to the pretrained features of the training images, without augmentation."""
-        head, split = self.model.head, self.splits.train
+        head = self.model.head
         if head is None:
             return
-        if len(split.images) > MAX_PROBE_IMAGES:
-            split = split.take(np.linspace(0, len(split.images) - 1, MAX_PROBE_IMAGES).round().astype(int))
-        loader = self._loader(split)
-        own_images = sum(map(len, loader.batch_sampler))  # type: ignore[arg-type]
-
-        def on_image(done: int, total: int) -> None:
-            self.reporter.count("fitting the head", done, own_images)
-            check_interrupt()
-
-        features = predict_features(
-            self.model, head, loader, len(split.images), device=self.setup.device, precision=self.setup.precision,
-            on_image=on_image, shared=True,
-        )  # fmt: skip
-        weight, bias = linear_probe(features, torch.from_numpy(split.targets))
+        split = split.take(np.array(evenly_spaced(len(split.images), MAX_PROBE_IMAGES)))
+        weight, bias = linear_probe(
+            pooled(self._features(split.images, check_interrupt)), torch.from_numpy(split.targets)
+        )
         with torch.no_grad():
             head.weight.copy_(weight)
             head.bias.copy_(bias)
 
+    def _features(
+        self, images: CachedSplit, check_interrupt: InterruptCheck, *, mirrored: bool = False
+    ) -> CachedFeatures:
+        def on_image(done: int, total: int) -> None:
+            self.reporter.count(f"features of {'mirrored ' if mirrored else ''}images", done, total)
+            check_interrupt()
+
+        return encoder_features(self.model, images, self.setup, self.config.data, mirrored=mirrored, on_image=on_image)
+
     def _label_probs(self, model: nn.Module, split: LabeledSplit, check_interrupt: InterruptCheck) -> np.ndarray:
-        """(N, 20) probabilities of a split's images."""
+        """(N, 20) probabilities of a split's images; from their cached features if there are some."""
+        if self.val_features is not None:
+            with torch.inference_mode():
+                logits = model.eval()(self.val_features[: len(split.images)].to(self.setup.device))
+            return logits.float().sigmoid().cpu().numpy()
         return predict_label_probs(
             model, self._loader(split), len(split.images), device=self.setup.device, precision=self.setup.precision,
             on_image=lambda done, total: check_interrupt(), shared=True,

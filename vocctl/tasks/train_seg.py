@@ -31,7 +31,8 @@ from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
 from vocctl.training.encoder_features import encoder_features
 from vocctl.training.optim import encoder_lr_scale
-from vocctl.training.pixel_probe import MAX_PROBE_IMAGES, evenly_spaced, fit_pixel_classifier
+from vocctl.training.pixel_probe import MAX_PROBE_IMAGES, fit_pixel_classifier
+from vocctl.training.probe import evenly_spaced
 from vocctl.training.reporter import Reporter
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.task import Scores, TrainResult
@@ -87,7 +88,7 @@ class SegmentationTask:
         self.run_name = f"{self.splits.source.name}-{model}-s{config.train.seed}"
 
     def lr_scales(self) -> dict[str, float]:
-        return self.model.lr_scales(self.encoder_lr_scale)
+        return self.model.lr_scales(self.encoder_lr_scale, probed=self.probes)
 
     def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
         """Compute features and fit the pixel classifier to them, where the settings ask for it."""

@@ -1,21 +1,33 @@
-"""The feature maps of a segmenter's encoder for all images of a split, from the cache of data/feature_cache.py."""
+"""What a frozen encoder computes for all images of a split, from the cache of data/feature_cache.py."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vocctl.config import DataConfig
 from vocctl.data.cache import CachedSplit
 from vocctl.data.feature_cache import CachedFeatures, OnImage, cached_features
 from vocctl.devices import DeviceSetup, autocast, to_pixels
-from vocctl.models.segmenter import Segmenter
+
+
+class HasEncoder(Protocol):
+    """A model whose encoder can be run alone: Segmenter, Classifier."""
+
+    def feature_maps(self, images: Tensor) -> Sequence[Tensor]:
+        """Maps (B, C, h, w) of images (B, 3, H, W) in [0, 1]."""
+        ...
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The tensors that decide the feature maps, by name."""
+        ...
 
 
 def encoder_features(
-    model: Segmenter,
+    model: HasEncoder,
     images: CachedSplit,
     setup: DeviceSetup,
     data: DataConfig,
@@ -27,7 +39,8 @@ def encoder_features(
 
     Raises RunError as cached_features does.
     """
-    model.to(device=setup.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    if isinstance(model, nn.Module):
+        model.to(device=setup.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def encode(pixels: Tensor) -> Sequence[Tensor]:
@@ -44,10 +57,10 @@ def encoder_features(
     )
 
 
-def _encoder_hash(model: Segmenter, setup: DeviceSetup) -> str:
-    """Hex hash of the encoder's structure and weights, of the normalization and of where they compute."""
-    content = hashlib.blake2b(f"{setup.device.type}/{setup.precision}/{model.encoder}".encode(), digest_size=16)
-    for part in (model.normalize, model.encoder):
-        for tensor in part.state_dict().values():
-            content.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+def _encoder_hash(model: HasEncoder, setup: DeviceSetup) -> str:
+    """Hex hash of the encoder's tensors and of where they compute."""
+    content = hashlib.blake2b(f"{setup.device.type}/{setup.precision}".encode(), digest_size=16)
+    for name, tensor in model.encoder_state().items():
+        content.update(f"{name}{tuple(tensor.shape)}".encode())
+        content.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return content.hexdigest()

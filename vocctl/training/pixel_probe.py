@@ -6,7 +6,6 @@ after 17 passes the training loss is .01, and the mean IoU 1 point lower than af
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -78,11 +77,6 @@ def _fit(classifier: PixelClassifier, features: Tensor, labels: Tensor, seed: in
         loss.backward()
         optimizer.step()
         on_step(step + 1, steps)
-
-
-def evenly_spaced(count: int, most: int) -> list[int]:
-    """Indices of at most `most` of count items, evenly spaced."""
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
 def _mean_and_std(features: Tensor) -> tuple[Tensor, Tensor]:

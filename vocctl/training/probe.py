@@ -5,6 +5,7 @@ starts as a linear probe does not. Source: Kumar et al., "Fine-Tuning can Distor
 Out-of-Distribution", ICLR 2022, arXiv 2202.10054.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,3 +41,8 @@ def linear_probe(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     optimizer.step(closure)
     unscaled = weight.detach() / std
     return unscaled, bias.detach() - unscaled @ mean
+
+
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """Indices of at most `most` of count items, evenly spaced."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
