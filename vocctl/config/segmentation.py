@@ -22,11 +22,13 @@ SegMonitor = Literal["mean_iou", "mean_dice", "pixel_accuracy", "val_loss"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    encoder: str = setting("tf_efficientnet_lite0", "Any timm model with features, or scratch: our plain CNN.")
+    encoder: str = setting("tf_efficientnet_lite2", "Any timm model with features, or scratch: our plain CNN.")
     decoder: Decoder = setting(
-        "unet", "Decoder over the encoder's features; linear and mlp classify each pixel's features of all strides."
+        "mlp", "Decoder over the encoder's features; linear and mlp classify each pixel by its features of all strides."
     )
-    skip: bool = setting(True, "Skip connections of the U-Net; without, its decoder sees the deepest features only.")
+    skip: bool = setting(
+        True, "Skip connections of unet, linear and mlp; without, the decoder sees the deepest features only."
+    )
     widths: tuple[int, ...] = setting(
         (256, 128, 64), "Channels of the U-Net's decoder, deepest first; it ends at stride 4."
     )
@@ -55,9 +57,9 @@ class ModelConfig:
             "--weights none",
         )
         require(
-            self.skip or self.decoder == "unet",
-            f"--no-skip works only with --decoder unet: {self.decoder} cannot do without its skip connections, so omit one "
-            "of the two flags",
+            self.skip or self.decoder in ("unet", "linear", "mlp"),
+            f"--no-skip works only with --decoder unet, linear or mlp: {self.decoder} cannot do without its skip "
+            "connections, so omit one of the two flags",
         )
 
     @property
@@ -95,10 +97,10 @@ class LossConfig:
 class TrainSegConfig:
     monitors: ClassVar[tuple[str, ...]] = get_args(SegMonitor)  # choices of --monitor
 
-    data: DataConfig = field(default_factory=DataConfig)
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=224, size_from=0))
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    optim: ProbeOptimConfig = field(default_factory=ProbeOptimConfig)
+    optim: ProbeOptimConfig = field(default_factory=lambda: ProbeOptimConfig(lr=1e-3, encoder_lr=0.1))
     train: TrainConfig = field(default_factory=TrainConfig)
     adversarial_training: AdversarialTrainingConfig = field(default_factory=AdversarialTrainingConfig)
 

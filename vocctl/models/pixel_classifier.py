@@ -1,7 +1,8 @@
 """Pixel classifiers: a linear layer or a small MLP on each pixel's features, the concatenated feature maps of all strides.
 
 The features of one pixel are those of every feature map at its position, by bilinear interpolation, and the mean of the
-deepest map over the image as context ("hypercolumns": Hariharan et al., arXiv 1411.5752). They are standardized by the
+deepest map over the image as context ("hypercolumns": Hariharan et al., arXiv 1411.5752; reading finer maps beside the
+deepest one is what skip connections do: Long et al., arXiv 1411.4038). They are standardized by the
 mean and standard deviation over the training pixels, which are buffers. The logits have the stride of the feature map
 nearest to stride 8; Segmenter upsamples them bilinearly.
 """
@@ -20,14 +21,19 @@ DROPOUT = 0.5  # of the hidden layer
 class PixelClassifier(nn.Module):
     """Maps feature maps [(B, C, h, w), ...], finest first, to logits (B, K, h, w).
 
-    channels, strides: of the feature maps. hidden: width of the hidden layer; 0: a linear classifier.
+    channels, strides: of the feature maps. hidden: width of the hidden layer; 0: a linear classifier. skip: whether all
+    maps are read; without, the deepest one and its mean.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, channels: Sequence[int], strides: Sequence[int], classes: int, *, hidden: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[int], classes: int, *, hidden: int, skip: bool
+    ) -> None:
         super().__init__()
+        self.levels = slice(None) if skip else slice(-1, None)
+        channels, strides = channels[self.levels], strides[self.levels]
         self.grid = min(range(len(strides)), key=lambda level: abs(strides[level] - STRIDE))  # index of a feature map
         self.num_features = sum(channels) + channels[-1]
         self.register_buffer("mean", torch.zeros(self.num_features))
@@ -38,10 +44,14 @@ class PixelClassifier(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(hidden or self.num_features, classes, 1))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        return self.classify(features_on_grid(maps, self.grid))
+        return self.classify(features_on_grid(maps[self.levels], self.grid))
 
     def classify(self, features: Tensor) -> Tensor:
-        """Logits (B, K, h, w) of pixels with these features (B, D, h, w)."""
+        """Logits (B, K, h, w) of pixels with these features (B, D, h, w).
+
+        They may be those of all maps: the deepest one and the mean, which are read without skips, come last.
+        """
+        features = features[:, -self.num_features :]
         return self.layers((features - self.mean[:, None, None]) / self.std[:, None, None])
 
     @torch.no_grad()

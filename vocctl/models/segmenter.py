@@ -54,7 +54,7 @@ class EncoderDecoder(nn.Module):
             )
         else:
             hidden = HIDDEN if config.decoder == "mlp" else 0
-            self.decoder = PixelClassifier(channels, strides, NUM_SEG_CLASSES, hidden=hidden)
+            self.decoder = PixelClassifier(channels, strides, NUM_SEG_CLASSES, hidden=hidden, skip=config.skip)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decoder(self.encoder(images))

@@ -44,8 +44,7 @@ class UNetDecoder(nn.Module):
             for deep, fine, width in zip(deeper, skips, widths, strict=True)
         )
         self.head = nn.Conv2d(widths[-1], classes, 1)
-        levels = slice(None) if skip else slice(-1, None)
-        self.pixels = PixelClassifier(channels[levels], strides[levels], classes, hidden=HIDDEN)
+        self.pixels = PixelClassifier(channels, strides, classes, hidden=HIDDEN, skip=skip)
 
     def start_from_pixels(self) -> None:
         """Make the logits those of the pixel classifier alone: its own layers start with a contribution of 0."""
@@ -57,5 +56,5 @@ class UNetDecoder(nn.Module):
         for step, skip in zip(self.steps, reversed(skips), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
             x = step(torch.cat([x, skip], dim=1) if self.skip else x)
-        pixel_logits = self.pixels(features if self.skip else features[-1:])
+        pixel_logits = self.pixels(features)
         return self.head(x) + F.interpolate(pixel_logits, size=x.shape[-2:], mode="bilinear", align_corners=False)

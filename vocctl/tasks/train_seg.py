@@ -24,7 +24,7 @@ from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.segmentation import loss_function
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
 from vocctl.models.encoder import is_plain_vit
-from vocctl.models.segmenter import Segmenter, count_parameters
+from vocctl.models.segmenter import OWN_DECODERS, Segmenter, count_parameters
 from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
@@ -185,7 +185,7 @@ class SegmentationTask:
 
 def _parameter_counts(config: ModelConfig) -> dict[str, int]:
     counts = {"model": count_parameters(config)}
-    if config.decoder == "unet":
+    if config.decoder in OWN_DECODERS:
         for skip, label in ((True, "with skips"), (False, "without skips")):
             counts[label] = count_parameters(replace(config, skip=skip))
     return counts

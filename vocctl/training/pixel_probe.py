@@ -38,8 +38,9 @@ def fit_pixel_classifier(
     if classifier is None:
         return
     features, labels = _probe_pixels(images, views, seed)
-    # a U-Net without skips classifies by the deepest map and the mean, which are the last of a pixel's features
-    _fit(classifier, features[:, -classifier.num_features :], labels, seed, on_step)
+    _fit(
+        classifier, features[:, -classifier.num_features :], labels, seed, on_step
+    )  # without skips it reads the last ones
     model.start_from_pixels()
 
 
