@@ -16,6 +16,7 @@ from vocctl.config import (
     LossConfig,
     ModelConfig,
     OptimConfig,
+    ProbeOptimConfig,
     ThresholdConfig,
     TrainClsConfig,
     TrainConfig,
@@ -30,9 +31,9 @@ from vocctl.errors import ConfigError, DataError
 
 CHANGED = TrainSegConfig(
     data=DataConfig(path="elsewhere", size=64, augment="strong"),
-    model=ModelConfig(encoder="resnet18", skip=False, widths=(64, 32, 16)),
+    model=ModelConfig(encoder="resnet18", decoder="unet", skip=False, widths=(64, 32, 16)),
     loss=LossConfig(loss="ce", class_weights=tuple(float(n) for n in range(21))),
-    optim=OptimConfig(lr=0.5, ema=0.0),
+    optim=ProbeOptimConfig(lr=0.5, ema=0.0, probe=False),
     train=TrainConfig(minutes=1.5, seed=7),
 )
 
@@ -46,8 +47,12 @@ def test_a_field_name_occurs_once_over_all_sections():
 def test_given_assigns_each_flag_to_its_section_and_skips_none():
     config = given(TrainSegConfig(), lr=0.5, seed=3, size=64, skip=None, epochs=None)
     assert (config.optim.lr, config.train.seed, config.data.size) == (0.5, 3, 64)
+    default = TrainSegConfig()
     assert config == replace(
-        TrainSegConfig(), optim=OptimConfig(lr=0.5), train=TrainConfig(seed=3), data=DataConfig(size=64)
+        default,
+        optim=replace(default.optim, lr=0.5),
+        train=TrainConfig(seed=3),
+        data=replace(default.data, size=64),
     )
 
 
@@ -63,7 +68,7 @@ def test_given_validates_the_result():
 
 
 def test_given_validates_two_flags_of_a_section_together():
-    with pytest.raises(ConfigError, match="--no-skip works only with --decoder unet: fpn"):
+    with pytest.raises(ConfigError, match="--no-skip works only with --decoder unet, linear or mlp: fpn"):
         given(TrainSegConfig(), decoder="fpn", skip=False)
 
 
@@ -86,7 +91,7 @@ def test_as_tables_contains_only_plain_values():
 
 def test_tables_override_the_default():
     config = from_tables(CHANGED, {"optim": {"lr": 1}, "model": {"widths": [8, 4]}}, "here")
-    assert config.optim == OptimConfig(lr=1.0, ema=0.0)
+    assert config.optim == ProbeOptimConfig(lr=1.0, ema=0.0, probe=False)
     assert isinstance(config.optim.lr, float)  # an int passes for a float
     assert config.model.widths == (8, 4)
     assert config.data == CHANGED.data

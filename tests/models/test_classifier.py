@@ -72,7 +72,9 @@ def test_the_default_has_imagenet_weights():
 def test_a_file_with_another_head_gives_the_backbone_and_a_run_gives_the_head_too(tmp_path):
     source = timm.create_model("resnet18", num_classes=7)
     save_file(source.state_dict(), tmp_path / "seven.safetensors")
-    model = classifier("resnet18", weights=str(tmp_path / "seven.safetensors"))
+    model = Classifier(
+        ClsModelConfig(model="resnet18", weights=str(tmp_path / "seven.safetensors"), freeze_bn=False), 64
+    )
     assert torch.equal(model.backbone.conv1.weight, source.conv1.weight)
     assert model.backbone.fc.weight.shape == (20, 512)
     save_file(model.state_dict(), tmp_path / "ours.safetensors")

@@ -5,7 +5,7 @@ import timm
 import torch
 
 from vocctl.errors import ConfigError
-from vocctl.models.encoder import TimmEncoder, check_known, is_plain_vit
+from vocctl.models.encoder import TimmEncoder, check_known, is_plain_vit, vit_arguments
 
 
 @pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "convnext_atto"])
@@ -50,8 +50,24 @@ def test_a_name_that_timm_does_not_have():
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_patch16_224", "aimv2_large_patch14_224"])
 def test_a_plain_vit_has_one_stride(name):
     assert is_plain_vit(name)
-    with pytest.raises(ConfigError, match="features at one stride only: use --decoder dpt"):
-        TimmEncoder(name, "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "stride"), [("vit_tiny_patch16_224", 192, 16), ("vit_small_patch32_224", 384, 32)]
+)
+def test_a_plain_vit_gives_the_maps_of_four_blocks(name, channels, stride):
+    encoder = TimmEncoder(name, "none").eval()
+    assert (encoder.channels, encoder.strides) == ((channels,) * 4, (stride,) * 4)
+    assert encoder.backbone.feature_info.out_indices == (2, 5, 8, 11)  # the last of each quarter of 12 blocks
+    with torch.no_grad():
+        features = encoder(torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
+    assert [tuple(feature.shape) for feature in features] == [(1, channels, 64 // stride, 96 // stride)] * 4
+    assert not any(torch.equal(features[0], feature) for feature in features[1:])
+
+
+def test_patches_that_do_not_divide_32_become_patches_of_16_pixels():
+    assert vit_arguments("vit_small_patch14_dinov2") == {"dynamic_img_size": True, "patch_size": 16}
+    assert vit_arguments("vit_small_patch32_224") == {"dynamic_img_size": True}
 
 
 @pytest.mark.parametrize("name", ["resnet18", "swin_tiny_patch4_window7_224", "mobilevitv2_050", "convnext_atto"])

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from vocctl.config import ModelConfig
 from vocctl.config.segmentation import Decoder
 from vocctl.errors import ConfigError, DataError
-from vocctl.models.segmenter import ARCHITECTURES, Segmenter, count_parameters
+from vocctl.models.segmenter import ARCHITECTURES, OWN_DECODERS, Segmenter, count_parameters
 from vocctl.models.weights import packaged_tensors
 
 VIT = "vit_tiny_patch16_224"
@@ -42,7 +42,7 @@ def test_dpt_resamples_patch_embeddings_of_14_pixels(tmp_path):
 
 def build(**settings) -> Segmenter:
     torch.manual_seed(0)
-    return Segmenter(ModelConfig(**{"encoder": "resnet18", "weights": "none"} | settings)).eval()
+    return Segmenter(ModelConfig(**{"encoder": "resnet18", "decoder": "unet", "weights": "none"} | settings)).eval()
 
 
 def pixels(height: int, width: int, batch: int = 1) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_logits_do_not_depend_on_the_rest_of_the_batch(unet):
 
 
 def test_every_decoder_has_an_architecture():
-    assert {"unet", *ARCHITECTURES} == set(get_args(Decoder))
+    assert {*OWN_DECODERS, *ARCHITECTURES} == set(get_args(Decoder))
 
 
 @torch.no_grad()
@@ -121,11 +121,11 @@ def test_dpt_over_patches_of_another_size(encoder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"encoder": VIT}, "use --decoder dpt"),
-        ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: use --decoder dpt"),
+        ({"encoder": VIT}, "has features at one stride only: use --decoder linear, mlp or dpt, or an encoder with stages"),
+        ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: use --decoder linear, mlp or dpt"),
         ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, which resnet18 is not: use another --decoder"),
-        ({"encoder": "scratch", "decoder": "fpn"}, "--encoder scratch works with our U-Net only, not with fpn"),
-        ({"encoder": "scratch", "decoder": "dpt"}, "--encoder scratch works with our U-Net only"),
+        ({"encoder": "scratch", "decoder": "fpn"}, "--encoder scratch works with the decoders unet, linear, mlp, not with fpn: omit --decoder"),
+        ({"encoder": "scratch", "decoder": "dpt"}, "--encoder scratch works with the decoders unet, linear, mlp, not with dpt"),
         ({"encoder": "resnet_18"}, "timm has no model 'resnet_18', did you mean"),
         ({"encoder": "resnet_18", "decoder": "fpn"}, "timm has no model 'resnet_18'"),
         ({"widths": (8, 8)}, "needs 3 decoder widths, deepest first; got 2"),
@@ -165,7 +165,7 @@ def test_without_skip_there_are_fewer_parameters(encoder):
 
 def test_count_parameters():
     for settings in ({"widths": (16, 8, 8)}, {"encoder": "scratch", "skip": False}, {"decoder": "fpn"}):
-        config = ModelConfig(**{"encoder": "resnet18", "weights": "none"} | settings)
+        config = ModelConfig(**{"encoder": "resnet18", "decoder": "unet", "weights": "none"} | settings)
         assert count_parameters(config) == parameters(Segmenter(config))
 
 
@@ -177,7 +177,7 @@ def test_counting_parameters_needs_no_weights():
 
 @pytest.mark.parametrize("decoder", ["unet", "fpn"])
 def test_the_packaged_weights_reach_the_encoder(decoder):
-    model = Segmenter(ModelConfig(decoder=decoder))
+    model = Segmenter(ModelConfig(encoder="tf_efficientnet_lite0", decoder=decoder, freeze_bn=False))
     backbone = model.encoder.backbone if decoder == "unet" else model.encoder.model
     packaged = packaged_tensors("tf_efficientnet_lite0")
     assert all(torch.equal(tensor, packaged[name]) for name, tensor in backbone.state_dict().items())

@@ -10,9 +10,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from vocctl.config import ModelConfig
 from vocctl.data.voc import VocData, find_devkit
-from vocctl.errors import DataError, NetworkError
+from vocctl.errors import DataError, NetworkError, VocctlError
 from vocctl.models import weights
+from vocctl.models.segmenter import Segmenter
 from vocctl.models.weights import load_pretrained, pixel_statistics, read_tensors
 
 LITE0 = "tf_efficientnet_lite0"
@@ -39,6 +41,67 @@ def test_packaged_weights_replace_every_tensor_of_the_encoder():
     assert len(packaged) == 296
     assert features.state_dict().keys() < packaged.keys()  # all but the head's
     assert is_loaded(features, packaged)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite1", "tf_efficientnet_lite2"])
+def test_packages_of_the_larger_models(name):
+    packaged = weights.packaged_tensors(name)
+    assert len(packaged) == 386
+    model = timm.create_model(name, pretrained=False)
+    model.load_state_dict(packaged)  # every name and shape
+    assert pixel_statistics(name) == pixel_statistics(LITE0)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert all((norm.running_var > 0).all() for norm in norms)  # no other tensor stands in their place
+
+
+@pytest.mark.parametrize(
+    ("decoder", "freeze_bn"), [("unet", True), ("fpn", True), ("mlp", True), ("mlp", False), ("unet", False)]
+)
+def test_weights_of_a_run_of_vocctl(tmp_path, decoder, freeze_bn):
+    """The norms of its encoder are folded, those of the decoders of a U-Net and FPN are not."""
+    saved = segmenter(tmp_path, "run", decoder=decoder, freeze_bn=freeze_bn)
+    loaded = Segmenter(
+        ModelConfig(encoder=LITE0, decoder="mlp", weights=str(tmp_path / "run.safetensors"), freeze_bn=freeze_bn)
+    ).eval()
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = saved.feature_maps(images)[-4:]  # FPN's encoder also returns the images and stride 2
+        pairs = zip(loaded.feature_maps(images), expected, strict=True)
+        assert all(torch.allclose(level, expected, rtol=1e-3, atol=1e-3) for level, expected in pairs)
+
+
+def test_folded_weights_of_a_network_that_keeps_some_norms(tmp_path):
+    saved = segmenter(tmp_path, "run", encoder="resnetv2_18", weights=random_file(tmp_path, "resnetv2_18"))
+    loaded = segmenter(
+        tmp_path, "again", encoder="resnetv2_18", weights=str(tmp_path / "run.safetensors")
+    ).encoder.state_dict()
+    assert any(name.endswith("running_mean") for name in loaded)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in saved.encoder.state_dict().items())
+
+
+def test_a_run_from_folded_weights_without_freeze_bn_can_be_loaded(tmp_path):
+    """Folded norms are gone: such a run is either refused or has the structure that load_pretrained=False builds."""
+    segmenter(tmp_path, "run")
+    config = ModelConfig(encoder=LITE0, weights=str(tmp_path / "run.safetensors"), freeze_bn=False)
+    try:
+        model = Segmenter(config)
+    except VocctlError as error:
+        assert "\n" not in str(error)
+    else:
+        Segmenter(config, load_pretrained=False).load_state_dict(model.state_dict())
+
+
+def segmenter(folder: Path, name: str, **settings: object) -> Segmenter:
+    """A segmenter whose weights are saved as <name>.safetensors, as a run saves them."""
+    torch.manual_seed(0)
+    model = Segmenter(ModelConfig(**{"encoder": LITE0, "widths": (8, 8, 8)} | settings)).eval()
+    save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, folder / f"{name}.safetensors")
+    return model
+
+
+def random_file(folder: Path, name: str) -> str:
+    save_file(random_weights(name), folder / "random.safetensors")
+    return str(folder / "random.safetensors")
 
 
 def test_packaged_weights_recognize_dogs(shared):

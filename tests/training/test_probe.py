@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from vocctl.labels import IGNORE
-from vocctl.training.probe import L2_PENALTY, linear_probe
+from vocctl.training.probe import L2_PENALTY, evenly_spaced, linear_probe
 
 
 def example() -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,3 +43,10 @@ def test_constant_features_and_labels_of_one_class_give_finite_weights() -> None
     assert (probs[:, 0] < 0.01).all()
     assert (probs[:, 1] > 0.99).all()
     assert (weight[2] == 0).all()
+
+
+def test_evenly_spaced() -> None:
+    assert evenly_spaced(10, 4) == [0, 3, 6, 9]
+    assert evenly_spaced(3, 10) == [0, 1, 2]
+    assert evenly_spaced(10, 1) == [0]
+    assert len(set(evenly_spaced(4001, 4000))) == 4000

@@ -19,7 +19,7 @@ POINTS_PER_IMAGE = 128
 
 
 class FeatureDataset(Dataset):
-    """(features (D, P) float32, labels (P,) uint8) of P random points of an image, drawn anew in each epoch.
+    """(features (P, D) float32, labels (P,) uint8) of P random points of an image, drawn anew in each epoch.
 
     As TrainDataset it is indexed by (epoch, index, crop size); the size is not used: whole images are sampled.
     """
@@ -69,7 +69,7 @@ def sample_points(
     *,
     mirrored: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Features (D, P) float32 and labels (P,) uint8 at random pixels of one image; void pixels are drawn like others."""
+    """Features (P, D) float32 and labels (P,) uint8 at random pixels of one image; void pixels are drawn like others."""
     mask = images.mask(index)
     height, width = mask.shape
     pixels = torch.randint(height * width, (count,), generator=generator)
@@ -82,7 +82,7 @@ def sample_points(
 
 
 def features_at_points(maps: Sequence[Tensor], points: Tensor) -> Tensor:
-    """Features (D, P) of an image's maps (C, h, w), finest first, at P points, and the mean of the last map.
+    """Features (P, D) of an image's maps (C, h, w), finest first, at P points, and the mean of the last map.
 
     They are those of models/pixel_classifier.py's features_on_grid. points: (P, 2), x and y; -1 and 1 are the image's edges.
     """
@@ -92,4 +92,4 @@ def features_at_points(maps: Sequence[Tensor], points: Tensor) -> Tensor:
         ]
         for level in maps
     ]
-    return torch.cat([*sampled, maps[-1].mean((1, 2))[:, None].expand(-1, len(points))])
+    return torch.cat([*sampled, maps[-1].mean((1, 2))[:, None].expand(-1, len(points))]).T.contiguous()

@@ -40,19 +40,19 @@ class PixelClassifier(nn.Module):
         self.register_buffer("std", torch.ones(self.num_features))
         layers: list[nn.Module] = []
         if hidden:
-            layers = [nn.Conv2d(self.num_features, hidden, 1), nn.ReLU(inplace=True), nn.Dropout(DROPOUT)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(hidden or self.num_features, classes, 1))
+            layers = [nn.Linear(self.num_features, hidden), nn.ReLU(inplace=True), nn.Dropout(DROPOUT)]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden or self.num_features, classes))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        return self.classify(features_on_grid(maps[self.levels], self.grid))
+        features = features_on_grid(maps[self.levels], self.grid).permute(0, 2, 3, 1)
+        return self.classify(features).permute(0, 3, 1, 2)
 
     def classify(self, features: Tensor) -> Tensor:
-        """Logits (B, K, h, w) of pixels with these features (B, D, h, w).
+        """Logits (..., K) of pixels with these features (..., D).
 
         They may be those of all maps: the deepest one and the mean, which are read without skips, come last.
         """
-        features = features[:, -self.num_features :]
-        return self.layers((features - self.mean[:, None, None]) / self.std[:, None, None])
+        return self.layers((features[..., -self.num_features :] - self.mean) / self.std)
 
     @torch.no_grad()
     def standardize(self, mean: Tensor, std: Tensor) -> None:

@@ -86,10 +86,10 @@ class Segmenter(nn.Module):
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
         """stride: of the logits, (B, 21, H / stride, W / stride); 1 returns logits for every pixel.
 
-        Instead of images: features (B, D, P) of pixels under a frozen encoder, for their logits (B, 21, P).
+        Instead of images: features (B, P, D) of pixels under a frozen encoder, for their logits (B, 21, P).
         """
         if images.ndim == 3 and self.pixel_classifier is not None:
-            return self.pixel_classifier.classify(images[..., None]).float()[..., 0]
+            return self.pixel_classifier.classify(images).float().transpose(1, 2)
         height, width = images.shape[-2:]
         x = self.normalize(images)
         input_size = tuple(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE for side in (height, width))

@@ -126,7 +126,7 @@ class SegmentationTask:
         """All epochs are alike."""
 
     def loss(self, network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        if self.uses_cached_features:  # features (B, D, P) and labels (B, P) of points
+        if self.uses_cached_features:  # features (B, P, D) and labels (B, P) of points
             return self.pixel_loss(network(images)[..., None], targets[..., None])
         masks = targets[:, self.stride // 2 :: self.stride, self.stride // 2 :: self.stride]
         return self.pixel_loss(network(self.attack_batch(images, masks), self.stride), masks)

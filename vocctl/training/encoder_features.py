@@ -62,5 +62,5 @@ def _encoder_hash(model: HasEncoder, setup: DeviceSetup) -> str:
     content = hashlib.blake2b(f"{setup.device.type}/{setup.precision}".encode(), digest_size=16)
     for name, tensor in model.encoder_state().items():
         content.update(f"{name}{tuple(tensor.shape)}".encode())
-        content.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        content.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes())
     return content.hexdigest()

@@ -53,7 +53,7 @@ def _probe_pixels(images: CachedSplit, views: Sequence[CachedFeatures], seed: in
         for number, view in enumerate(views):
             drawn, drawn_labels = sample_points(images, view, index, per_image, generator, mirrored=number == 1)
             labeled = drawn_labels != IGNORE
-            features.append(drawn[:, labeled].half().T)
+            features.append(drawn[labeled].half())
             labels.append(drawn_labels[labeled].long())
     return torch.cat(features), torch.cat(labels)
 
@@ -72,8 +72,7 @@ def _fit(classifier: PixelClassifier, features: Tensor, labels: Tensor, seed: in
             order = torch.cat([order, torch.randperm(len(features), generator=generator)])
         batch, order = order[:BATCH], order[BATCH:]
         optimizer.param_groups[0]["lr"] = LR * cosine(step / steps)
-        logits = classifier.classify(features[batch].to(device).float()[:, :, None, None])[:, :, 0, 0]
-        loss = F.cross_entropy(logits, labels[batch].to(device))
+        loss = F.cross_entropy(classifier.classify(features[batch].to(device).float()), labels[batch].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
