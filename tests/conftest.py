@@ -263,7 +263,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         "precision": "fp32",
     }
     plain = {"size_from": 0, "lr": 0.003, "encoder_lr": 1.0, "ema": 0.0}
-    seg = given(TrainSegConfig(), encoder="scratch", widths=(8, 8, 8), **small, **plain)
+    seg = given(TrainSegConfig(), encoder="scratch", decoder="unet", widths=(8, 8, 8), **small, **plain)
     cls = given(TrainClsConfig(), model="scratch", **small, **plain)
     runs = Trained(data, train_seg.run(seg, root / "seg").run, train_cls.run(cls, root / "cls").run)
     evaluate_seg.evaluate(str(runs.seg), EvalOptions(split="val"))
@@ -320,13 +320,16 @@ def runs(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
         train_cls(given(TrainClsConfig(), path=str(tiny_set), model="scratch", **SMALL), root / "cls")
         train_seg(
-            given(TrainSegConfig(), path=str(tiny_set), encoder="scratch", widths=(16, 16, 16), **SMALL), root / "seg"
+            given(
+                TrainSegConfig(), path=str(tiny_set), encoder="scratch", decoder="unet", widths=(16, 16, 16), **SMALL
+            ),
+            root / "seg",
         )
     return {"cls": root / "cls", "seg": root / "seg", "data": tiny_set}
 
 
 CLS = ["--model", "scratch", "--size", "32", "--size-from", "0", "--batch", "8", "--epochs", "2", "--quiet"]
-SEG = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--size-from", "0", "--batch", "8", "--epochs", "2",
+SEG = ["--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", "--size", "32", "--size-from", "0", "--batch", "8", "--epochs", "2",
        "--quiet"]  # fmt: skip
 
 

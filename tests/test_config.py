@@ -16,7 +16,6 @@ from vocctl.config import (
     LossConfig,
     ModelConfig,
     OptimConfig,
-    ProbeOptimConfig,
     ThresholdConfig,
     TrainClsConfig,
     TrainConfig,
@@ -27,6 +26,7 @@ from vocctl.config import (
     given,
     read_toml,
 )
+from vocctl.config.training import ProbeOptimConfig
 from vocctl.errors import ConfigError, DataError
 
 CHANGED = TrainSegConfig(
@@ -200,7 +200,8 @@ def test_read_toml(tmp_path: Path):
     file = tmp_path / "recipe.toml"
     file.write_text('[data]\npath = "there"\n[train]\nbatch = 2\n')
     config = read_toml(TrainSegConfig(), file)
-    assert config == replace(TrainSegConfig(), data=DataConfig(path="there"), train=TrainConfig(batch=2))
+    default = TrainSegConfig()
+    assert config == replace(default, data=replace(default.data, path="there"), train=TrainConfig(batch=2))
 
 
 def test_read_toml_of_a_missing_or_invalid_file_is_an_error(tmp_path: Path):

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/throughput.py TASK DATA [SECONDS]
 
-TASK: seg or cls, at its default size. Model, weights, batch and augmentation are the same; a classifier starts with a random
-head, because the linear probe is not a training step. Each way is measured three times for SECONDS, alternately.
+TASK: seg or cls, at its default size. Model, weights, batch and augmentation are the same; models start with a random head,
+because fitting it first is not a training step. Each way is measured three times for SECONDS, alternately.
 Printed: the median images per second and their ratios, and the fraction of vocctl's time spent waiting for data in the
 last epoch.
 
@@ -51,9 +51,9 @@ from vocctl.models.depthwise import train_depthwise_in_fp32
 from vocctl.models.segmenter import Segmenter
 from vocctl.models.weights import load_pretrained
 from vocctl.tasks import train_cls, train_seg
+from vocctl.training.accelerator import make_accelerator
 from vocctl.training.ema import MovingAverage
 from vocctl.training.optim import build_optimizer, clip_and_step
-from vocctl.training.accelerator import make_accelerator
 
 MODEL, ROUNDS = "tf_efficientnet_lite0", 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # progressive resizing -> fraction of time per run
@@ -61,7 +61,7 @@ waits: dict[bool, list[float]] = {False: [], True: []}  # progressive resizing -
 
 def config_of(task: str, data: Path, seconds: float, *, growing: bool = False) -> Any:
     default = TrainSegConfig() if task == "seg" else TrainClsConfig()
-    own = {"size_from": default.data.size_from if growing else 0} | ({} if task == "seg" else {"probe": False})
+    own = {"size_from": default.data.size_from if growing else 0, "probe": False}
     return given(default, path=str(data), minutes=seconds / 60, eval_every=10_000, **own)
 
 

@@ -44,7 +44,7 @@ def test_flags_override_the_config_file_and_the_file_overrides_defaults(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.toml").write_text(
-        '[model]\nencoder = "scratch"\nwidths = [8, 8, 8]\n[data]\nsize = 64\n[train]\nepochs = 5\nbatch = 2\n'
+        '[model]\nencoder = "scratch"\ndecoder = "unet"\nwidths = [8, 8, 8]\n[data]\nsize = 64\n[train]\nepochs = 5\nbatch = 2\n'
     )
     flags = ["--size", "32", "--epochs", "1", "--name", "layers", "--quiet"]
     assert main(["train-seg", "--data", str(tiny), "--config", "run.toml", *flags]) == 0

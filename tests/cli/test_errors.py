@@ -12,7 +12,21 @@ from PIL import Image
 from vocctl.cli.app import main
 from vocctl.tasks import download as download_task
 
-SMALL = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "2", "--epochs", "1", "--quiet"]
+SMALL = [
+    "--encoder",
+    "scratch",
+    "--decoder",
+    "unet",
+    "--widths",
+    "8,8,8",
+    "--size",
+    "32",
+    "--batch",
+    "2",
+    "--epochs",
+    "1",
+    "--quiet",
+]
 
 
 def devkit(root: Path) -> Path:
@@ -161,10 +175,10 @@ def test_misspelled_and_wrong_flags(capsys: pytest.CaptureFixture[str], args: li
     ("flags", "text"),
     [
         (["--encoder", "resnet188"], "did you mean resnet18?"),
-        (["--encoder", "vit_tiny_patch16_224", "--widths", "8,8,8"], "use --decoder dpt"),
+        (["--encoder", "vit_tiny_patch16_224", "--decoder", "unet"], "use --decoder linear, mlp or dpt"),
         (["--encoder", "resnet18", "--decoder", "dpt"], "dpt reads the blocks of a plain ViT"),
         (["--decoder", "fpn"], "omit --decoder"),
-        (["--widths", "8,8"], "needs 3 decoder widths"),
+        (["--decoder", "unet", "--widths", "8,8"], "needs 3 decoder widths"),
         (["--device", "cuda:99"], "device cuda:99 is not on this machine"),
         (["--name", "a/b"], "--name a/b"),
     ],

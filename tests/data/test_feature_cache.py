@@ -83,9 +83,7 @@ def test_a_second_call_computes_nothing(tmp_path):
     features = cached_features(split_of(), first, "hash", cache_dir=tmp_path)
     again = cached_features(split_of(), second, "hash", cache_dir=tmp_path)
     assert (first.images, second.images) == (4, 0)
-    assert all(
-        torch.equal(a, b) for i in range(4) for a, b in zip(features.maps(i), again.maps(i), strict=True)
-    )
+    assert all(torch.equal(a, b) for i in range(4) for a, b in zip(features.maps(i), again.maps(i), strict=True))
     assert len(folders(tmp_path)) == 1
 
 

@@ -128,9 +128,7 @@ def test_both_views_are_drawn_with_labels_of_their_own():
     data = dataset(2)
     # a map that tells the views apart, beside the labels
     data.views = [
-        features_of(
-            [[level, torch.full((1, 1, 1), float(view))] for level in (mask_map(mask, view) for mask in masks)]
-        )
+        features_of([[level, torch.full((1, 1, 1), float(view))] for level in (mask_map(mask, view) for mask in masks)])
         for view in range(2)
     ]
     views = set()

