@@ -329,7 +329,8 @@ def runs(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 CLS = ["--model", "scratch", "--size", "32", "--size-from", "0", "--batch", "8", "--epochs", "2", "--quiet"]
-SEG = ["--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", "--size", "32", "--size-from", "0", "--batch", "8", "--epochs", "2",
+SEG = ["--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", "--size", "32", "--size-from", "0",
+       "--batch", "8", "--epochs", "2",
        "--quiet"]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_points_at_the_centers_of_the_grid_have_its_features():
     maps = [torch.randn(2, 64 // stride, 96 // stride, generator=random) for stride in (4, 8, 16, 32)]
     rows, columns = torch.meshgrid(torch.arange(8), torch.arange(12), indexing="ij")  # of the map at stride 8
     points = torch.stack([(columns.flatten() + 0.5) / 12, (rows.flatten() + 0.5) / 8], 1) * 2 - 1
-    expected = features_on_grid([level[None] for level in maps], 1)[0].flatten(1)
+    expected = features_on_grid([level[None] for level in maps], 1)[0].flatten(1).T
     assert torch.allclose(features_at_points(maps, points), expected, atol=1e-5)
 
 
@@ -75,7 +75,7 @@ def test_a_point_between_pixels_by_hand():
     maps = [torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[[5.0]]])]
     points = torch.tensor([[0.0, 0.0], [-0.5, -0.5], [0.0, -0.5], [-1.0, 1.0]])
     # the middle; the center of the first pixel; between the two above; the corner below left, where the edge counts
-    assert features_at_points(maps, points).tolist() == [[2.5, 1, 1.5, 3], [5, 5, 5, 5], [5, 5, 5, 5]]
+    assert features_at_points(maps, points).tolist() == [[2.5, 5, 5], [1, 5, 5], [1.5, 5, 5], [3, 5, 5]]
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -83,18 +83,18 @@ def test_labels_belong_to_the_features(mirrored):
     masks = random_masks()
     features = labels_as_features(masks, mirrored=mirrored)
     drawn, labels = sample_points(split_of(masks), features, 1, 500, generator(), mirrored=mirrored)
-    assert (drawn.shape, drawn.dtype) == ((2, 500), torch.float32)
+    assert (drawn.shape, drawn.dtype) == ((500, 2), torch.float32)
     assert (labels.shape, labels.dtype) == ((500,), torch.uint8)
-    assert torch.allclose(drawn[0], labels.float(), atol=1e-3)
+    assert torch.allclose(drawn[:, 0], labels.float(), atol=1e-3)
     assert len(labels.unique()) == 21  # of 2048 pixels of 21 classes
     mean = torch.from_numpy(masks[1]).float().mean()
-    assert torch.allclose(drawn[1], mean.expand(500), atol=1e-2)
+    assert torch.allclose(drawn[:, 1], mean.expand(500), atol=1e-2)
 
 
 def test_points_of_the_unmirrored_features_do_not_match_mirrored_labels():
     masks = random_masks()
     drawn, labels = sample_points(split_of(masks), labels_as_features(masks), 1, 500, generator(), mirrored=True)
-    assert (drawn[0] - labels).abs().max() > 1
+    assert (drawn[:, 0] - labels).abs().max() > 1
 
 
 def test_void_pixels_are_drawn_like_others():
@@ -120,7 +120,7 @@ def test_a_sample_depends_only_on_seed_epoch_and_index():
     assert torch.equal(labels, labels_again)
     assert not torch.equal(first[3, 1, 32][1], labels)  # another epoch
     assert not torch.equal(dataset(2, seed=1)[2, 1, 32][1], labels)
-    assert (features.shape, len(first)) == ((2, POINTS_PER_IMAGE), 3)
+    assert (features.shape, len(first)) == ((POINTS_PER_IMAGE, 2), 3)
 
 
 def test_both_views_are_drawn_with_labels_of_their_own():
@@ -134,8 +134,8 @@ def test_both_views_are_drawn_with_labels_of_their_own():
     views = set()
     for epoch in range(12):
         features, labels = data[epoch, 0, 32]
-        assert torch.allclose(features[0], labels.float(), atol=1e-3)
-        views.add(features[1, 0].item())
+        assert torch.allclose(features[:, 0], labels.float(), atol=1e-3)
+        views.add(features[0, 1].item())
     assert views == {0, 1}  # one of 4096 seeds would miss a view
 
 

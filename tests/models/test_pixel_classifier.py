@@ -84,11 +84,11 @@ def test_only_the_mlp_bends():
 @torch.no_grad()
 def test_standardized_features():
     model = PixelClassifier((2,), (8,), 4, hidden=0, skip=True)
-    model.layers[0].weight.copy_(torch.eye(4)[:, :, None, None])
+    model.layers[0].weight.copy_(torch.eye(4))
     model.layers[0].bias.zero_()
     model.standardize(torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0.5, 1.0, 2.0, 0.0]))
-    logits = model.classify(torch.tensor([2.0, 2.0, 5.0, 4.0]).view(1, 4, 1, 1))
-    assert logits.flatten().tolist() == [2, 0, 1, 0]  # a feature that never varies is not divided by 0
+    logits = model.classify(torch.tensor([2.0, 2.0, 5.0, 4.0]))
+    assert logits.tolist() == [2, 0, 1, 0]  # a feature that never varies is not divided by 0
     assert {"mean", "std"} <= model.state_dict().keys()
 
 
@@ -112,8 +112,8 @@ def test_with_skips_every_map_counts():
 @torch.no_grad()
 def test_features_of_all_maps_are_accepted_without_skips():
     model, maps = classifier(skip=False), random_maps()
-    on_grid = features_on_grid(maps, 2)
-    assert torch.equal(model.classify(on_grid), model(maps))
+    on_grid = features_on_grid(maps, 2).permute(0, 2, 3, 1)
+    assert torch.equal(model.classify(on_grid).permute(0, 3, 1, 2), model(maps))
 
 
 @torch.no_grad()
@@ -134,7 +134,7 @@ def test_a_unet_starts_from_its_pixel_classifier(skip):
     assert not torch.allclose(unet(maps), alone)
     unet.start_from_pixels()
     assert torch.allclose(unet(maps), alone)
-    assert unet.pixels.layers[0].out_channels == HIDDEN
+    assert unet.pixels.layers[0].out_features == HIDDEN
 
 
 @torch.no_grad()
@@ -145,6 +145,6 @@ def test_logits_of_images_of_maps_and_of_features_agree(decoder):
     images = torch.rand(2, 3, 64, 96)
     maps = model.feature_maps(images)
     assert torch.allclose(model.logits_of_maps(maps, (64, 96)), model(images), atol=1e-6)
-    features = features_on_grid(maps, 1).flatten(2)  # (B, D, P)
+    features = features_on_grid(maps, 1).flatten(2).transpose(1, 2)  # (B, P, D)
     logits = model.pixel_classifier(maps).flatten(2)
     assert torch.allclose(model(features), logits, atol=1e-6)

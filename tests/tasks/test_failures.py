@@ -21,7 +21,8 @@ from vocctl.data.datasets import TrainDataset
 from vocctl.tasks.train_seg import SegmentationTask
 
 SMALL = [
-    "--encoder", "scratch", "--decoder", "unet", "--widths", "16,16,16", "--precision", "fp32", "--quiet", "--size", "32", "--size-from", "0",
+    "--encoder", "scratch", "--decoder", "unet", "--widths", "16,16,16", "--precision", "fp32", "--quiet",
+    "--size", "32", "--size-from", "0",
     "--batch", "4", "--epochs", "6",
 ]  # fmt: skip
 DISK_SIZE = 160 * 2**20

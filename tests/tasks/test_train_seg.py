@@ -184,8 +184,11 @@ def test_nonfinite_loss_is_an_error_that_names_its_step(tiny: Path, tmp_path: Pa
 
 def test_minutes_end_the_run_and_a_note_says_that_it_cannot_be_repeated(tiny: Path, tmp_path: Path) -> None:
     notes: list[str] = []
-    result = run(tiny_config(tiny, minutes=0.02), tmp_path / "run", reporter=reporter_with(note=notes.append))
-    assert 0 < result.seconds < 1.2  # of training; --minutes also includes preparing and validating
+    started = time.monotonic()
+    run(tiny_config(tiny, minutes=0.02), tmp_path / "run", reporter=reporter_with(note=notes.append))
+    assert (
+        0.6 <= time.monotonic() - started < 30
+    )  # 1.2 seconds, if a step and the last validation take as long as estimated
     assert any("cannot be repeated" in note for note in notes)
 
 
@@ -223,7 +226,7 @@ def test_run_that_died_before_run_json_was_complete_writes_it_when_resumed(
 def test_run_that_died_before_its_first_checkpoint_starts_again_from_pretrained_weights(
     tiny: Path, tmp_path: Path
 ) -> None:
-    config = tiny_config(tiny, encoder="tf_efficientnet_lite0", batch=4, epochs=1)
+    config = tiny_config(tiny, encoder="tf_efficientnet_lite0", decoder="linear", batch=4, epochs=1)
     run(config, tmp_path / "uninterrupted")
     with pytest.raises(ZeroDivisionError):
         run(config, tmp_path / "resumed", reporter=reporter_with(progress=raise_error))
