@@ -35,7 +35,7 @@ def _head(sketch: Sketch, x: float, y: float, size: float, fill: Fill, rng: np.r
 
 
 def bird(rng: np.random.Generator) -> Sketch:
-    color = random_color(rng, lively=0.55) if rng.uniform() < 0.5 else random_fur_color(rng)
+    color = random_color(rng, saturation=0.55) if rng.uniform() < 0.5 else random_fur_color(rng)
     body = random_pattern(color, rng, kinds=("spots", "grain"), scale=0.16, chance=0.25).with_roundness(0.7)
     belly = mix_colors(random_color(rng), (240, 230, 210), rng.uniform(0.2, 0.8))
     if rng.uniform() < 0.35:

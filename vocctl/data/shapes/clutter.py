@@ -29,7 +29,7 @@ def tree(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 
 def hill(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    color = mix_colors((120, 150, 120), random_color(rng, lively=0.3), rng.uniform(0.2, 0.8))
+    color = mix_colors((120, 150, 120), random_color(rng, saturation=0.3), rng.uniform(0.2, 0.8))
     s.blob(
         [
             (x - size, y - 0.06),
@@ -44,7 +44,7 @@ def hill(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 def cloud(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     puff = Fill(
-        mix_colors((250, 250, 252), random_color(rng, lively=0.3), rng.uniform(0, 0.35)), roundness=0.4, opacity=0.9
+        mix_colors((250, 250, 252), random_color(rng, saturation=0.3), rng.uniform(0, 0.35)), roundness=0.4, opacity=0.9
     )
     for dx, r in ((-0.3, 0.16), (0.28, 0.17), (0.0, 0.25)):
         s.oval(x + dx * size, y, r * size * 1.3, r * size * 0.8, puff, outline=0)
@@ -52,12 +52,12 @@ def cloud(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) 
 
 def house(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     wide, high = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.5, 1.0)
-    front = random_pattern(random_color(rng, lively=0.35), rng, kinds=("bands", "checks"), scale=0.04, chance=0.3)
+    front = random_pattern(random_color(rng, saturation=0.35), rng, kinds=("bands", "checks"), scale=0.04, chance=0.3)
     s.box(x - wide / 2, y, x + wide / 2, y + high, front)
     if rng.uniform() < 0.6:
         s.poly(
             [(x - wide * 0.6, y + high), (x + wide * 0.6, y + high), (x, y + high + wide * 0.45)],
-            random_color(rng, lively=0.5),
+            random_color(rng, saturation=0.5),
         )
     pane = mix_colors((180, 205, 220), random_color(rng), 0.3)
     for row in np.arange(0.2, 0.85, 0.3):
@@ -90,7 +90,7 @@ def fence(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) 
 
 
 def lamp_post(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    metal = random_color(rng, lively=0.15)
+    metal = random_color(rng, saturation=0.15)
     s.rod([(x, y), (x, y + size * 1.3)], 0.022, metal)
     s.oval(x, y + size * 1.35, 0.045, 0.05, (250, 238, 190))
 
@@ -118,12 +118,14 @@ def crate(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) 
 
 def ball(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     r = size * rng.uniform(0.12, 0.22)
-    fill = random_pattern(random_color(rng, lively=0.7), rng, kinds=("stripes", "checks", "spots"), scale=r, chance=0.6)
+    fill = random_pattern(
+        random_color(rng, saturation=0.7), rng, kinds=("stripes", "checks", "spots"), scale=r, chance=0.6
+    )
     s.oval(x, y + r, r, r, fill.with_roundness(0.9))
 
 
 def cone(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    color = Fill(random_color(rng, lively=0.8), (245, 240, 230), "bands", size * 0.22, roundness=0.6)
+    color = Fill(random_color(rng, saturation=0.8), (245, 240, 230), "bands", size * 0.22, roundness=0.6)
     s.poly(
         [
             (x - size * 0.16, y),
@@ -146,7 +148,7 @@ def tuft(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
             outline=0,
         )
     if rng.uniform() < 0.3:
-        s.oval(x, y + size * 0.2, 0.014, 0.014, random_color(rng, lively=0.8), outline=0.5)
+        s.oval(x, y + size * 0.2, 0.014, 0.014, random_color(rng, saturation=0.8), outline=0.5)
 
 
 def picture(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
@@ -154,14 +156,14 @@ def picture(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float
     wide, high = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.35, 0.6)
     s.box(x, y, x + wide, y + high, mix_colors((140, 100, 60), random_color(rng), 0.6))
     rim = 0.02
-    s.box(x + rim, y + rim, x + wide - rim, y + high - rim, random_color(rng, lively=0.3), outline=0.6)
+    s.box(x + rim, y + rim, x + wide - rim, y + high - rim, random_color(rng, saturation=0.3), outline=0.6)
     for _ in range(3):
         px, py = x + wide * rng.uniform(0.3, 0.7), y + high * rng.uniform(0.3, 0.7)
         s.oval(px, py, wide * rng.uniform(0.06, 0.2), high * rng.uniform(0.06, 0.2), random_color(rng), outline=0)
 
 
 def window(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    wide, high, trim = size * 0.6, size * rng.uniform(0.6, 0.8), random_color(rng, lively=0.2)
+    wide, high, trim = size * 0.6, size * rng.uniform(0.6, 0.8), random_color(rng, saturation=0.2)
     s.box(x, y, x + wide, y + high, trim)
     pane = mix_colors((170, 205, 235), random_color(rng), 0.3)
     for column in (0, 1):

@@ -11,7 +11,7 @@ from vocctl.data.shapes.sketch import Point, Sketch
 
 def bottle(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color, half = random_color(rng, lively=0.6), rng.uniform(0.28, 0.36)
+    color, half = random_color(rng, saturation=0.6), rng.uniform(0.28, 0.36)
     body = Fill(color, roundness=0.9, opacity=0.94)
     kind = rng.integers(3)  # wine, beer or sauce, water
     shoulder = (1.15, 0.95, 1.35)[kind]
@@ -35,7 +35,7 @@ def bottle(rng: np.random.Generator) -> Sketch:
     low, high = 0.32, shoulder - rng.uniform(0.1, 0.25)
     if rng.uniform() < 0.85:
         s.box(-half, low, half, high, Fill(paper, roundness=0.45), outline=0.5)
-        mark = random_color(rng, lively=0.8)
+        mark = random_color(rng, saturation=0.8)
         if rng.uniform() < 0.5:
             s.oval(0.0, (low + high) / 2, half * 0.5, half * 0.5, mark, outline=0.5)
         else:
@@ -49,7 +49,7 @@ def bottle(rng: np.random.Generator) -> Sketch:
         Fill((255, 255, 255), opacity=0.5),
         outline=0,
     )
-    cap = random_color(rng, lively=0.7)
+    cap = random_color(rng, saturation=0.7)
     s.box(
         -neck * 1.2,
         top - 0.16,
@@ -88,7 +88,7 @@ def pottedplant(rng: np.random.Generator) -> Sketch:
         scale=0.24,
         chance=0.4,
     )
-    green = mix_colors(random_color(rng, lively=0.5), (84, 150, 70), rng.uniform(0.45, 0.95))
+    green = mix_colors(random_color(rng, saturation=0.5), (84, 150, 70), rng.uniform(0.45, 0.95))
     top, low, tall = rng.uniform(0.38, 0.46), rng.uniform(0.26, 0.32), rng.uniform(0.62, 0.8)
     (leafy, flowers, cactus, palm)[rng.choice(4, p=[0.35, 0.25, 0.15, 0.25])](s, rng, tall, green)
     s.poly([(-low, 0.0), (low, 0.0), (top, tall), (-top, tall)], pot.with_roundness(0.8))
@@ -111,7 +111,7 @@ def leafy(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> Non
 
 
 def flowers(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None:
-    petal, heart = random_color(rng, lively=0.75), (246, 206, 80)
+    petal, heart = random_color(rng, saturation=0.75), (246, 206, 80)
     for angle in (160, 130, 50, 20, 95):
         leaf(
             s,
@@ -135,7 +135,7 @@ def cactus(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> No
     for side, y in ((-1, base + 0.35), (1, base + 0.5)):
         s.rod([(0.0, y), (side * 0.4, y + 0.02), (side * 0.42, y + 0.36)], 0.2, skin)
     s.rod([(0.0, base), (0.0, tall)], 0.36, skin)
-    s.oval(0.0, tall + 0.17, 0.1, 0.07, random_color(rng, lively=0.8))
+    s.oval(0.0, tall + 0.17, 0.1, 0.07, random_color(rng, saturation=0.8))
 
 
 def palm(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None:
@@ -150,7 +150,7 @@ def palm(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None
 
 def tvmonitor(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    frame = (44, 42, 48) if rng.uniform() < 0.45 else random_color(rng, lively=0.35)
+    frame = (44, 42, 48) if rng.uniform() < 0.45 else random_color(rng, saturation=0.35)
     edge, wide, high = rng.uniform(0.07, 0.14), rng.uniform(1.7, 2.1), rng.uniform(1.05, 1.3)
     old = rng.uniform() < 0.35
     base = 0.14 if old else 0.34

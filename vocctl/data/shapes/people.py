@@ -65,7 +65,7 @@ def person(rng: np.random.Generator) -> Sketch:
     top = random_pattern(
         random_color(rng), rng, kinds=("bands", "checks", "spots"), scale=0.16, chance=0.4
     ).with_roundness(0.6)
-    bottom = Fill(random_color(rng, lively=0.4), roundness=0.6)
+    bottom = Fill(random_color(rng, saturation=0.4), roundness=0.6)
     pose = rng.choice(4, p=[0.42, 0.24, 0.14, 0.2])
     if pose == 0:
         return standing(rng, skin, top, bottom)
