@@ -49,7 +49,7 @@ def check_md5(path: Path, md5: str) -> None:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): fix --archive") from error
     if actual != md5:
-        raise DataError(f"{path} has md5 {actual}, expected {md5}: it is another file or corrupt, download it again")
+        raise DataError(f"{path} has md5 {actual}, expected {md5}: it is another file or corrupt: download it again")
 
 
 def fetch(
