@@ -48,6 +48,19 @@ def _bicycle_wheel(s: Sketch, x: float, y: float, radius: float, rim: Color, rng
     s.oval(x, y, 0.045, 0.045, STEEL)
 
 
+def _bicycle_handlebar(s: Sketch, grip: Point, rng: np.random.Generator) -> None:
+    """A drop bar or a flat bar."""
+    has_drop_bar = rng.uniform() < 0.45
+    if has_drop_bar:
+        s.rod(
+            [grip, (grip[0] + 0.2, grip[1] + 0.02), (grip[0] + 0.22, grip[1] - 0.12), (grip[0] + 0.1, grip[1] - 0.16)],
+            0.055,
+            TIRE,
+        )
+    else:
+        s.rod([grip, (grip[0] + 0.06, grip[1] + 0.08), (grip[0] - 0.18, grip[1] + 0.1)], 0.055, TIRE)
+
+
 def bicycle(rng: np.random.Generator) -> Sketch:
     s = Sketch()
     frame = random_color(rng, saturation=0.75)
@@ -72,16 +85,7 @@ def bicycle(rng: np.random.Generator) -> Sketch:
     # saddle
     s.blob([(seat[0] - 0.2, seat[1] + 0.2), (seat[0] - 0.1, seat[1] + 0.12), (seat[0] + 0.14, seat[1] + 0.15),
             (seat[0] + 0.13, seat[1] + 0.2)], TIRE)  # fmt: skip
-    # handlebar: drop or flat
-    has_drop_bar = rng.uniform() < 0.45
-    if has_drop_bar:
-        s.rod(
-            [grip, (grip[0] + 0.2, grip[1] + 0.02), (grip[0] + 0.22, grip[1] - 0.12), (grip[0] + 0.1, grip[1] - 0.16)],
-            0.055,
-            TIRE,
-        )
-    else:
-        s.rod([grip, (grip[0] + 0.06, grip[1] + 0.08), (grip[0] - 0.18, grip[1] + 0.1)], 0.055, TIRE)
+    _bicycle_handlebar(s, grip, rng)
     # basket
     if rng.uniform() < 0.35:
         s.box(
@@ -103,20 +107,17 @@ def bicycle(rng: np.random.Generator) -> Sketch:
     return s
 
 
-def motorbike(rng: np.random.Generator) -> Sketch:
-    s = Sketch()
-    color = random_color(rng, saturation=0.75)
-    paint, radius, wheelbase = Fill(color, roundness=0.8), rng.uniform(0.34, 0.38), rng.uniform(1.2, 1.35)
-    # wheels: tire, rim, hub and spokes
-    for x in (0.0, wheelbase):
-        s.oval(x, radius, radius, radius, TIRE)
-        s.oval(x, radius, radius * 0.6, radius * 0.6, tone(STEEL, 0.75), outline=0.6)
-        s.oval(x, radius, radius * 0.42, radius * 0.42, tone(STEEL, 0.45), outline=0)
-        for a in np.linspace(0.4, 0.4 + 2 * np.pi, 6, endpoint=False):
-            s.rod(
-                [(x, radius), (x + np.cos(a) * radius * 0.5, radius + np.sin(a) * radius * 0.5)], 0.05, STEEL, outline=0
-            )
-    # swing arm, engine with cooling fins, exhaust
+def _motorbike_wheel(s: Sketch, x: float, radius: float) -> None:
+    """Tire, rim, hub and six spokes."""
+    s.oval(x, radius, radius, radius, TIRE)
+    s.oval(x, radius, radius * 0.6, radius * 0.6, tone(STEEL, 0.75), outline=0.6)
+    s.oval(x, radius, radius * 0.42, radius * 0.42, tone(STEEL, 0.45), outline=0)
+    for a in np.linspace(0.4, 0.4 + 2 * np.pi, 6, endpoint=False):
+        s.rod([(x, radius), (x + np.cos(a) * radius * 0.5, radius + np.sin(a) * radius * 0.5)], 0.05, STEEL, outline=0)
+
+
+def _motorbike_engine(s: Sketch, radius: float) -> None:
+    """Swing arm, engine with cooling fins, and exhaust."""
     s.rod([(0.0, radius), (0.42, radius + 0.02)], 0.1, tone(STEEL, 0.5))
     s.blob(
         [(0.36, 0.16), (0.3, 0.5), (0.5, 0.62), (0.84, 0.6), (0.92, 0.3), (0.8, 0.14)],
@@ -125,6 +126,33 @@ def motorbike(rng: np.random.Generator) -> Sketch:
     for y in (0.28, 0.36, 0.44, 0.52):
         s.rod([(0.48, y), (0.8, y + 0.02)], 0.035, STEEL, outline=0.4)
     s.rod([(0.78, 0.2), (0.5, 0.15), (0.0, 0.22), (-0.3, 0.27)], [0.08, 0.1, 0.13, 0.15], Fill(STEEL, roundness=0.8))
+
+
+def _motorbike_fairing(s: Sketch, wheelbase: float, paint: Fill) -> None:
+    """Fairing and windshield."""
+    s.blob(
+        [
+            (wheelbase - 0.34, 0.7),
+            (wheelbase - 0.38, 1.0),
+            (wheelbase - 0.16, 1.2),
+            (wheelbase + 0.0, 0.92),
+            (wheelbase + 0.06, 0.74),
+        ],
+        paint,
+    )
+    s.poly(
+        [(wheelbase - 0.32, 1.02), (wheelbase - 0.22, 1.28), (wheelbase - 0.07, 1.02)],
+        Fill((190, 214, 226), opacity=0.8),
+    )
+
+
+def motorbike(rng: np.random.Generator) -> Sketch:
+    s = Sketch()
+    color = random_color(rng, saturation=0.75)
+    paint, radius, wheelbase = Fill(color, roundness=0.8), rng.uniform(0.34, 0.38), rng.uniform(1.2, 1.35)
+    for x in (0.0, wheelbase):
+        _motorbike_wheel(s, x, radius)
+    _motorbike_engine(s, radius)
     # fork and front fender
     grip = (wheelbase - 0.36, 1.06)
     s.rod([(wheelbase, radius), (wheelbase - 0.28, 0.86), grip], [0.09, 0.09, 0.07], STEEL, bent=False)
@@ -147,22 +175,8 @@ def motorbike(rng: np.random.Generator) -> Sketch:
     s.blob([(0.52, 0.76), (0.7, 0.84), (0.88, 0.78), (0.7, 0.74)], tone(color, 1.8), outline=0)
     # handlebar
     s.rod([(grip[0] + 0.06, 1.0), grip, (grip[0] - 0.2, 1.12)], 0.07, TIRE)
-    # fairing and windshield
     if rng.uniform() < 0.5:
-        s.blob(
-            [
-                (wheelbase - 0.34, 0.7),
-                (wheelbase - 0.38, 1.0),
-                (wheelbase - 0.16, 1.2),
-                (wheelbase + 0.0, 0.92),
-                (wheelbase + 0.06, 0.74),
-            ],
-            paint,
-        )
-        s.poly(
-            [(wheelbase - 0.32, 1.02), (wheelbase - 0.22, 1.28), (wheelbase - 0.07, 1.02)],
-            Fill((190, 214, 226), opacity=0.8),
-        )
+        _motorbike_fairing(s, wheelbase, paint)
     # headlight and mirror
     s.oval(wheelbase - 0.12, 0.86, 0.12, 0.13, Fill(HEADLIGHT, roundness=0.5))
     s.rod([(grip[0], 1.08), (grip[0] + 0.03, 1.26)], 0.03, STEEL)
