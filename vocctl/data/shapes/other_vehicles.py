@@ -116,14 +116,17 @@ def boat(rng: np.random.Generator) -> Sketch:
     deck = mix_colors((190, 140, 90), random_color(rng), 0.2)
     if kind == 0:
         sails = [mix_colors(random_color(rng), (245, 240, 228), rng.choice([0.0, 0.85])) for _ in range(2)]
-        tall = rng.uniform(1.6, 2.0)
-        s.rod([(0.95, 0.4), (0.95, tall)], 0.05, deck)
+        mast_height = rng.uniform(1.6, 2.0)
+        s.rod([(0.95, 0.4), (0.95, mast_height)], 0.05, deck)
         cloth = (
             Fill(sails[0], tone(sails[0], 0.75), "bands", 0.5) if rng.uniform() < 0.4 else Fill(sails[0], roundness=0.4)
         )
-        s.blob([(0.9, 0.52), (0.9, tall * 0.75), (0.88, tall - 0.06), (0.55, 0.95), (0.1, 0.54), (0.5, 0.5)], cloth)
-        s.poly([(1.0, tall - 0.2), (1.38, 0.95), (1.72, 0.54), (1.02, 0.54)], Fill(sails[1], roundness=0.4))
-        s.poly([(0.95, tall), (1.2, tall + 0.06), (0.95, tall + 0.13)], random_color(rng))
+        s.blob(
+            [(0.9, 0.52), (0.9, mast_height * 0.75), (0.88, mast_height - 0.06), (0.55, 0.95), (0.1, 0.54), (0.5, 0.5)],
+            cloth,
+        )
+        s.poly([(1.0, mast_height - 0.2), (1.38, 0.95), (1.72, 0.54), (1.02, 0.54)], Fill(sails[1], roundness=0.4))
+        s.poly([(0.95, mast_height), (1.2, mast_height + 0.06), (0.95, mast_height + 0.13)], random_color(rng))
     elif kind == 1:
         s.box(0.5, 0.4, 1.3, 0.76, Fill((240, 236, 228), roundness=0.3), corner=0.05)
         for x in (0.62, 0.86, 1.1):
@@ -238,15 +241,15 @@ def train_front(rng: np.random.Generator, color: Color) -> Sketch:
     for side in (-1, 1):
         rails.rod([(side * 0.38, 0.0), (side * 0.52, -0.46)], [0.05, 0.07], STEEL)
     s.add_unlabeled(rails)
-    deep = rng.uniform(0.5, 0.95)
-    s.poly([(-0.4, 0.16), (-0.4, 1.36), (-0.4 - deep, 1.1), (-0.4 - deep, 0.32)], tone(color, 0.6))
+    depth = rng.uniform(0.5, 0.95)
+    s.poly([(-0.4, 0.16), (-0.4, 1.36), (-0.4 - depth, 1.1), (-0.4 - depth, 0.32)], tone(color, 0.6))
     for near, far in ((0.08, 0.3), (0.38, 0.58), (0.66, 0.86)):
         s.poly(
             [
-                (-0.45 - deep * near, 0.78),
-                (-0.45 - deep * near, 1.12 - 0.1 * near),
-                (-0.45 - deep * far, 1.12 - 0.14 * far),
-                (-0.45 - deep * far, 0.78),
+                (-0.45 - depth * near, 0.78),
+                (-0.45 - depth * near, 1.12 - 0.1 * near),
+                (-0.45 - depth * far, 1.12 - 0.14 * far),
+                (-0.45 - depth * far, 0.78),
             ],
             pane,
             outline=0.6,

@@ -158,16 +158,16 @@ def sitting(rng: np.random.Generator, skin: Color, top: Fill, bottom: Fill) -> S
 
 def portrait(rng: np.random.Generator, skin: Color, top: Fill) -> Sketch:
     s = Sketch()
-    wide = rng.uniform(0.42, 0.52)
+    half_width = rng.uniform(0.42, 0.52)
     s.blob(
         [
-            (-wide, 0.0),
-            (-wide + 0.03, 0.28),
+            (-half_width, 0.0),
+            (-half_width + 0.03, 0.28),
             (-0.25, 0.42),
             (0.0, 0.44),
             (0.25, 0.42),
-            (wide - 0.03, 0.28),
-            (wide, 0.0),
+            (half_width - 0.03, 0.28),
+            (half_width, 0.0),
             (0.0, -0.01),
         ],
         top,
