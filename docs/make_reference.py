@@ -20,7 +20,7 @@ from vocctl.cli.app import COMMANDS, app
 from vocctl.cli.options import ConfigOption, options_of
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig
 from vocctl.metrics.table import METRICS
-from vocctl.reporting.kinds import KINDS
+from vocctl.reporting.kinds import PLOT_KINDS
 
 PAGE = Path(__file__).with_name("commands.md")
 BLOCK = re.compile(r"(?<=<!-- table: )([^>]+)( -->\n).*?(?=<!-- end -->)", flags=re.S)
@@ -130,7 +130,7 @@ def metric_table() -> str:
 
 
 def plot_kind_table() -> str:
-    rows = [(f"`{kind.name}`", ", ".join(kind.tasks), kind.description) for kind in KINDS.values()]
+    rows = [(f"`{kind.name}`", ", ".join(kind.tasks), kind.description) for kind in PLOT_KINDS.values()]
     return markdown(("`--kind`", "runs of", "shows"), rows)
 
 

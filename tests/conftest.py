@@ -111,7 +111,7 @@ def draw_noisy(root: Path, train: int = 20, val: int = 6) -> Path:
 
 
 @pytest.fixture(scope="session")
-def noisy_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def noisy_devkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_noisy(tmp_path_factory.mktemp("noisy") / "tree")
 
 
@@ -335,13 +335,13 @@ SEG = ["--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", "--size
 
 
 @pytest.fixture(scope="session")
-def _mock_competition(noisy_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _mock_competition(noisy_devkit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("workspace")
     before, cache = Path.cwd(), os.environ.get("VOCCTL_CACHE")
     os.environ["VOCCTL_CACHE"] = str(workspace / "cache")
     os.chdir(workspace)
     try:
-        shutil.copytree(noisy_tree, workspace / "data" / "tree")
+        shutil.copytree(noisy_devkit, workspace / "data" / "tree")
         assert main(["download", "h02a5a", "--from", "data/tree", "--quiet"]) == 0
         assert main(["train-cls", "--data", "data/h02a5a", "--name", "one", *CLS]) == 0
         assert main(["train-seg", "--data", "data/h02a5a", "--name", "one", *SEG]) == 0

@@ -40,11 +40,11 @@ def test_the_page_is_short_and_has_every_step():
     assert len(commands()) > 12
 
 
-def test_every_command_on_the_page_works(noisy_tree, kaggle, tmp_path, monkeypatch, capsys):
+def test_every_command_on_the_page_works(noisy_devkit, kaggle, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for part, count in {"train": 20, "test": 6}.items():  # the real edition has 749 and 750 images
         monkeypatch.setitem(EDITIONS["2026"].num_images, part, count)
-    shutil.copytree(noisy_tree, "data/voc2009")
+    shutil.copytree(noisy_devkit, "data/voc2009")
     assert main(["download", "h02a5a", "--from", "data/voc2009", "--out", "comp", "--quiet"]) == 0
     kaggle.slug, kaggle.archive = "kul-computer-vision-ga-2-2026", zip_of(Path("comp"))
     for arguments in commands():
@@ -55,7 +55,7 @@ def test_every_command_on_the_page_works(noisy_tree, kaggle, tmp_path, monkeypat
         assert main([*arguments, *flags]) == 0, (arguments, capsys.readouterr().err)
     out = capsys.readouterr().out
     assert out.count("public score 0.61234") == 3  # with runs, with --file, and without flags
-    assert "12 rows, no format errors" in out
+    assert "has 12 rows and no format errors" in out
     assert "joint Dice" in out
     assert not (tmp_path / "data" / "kul-computer-vision-ga-2-2026.zip").exists()
     assert kaggle.uploaded == Path("runs/submit/h02a5a-cls-a-seg-a.csv").read_bytes()

@@ -29,7 +29,7 @@ from vocctl.config import (
 from vocctl.config.training import ProbeOptimConfig
 from vocctl.errors import ConfigError, DataError
 
-CHANGED = TrainSegConfig(
+NON_DEFAULT_CONFIG = TrainSegConfig(
     data=DataConfig(path="elsewhere", size=64, augment="strong"),
     model=ModelConfig(encoder="resnet18", decoder="unet", skip=False, widths=(64, 32, 16)),
     loss=LossConfig(loss="ce", class_weights=tuple(float(n) for n in range(21))),
@@ -78,23 +78,26 @@ def test_a_config_is_frozen():
 
 
 def test_config_written_to_toml_is_read_back():
-    text = tomli_w.dumps(as_tables(CHANGED))
-    assert from_tables(TrainSegConfig(), tomli.loads(text), "here") == CHANGED
-    assert from_tables(CHANGED, tomli.loads(tomli_w.dumps(as_tables(TrainSegConfig()))), "here") == TrainSegConfig()
+    text = tomli_w.dumps(as_tables(NON_DEFAULT_CONFIG))
+    assert from_tables(TrainSegConfig(), tomli.loads(text), "here") == NON_DEFAULT_CONFIG
+    assert (
+        from_tables(NON_DEFAULT_CONFIG, tomli.loads(tomli_w.dumps(as_tables(TrainSegConfig()))), "here")
+        == TrainSegConfig()
+    )
 
 
 def test_as_tables_contains_only_plain_values():
-    tables = as_tables(CHANGED)
+    tables = as_tables(NON_DEFAULT_CONFIG)
     assert tables["model"]["widths"] == [64, 32, 16]
     assert {type(value) for table in tables.values() for value in table.values()} <= {str, int, float, bool, list}
 
 
 def test_tables_override_the_default():
-    config = from_tables(CHANGED, {"optim": {"lr": 1}, "model": {"widths": [8, 4]}}, "here")
+    config = from_tables(NON_DEFAULT_CONFIG, {"optim": {"lr": 1}, "model": {"widths": [8, 4]}}, "here")
     assert config.optim == ProbeOptimConfig(lr=1.0, ema=0.0, probe=False)
-    assert isinstance(config.optim.lr, float)  # an int passes for a float
+    assert isinstance(config.optim.lr, float)  # an int is converted to a float
     assert config.model.widths == (8, 4)
-    assert config.data == CHANGED.data
+    assert config.data == NON_DEFAULT_CONFIG.data
 
 
 @pytest.mark.parametrize(
@@ -103,15 +106,15 @@ def test_tables_override_the_default():
         ({"optm": {}}, "r.toml: unknown key 'optm', did you mean optim?"),
         ({"train": {"epoch": 3}}, r"r.toml \[train\]: unknown key 'epoch', did you mean epochs?"),
         ({"train": {"zzzz": 3}}, r"r.toml \[train\]: unknown key 'zzzz'$"),
-        ({"train": 3}, r"r.toml: \[train\] is a table, got 3"),
-        ({"train": {"epochs": 3.0}}, r"r.toml \[train\]: epochs is a int, got 3.0"),
-        ({"train": {"epochs": True}}, r"epochs is a int, got True"),
-        ({"optim": {"lr": "fast"}}, "lr is a float, got 'fast'"),
-        ({"optim": {"lr": True}}, "lr is a float, got True"),
-        ({"model": {"skip": 1}}, "skip is a bool, got 1"),
-        ({"model": {"widths": 64}}, "widths is a list, got 64"),
-        ({"model": {"widths": [64, "x"]}}, "widths is a int, got 'x'"),
-        ({"data": {"path": 3}}, "path is a str, got 3"),
+        ({"train": 3}, r"r.toml: \[train\] must be a table, got 3"),
+        ({"train": {"epochs": 3.0}}, r"r.toml \[train\]: epochs must be an int, got 3.0"),
+        ({"train": {"epochs": True}}, r"epochs must be an int, got True"),
+        ({"optim": {"lr": "fast"}}, "lr must be a float, got 'fast'"),
+        ({"optim": {"lr": True}}, "lr must be a float, got True"),
+        ({"model": {"skip": 1}}, "skip must be a bool, got 1"),
+        ({"model": {"widths": 64}}, "widths must be a list of int, got 64"),
+        ({"model": {"widths": [64, "x"]}}, "widths must be a list of int, got the item 'x'"),
+        ({"data": {"path": 3}}, "path must be a str, got 3"),
         ({"data": {"size": 100}}, "--size is a multiple of 32 pixels, got 100"),
         ({"optim": {"lr": float("nan")}}, "--lr is above 0, got nan"),
     ],
@@ -157,9 +160,9 @@ def test_invalid_tables_are_errors(tables, message):
         (DataConfig, {"folds": 5, "fold": 5}, "--fold is in 0..folds-1"),
         (DataConfig, {"folds": 5, "val": 0.2}, "mutually exclusive"),
         (DataConfig, {"cache_dir": "a\0b"}, "--cache-dir is a folder"),
-        (ClsDataConfig, {"mixup": -0.1}, "--mixup is alpha"),
-        (ClsDataConfig, {"cutmix": float("nan")}, "--cutmix is alpha"),
-        (ClsDataConfig, {"cutmix": float("inf")}, "--cutmix is alpha"),
+        (ClsDataConfig, {"mixup": -0.1}, r"--mixup is the alpha of a Beta distribution, 0 \(off\) or more; got -0.1"),
+        (ClsDataConfig, {"cutmix": float("nan")}, "--cutmix is the alpha of a Beta distribution"),
+        (ClsDataConfig, {"cutmix": float("inf")}, "--cutmix is the alpha of a Beta distribution"),
         (ClsDataConfig, {"size": 33}, "size"),
         (ClsLossConfig, {"loss": "blc"}, "did you mean bce"),
         (ClsLossConfig, {"pos_weight": "3"}, "--pos-weight is one of"),
@@ -192,7 +195,7 @@ def test_invalid_values_are_errors(section, values, message):
         (LossConfig, {"loss": "focal", "loss_stride": 8, "class_weights": (0.0, *(1.0,) * 20)}),
     ],
 )
-def test_limits_of_the_ranges_are_valid(section, values):
+def test_boundary_values_are_accepted(section, values):
     assert {name: getattr(section(**values), name) for name in values} == values
 
 

@@ -2,12 +2,12 @@
 
     python tests/benchmarks/attack_cost.py [SIZE] [BATCH]
 
-PGD: time per step, relative to one forward and backward pass of the same model to the image. Generator: time of the whole
-attack (perturbation, sum, rounding to 8 bits, check), relative to the forward pass of its network. Both are measured
-alternately, and the median of the ratios is printed, because the machine's speed drifts.
+PGD: the time of a step, relative to one forward and backward pass of the same model, as far as the gradient of the image.
+Generator: the time of the whole attack (perturbation, sum, rounding to 8 bits, check), relative to the forward pass of its
+network. The attack and its baseline are timed alternately; the median ratio is printed, because the machine's speed drifts.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from statistics import median
@@ -29,33 +29,41 @@ from vocctl.models.segmenter import Segmenter
 STEPS, ROUNDS, LINF = 5, 9, Threat("linf", 8 / 255)
 
 
-def seconds(work: Callable[[], object]) -> float:
+def time_call(function: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
-    work()
+    function()
     return time.perf_counter() - start
 
 
-def relative_time(attack: Callable[[], object], bare: Callable[[], object], passes: int) -> tuple[float, float]:
-    """Median of attack / (passes * bare), and the median time of the attack in seconds."""
-    attack(), bare()  # warm up
-    pairs = [(seconds(attack), seconds(bare)) for _ in range(ROUNDS)]
-    ratios = [attack_time / (passes * bare_time) for attack_time, bare_time in pairs]
-    return median(ratios), median(attack_time for attack_time, _ in pairs)
+def relative_time(attack: Callable[[], object], baseline: Callable[[], object], calls: int) -> tuple[float, float]:
+    """Return the median of attack time / (calls * baseline time), and the median time of the attack in seconds.
+
+    calls: how many baseline calls the attack contains.
+    """
+    attack(), baseline()  # warm up
+    times = [(time_call(attack), time_call(baseline)) for _ in range(ROUNDS)]
+    ratios = [attack_time / (calls * baseline_time) for attack_time, baseline_time in times]
+    return median(ratios), median(attack_time for attack_time, _ in times)
 
 
 def pgd_cost(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, size: int) -> tuple[float, float]:
+    """Return the time of a PGD step relative to its forward and backward pass, and the time of the attack in seconds."""
     forward = LogitEnsemble([ResizeWrapper(model, size, "fp32")])
     objective = AttackObjective("ce", attack_goal("untargeted", labels))
     start = random_start(images, LINF, torch.Generator().manual_seed(0))
 
-    def bare() -> None:
+    def forward_and_backward() -> None:
         leaf = images.clone().requires_grad_()
         torch.autograd.grad(objective(forward(leaf), 0.0).sum(), leaf)
 
-    return relative_time(lambda: pgd_from(forward, images, objective, LINF, steps=STEPS, start=start), bare, STEPS)
+    return relative_time(
+        lambda: pgd_from(forward, images, objective, LINF, steps=STEPS, start=start), forward_and_backward, STEPS
+    )
 
 
 def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float, float]:
+    """Return the time of the attack relative to the network's forward pass, and in seconds."""
     adversary = Adversary(config, "linf", 8 / 255, 160).eval().to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -64,14 +72,18 @@ def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float
         LINF.check(adv, images)
 
     @torch.inference_mode()
-    def bare() -> None:
+    def forward() -> None:
         adversary.generator(images)
 
-    return relative_time(attack, bare, 1)
+    return relative_time(attack, forward, 1)
 
 
 def main() -> None:
-    size, batch = (int(text) for text in (*sys.argv[1:], *("160", "8")[len(sys.argv) - 1 :]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("size", nargs="?", type=int, default=160, help="side of the images in pixels")
+    parser.add_argument("batch", nargs="?", type=int, default=8, help="images in the batch")
+    arguments = parser.parse_args()
+    size, batch = arguments.size, arguments.batch
     torch.manual_seed(0)
     pixels = torch.randint(0, 256, (batch, 3, size, size)).float() / 255
     images = pixels.to(memory_format=torch.channels_last)
@@ -80,12 +92,17 @@ def main() -> None:
         ("classifier", Classifier(TrainClsConfig().model, size), torch.randint(0, 2, (batch, 20))),
     ):
         model = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        ratio, time_taken = pgd_cost(model, images, labels, size)
-        ms = time_taken / STEPS * 1e3 / batch
-        print(f"PGD on the {name}: {ratio:.3f} of a forward and backward pass per step, {ms:.1f} ms per image")
+        ratio, seconds = pgd_cost(model, images, labels, size)
+        print(
+            f"{name}: one PGD step takes {ratio:.3f}x the time of one forward and backward pass, "
+            f"{1e3 * seconds / STEPS / batch:.1f} ms per image and step"
+        )
     for kind in get_args(Generator):
-        ratio, time_taken = generator_cost(GeneratorConfig(generator=kind), images)
-        print(f"generator {kind}: {ratio:.3f} of its forward pass, {time_taken * 1e3 / batch:.1f} ms per image")
+        ratio, seconds = generator_cost(GeneratorConfig(generator=kind), images)
+        print(
+            f"generator {kind}: the attack takes {ratio:.3f}x the time of the network's forward pass, "
+            f"{1e3 * seconds / batch:.1f} ms per image"
+        )
 
 
 if __name__ == "__main__":

@@ -190,8 +190,8 @@ def _cell(name: str, value: float | None) -> str:
     return "" if value is None else f"{factor * value:.{decimals}f}"
 
 
-def _print_table(heads: list[str], rows: list[list[str]]) -> None:
-    for row in [heads, ["---"] * len(heads), *rows]:
+def _print_table(headers: list[str], rows: list[list[str]]) -> None:
+    for row in [headers, ["---"] * len(headers), *rows]:
         print("| " + " | ".join(row) + " |")
 
 

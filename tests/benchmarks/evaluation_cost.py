@@ -41,9 +41,10 @@ ROUNDS = 9
 STEPS = {"forward": "averaged_probs", "resize": "resize_probs", "arg-max": "argmax_labels"}  # functions of predict
 
 
-def seconds(work: Callable[[], object]) -> float:
+def time_call(function: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
-    work()
+    function()
     return time.perf_counter() - start
 
 
@@ -76,7 +77,7 @@ def print_overhead(copies: list[Path], data: Path) -> None:
     """copies: of the run, one per round."""
     totals, parts = [], []
     for copy in copies:
-        totals.append(seconds(lambda copy=copy: evaluate(str(copy), EvalOptions(data=data))))
+        totals.append(time_call(lambda copy=copy: evaluate(str(copy), EvalOptions(data=data))))
         parts.append(prediction_times(copy, data))
     for name in ("loading", *STEPS):
         times = [part[name] for part in parts]
@@ -88,7 +89,9 @@ def print_overhead(copies: list[Path], data: Path) -> None:
 
 def print_arg_max() -> None:
     probs = torch.rand(NUM_SEG_CLASSES, 375, 500)
-    pairs = [(seconds(lambda: predict.argmax_labels(probs)), seconds(lambda: probs[None].argmax(1))) for _ in range(20)]
+    pairs = [
+        (time_call(lambda: predict.argmax_labels(probs)), time_call(lambda: probs[None].argmax(1))) for _ in range(20)
+    ]
     ours, plain = (1000 * median(times) for times in zip(*pairs, strict=True))
     print(f"arg-max of one image: {ours:.1f} ms; argmax(1): {plain:.1f} ms")
 
@@ -114,7 +117,7 @@ def print_confusion(run: Path, data: Path) -> None:
         return torch.stack(matrices).sum(0)
 
     assert torch.equal(ours(), theirs())
-    times = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
+    times = [(time_call(ours), time_call(theirs)) for _ in range(ROUNDS)]
     print(f"confusion matrix of {len(pairs)} images: {median(time for time, _ in times):.2f} s, torchmetrics "
           f"{median(time for _, time in times):.2f} s: {median(b / a for a, b in times):.1f} times as fast")  # fmt: skip
 

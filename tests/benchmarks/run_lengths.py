@@ -52,7 +52,7 @@ def random_ellipses() -> list[np.ndarray]:
     return masks
 
 
-def seconds(encode: Callable[[np.ndarray], str], masks: list[np.ndarray]) -> float:
+def time_encoding(encode: Callable[[np.ndarray], str], masks: list[np.ndarray]) -> float:
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -65,7 +65,7 @@ def seconds(encode: Callable[[np.ndarray], str], masks: list[np.ndarray]) -> flo
 def main() -> None:
     masks = masks_of_devkit(Path(sys.argv[1])) if len(sys.argv) > 1 else random_ellipses()
     assert all(str(encode_label_map(mask)) == from_stack(mask) for mask in masks)
-    ours, stack = seconds(lambda mask: str(encode_label_map(mask)), masks), seconds(from_stack, masks)
+    ours, stack = time_encoding(lambda mask: str(encode_label_map(mask)), masks), time_encoding(from_stack, masks)
     origin = sys.argv[1] if len(sys.argv) > 1 else "random ellipses"
     print(f"{MASKS} masks of {HEIGHT} x {WIDTH} ({origin})")
     print(f"{ours:.2f} s from label maps, {stack:.2f} s by the stack, {stack / ours:.1f} times as fast")

@@ -38,7 +38,7 @@ def empty_app() -> str:
     return "\n".join([*lines, "): pass", "@app.command()", "def other(): pass", "app()"])
 
 
-def seconds(command: list[str]) -> float:
+def time_command(command: list[str]) -> float:
     start = time.perf_counter()
     subprocess.run(command, capture_output=True, check=False)
     return time.perf_counter() - start
@@ -58,7 +58,7 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(rounds):
             for name, command in commands.items():
-                times[name].append(seconds([sys.executable, *command]))
+                times[name].append(time_command([sys.executable, *command]))
     empty_app_time = median(times["empty app, train --help"])
     for name, values in times.items():
         print(f"{name:28}{1000 * median(values):6.0f} ms, {median(values) / empty_app_time:.2f} of the empty app")

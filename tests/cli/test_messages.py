@@ -1,4 +1,4 @@
-"""Names are printed as they are spelled, and as escapes where the terminal's encoding cannot print them."""
+"""What the terminal shows: names without interpretation, names that cannot be encoded, durations and undefined scores."""
 
 import os
 import subprocess
@@ -11,10 +11,14 @@ from vocctl.cli import messages, score_tables, tables
 from vocctl.tasks.list_runs import RunSummary
 
 
-def test_names_are_neither_markup_nor_emoji(capsys):
+def test_names_are_not_interpreted_as_rich_markup_or_emoji(capsys):
     messages.print_line("runs/:car:/a[v2]")
     score_tables.print_comparison("a[v1]", "a[v2]", [])
-    tables.print_runs([RunSummary(Path(":car:[x]"), "train-seg", "voc", "", 0, 0.5, "mean IoU", "[val]", "[2026]")])
+    run = RunSummary(
+        path=Path(":car:[x]"), task="train-seg", data="voc", differs="", seed=0, score=0.5, score_name="mean IoU",
+        scored_on="[val]", started="[2026]",
+    )  # fmt: skip
+    tables.print_runs([run])
     messages.print_error("no run :car:[x]")
     printed = capsys.readouterr()
     for name in ("runs/:car:/a[v2]", "a[v2] compared with a[v1]", ":car:[x]", "[val]", "[2026]"):
@@ -22,19 +26,22 @@ def test_names_are_neither_markup_nor_emoji(capsys):
     assert printed.err == "error: no run :car:[x]\n"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="file names are text on Windows")
-def test_a_name_that_is_not_text_is_printed():
+@pytest.mark.skipif(os.name == "nt", reason="on Windows every file name is valid Unicode")
+def test_a_file_name_that_is_not_utf8_is_printed():
     code = (
         "import os; from vocctl.cli import messages; messages.escape_undecodable_names(); "
         "messages.print_line(os.fsdecode(b'\\xff.jpg'))"
     )
-    for errors, expected in (("strict", b"\\udcff.jpg\n"), ("surrogateescape", b"\xff.jpg\n")):  # C locale: the second
+    for errors, expected in (
+        ("strict", b"\\udcff.jpg\n"),
+        ("surrogateescape", b"\xff.jpg\n"),
+    ):  # Python uses the second in the C locale
         environment = os.environ | {"PYTHONIOENCODING": f"utf-8:{errors}"}
         process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, env=environment)
         assert (process.returncode, process.stdout) == (0, expected)
 
 
-def test_format_duration():
+def test_durations_are_printed_in_minutes_and_from_one_hour_on_in_hours():
     assert [tables.format_duration(seconds) for seconds in (0, 59.6, 3599, 3661)] == [
         "0:00",
         "1:00",

@@ -1,4 +1,6 @@
-"""The ground truth of the test images, by three ways."""
+"""The ground truth of the test images, obtained in three ways: from the solution folder, from the devkit that is the test
+set, and from a devkit whose images are matched with the test images.
+"""
 
 from pathlib import Path
 
@@ -12,16 +14,16 @@ from vocctl.errors import DataError
 
 
 @pytest.fixture
-def comp(noisy_tree: Path, tmp_path: Path) -> Path:
-    build_competition(tmp_path / "comp", noisy_tree)
+def competition_folder(noisy_devkit: Path, tmp_path: Path) -> Path:
+    build_competition(tmp_path / "comp", noisy_devkit)
     return tmp_path / "comp"
 
 
-def test_solution_devkit_and_matched_devkit_agree(comp, noisy_tree):
+def test_all_three_sources_agree(competition_folder, noisy_devkit):
     solution, *others = (
-        ground_truths(open_test_set(comp)),
-        ground_truths(open_test_set(noisy_tree)),
-        ground_truths_from_devkit(open_test_set(comp), noisy_tree),
+        ground_truths(open_test_set(competition_folder)),
+        ground_truths(open_test_set(noisy_devkit)),
+        ground_truths_from_devkit(open_test_set(competition_folder), noisy_devkit),
     )
     for truths in others:
         for expected, truth in zip(solution, truths, strict=True):
@@ -31,18 +33,18 @@ def test_solution_devkit_and_matched_devkit_agree(comp, noisy_tree):
             assert set(np.unique(truth.mask)) <= {0, 1, 2}
 
 
-def test_a_devkit_with_other_images_is_refused(comp, tiny):
+def test_a_devkit_with_other_images_is_refused(competition_folder, tiny):
     with pytest.raises(DataError, match=r"6 of the 6 test images are not in its Segmentation/val \(Id 0"):
-        ground_truths_from_devkit(open_test_set(comp), tiny)
+        ground_truths_from_devkit(open_test_set(competition_folder), tiny)
 
 
-def test_a_competition_folder_is_not_a_devkit(comp):
+def test_a_competition_folder_is_not_a_devkit(competition_folder):
     with pytest.raises(DataError, match="--truth takes a VOC devkit"):
-        ground_truths_from_devkit(open_test_set(comp), comp)
+        ground_truths_from_devkit(open_test_set(competition_folder), competition_folder)
 
 
-def test_a_test_image_without_labels(comp):
-    table = comp / "solution" / "test_set.csv"
+def test_a_test_image_without_labels_is_an_error(competition_folder):
+    table = competition_folder / "solution" / "test_set.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(DataError, match="has no test_5"):
-        ground_truths(open_test_set(comp))
+        ground_truths(open_test_set(competition_folder))

@@ -15,9 +15,9 @@ from vocctl.runs.folder import RunFolder, create_run
 
 
 @pytest.fixture
-def images(noisy_tree: Path):
+def images(noisy_devkit: Path):
     """The test set."""
-    return open_test_set(noisy_tree)
+    return open_test_set(noisy_devkit)
 
 
 def new_run(path: Path, data: Path, train: list[str], val: list[str], weights: str = "auto") -> RunFolder:
@@ -27,12 +27,12 @@ def new_run(path: Path, data: Path, train: list[str], val: list[str], weights: s
     return run
 
 
-def test_training_and_validation_images_count(images, noisy_tree, tmp_path):
-    train_ids, test_ids = open_dataset(noisy_tree).ids("train"), list(images.image_ids)
-    clean = new_run(tmp_path / "clean", noisy_tree, train_ids[:16], train_ids[16:])
+def test_training_and_validation_images_count(images, noisy_devkit, tmp_path):
+    train_ids, test_ids = open_dataset(noisy_devkit).ids("train"), list(images.image_ids)
+    clean = new_run(tmp_path / "clean", noisy_devkit, train_ids[:16], train_ids[16:])
     assert LeakageCheck(images, allow=False).check([clean]) == []
-    trained = new_run(tmp_path / "trained", noisy_tree, test_ids[:2], train_ids)
-    validated = new_run(tmp_path / "validated", noisy_tree, train_ids, test_ids[:3])
+    trained = new_run(tmp_path / "trained", noisy_devkit, test_ids[:2], train_ids)
+    validated = new_run(tmp_path / "validated", noisy_devkit, train_ids, test_ids[:3])
     for run, count in ((trained, 2), (validated, 3)):
         problem = f"{run.path} was trained or validated on {count} of the competition's test images"
         with pytest.raises(ConfigError, match=problem):
@@ -40,10 +40,10 @@ def test_training_and_validation_images_count(images, noisy_tree, tmp_path):
         assert LeakageCheck(images, allow=True).check([clean, run]) == [problem]
 
 
-def test_trainaug_images_count(images, noisy_tree, tmp_path):
+def test_trainaug_images_count(images, noisy_devkit, tmp_path):
     """VOC2012's train and SBD have images of VOC2009's val, which are the test images. They are found by their content."""
-    train_ids, test_ids = open_dataset(noisy_tree).ids("train"), list(images.image_ids)
-    shutil.copytree(noisy_tree, tmp_path / "voc2012")
+    train_ids, test_ids = open_dataset(noisy_devkit).ids("train"), list(images.image_ids)
+    shutil.copytree(noisy_devkit, tmp_path / "voc2012")
     (year,) = (tmp_path / "voc2012" / "VOCdevkit").iterdir()
     devkit = year.rename(year.with_name("VOC2012"))
     trainaug = [*train_ids[:4], *test_ids[:3]]
@@ -59,11 +59,11 @@ def test_trainaug_images_count(images, noisy_tree, tmp_path):
         LeakageCheck(images, allow=False).check([run])
 
 
-def test_images_of_the_initial_weights_run_count(images, noisy_tree, tmp_path):
-    train_ids = open_dataset(noisy_tree).ids("train")
-    new_run(tmp_path / "leaky", noisy_tree, train_ids, list(images.image_ids))
+def test_images_of_the_initial_weights_run_count(images, noisy_devkit, tmp_path):
+    train_ids = open_dataset(noisy_devkit).ids("train")
+    new_run(tmp_path / "leaky", noisy_devkit, train_ids, list(images.image_ids))
     weights = str(tmp_path / "leaky" / "best.safetensors")
-    run = new_run(tmp_path / "run", noisy_tree, train_ids[:16], train_ids[16:], weights)
+    run = new_run(tmp_path / "run", noisy_devkit, train_ids[:16], train_ids[16:], weights)
     with pytest.raises(ConfigError, match=f"{run.path} was trained or validated on 6 of"):
         LeakageCheck(images, allow=False).check([run])
 

@@ -1,4 +1,4 @@
-"""Run lengths compared with the course's definition, implemented naively."""
+"""Run lengths compared with a naive implementation of the course's definition."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ SETTINGS = hypothesis.settings(max_examples=1000, deadline=None, database=None, 
 
 
 def naive_run_lengths(vector: np.ndarray) -> str:
-    """Pairs `start length` of the ones, starts from 1, element by element."""
+    """Find the runs of ones element by element. Returns pairs `start length`; starts count from 1."""
     words, index = [], 0
     ones = vector.tolist()
     while index < len(ones):
@@ -56,7 +56,7 @@ def test_label_map_is_encoded_as_the_flattened_stack(labels):
     assert str(encode_label_map(labels)) == naive_run_lengths(stack_of(labels).ravel())
 
 
-def test_233_real_masks(shared: Path):
+def test_real_masks_are_encoded_as_the_flattened_stack(shared: Path):
     source = open_dataset(shared / "voc-photos")
     ids = source.ids("val")
     assert len(ids) == 233
@@ -69,7 +69,7 @@ def test_233_real_masks(shared: Path):
         assert str(encode_label_map(labels)) == " ".join(map(str, expected))
 
 
-def test_worked_example():
+def test_a_label_map_encoded_by_hand():
     labels = np.array([[0, 2, 2], [1, 0, 2]], np.uint8)
     # class 1 (indices 1 to 6): its only pixel is the fourth; class 2 (7 to 12): pixels 2 and 3 -> 8, 9; pixel 6 -> 12
     runs = encode_label_map(labels)
@@ -90,7 +90,7 @@ def test_ignored_pixels_are_background_and_an_empty_map_is_an_empty_text():
     assert str(encode_label_map(np.array([[255, 0]], np.uint8))) == ""
 
 
-def test_classes_of_an_image():
+def test_classes_of_an_image_are_encoded():
     classes = np.zeros(20, bool)
     classes[[14, 15]] = True  # person, pottedplant
     assert str(encode_classes(classes)) == "15 2"
@@ -129,11 +129,11 @@ def test_parsed_runs_keep_their_order():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1", "pairs"), ("1 2 3", "pairs"), ("0 1", "count from 1"), ("1 0", "positive length"), ("-1 2", "'-1', which is not"),
-     ("1.5 2", "not a positive integer"), ("a b", "not a positive integer"), ("1 " + "9" * 30, "not a positive integer"),
+    [("1", "pairs"), ("1 2 3", "pairs"), ("0 1", "count from 1"), ("1 0", "positive length"), ("-1 2", "'-1' is not a positive"),
+     ("1.5 2", "not a positive integer"), ("a b", "not a positive integer"), ("1 " + "9" * 16, "has 16 digits, more than 15"),
      ("１ 2", "not a positive integer")],
 )  # fmt: skip
-def test_invalid_run_lengths(text, message):
+def test_invalid_run_lengths_are_errors(text, message):
     with pytest.raises(ValueError, match=message):
         parse_run_lengths(text)
 

@@ -12,8 +12,8 @@ from vocctl.competition.segmentation import segmentation_dice, suppression_score
 TRUTHS = (np.array([[1, 1, 1, 1]], np.uint8), np.array([[2, 2, 0, 255]], np.uint8))
 
 
-class Split:
-    """The images of a split, of which only the masks are read."""
+class FakeSplit:
+    """Stands for a LabeledSplit, and for its images, of which only the masks are read."""
 
     def __init__(self) -> None:
         self.images = self
@@ -36,7 +36,7 @@ def _probs(monkeypatch):
 
 def test_dice_without_suppression():
     # image 0: 2 of 4 pixels: 2 * 2 / (2 + 4); image 1: class 1 instead of class 2
-    assert segmentation_dice(None, [Split()], None) == pytest.approx([2 / 3, 0])
+    assert segmentation_dice(None, [FakeSplit()], None) == pytest.approx([2 / 3, 0])
 
 
 def test_dice_of_each_threshold():
@@ -44,7 +44,7 @@ def test_dice_of_each_threshold():
     class_probs[:, 0] = 0.03  # of class 1: suppressed from the threshold .05 on
     predicted = np.zeros((2, 20), bool)
     predicted[0, 0] = True  # but not in image 0, whose label it is
-    scores = suppression_scores(None, [Split()], LabelPredictions(class_probs, predicted, predicted), None)
+    scores = suppression_scores(None, [FakeSplit()], LabelPredictions(class_probs, predicted, predicted), None)
     assert scores.fractions[:, 0].tolist() == [0.5, 0.5]
     assert scores.fractions[:, 1:].sum() == 0
     # image 1: class 2 on pixels 0 and 1, as in the ground truth; a threshold that changes nothing keeps the Dice

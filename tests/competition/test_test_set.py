@@ -13,25 +13,25 @@ from vocctl.errors import ConfigError, DataError
 
 
 @pytest.fixture
-def comp(noisy_tree: Path, tmp_path: Path) -> Path:
-    build_competition(tmp_path / "comp", noisy_tree)
+def comp(noisy_devkit: Path, tmp_path: Path) -> Path:
+    build_competition(tmp_path / "comp", noisy_devkit)
     return tmp_path / "comp"
 
 
-def test_both_layouts_have_the_same_rows(comp, noisy_tree):
-    folder, devkit = open_test_set(comp), open_test_set(noisy_tree)
+def test_both_layouts_have_the_same_rows(comp, noisy_devkit):
+    folder, devkit = open_test_set(comp), open_test_set(noisy_devkit)
     assert folder.csv_ids == devkit.csv_ids == tuple("012345")
     assert expected_names(folder)[:2] == ["0_classification", "0_segmentation"]
     assert expected_rows(folder) == expected_rows(devkit)
     assert (expected_rows(folder)[0].height, expected_rows(folder)[0].width) == (40, 50)
 
 
-def test_test_images_are_found_under_other_names(comp, noisy_tree):
+def test_test_images_are_found_under_other_names(comp, noisy_devkit):
     images = open_test_set(comp)
-    train_ids = open_dataset(noisy_tree).ids("train")
-    assert find_test_images(images, noisy_tree, train_ids) == []
-    test_ids = open_dataset(noisy_tree).ids("val")[2:4]
-    assert find_test_images(images, noisy_tree, [*train_ids, *test_ids]) == test_ids
+    train_ids = open_dataset(noisy_devkit).ids("train")
+    assert find_test_images(images, noisy_devkit, train_ids) == []
+    test_ids = open_dataset(noisy_devkit).ids("val")[2:4]
+    assert find_test_images(images, noisy_devkit, [*train_ids, *test_ids]) == test_ids
     assert find_test_images(images, comp, ["train_0", "test_1"]) == ["test_1"]
 
 

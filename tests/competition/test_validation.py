@@ -15,31 +15,33 @@ from vocctl.labels import IGNORE
 IMAGES = 100
 
 
-class Run:
-    """A run folder of which only the settings are read."""
+class FakeRun:
+    """Stands for a RunFolder of which only the settings are read."""
 
     def config(self, default: TrainClsConfig) -> TrainClsConfig:
         return default
 
 
-class Split:
-    """A split of which only the ids are read; records which images are selected."""
+class FakeSplit:
+    """Stands for a LabeledSplit, and for its images, of which only the ids are read."""
 
     def __init__(self, ids: list[str]) -> None:
         self.images = self
         self.ids = tuple(ids)
 
-    def take(self, indices: np.ndarray) -> "Split":
-        return Split([self.ids[index] for index in indices])
+    def take(self, indices: np.ndarray) -> "FakeSplit":
+        return FakeSplit([self.ids[index] for index in indices])
 
 
-class Source:
+class FakeSource:
+    """Stands for a Source of which only the folder is read."""
+
     def __init__(self, root) -> None:
         self.root = root
 
 
 def spec() -> EnsembleSpec:
-    return EnsembleSpec(runs=(Run(),), checkpoint="best", tta="none", device="cpu")  # type: ignore[arg-type]
+    return EnsembleSpec(runs=(FakeRun(),), checkpoint="best", tta="none", device="cpu")  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def fake(tmp_path, monkeypatch):
     """Set the validation images and the predictions on them: fake(cls_ids, seg_ids, labels, seg_dice or scores)."""
 
     def set_up(cls_ids, seg_ids, labels, masks) -> None:
-        splits = iter([(Source(tmp_path), [Split(cls_ids)]), (Source(tmp_path), [Split(seg_ids)])])
+        splits = iter([(FakeSource(tmp_path), [FakeSplit(cls_ids)]), (FakeSource(tmp_path), [FakeSplit(seg_ids)])])
         monkeypatch.setattr(validation, "common_validation_splits", lambda runs: next(splits))
         monkeypatch.setattr(validation, "predict_labels", lambda spec, splits, counter: labels(splits[0].ids))
         monkeypatch.setattr(validation, "segmentation_dice", lambda spec, splits, counter: masks(splits[0].ids))

@@ -19,12 +19,12 @@ def test_safe_path_is_returned():
 @pytest.mark.parametrize(
     ("name", "problem", "message"),
     [
-        ("../a", None, "leads out"),
-        ("a/../../b", None, "leads out"),
-        ("/a", None, "leads out"),
-        ("a\\..\\b", None, "leads out"),
-        ("C:a", None, "leads out"),
-        ("a\0b", None, "leads out"),
+        ("../a", None, "outside of the output folder"),
+        ("a/../../b", None, "outside of the output folder"),
+        ("/a", None, "outside of the output folder"),
+        ("a\\..\\b", None, "outside of the output folder"),
+        ("C:a", None, "outside of the output folder"),
+        ("a\0b", None, "outside of the output folder"),
         (".", None, "has no name"),
         ("", None, "has no name"),
         ("a", "is a link", "is a link"),

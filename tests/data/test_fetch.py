@@ -17,8 +17,8 @@ SIZE, HALF = len(BODY), len(BODY) // 2
 COMPLETE, CUT, RESUME = (200, BODY), (200, BODY, HALF), (0, BODY)  # answers: see conftest.py
 
 
-def get(target: Path, *urls: str, md5: str | None = MD5, retries: int = 2, on_bytes=None) -> None:
-    fetch(urls, target, md5=md5, retries=retries, pause=0, timeout=5, on_bytes=on_bytes)
+def get(target: Path, *urls: str, md5: str | None = MD5, retries: int = 2, on_progress=None) -> None:
+    fetch(urls, target, md5=md5, retries=retries, pause=0, timeout=5, on_progress=on_progress)
 
 
 def message_of(error: VocctlError, target: Path) -> str:
@@ -35,7 +35,7 @@ def file_names(folder: Path) -> list[str]:
 def test_complete_download_leaves_only_the_file(serve, tmp_path):
     counts = []
     target = tmp_path / "in" / "voc.tar"
-    get(target, serve(COMPLETE).url, on_bytes=lambda done, total: counts.append((done, total)))
+    get(target, serve(COMPLETE).url, on_progress=lambda done, total: counts.append((done, total)))
     assert target.read_bytes() == BODY
     assert file_names(tmp_path / "in") == ["voc.tar"]
     assert counts[-1] == (SIZE, SIZE)

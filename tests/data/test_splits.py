@@ -9,46 +9,49 @@ from vocctl.data.images import read_mask, write_mask
 from vocctl.data.splits import ClsSplit, SegSplit, Splits, open_cls_splits, open_seg_splits
 from vocctl.errors import ConfigError, DataError
 
-OPEN = {"cls": open_cls_splits, "seg": open_seg_splits}
+OPENERS = {"cls": open_cls_splits, "seg": open_seg_splits}
 
 
-def opened(tiny, task="cls", **settings) -> Splits:
-    return OPEN[task](DataConfig(path=str(tiny), size=32, **settings))
+def open_splits(tiny, task="cls", **settings) -> Splits:
+    return OPENERS[task](DataConfig(path=str(tiny), size=32, **settings))
 
 
-def test_splits_of_the_data_set(tiny):
-    splits = opened(tiny)
+def test_the_data_set_has_a_training_and_a_validation_split(tiny):
+    splits = open_splits(tiny)
     assert (len(splits.train.images), len(splits.val.images), splits.shared) == (8, 4, 0)
     assert isinstance(splits.train, ClsSplit)
     assert splits.train.targets.sum(0)[:3].tolist() == [4, 4, 0]
 
 
-def test_targets_of_masks_equal_the_class_lists(tiny):
-    classification, segmentation = opened(tiny), opened(tiny, "seg")
+def test_targets_from_masks_equal_the_image_level_labels(tiny):
+    classification, segmentation = open_splits(tiny), open_splits(tiny, "seg")
     assert isinstance(segmentation.train, SegSplit)
     assert np.array_equal(segmentation.train.targets, classification.train.targets)
-    taken = segmentation.train.take(np.array([3, 0]))
-    assert taken.targets.argmax(1).tolist() == [1, 0]
-    assert taken.images.has_masks
+    selected = segmentation.train.take(np.array([3, 0]))
+    assert selected.targets.argmax(1).tolist() == [1, 0]
+    assert selected.images.has_masks
     assert not classification.train.images.has_masks
 
 
-def test_images_in_both_are_counted(tiny):
-    assert opened(tiny, val_split="trainval").shared == 8
+def test_images_in_both_splits_are_counted(tiny):
+    assert open_splits(tiny, val_split="trainval").shared == 8
 
 
 @pytest.mark.parametrize("task", ["cls", "seg"])
 def test_validation_fraction_is_stratified_and_reproducible(tiny, task):
-    first, again = opened(tiny, task, val=0.25), opened(tiny, task, val=0.25)
-    assert first.val.images.ids == again.val.images.ids
+    first, second = open_splits(tiny, task, val=0.25), open_splits(tiny, task, val=0.25)
+    assert first.val.images.ids == second.val.images.ids
     assert sorted(first.train.images.ids + first.val.images.ids) == [f"tiny_{n:03d}" for n in range(8)]
-    numbers = [int(image_id[-3:]) % 2 for image_id in first.val.images.ids]
-    assert sorted(numbers) == [0, 1]  # an aeroplane and a bicycle
+    labels = [int(image_id[-3:]) % 2 for image_id in first.val.images.ids]
+    assert sorted(labels) == [0, 1]  # an aeroplane and a bicycle
     assert first.shared == 0
 
 
 def test_folds_do_not_depend_on_the_size(tiny):
-    """Objects of a single pixel, which are lost when images are downscaled to a quarter."""
+    """The split is stratified by the masks at their original size.
+
+    Three images have an object of a single pixel, which is lost when masks are downscaled to a quarter.
+    """
     devkit = tiny / "VOCdevkit" / "VOC2009"
     for number in range(8):
         image = devkit / "JPEGImages" / f"tiny_{number:03d}.jpg"
@@ -63,21 +66,21 @@ def test_folds_do_not_depend_on_the_size(tiny):
 
 
 def test_fingerprint_depends_on_labels(tiny):
-    before = opened(tiny).fingerprint
-    assert opened(tiny).fingerprint == before
+    before = open_splits(tiny).fingerprint
+    assert open_splits(tiny).fingerprint == before
     path = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main" / "cat_train.txt"
     path.write_text(path.read_text().replace("-1", " 1", 1))
-    assert opened(tiny).fingerprint != before
+    assert open_splits(tiny).fingerprint != before
 
 
-def test_more_processes_than_training_images(tiny, monkeypatch):
+def test_more_processes_than_training_images_is_an_error(tiny, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "9")
     with pytest.raises(ConfigError, match="8 training images cannot be divided among 9 processes: start fewer"):
-        opened(tiny)
+        open_splits(tiny)
 
 
 def test_images_and_targets_stay_together(tiny):
-    splits = opened(tiny, val=0.25)
+    splits = open_splits(tiny, val=0.25)
     for split in (splits.train, splits.val):
         for index, image_id in enumerate(split.images.ids):
             assert split.targets[index].argmax() == int(image_id[-3:]) % 2
@@ -87,13 +90,13 @@ def test_images_and_targets_stay_together(tiny):
 
 
 def test_folds_cover_all_images_once(tiny):
-    val_ids = [opened(tiny, folds=4, fold=fold).val.images.ids for fold in range(4)]
+    val_ids = [open_splits(tiny, folds=4, fold=fold).val.images.ids for fold in range(4)]
     assert sorted(image_id for ids in val_ids for image_id in ids) == [f"tiny_{n:03d}" for n in range(8)]
 
 
-def test_no_validation_images(tiny):
-    with pytest.raises(DataError, match=r"0 of 8 images would be for validation.*change --val or --folds"):
-        opened(tiny, val=0.001)
+def test_a_validation_split_without_images_is_an_error(tiny):
+    with pytest.raises(DataError, match=r"the validation split would have 0 of 8 images.*change --val or --folds"):
+        open_splits(tiny, val=0.001)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +108,13 @@ def test_no_validation_images(tiny):
         ({"folds": 3, "val": 0.2}, "mutually exclusive"),
     ],
 )
-def test_invalid_settings(settings, message):
+def test_invalid_settings_are_errors(settings, message):
     with pytest.raises(ConfigError, match=message):
         DataConfig(**settings)
 
 
 @pytest.mark.parametrize("task", ["cls", "seg"])
 def test_fingerprint_depends_on_validation_images(tiny, task):
-    before = opened(tiny, task).fingerprint
+    before = open_splits(tiny, task).fingerprint
     Image.new("RGB", (32, 32)).save(tiny / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_008.jpg")  # the first of val
-    assert opened(tiny, task).fingerprint != before
+    assert open_splits(tiny, task).fingerprint != before

@@ -13,11 +13,11 @@ from vocctl.data.tar_archive import unpack_tar
 from vocctl.errors import DataError, RunError, VocctlError
 
 
-def message_of(error: VocctlError, target: Path) -> str:
-    """The one-line message of an error that left nothing at target."""
-    assert not target.exists()
+def assert_clean_failure(error: VocctlError, target: Path) -> None:
+    """Assert that the error has one line, and that unpacking left nothing at target or next to it."""
     assert "\n" not in str(error)
-    return str(error)
+    assert not target.exists()
+    assert not target.with_name(f"{target.name}.part").exists()
 
 
 Member = tuple[str, bytes | None, dict]  # name, content (None: a folder), fields of the TarInfo
@@ -48,7 +48,7 @@ GOOD: tuple[Member, ...] = (
 def test_every_file_is_unpacked(tmp_path):
     counts = []
     tar = tar_of(tmp_path / "voc.tar", *GOOD)
-    unpack_tar(tar, tmp_path / "data" / "voc", on_bytes=lambda done, total: counts.append((done, total)))
+    unpack_tar(tar, tmp_path / "data" / "voc", on_progress=lambda done, total: counts.append((done, total)))
     assert all_paths(tmp_path / "data") == {
         "voc", "voc/VOCdevkit", "voc/VOCdevkit/VOC2009", "voc/VOCdevkit/VOC2009/a.txt", "voc/VOCdevkit/b"
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_existing_files_are_not_overwritten(tmp_path):
     assert not (tmp_path / "out.part").exists()
 
 
-def test_part_of_a_killed_process_is_removed(tmp_path):
+def test_stale_part_folder_of_a_killed_process_is_replaced(tmp_path):
     (tmp_path / "out.part").mkdir()
     (tmp_path / "out.part" / "old").write_text("")
     unpack_tar(tar_of(tmp_path / "voc.tar", *GOOD), tmp_path / "out")
@@ -103,7 +103,7 @@ def test_unsafe_members_are_refused(tmp_path, members):
     tar = tar_of(box / "voc.tar", *GOOD, *members)
     with pytest.raises(DataError, match="not safe to unpack") as caught:
         unpack_tar(tar, box / "out")
-    message_of(caught.value, box / "out")
+    assert_clean_failure(caught.value, box / "out")
     assert all_paths(tmp_path) == {"box", "box/secret", "box/voc.tar"}
     assert not Path("/nowhere").exists()
 
@@ -113,7 +113,7 @@ def test_limits_of_bytes_and_members(tmp_path):
     for limits in (Limits(max_bytes=1999), Limits(max_members=2)):
         with pytest.raises(DataError, match="has more than") as caught:
             unpack_tar(tar, tmp_path / "out", limits=limits)
-        message_of(caught.value, tmp_path / "out")
+        assert_clean_failure(caught.value, tmp_path / "out")
     unpack_tar(tar, tmp_path / "out", limits=Limits(max_bytes=2000, max_members=3))
 
 
@@ -123,7 +123,7 @@ def test_member_that_declares_a_terabyte_is_refused(tmp_path):
     (tmp_path / "voc.tar").write_bytes(info.tobuf() + bytes(10240))
     with pytest.raises(DataError, match="has more than") as caught:
         unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")
 
 
 @pytest.mark.parametrize("size", [0, 100, 700, 1024, 1500, 2560, 4096])
@@ -131,17 +131,17 @@ def test_truncated_tar_is_refused(tmp_path, size):
     content = tar_of(tmp_path / "voc.tar", *GOOD).read_bytes()  # headers at 0, 512, 3072; zeros from 3584
     assert content[3584:] == bytes(len(content) - 3584)
     (tmp_path / "voc.tar").write_bytes(content[: min(size, 3584)])
-    with pytest.raises(DataError, match="not a complete tar") as caught:
+    with pytest.raises(DataError, match="not a valid tar archive") as caught:
         unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")
     assert not (tmp_path / "out.part").exists()
 
 
 def test_corrupt_header_is_refused(tmp_path):
     content = bytearray(tar_of(tmp_path / "voc.tar", *GOOD).read_bytes())
-    content[3072 + 20] ^= 0xFF  # the third member's name: its checksum is wrong
+    content[3072 + 20] ^= 0xFF  # one byte of the third member's name, so that the checksum of its header is wrong
     (tmp_path / "voc.tar").write_bytes(content)
-    with pytest.raises(DataError, match="not a complete tar"):
+    with pytest.raises(DataError, match="not a valid tar archive"):
         unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -154,21 +154,24 @@ def test_corrupt_header_is_refused(tmp_path):
         (("a", b"x", {}), ("a", None, {})),
         (("a", b"x", {"pax_headers": {"GNU.sparse.map": "no,number"}}),),
     ],
+    ids=["file then folder", "folder then file", "file then empty folder", "sparse map without numbers"],
 )
 def test_inconsistent_tar_is_refused(tmp_path, members):
     tar = tar_of(tmp_path / "voc.tar", *members)
-    with pytest.raises(DataError, match="not a complete tar") as caught:
+    with pytest.raises(DataError, match="not a valid tar archive") as caught:
         unpack_tar(tar, tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")
     assert all_paths(tmp_path) == {"voc.tar"}
 
 
-@pytest.mark.parametrize("content", [b"<html>not found</html>" * 100, b"\x1f\x8b" + bytes(2000)])
-def test_other_files_are_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    "content", [b"<html>not found</html>" * 100, b"\x1f\x8b" + bytes(2000)], ids=["html", "gzip magic"]
+)
+def test_files_that_are_not_tars_are_refused(tmp_path, content):
     (tmp_path / "voc.tar").write_bytes(content)
-    with pytest.raises(DataError, match="not a complete tar") as caught:
+    with pytest.raises(DataError, match="not a valid tar archive") as caught:
         unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")
 
 
 def test_target_that_is_a_file(tmp_path):
@@ -183,7 +186,7 @@ def test_target_that_is_a_file(tmp_path):
 def test_missing_archive(tmp_path):
     with pytest.raises(DataError, match="is missing") as caught:
         unpack_tar(tmp_path / "voc.tar", tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")
 
 
 def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
@@ -195,7 +198,7 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(Limits, "check", check)  # called before each block is written
     with pytest.raises(RunError, match="is full: free space") as caught:
         unpack_tar(tar, tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")
     assert all_paths(tmp_path) == {"voc.tar"}
 
 
@@ -207,7 +210,7 @@ def gzipped(path: Path) -> Path:
 def test_gzipped_tar(tmp_path):
     tar = gzipped(tar_of(tmp_path / "sbd.tgz", *GOOD))
     counts = []
-    unpack_tar(tar, tmp_path / "out", on_bytes=lambda done, total: counts.append((done, total)))
+    unpack_tar(tar, tmp_path / "out", on_progress=lambda done, total: counts.append((done, total)))
     assert (tmp_path / "out/VOCdevkit/VOC2009/a.txt").read_bytes() == b"a" * 2000
     assert all(0 < done <= total == tar.stat().st_size for done, total in counts)
 
@@ -215,24 +218,25 @@ def test_gzipped_tar(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [lambda data: data[: len(data) // 2], lambda data: data[:40] + b"xxxx" + data[44:], lambda data: data[:12]],
+    ids=["half", "four bytes overwritten", "header only"],
 )
 def test_corrupt_gzip_is_refused(tmp_path, change):
     tar = gzipped(tar_of(tmp_path / "sbd.tgz", *GOOD))
     tar.write_bytes(change(tar.read_bytes()))
-    with pytest.raises(DataError, match="is not a complete tar") as caught:
+    with pytest.raises(DataError, match="is not a valid tar archive") as caught:
         unpack_tar(tar, tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")
 
 
 def test_members_that_are_not_selected_are_left_out(tmp_path):
-    """A link that is not unpacked is harmless; a path that leads out shows that the archive is hostile."""
+    """A link that is not unpacked is harmless; a path outside of the folder shows that the archive is hostile."""
     link = ("VOCdevkit/link", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"})
     tar = tar_of(tmp_path / "voc.tar", *GOOD, link)
     unpack_tar(tar, tmp_path / "out", select=lambda path: path.name == "a.txt")
     assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} == {"a.txt"}
     hostile = tar_of(tmp_path / "hostile.tar", *GOOD, ("../evil", b"x", {}))
-    with pytest.raises(DataError, match="leads out of its folder"):
-        unpack_tar(hostile, tmp_path / "two", select=lambda path: path.name == "a.txt")
+    with pytest.raises(DataError, match="would be written outside of the output folder"):
+        unpack_tar(hostile, tmp_path / "hostile", select=lambda path: path.name == "a.txt")
 
 
 def test_limits_count_members_that_are_not_selected(tmp_path):
@@ -242,7 +246,7 @@ def test_limits_count_members_that_are_not_selected(tmp_path):
     for limits in (Limits(max_bytes=20 << 20), Limits(max_members=2)):
         with pytest.raises(DataError, match="has more than") as caught:
             unpack_tar(tar, tmp_path / "out", select=lambda path: path.name == "a.txt", limits=limits)
-        message_of(caught.value, tmp_path / "out")
+        assert_clean_failure(caught.value, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
@@ -251,4 +255,4 @@ def test_long_header_is_not_read_into_memory(tmp_path, kind):
     tar = gzipped(tar_of(tmp_path / "sbd.tgz", ("header", bytes(30 << 20), {"type": kind}), *GOOD))
     with pytest.raises(DataError, match="header of more than 1 MB") as caught:
         unpack_tar(tar, tmp_path / "out")
-    message_of(caught.value, tmp_path / "out")
+    assert_clean_failure(caught.value, tmp_path / "out")

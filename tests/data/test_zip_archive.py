@@ -23,7 +23,7 @@ def zip_of(path: Path, members: dict[str, bytes], mode: int = 0) -> Path:
 def test_every_file_is_unpacked(tmp_path):
     archive = zip_of(tmp_path / "a.zip", {"train/x.npy": b"one", "test/": b"", "test/y.npy": b"two"})
     counts = []
-    unpack_zip(archive, tmp_path / "out", on_bytes=lambda done, total: counts.append((done, total)))
+    unpack_zip(archive, tmp_path / "out", on_progress=lambda done, total: counts.append((done, total)))
     assert (tmp_path / "out" / "train" / "x.npy").read_bytes() == b"one"
     assert (tmp_path / "out" / "test" / "y.npy").read_bytes() == b"two"
     assert counts == [(3, 6), (6, 6)]
@@ -32,10 +32,10 @@ def test_every_file_is_unpacked(tmp_path):
 @pytest.mark.parametrize(
     ("members", "mode", "problem"),
     [
-        ({"a": b"1", "../evil": b"2"}, 0, "leads out of its folder"),
-        ({"a": b"1", "/evil": b"2"}, 0, "leads out of its folder"),
-        ({"a": b"1", "b\\..\\evil": b"2"}, 0, "leads out of its folder"),
-        ({"a": b"1", "C:evil": b"2"}, 0, "leads out of its folder"),
+        ({"a": b"1", "../evil": b"2"}, 0, "would be written outside of the output folder"),
+        ({"a": b"1", "/evil": b"2"}, 0, "would be written outside of the output folder"),
+        ({"a": b"1", "b\\..\\evil": b"2"}, 0, "would be written outside of the output folder"),
+        ({"a": b"1", "C:evil": b"2"}, 0, "would be written outside of the output folder"),
         ({"link": b"/etc/passwd"}, stat.S_IFLNK | 0o777, "is a link or a device"),
     ],
 )
@@ -55,45 +55,45 @@ def test_limits_of_bytes_and_members(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("body", [b"not a zip", b""])
-def test_other_files_are_refused(tmp_path, body):
+@pytest.mark.parametrize("body", [b"not a zip", b""], ids=["text", "empty"])
+def test_files_that_are_not_zips_are_refused(tmp_path, body):
     (tmp_path / "a.zip").write_bytes(body)
-    with pytest.raises(DataError, match="not a complete zip"):
+    with pytest.raises(DataError, match="not a valid zip archive"):
         unpack_zip(tmp_path / "a.zip", tmp_path / "out")
 
 
 def test_corrupt_zip_is_refused(tmp_path):
     archive = zip_of(tmp_path / "a.zip", {"a": bytes(range(256)) * 20})
     data = bytearray(archive.read_bytes())
-    data[60] ^= 255
+    data[60] ^= 255  # one byte of the compressed data, which begins at 31
     archive.write_bytes(data)
-    with pytest.raises(DataError, match="not a complete zip"):
+    with pytest.raises(DataError, match="not a valid zip archive"):
         unpack_zip(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_corrupt_zip_of_other_compressions_is_refused(tmp_path, method):
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
+def test_corrupt_bzip2_and_lzma_members_are_refused(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
         archive.writestr("a", bytes(range(256)) * 20)
     data = bytearray((tmp_path / "a.zip").read_bytes())
-    data[50:70] = bytes(20)
+    data[50:70] = bytes(20)  # in the compressed data, which begins at 31
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(DataError, match="not a complete zip"):
+    with pytest.raises(DataError, match="not a valid zip archive"):
         unpack_zip(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_file_and_folder_of_one_name_are_refused(tmp_path):
+def test_file_and_folder_with_the_same_name_are_refused(tmp_path):
     for members in ({"a": b"1", "a/b": b"2"}, {"a/b": b"2", "a": b"1"}):
-        with pytest.raises(DataError, match="not a complete zip"):
+        with pytest.raises(DataError, match="not a valid zip archive"):
             unpack_zip(zip_of(tmp_path / "a.zip", members), tmp_path / "out")
 
 
 def test_encrypted_member_is_refused(tmp_path):
     archive = zip_of(tmp_path / "a.zip", {"a": b"secret"})
     data = bytearray(archive.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag in the zip's directory
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the encryption flag, in the central directory
     archive.write_bytes(data)
     with pytest.raises(DataError, match="is encrypted"):
         unpack_zip(archive, tmp_path / "out")
@@ -111,8 +111,9 @@ def test_member_larger_than_declared_is_refused(tmp_path):
     archive = zip_of(tmp_path / "a.zip", {"zeros": bytes(1 << 20)})
     data = bytearray(archive.read_bytes())
     directory = data.index(b"PK\x01\x02")
-    data[directory + 24 : directory + 28] = (10).to_bytes(4, "little")  # the declared size
+    # the uncompressed size in the central directory
+    data[directory + 24 : directory + 28] = (10).to_bytes(4, "little")
     archive.write_bytes(data)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="not a valid zip archive"):
         unpack_zip(archive, tmp_path / "out", limits=Limits(max_bytes=1000))
     assert not (tmp_path / "out").exists()

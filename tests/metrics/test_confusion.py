@@ -1,4 +1,4 @@
-"""Scores from one confusion matrix, by hand and against torchmetrics."""
+"""Scores from one confusion matrix, compared with values worked out by hand and with torchmetrics."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from vocctl.compat import declare_missing_ops
 
-declare_missing_ops()
+declare_missing_ops()  # torchmetrics imports torchvision, which fails without them
 from torchmetrics.classification import MulticlassF1Score, MulticlassJaccardIndex  # noqa: E402
 
 from vocctl.errors import DataError  # noqa: E402
@@ -26,7 +26,8 @@ TRUTH = torch.tensor([[0, 0, 1], [1, 2, IGNORE]], dtype=torch.uint8)
 PREDICTED = torch.tensor([[0, 1, 1], [1, 0, 2]], dtype=torch.uint8)
 
 
-def maps(seed: int, classes: int = 21) -> tuple[torch.Tensor, torch.Tensor]:
+def random_label_maps(seed: int, classes: int = 21) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return predictions and ground truth, (4, 20, 15) each. About 60 % of the pixels agree, and 10 % are void."""
     generator = torch.Generator().manual_seed(seed)
     truth = torch.randint(classes, (4, 20, 15), generator=generator)
     predicted = torch.where(torch.rand(truth.shape, generator=generator) < 0.6, truth, truth.roll(1))
@@ -34,12 +35,12 @@ def maps(seed: int, classes: int = 21) -> tuple[torch.Tensor, torch.Tensor]:
     return predicted, truth
 
 
-def test_rows_are_the_ground_truth_and_void_is_left_out():
+def test_rows_of_the_matrix_are_the_ground_truth_and_void_pixels_are_not_counted():
     # the last pixel is void: its predicted 2 counts nowhere
     assert confusion_matrix(PREDICTED, TRUTH, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
 
 
-def test_iou_and_dice_by_hand():
+def test_iou_dice_and_pixel_accuracy_equal_values_worked_out_by_hand():
     confusion = confusion_matrix(PREDICTED, TRUTH, 3)
     # class 0: 1 / (2 + 2 - 1); class 1: 2 / (2 + 3 - 2); class 2: 0 / (1 + 0 - 0)
     assert iou_per_class(confusion).tolist() == pytest.approx([1 / 3, 2 / 3, 0])
@@ -63,7 +64,7 @@ def test_a_class_that_is_only_predicted_has_0_and_is_not_in_the_mean():
     assert mean_present(iou_per_class(confusion), confusion) == 3 / 4  # class 0 alone
 
 
-def test_one_image_of_one_class():
+def test_classes_outside_of_a_perfect_image_of_one_class_are_absent():
     truth = torch.zeros(4, 4, dtype=torch.long)
     scores = seg_scores(confusion_matrix(truth, truth))
     assert (scores.mean_iou, scores.mean_dice, scores.pixel_accuracy) == (1, 1, 1)
@@ -72,7 +73,7 @@ def test_one_image_of_one_class():
     assert all(math.isnan(scores.iou[name]) for name in scores.absent)
 
 
-def test_without_a_labeled_pixel():
+def test_scores_without_a_labeled_pixel_are_an_error_and_the_image_mean_is_undefined():
     confusion = confusion_matrix(torch.zeros(2, 2, dtype=torch.uint8), torch.full((2, 2), IGNORE))
     assert confusion.sum() == 0
     for score in (seg_scores, pixel_accuracy, lambda counts: mean_present(iou_per_class(counts), counts)):
@@ -88,8 +89,8 @@ def test_image_mean_iou_counts_false_positive_classes():
     assert image_mean_iou(torch.stack([confusion, 7 * confusion])).tolist() == pytest.approx([3 / 8, 3 / 8])
 
 
-def test_matrices_of_images_add_up_to_that_of_all_pixels():
-    predicted, truth = maps(0)
+def test_the_matrices_of_single_images_sum_to_the_matrix_of_all():
+    predicted, truth = random_label_maps(0)
     parts = sum(confusion_matrix(p, t) for p, t in zip(predicted, truth, strict=True))
     assert torch.equal(parts, confusion_matrix(predicted, truth))
     assert parts.dtype == torch.int64
@@ -97,8 +98,8 @@ def test_matrices_of_images_add_up_to_that_of_all_pixels():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_agrees_with_torchmetrics_on_random_maps(seed):
-    predicted, truth = maps(seed)
+def test_iou_and_dice_agree_with_torchmetrics_on_random_label_maps(seed):
+    predicted, truth = random_label_maps(seed)
     confusion = confusion_matrix(predicted, truth)
     settings = {"num_classes": 21, "average": None, "ignore_index": IGNORE, "validate_args": False}
     assert torch.allclose(iou_per_class(confusion).float(), MulticlassJaccardIndex(**settings)(predicted, truth))
@@ -106,8 +107,8 @@ def test_agrees_with_torchmetrics_on_random_maps(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_agrees_with_torchmetrics_where_classes_are_absent(seed):
-    predicted, truth = maps(seed, classes=6)  # 15 of the 21 are absent: nan for us, 0 for torchmetrics
+def test_iou_agrees_with_torchmetrics_where_classes_are_absent(seed):
+    predicted, truth = random_label_maps(seed, classes=6)  # 15 of the 21 are absent: nan for us, 0 for torchmetrics
     settings = {"num_classes": 21, "average": None, "ignore_index": IGNORE, "validate_args": False}
     ours = iou_per_class(confusion_matrix(predicted, truth))
     assert ours.isnan().sum() == 15
@@ -115,7 +116,7 @@ def test_agrees_with_torchmetrics_where_classes_are_absent(seed):
 
 
 def test_seg_scores_are_means_of_the_class_scores():
-    predicted, truth = maps(0, classes=6)
+    predicted, truth = random_label_maps(0, classes=6)
     confusion = confusion_matrix(predicted, truth)
     scores = seg_scores(confusion)
     iou = iou_per_class(confusion)

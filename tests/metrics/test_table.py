@@ -53,5 +53,5 @@ def test_direction_decides_which_value_is_better():
 
 def test_importing_the_table_imports_neither_torch_nor_numpy():
     code = "import sys, vocctl.metrics.table; print(*{'torch', 'numpy'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == []

@@ -99,17 +99,17 @@ def test_content_fits_the_page_width(browser) -> None:
 
 def test_tables_sort_in_both_orders_and_by_keyboard(browser) -> None:
     table = browser.find_element("css selector", "#run-1 table.sortable")
-    heads = table.find_elements("css selector", "th button")
-    index = [head.text.strip() for head in heads].index("IoU, %")
+    headers = table.find_elements("css selector", "th button")
+    index = [header.text.strip() for header in headers].index("IoU, %")
     unsorted = column_texts(browser, table, index)
     numbers = sorted((float(value) for value in unsorted if value != "-"), reverse=True)
-    heads[index].click()
+    headers[index].click()
     undefined = ["-"] * unsorted.count("-")
     assert column_texts(browser, table, index) == [f"{value:.1f}" for value in numbers] + undefined
-    heads[index].send_keys("\ue007")  # Enter
+    headers[index].send_keys("\ue007")  # Enter
     assert column_texts(browser, table, index) == [f"{value:.1f}" for value in numbers[::-1]] + undefined
     assert table.find_elements("css selector", "th")[index].get_attribute("aria-sort") == "ascending"
-    heads[0].click()
+    headers[0].click()
     names = column_texts(browser, table, 0)
     assert names == sorted(names)
 

@@ -1,4 +1,4 @@
-"""The table of plot kinds: every row can be drawn, and a new row is all that help, errors and plot need."""
+"""The table of plot kinds: each row names an existing function, and a row is all that a new plot kind needs."""
 
 import pkgutil
 import re
@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from vocctl.cli.app import main
-from vocctl.reporting.kinds import KINDS
+from vocctl.reporting.kinds import PLOT_KINDS
 
-NEW_KIND = """
+ADD_PLOT_KIND = """
 import sys
 from pathlib import Path
 from vocctl.reporting import kinds, options
@@ -22,32 +22,32 @@ def draw_demo(runs, options):
     return [path]
 
 options.draw_demo = draw_demo
-kinds.KINDS["demo"] = kinds.PlotKind("demo", "options:draw_demo", "a demonstration", ("train-seg",))
+kinds.PLOT_KINDS["demo"] = kinds.PlotKind("demo", "options:draw_demo", "a demonstration", ("train-seg",))
 from vocctl.cli.app import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
 def unwrap(help_text: str) -> str:
-    """Help without line breaks and the box around it."""
+    """Return help text without its line breaks and the box around it."""
     return re.sub(r"[\s│]+", " ", help_text)
 
 
-def test_every_function_exists() -> None:
-    functions = [pkgutil.resolve_name(f"vocctl.reporting.{kind.function}") for kind in KINDS.values()]
+def test_the_functions_of_all_plot_kinds_exist_and_differ() -> None:
+    functions = [pkgutil.resolve_name(f"vocctl.reporting.{kind.function}") for kind in PLOT_KINDS.values()]
     assert all(map(callable, functions))
-    assert len(set(functions)) == len(KINDS)
+    assert len(set(functions)) == len(PLOT_KINDS)
 
 
-def test_help_lists_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_plot_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", "--help"]) == 0
     printed = unwrap(capsys.readouterr().out)
-    assert [kind.name for kind in KINDS.values() if f"{kind.name}: {kind.description}" not in printed] == []
+    assert [kind.name for kind in PLOT_KINDS.values() if f"{kind.name}: {kind.description}" not in printed] == []
 
 
-def test_a_new_row_is_in_help_errors_and_plot(trained) -> None:
+def test_a_plot_kind_that_is_added_to_the_table_appears_in_help_and_errors_and_is_drawn(trained) -> None:
     def run(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", NEW_KIND, *args], capture_output=True, text=True, check=False)
+        return subprocess.run([sys.executable, "-c", ADD_PLOT_KIND, *args], capture_output=True, text=True, check=False)
 
     assert "demo: a demonstration" in unwrap(run("plot", "--help").stdout)
     assert "did you mean demo?" in run("plot", str(trained.seg), "--kind", "demmo").stderr
@@ -58,10 +58,10 @@ def test_a_new_row_is_in_help_errors_and_plot(trained) -> None:
 
 
 @pytest.mark.parametrize("command", [["--help"], ["plot", "--help"], ["predict", "--help"], ["runs", "nowhere"]])
-def test_commands_that_draw_nothing_import_no_matplotlib(command: list[str]) -> None:
+def test_commands_that_draw_nothing_load_no_slow_library(command: list[str]) -> None:
     code = (
         "import sys; from vocctl.cli.app import main; main(sys.argv[1:]); "
-        "print('imported:', sorted({'matplotlib', 'seaborn', 'torch', 'pandas'} & sys.modules.keys()))"
+        "print('loaded:', sorted({'matplotlib', 'seaborn', 'torch', 'pandas'} & sys.modules.keys()))"
     )
     process = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
-    assert process.stdout.splitlines()[-1] == "imported: []"
+    assert process.stdout.splitlines()[-1] == "loaded: []"

@@ -75,8 +75,8 @@ def test_members_that_attacks_share_run_once(runs: dict[str, Path]) -> None:
     config = AttackConfig(attack=(members[0], "sea-2", *members[1:]), eps=("4/255", "16/255"), images=4)
     together = evaluate(runs["seg"], config, lambda *counts: progress.append(counts))
     for name in config.attack:
-        alone = evaluate(runs["seg"], replace(config, attack=(name,)))
-        assert [row for row in together.rows if row.attack == name] == alone.rows[1:]
+        single = evaluate(runs["seg"], replace(config, attack=(name,)))
+        assert [row for row in together.rows if row.attack == name] == single.rows[1:]
     assert progress[-1] == (24, 24)  # three members, two budgets, four images
     assert len({done for done, _ in progress}) == len(progress)  # never beyond the total
 

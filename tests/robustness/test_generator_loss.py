@@ -70,8 +70,8 @@ def test_each_victim_gets_its_part_of_the_batch_and_an_equal_gradient_norm(runs:
     both = image_gradient(victims, images, masks, config())
     parts = (slice(0, 2), slice(2, 6))  # 2 images for the segmenter, 4 for the classifier
     for victim, part in zip(victims, parts, strict=True):
-        alone = image_gradient([victim], images[part], masks[part], config())
-        assert torch.allclose(both[part] / both[part].norm(), alone / alone.norm(), atol=1e-5)
+        single = image_gradient([victim], images[part], masks[part], config())
+        assert torch.allclose(both[part] / both[part].norm(), single / single.norm(), atol=1e-5)
     assert both[:2].norm().item() == pytest.approx(both[2:].norm().item(), rel=1e-4)
 
 

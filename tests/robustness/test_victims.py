@@ -13,7 +13,7 @@ from vocctl.robustness.benchmark import read_ground_truth
 from vocctl.robustness.victims import ClassifierVictim, SegmenterVictim, open_victim
 
 
-def test_each_kind_of_run_has_its_victim(runs: dict[str, Path]) -> None:
+def test_a_run_is_opened_as_the_victim_of_its_task(runs: dict[str, Path]) -> None:
     for name, kind, shape in (("seg", SegmenterVictim, (2, 21, 40, 40)), ("cls", ClassifierVictim, (2, 20))):
         victim = open_victim([str(runs[name])], "best", None)
         assert isinstance(victim, kind)
@@ -24,19 +24,20 @@ def test_each_kind_of_run_has_its_victim(runs: dict[str, Path]) -> None:
 
 def test_an_ensemble_predicts_the_mean_of_its_members(runs: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(runs["cls"], tmp_path / "other")
+    # the second member must predict something else: it gets the final weights as its best ones
     final = (tmp_path / "other" / "final.safetensors").read_bytes()
     (tmp_path / "other" / "best.safetensors").write_bytes(final)
     names = [str(runs["cls"]), str(tmp_path / "other")]
-    alone = [open_victim([name], "best", None) for name in names]
-    truth, _, _ = read_ground_truth(alone[0], AttackConfig(attack=("fgsm",)), None, None)
-    probs = [victim.predict(truth.images, truth).probs for victim in alone]
+    single_victims = [open_victim([name], "best", None) for name in names]
+    truth, _, _ = read_ground_truth(single_victims[0], AttackConfig(attack=("fgsm",)), None, None)
+    probs = [victim.predict(truth.images, truth).probs for victim in single_victims]
     ensemble = open_victim(names, "best", None)
     assert ensemble.name == "cls+other"
     assert np.allclose(ensemble.predict(truth.images, truth).probs, np.mean(probs, axis=0), atol=1e-6)
 
 
 def test_runs_of_two_tasks_cannot_form_an_ensemble(runs: dict[str, Path]) -> None:
-    with pytest.raises(ConfigError, match="name runs of one kind"):
+    with pytest.raises(ConfigError, match="all runs of an ensemble must have the same task"):
         open_victim([str(runs["cls"]), str(runs["seg"])], "best", None)
 
 

@@ -82,8 +82,8 @@ def test_l2_budgets_keep_their_unit(tmp_path: Path) -> None:
 
 
 def test_table_has_a_column_for_each_value(tmp_path: Path) -> None:
-    heads, *rows = [line.split(",") for line in (write(tmp_path) / "table.csv").read_text().splitlines()]
-    assert heads == ["attack", "eps", "pixel_accuracy", "mean_iou", "fooling_rate", "linf_max", "psnr_mean"]
+    headers, *rows = [line.split(",") for line in (write(tmp_path) / "table.csv").read_text().splitlines()]
+    assert headers == ["attack", "eps", "pixel_accuracy", "mean_iou", "fooling_rate", "linf_max", "psnr_mean"]
     assert rows[0] == ["clean", "0", "0.9", "0.75", "", "", ""]
     assert rows[1][:5] == ["pgd-3", "2/255", "0.7", "0.5", "0.25"]
 

@@ -159,7 +159,7 @@ def test_attack_options_require_an_attack(runs: dict[str, Path], capsys: pytest.
 def test_command_prints_its_table(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(runs["seg"]), "--attack", "fgsm,noise", "--eps", "8px", "--images", "2", "--quiet"]) == 0
     printed = capsys.readouterr().out
-    for text in ("worst case", "fooling rate: ", "sanity, noise", "attack.json, table.csv"):
+    for text in ("worst case", "fooling rate: ", 'Sanity check "noise" ', "Saved attack.json and table.csv in "):
         assert text in printed
     assert main(["eval", str(runs["seg"]), "--attack", "fgsm", "--eps", "8px", "--images", "2", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
@@ -172,7 +172,7 @@ def test_command_prints_transfer_matrices(runs: dict[str, Path], capsys: pytest.
     arguments = ["eval", str(runs["seg"]), str(runs["seg"]), *flags]
     assert main([*arguments, "--quiet"]) == 0
     printed = capsys.readouterr().out
-    for text in ("fgsm, eps 8px: mean IoU, %", "sanity of ", "transfer.json"):
+    for text in ("fgsm, eps 8px: mean IoU, %", 'Sanity check "noise" of ', "Saved transfer.json in "):
         assert text in printed
     assert main([*arguments, "--json"]) == 0
     matrices = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vocctl.data import shapes
-from vocctl.data.archive import OnBytes
+from vocctl.data.archive import OnProgress
 from vocctl.data.audit import audit
 from vocctl.data.releases import Release
 from vocctl.data.tar_archive import unpack_tar
@@ -161,7 +161,7 @@ def generated_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int
     """
     seeds: list[int] = []
 
-    def generate(root: Path, *, seed: int, train: int, val: int, on_image: OnBytes | None) -> None:
+    def generate(root: Path, *, seed: int, train: int, val: int, on_image: OnProgress | None) -> None:
         seeds.append(seed)
         make_tar(tmp_path / "shapes.tar")
         (tmp_path / "shapes-tree").rename(root)

@@ -276,8 +276,8 @@ HOSTILE = {
     "list is not text": (changed(val_txt=b"\xff\xfe\x00"), "cannot be read as a list"),
     "id with a folder": (changed(val_txt=b"d\n../../evil\n"), "'../../evil'"),
     "unknown image": (changed(val_txt=b"d\nz\n", z_mat=mat(MASK)), "z.jpg is missing"),
-    "path that leads out": (sbd_files() | {f"{SBD_FILES}/cls/../../../evil.mat": b""}, "leads out of its folder"),
-    "absolute path": (sbd_files() | {"/tmp/evil.mat": b""}, "leads out of its folder"),
+    "path outside of the folder": (sbd_files() | {f"{SBD_FILES}/cls/../../../evil.mat": b""}, "outside of the output folder"),
+    "absolute path": (sbd_files() | {"/tmp/evil.mat": b""}, "outside of the output folder"),
 }  # fmt: skip
 
 
@@ -307,7 +307,7 @@ def test_wrong_and_truncated_archives(server, tmp_path, what):
         download(what, root, releases=right)
     with pytest.raises(DataError, match="md5"):
         download(what, root, archive=path, releases=right)
-    with pytest.raises(DataError, match="is not a complete tar"):  # its md5 is right, its end is missing
+    with pytest.raises(DataError, match="is not a valid tar archive"):  # its md5 is right, its end is missing
         server.download(what, root)
     assert tree(root) == before
 

@@ -67,7 +67,7 @@ def test_an_interrupted_download_is_resumed(kaggle, comp, monkeypatch):
 
 def test_a_zip_with_a_path_outside_of_the_folder(kaggle, comp, capsys):
     kaggle.archive = zip_of(comp, **{"../../evil": b"x"})
-    check_failure(capsys, [SLUG], 3, "'../../evil' leads out of its folder")
+    check_failure(capsys, [SLUG], 3, "'../../evil' would be written outside of the output folder")
     assert not ROOT.exists()
     assert not list(comp.parent.rglob("evil"))
 

@@ -122,11 +122,11 @@ def test_errors_leave_no_page(trained, attacked, tmp_path: Path) -> None:
         report([str(trained.seg)], tmp_path / "nowhere" / "report.html")
     with pytest.raises(DataError, match="no run nothing"):
         report(["nothing"], tmp_path / "report.html")
-    adversary = create_run(tmp_path / "adv", "train-adv", TrainAdvConfig()).path
+    generator = create_run(tmp_path / "adv", "train-adv", TrainAdvConfig()).path
     with pytest.raises(
-        DataError, match=f"is a run of train-adv.* --attack adv:{adversary}`, then `vocctl report VICTIM`"
+        DataError, match=f"is a run of train-adv.* --attack adv:{generator}`, then `vocctl report VICTIM`"
     ):
-        report([str(trained.seg), str(adversary)], tmp_path / "report.html")
+        report([str(trained.seg), str(generator)], tmp_path / "report.html")
     attacked(trained.seg)
     (trained.seg / "attacks" / "pgd" / "attack.json").write_text("{")
     with pytest.raises(DataError, match="attack again"):

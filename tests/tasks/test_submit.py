@@ -79,7 +79,7 @@ def test_check_score_and_merge(workspace, capsys):
     assert main(["submit", "--dry-run", "--quiet"]) == 0
     capsys.readouterr()
     assert main(["submit", "--check", str(CSV)]) == 0
-    assert "12 rows, no format errors" in capsys.readouterr().out
+    assert "has 12 rows and no format errors" in capsys.readouterr().out
     scores = []
     for source in (
         ["--truth", "data/h02a5a"],
@@ -113,7 +113,7 @@ def test_check_lists_the_errors_by_row(workspace, capsys):
     Path("wrong.csv").write_text("\n".join(lines) + "\n")
     out = check_failure(capsys, ["submit", "--check", "wrong.csv"], 3, "wrong.csv: 2 format errors")
     assert "wrong.csv, line 2: 0_classification is empty" in out
-    assert "wrong.csv, line 5: 1_segmentation holds 1 numbers" in out
+    assert "wrong.csv, line 5: 1_segmentation is invalid: the number of values is odd (1)" in out
 
 
 def test_both_layouts_give_the_same_csv(workspace, capsys):

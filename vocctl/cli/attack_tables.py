@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vocctl.cli.messages import out
+from vocctl.cli.messages import out, print_line
 from vocctl.metrics.table import METRICS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vocctl.runs.attacks import AttackRow
     from vocctl.tasks.attack import AttackResult, TransferResult
 
-MIN_WIDTH = 128  # characters; a narrower table would cut numbers and heads
+MIN_WIDTH = 128  # characters; a narrower table would cut numbers and headers
 RATES = ("prediction_change_rate", "fooling_rate", "label_flip_rate", "target_success_rate", "exclusive_success_rate")
 DISTORTION = ("linf_max", "l2_mean", "psnr_mean", "ssim_mean")
 
@@ -29,8 +29,8 @@ def print_attack_result(result: AttackResult) -> None:
     rates = [key for key in RATES if any(key in row.rates for row in attacked)]
     columns = (*clean.scores, *rates, *DISTORTION)
     table = Table(title=escape(_title(result)), title_justify="left")
-    for head in ("attack", "eps", *(METRICS[key].title for key in columns)):
-        table.add_column(head, justify="left" if head == "attack" else "right")
+    for header in ("attack", "eps", *(METRICS[key].title for key in columns)):
+        table.add_column(header, justify="left" if header == "attack" else "right")
     previous_eps = clean.eps
     for row in result.rows:
         if row.eps != previous_eps:
@@ -39,9 +39,12 @@ def print_attack_result(result: AttackResult) -> None:
         style = "bold" if row.attack in ("clean", "worst case") else None
         table.add_row(escape(_short_name(row.attack)), row.eps, *(_cell(row, key) for key in columns), style=style)
     Console(width=max(out.width, MIN_WIDTH), highlight=False, emoji=False, quiet=out.quiet).print(table)
-    out.print(_definitions(columns, has_worst_case=bool(result.worst_attacks)), style="dim", markup=False)
+    definitions = _definitions(
+        columns, has_thresholds=result.task == "train-cls", has_worst_case=bool(result.worst_attacks)
+    )
+    out.print(definitions, style="dim", markup=False)
     _print_sanity(result.sanity)
-    out.print(f"{result.folder}: attack.json, table.csv", markup=False)
+    print_line(f"Saved attack.json and table.csv in {result.folder}")
 
 
 def _title(result: AttackResult) -> str:
@@ -51,21 +54,22 @@ def _title(result: AttackResult) -> str:
 
 
 def _cell(row: AttackRow, key: str) -> str:
-    """The value of a column, empty where it does not apply to the row."""
+    """Return the value of a column as text; it is empty where the column does not apply to the row."""
     values = row.scores | row.rates | row.distortion
     return METRICS[key].format(values[key]) if key in values else ""
 
 
 def _short_name(attack: str) -> str:
-    """adv:RUN with the name of the run's folder instead of its path."""
+    """Return an attack's name; the run of adv:RUN is shortened from its path to the name of its folder."""
     return f"adv:{attack.rstrip('/').rsplit('/', 1)[-1]}" if attack.startswith("adv:") and "/" in attack else attack
 
 
-def _definitions(columns: Sequence[str], *, has_worst_case: bool) -> str:
-    lines = [
-        "Scores and rates are in %. Adversarial images are rounded to 8 bits and checked to be inside the budget. Labels are "
-        "predicted with the run's own thresholds."
-    ]
+def _definitions(columns: Sequence[str], *, has_thresholds: bool, has_worst_case: bool) -> str:
+    """Return what the table's numbers mean, one line per column."""
+    note = "Scores and rates are in %. Adversarial images are rounded to 8 bits and checked to be inside the budget."
+    if has_thresholds:
+        note += " Labels are predicted with the run's own thresholds."
+    lines = [note]
     lines += [f"{METRICS[key].title}: {METRICS[key].definition}" for key in columns]
     if has_worst_case:
         lines.append(
@@ -76,11 +80,11 @@ def _definitions(columns: Sequence[str], *, has_worst_case: bool) -> str:
 
 
 def print_transfer_matrix(result: TransferResult) -> None:
-    """Print the scores of one attack at one budget: a row for each source run, a column for each tested run."""
+    """Print the scores of one attack at one budget: a row for each source run, a column for each target run."""
     metric = METRICS[result.metric]
-    title = f"{result.attack}, eps {result.eps}: {metric.label}, by source run of the adversarial images"
+    title = f"{result.attack}, eps {result.eps}: {metric.label}, adversarial images of the source run tested on the target run"
     table = Table(title=escape(title), title_justify="left")
-    table.add_column("source \\ tested", justify="left")
+    table.add_column("source \\ target", justify="left")
     for name in result.runs:
         table.add_column(escape(name), justify="right")
     table.add_row("clean", *(metric.format(result.clean[name]) for name in result.runs), style="bold")
@@ -92,12 +96,14 @@ def print_transfer_matrix(result: TransferResult) -> None:
 def print_transfer_sanity(result: TransferResult) -> None:
     """Print the sanity checks of every run; they are the same for all matrices of one evaluation."""
     for name, checks in result.sanity.items():
-        _print_sanity(checks, f" of {name}")
-    out.print(f"{result.folder}: transfer.json", markup=False)
+        _print_sanity(checks, name)
+    print_line(f"Saved transfer.json in {result.folder}")
 
 
-def _print_sanity(checks: Sequence[SanityCheck], suffix: str = "") -> None:
+def _print_sanity(checks: Sequence[SanityCheck], run: str = "") -> None:
+    """run: the name of the run that was checked; empty: the only one."""
+    of_run = f" of {run}" if run else ""
     for check in checks:
         verdict = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
-        meaning = "" if check.passed else f". {check.failure_meaning}"
-        out.print(f"sanity{escape(suffix)}, {check.name}: {verdict}: {escape(check.measured + meaning)}")
+        meaning = "." if check.passed else f": {check.failure_meaning}."
+        out.print(f'Sanity check "{check.name}"{escape(of_run)} {verdict} {escape(f"({check.measured}){meaning}")}')

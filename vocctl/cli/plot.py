@@ -7,10 +7,10 @@ import typer
 
 from vocctl.cli import messages, progress
 from vocctl.cli.options import Quiet, Runs
-from vocctl.reporting.kinds import KINDS
+from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import Format, PlotOptions
 
-KIND_HELP = "; ".join(f"[bold]{kind.name}[/]: {kind.description}" for kind in KINDS.values())
+KIND_HELP = "; ".join(f"[bold]{kind.name}[/]: {kind.description}" for kind in PLOT_KINDS.values())
 
 
 def plot(
@@ -57,5 +57,5 @@ def plot(
     only_curves = all(path.stem.startswith("curves") for path in paths)
     if not kinds and only_curves and open_run(runs[0]).task != "train-adv":
         messages.print_line(
-            f"only curves, because {runs[0]} has no predictions yet: run `vocctl eval {runs[0]}`, then plot again"
+            f"Only curves were drawn, because {runs[0]} has no predictions yet: run `vocctl eval {runs[0]}`, then plot again"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from vocctl.cli.messages import out
+from vocctl.cli.messages import out, print_line
 from vocctl.metrics.table import METRICS, mean_of_classes
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     images = f"{info.data} {info.split}, {info.num_images} images"
     frequencies = evaluation.class_frequencies()
     class_metrics = [METRICS[key] for key in evaluation.per_class]
-    heads = ("class", *frequencies, *(metric.title for metric in class_metrics))
-    table = _table(f"{evaluation.model_name}, {info.checkpoint} weights, tta {info.tta}: {images}", heads)
+    headers = ("class", *frequencies, *(metric.title for metric in class_metrics))
+    table = _table(f"{evaluation.model_name}, {info.checkpoint} weights, tta {info.tta}: {images}", headers)
     for name in kind.class_names:
         scores = [metric.format(evaluation.per_class[metric.key][name]) for metric in class_metrics]
         counts = [f"{by_class[name]:.{0 if unit == 'images' else 1}f}" for unit, by_class in frequencies.items()]
@@ -43,13 +43,13 @@ def print_evaluation(evaluation: Evaluation) -> None:
     out.print("Scores are in %; - means undefined. " + escape(evaluation.note), style="dim")
     for metric in (*class_metrics, *others):
         out.print(escape(f"{metric.title}: {metric.definition}"), style="dim")
-    out.print(f"{info.folder}: {', '.join(evaluation.files)}", markup=False)
+    print_line(f"Saved {' and '.join(evaluation.files)} in {info.folder}")
 
 
 def print_comparison(first: str, second: str, rows: Sequence[PairedComparison]) -> None:
     """Print a paired bootstrap comparison, one row per metric. first, second: the runs' names."""
-    heads = ("score", "first", "second", "difference", "95 % interval", "p")
-    table = _table(f"{second} compared with {first}, paired bootstrap over the images", heads)
+    headers = ("score", "first", "second", "difference", "95 % interval", "p")
+    table = _table(f"{second} compared with {first}, paired bootstrap over the images", headers)
     for row in rows:
         metric = METRICS[row.metric]
         interval = f"{metric.scale * row.low:+.1f} to {metric.scale * row.high:+.1f}"
@@ -59,9 +59,9 @@ def print_comparison(first: str, second: str, rows: Sequence[PairedComparison]) 
     out.print(table)
 
 
-def _table(title: str, heads: Sequence[str]) -> Table:
+def _table(title: str, headers: Sequence[str]) -> Table:
     """A table whose first column is text and whose other columns are numbers."""
     table = Table(title=escape(title), title_justify="left")
-    for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index else "left")
+    for index, header in enumerate(headers):
+        table.add_column(header, justify="right" if index else "left")
     return table

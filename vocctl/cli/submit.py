@@ -160,7 +160,7 @@ def _check(file: Path, competition: str | None, data: Path | None, quiet: bool) 
         raise DataError(
             f"{file}: {len(errors)} format errors, listed above: fix them, or write it again with `vocctl submit --dry-run`"
         )
-    messages.print_line(f"{file}: {num_rows} rows, no format errors")
+    messages.print_line(f"{file} has {num_rows} rows and no format errors")
 
 
 def _score(file: Path, truth: Path, data: Path | None, worst: int, quiet: bool) -> None:

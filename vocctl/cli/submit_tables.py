@@ -34,12 +34,14 @@ def print_submission(submission: Submission) -> None:
         gain = "{:+.4f}, 95 % interval {:+.4f} to {:+.4f}".format(rule.gain, *rule.interval)
         print_line(f"{rule.rule}: {f'used, threshold {rule.threshold:g}' if rule.used else 'not used'} (gain {gain})")
     if not expected.rules:
-        print_line("suppression, mask labels: not used, classifiers and segmenters have no common validation images")
+        print_line(
+            "suppression, mask labels: not used, because classifiers and segmenters have no common validation images"
+        )
     for text in submission.warnings:
         out.print(f"[bold yellow]warning:[/] {escape(text)}")
     command = f"`vocctl submit --file {submission.file}` uploads it"
     advice = "submit the notebook's output" if submission.in_notebook else command
-    print_line(f"{submission.file}: {2 * submission.num_images} rows for {submission.competition}; {advice}")
+    print_line(f"Saved {2 * submission.num_images} rows for {submission.competition} in {submission.file}; {advice}")
 
 
 def print_upload(result: UploadResult) -> None:
@@ -48,7 +50,7 @@ def print_upload(result: UploadResult) -> None:
     if result.status.status == "complete":
         out.print(f"public score [bold]{escape(result.status.public_score) or '-'}[/]{remaining}")
     else:
-        print_line(f"submitted, not scored yet{remaining}: `vocctl submit --history --wait 60` asks again")
+        print_line(f"submitted but not scored yet{remaining}: `vocctl submit --history --wait 60` asks again")
     print_line(f"https://www.kaggle.com/competitions/{result.competition}/submissions")
 
 
@@ -56,8 +58,8 @@ def print_offline_score(result: OfflineScore, file: Path, worst: int) -> None:
     """Print the Dice of each class, the score, and the worst images. worst: how many."""
     score, (low, high) = result.score, result.interval
     table = Table(title=escape(f"{file}, {len(score.per_image)} images"), title_justify="left")
-    for head in ("class", "classification", "segmentation"):
-        table.add_column(head, justify="left" if head == "class" else "right")
+    for header in ("class", "classification", "segmentation"):
+        table.add_column(header, justify="left" if header == "class" else "right")
     for name, value in score.class_dice.items():
         table.add_row(name, percent(value), percent(score.pixel_dice[name]))
     out.print(table)
@@ -84,8 +86,8 @@ def print_submission_log(records: list[dict[str, Any]]) -> None:
         print_line("no submission yet: `vocctl submit --dry-run` writes one")
         return
     table = Table(title="submissions, oldest first", title_justify="left")
-    for head in ("time", "file", "runs", "expected", "public", "status"):
-        table.add_column(head, justify="right" if head in ("expected", "public") else "left", overflow="fold")
+    for header in ("time", "file", "runs", "expected", "public", "status"):
+        table.add_column(header, justify="right" if header in ("expected", "public") else "left", overflow="fold")
     for record in records:
         runs = ", ".join(name.rpartition("/")[2] for kind in ("cls", "seg") for name in record.get(kind, []))
         expected = record.get("expected")

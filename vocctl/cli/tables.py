@@ -29,13 +29,13 @@ def percent(value: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """m:ss, or h:mm:ss from one hour."""
+    """Format a duration as m:ss, or as h:mm:ss from one hour on."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 def format_scores(scores: Mapping[str, Any], separator: str) -> str:
-    """The validation scores in percent, each after its name."""
+    """Format the validation scores in percent, each after its name."""
     present = [METRICS[key] for key in VALIDATION_SCORES if key in scores]
     return separator.join(f"{metric.title} {metric.format(scores[metric.key])}" for metric in present)
 
@@ -56,25 +56,26 @@ def _split_sizes(splits: Mapping[str, int]) -> str:
     return ", ".join(f"{split} {count}" for split, count in splits.items())
 
 
-def print_train_result(result: TrainResult, *, is_adversary: bool) -> None:
+def print_train_result(result: TrainResult, *, is_generator: bool) -> None:
     """Print the best and the final score, and the commands to run next."""
     scale = 1 if result.monitor == "val_loss" else 100
+    unit = "min" if round(result.seconds) < 3600 else "h"
     out.print(
-        f"trained {format_duration(result.seconds)} min; best {result.monitor} {scale * result.best:.1f} at epoch "
-        f"{result.best_epoch}, final {format_scores(result.scores, ', ')}"
+        f"Trained for {format_duration(result.seconds)} {unit}. The best {result.monitor} is {scale * result.best:.1f}, at "
+        f"epoch {result.best_epoch}; the final scores are {format_scores(result.scores, ', ')}."
     )
-    arguments = f"VICTIM --attack adv:{result.run}" if is_adversary else result.run
-    print_line(f"{result.run}: next `vocctl eval {arguments}`, then `vocctl plot {result.run}`")
+    arguments = f"VICTIM --attack adv:{result.run}" if is_generator else result.run
+    print_line(f"Next: run `vocctl eval {arguments}`, then `vocctl plot {result.run}`")
 
 
 def print_predictions(results: Sequence[Prediction]) -> None:
-    """One row per image: a classifier's labels with probabilities, or a segmenter's classes with their area."""
+    """Print one row per image: a classifier's labels with probabilities, or a segmenter's classes with their area."""
     from vocctl.tasks.predict import FailedPrediction, MaskPrediction
 
     has_masks = any(isinstance(result, MaskPrediction) for result in results)
     table = Table()
-    for head in ("image", "size", "classes, % of the pixels" if has_masks else "labels, probability in %"):
-        table.add_column(head, overflow="fold")
+    for header in ("image", "size", "classes, % of the pixels" if has_masks else "labels, probability in %"):
+        table.add_column(header, overflow="fold")
     if has_masks:
         table.add_column("mask", overflow="fold")
     for result in results:
@@ -89,9 +90,9 @@ def print_predictions(results: Sequence[Prediction]) -> None:
 
 
 def print_export(result: ExportResult) -> None:
-    out.print(f"{result.path}: {result.megabytes:.1f} MB", markup=False)
+    print_line(f"Saved {result.path} ({result.megabytes:.1f} MB)")
     out.print(
-        f"onnxruntime compared with the run in fp32 on {result.num_images} images: largest difference of a logit "
+        f"onnxruntime was compared with the run in fp32 on {result.num_images} images: largest difference of a logit "
         f"{result.difference:.1e} of the largest logit, of a probability {result.probability_difference:.1e}; equal "
         f"decisions {100 * result.agreement:.3f} %"
     )
@@ -102,8 +103,8 @@ def print_runs(runs: Sequence[RunSummary]) -> None:
         print_line("no runs yet: start one with `vocctl train-seg` or `vocctl train-cls`")
         return
     table = Table()
-    for head in ("run", "task", "data", "settings that differ from the defaults", "seed", "score", "started"):
-        table.add_column(head, overflow="fold")
+    for header in ("run", "task", "data", "settings that differ from the defaults", "seed", "score", "started"):
+        table.add_column(header, overflow="fold")
     for run in runs:
         if run.problem:
             table.add_row(escape(run.path.name), "-", "-", f"[red]{escape(run.problem)}[/]", "-", "-", "-")

@@ -56,7 +56,7 @@ def train_adv(
     resume: Resume = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a CNN adversary that perturbs images within a budget so that classifiers and segmenters fail.
+    """Train a generator, a CNN that perturbs images within a budget so that classifiers and segmenters fail.
 
     vocctl train-adv --data data/voc2009 --target my-segmenter --target my-classifier --eps 8/255
     """
@@ -91,4 +91,4 @@ def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags
             result = task.resume(flags.resume, reporter=view, command_started=started)
         else:
             result = task.run(config, flags.out, name=flags.name, reporter=view, command_started=started)
-    tables.print_train_result(result, is_adversary=isinstance(default, TrainAdvConfig))
+    tables.print_train_result(result, is_generator=isinstance(default, TrainAdvConfig))

@@ -15,7 +15,7 @@ from vocctl.metrics.multilabel import sample_f1
 
 @dataclass(frozen=True)
 class LabelPredictions:
-    """Of N images."""
+    """A classifier's predictions of N images."""
 
     probs: np.ndarray  # (N, 20) in [0, 1]
     predicted: np.ndarray  # (N, 20) bool

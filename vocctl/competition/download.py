@@ -41,7 +41,7 @@ def fetch_competition(
     parent = Path(os.path.abspath(root)).parent
     with disk_errors(root):
         parent.mkdir(parents=True, exist_ok=True)
-    unpack_zip(archive or Kaggle(slug).download(parent, on_fetch), root, on_bytes=on_unpack)
+    unpack_zip(archive or Kaggle(slug).download(parent, on_fetch), root, on_progress=on_unpack)
     num_images = check_competition(root, known_num_images(slug), on_check)
     if archive is None:
         (parent / f"{slug}.zip").unlink(missing_ok=True)

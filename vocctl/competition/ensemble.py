@@ -75,7 +75,7 @@ def select_images(split: LabeledSplit, ids: Sequence[str]) -> LabeledSplit:
 
 
 def cached_test_images(runs: Sequence[RunFolder], test_set: TestSet, new_counter: NewCounter) -> list[CachedSplit]:
-    """Per run, the test images at its input size."""
+    """Return, per run, the test images at its input size."""
     images = []
     for run in runs:
         data = run_config(run).data
@@ -86,7 +86,10 @@ def cached_test_images(runs: Sequence[RunFolder], test_set: TestSet, new_counter
 
 
 def mean_class_probs(classifiers: EnsembleSpec, images: Sequence[CachedSplit], new_counter: NewCounter) -> np.ndarray:
-    """(N, 20) float64, mean over the runs. images: per run, the same images in the same order."""
+    """Return the classes' mean probabilities over the runs, (N, 20) float64.
+
+    images: per run, the same images in the same order.
+    """
     probs = []
     for run, run_images in zip(classifiers.runs, images, strict=True):
         run_probs = classifier_probs(

@@ -87,7 +87,7 @@ def _run_length_error(text: str, required: RequiredRow) -> str:
     try:
         runs = parse_run_lengths(text)
     except ValueError as error:
-        return f"holds {error}"
+        return f"is invalid: {error}"
     unsorted = np.flatnonzero(runs.starts[1:] <= runs.starts[:-1])
     if len(unsorted):
         index = int(unsorted[0]) + 1

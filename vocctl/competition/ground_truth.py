@@ -15,7 +15,7 @@ from vocctl.errors import DataError
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Of one image."""
+    """The classes and the mask of one image."""
 
     csv_id: str  # its Id in test_set.csv
     classes: np.ndarray  # (20,) bool

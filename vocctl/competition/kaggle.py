@@ -26,7 +26,7 @@ MAX_SERVER_MESSAGE = 200  # characters of it that are repeated
 VERBOSE_VARIABLES = ("VERBOSE", "VERBOSE_OUTPUT")  # make the client print every header
 T = TypeVar("T")
 
-OnBytes = Callable[[int, int | None], None]  # called with (bytes received, all bytes; None: unknown)
+OnProgress = Callable[[int, int | None], None]  # called with (bytes received, all bytes; None: unknown)
 OnWait = Callable[[int, int | None], None]  # called with (seconds waited, longest wait)
 
 
@@ -128,13 +128,13 @@ class Kaggle:
                 return status
             time.sleep(POLL_INTERVAL)
 
-    def download(self, folder: Path, on_bytes: OnBytes | None = None) -> Path:
+    def download(self, folder: Path, on_progress: OnProgress | None = None) -> Path:
         """Download the competition's zip into folder; a partial download there is resumed.
 
         Raises NetworkError, RunError (the disk), and DataError: Kaggle sent another file.
         """
         path = folder / f"{self.slug}.zip"
-        with _download_progress(path, on_bytes):
+        with _download_progress(path, on_progress):
             self._call(
                 "download", lambda: self._api.competition_download_files(self.slug, path=str(folder), quiet=True)
             )
@@ -263,9 +263,9 @@ def _timeouts() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _download_progress(path: Path, on_bytes: OnBytes | None) -> Iterator[None]:
+def _download_progress(path: Path, on_progress: OnProgress | None) -> Iterator[None]:
     """Report the growing file from a thread, because the client has no callback."""
-    if on_bytes is None:
+    if on_progress is None:
         yield
         return
     finished = threading.Event()
@@ -275,7 +275,7 @@ def _download_progress(path: Path, on_bytes: OnBytes | None) -> Iterator[None]:
         while not finished.wait(0.2):
             with contextlib.suppress(OSError, ValueError):
                 total = json.loads(marker.read_text(encoding="utf-8")).get("size") if marker.is_file() else None
-                on_bytes(path.stat().st_size, total)
+                on_progress(path.stat().st_size, total)
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()

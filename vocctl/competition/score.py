@@ -40,12 +40,12 @@ class Score:
     missing_rows: int
 
     def worst(self, count: int) -> list[str]:
-        """Ids of the images with the lowest mean of both Dice."""
+        """Return the ids of the images with the lowest mean of both Dice, the lowest first."""
         return sorted(self.per_image, key=lambda csv_id: sum(self.per_image[csv_id]))[:count]
 
 
 def dice(predicted: RunLengths, truth: RunLengths) -> float:
-    """2 |X n Y| / (|X| + |Y|) of the ones of two vectors; 1 if both are empty."""
+    """Return 2 |X n Y| / (|X| + |Y|) of the ones of two vectors; 1 if both are empty."""
     total = predicted.total + truth.total
     return 2 * intersection_size(predicted, truth) / total if total else 1.0
 
@@ -89,7 +89,9 @@ def _parse_row(text: str, name: str, vector_length: int) -> RunLengths:
     try:
         runs = union_of_runs(parse_run_lengths(text))
     except ValueError as error:
-        raise DataError(f"{name} holds {error}; `vocctl submit --check` lists all errors") from error
+        raise DataError(f"{name} is invalid: {error}; `vocctl submit --check` lists all errors") from error
     if len(runs.starts) and runs.ends[-1] > vector_length:
-        raise DataError(f"{name} ends beyond {vector_length}: `vocctl submit --check` lists all errors")
+        raise DataError(
+            f"{name} ends at {runs.ends[-1]}, beyond {vector_length}; `vocctl submit --check` lists all errors"
+        )
     return runs

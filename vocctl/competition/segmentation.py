@@ -15,7 +15,7 @@ from vocctl.metrics.dice import competition_dice
 
 @dataclass(frozen=True)
 class SuppressionScores:
-    """Of N images."""
+    """The Dice of the masks of N images under each threshold, and the areas of the classes."""
 
     dice: np.ndarray  # (N, SUPPRESS_THRESHOLDS): with each threshold; the first is off
     fractions: np.ndarray  # (N, 20): of each class in the mask without suppression

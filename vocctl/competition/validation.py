@@ -71,7 +71,7 @@ def _estimate_with_rules(
     seg_splits: Sequence[LabeledSplit],
     new_counter: NewCounter,
 ) -> tuple[ExpectedScore, DecisionParams]:
-    """As estimate_score. All splits have the same images in the same order."""
+    """Return what estimate_score returns. All splits have the same images in the same order."""
     labels = predict_labels(classifiers, cls_splits, new_counter)
     masks = suppression_scores(segmenters, seg_splits, labels, new_counter)
     suppression, seg_dice = evaluate_rule("suppression", SUPPRESS_THRESHOLDS, masks.dice)

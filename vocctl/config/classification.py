@@ -61,7 +61,7 @@ class ClsDataConfig(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for flag, alpha in (("--mixup", self.mixup), ("--cutmix", self.cutmix)):
-            require(0 <= alpha < math.inf, f"{flag} is alpha, 0 (off) or more, got {alpha}")
+            require(0 <= alpha < math.inf, f"{flag} is the alpha of a Beta distribution, 0 (off) or more; got {alpha}")
 
     @property
     def mixes(self) -> bool:

@@ -19,27 +19,43 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="DataclassInstance")
 MAX_TOML_INT = 2**63 - 1
+SCALAR_TYPES = {bool: "a bool", int: "an int", float: "a float", str: "a str"}  # with an article, for messages
 
 
 def _checked_type(name: str, value: Any, hint: Any) -> Any:
     """Return value as the field's type. Only an int for a float and a list for a tuple are converted."""
-    if isinstance(value, int) and abs(value) > MAX_TOML_INT:
-        raise ConfigError(f"{name} does not fit into 64 bits: TOML has no such number")
     if get_origin(hint) is Literal:
         hint = str
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint in (bool, int, float, str):
-        if type(value) is not hint:
-            raise ConfigError(f"{name} is a {hint.__name__}, got {value!r}")
-        return value
+    if hint in SCALAR_TYPES:
+        return _checked_scalar(name, value, hint, f"must be {SCALAR_TYPES[hint]}, got")
+    item_type = get_args(hint)[0]
+    requirement = f"must be a list of {item_type.__name__}, got"
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{name} is a list, got {value!r}")
-    return tuple(_checked_type(name, item, get_args(hint)[0]) for item in value)
+        _check_size(name, value)
+        raise ConfigError(f"{name} {requirement} {value!r}")
+    return tuple(_checked_scalar(name, item, item_type, f"{requirement} the item") for item in value)
+
+
+def _checked_scalar(name: str, value: Any, scalar_type: type, requirement: str) -> Any:
+    """requirement: what the error says between the name and the value."""
+    _check_size(name, value)
+    if scalar_type is float and type(value) is int:
+        return float(value)
+    if type(value) is not scalar_type:
+        raise ConfigError(f"{name} {requirement} {value!r}")
+    return value
+
+
+def _check_size(name: str, value: Any) -> None:
+    if isinstance(value, int) and abs(value) > MAX_TOML_INT:
+        raise ConfigError(f"{name} does not fit into 64 bits: TOML has no such number")
 
 
 def from_tables(default: Config, tables: Mapping[str, Any], where: str) -> Config:
-    """Return default with the values of nested tables. Raises ConfigError: an unknown key, with the closest one; a value."""
+    """Return default with the values of nested tables.
+
+    Raises ConfigError: an unknown key, with the closest one; a value of a wrong type or out of range.
+    """
     hints = get_type_hints(type(default))
     changes: dict[str, Any] = {}
     for key, value in tables.items():
@@ -48,7 +64,7 @@ def from_tables(default: Config, tables: Mapping[str, Any], where: str) -> Confi
         current = getattr(default, key)
         if is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{where}: [{key}] is a table, got {value!r}")
+                raise ConfigError(f"{where}: [{key}] must be a table, got {value!r}")
             changes[key] = from_tables(current, value, f"{where} [{key}]")
         else:
             changes[key] = _checked_type(f"{where}: {key}", value, hints[key])
@@ -59,7 +75,10 @@ def from_tables(default: Config, tables: Mapping[str, Any], where: str) -> Confi
 
 
 def read_toml(default: Config, path: Path) -> Config:
-    """Return default with a file's values. Raises DataError: no such file. ConfigError: syntax, keys, values."""
+    """Return default with a file's values.
+
+    Raises DataError: no such file. ConfigError: the file is not TOML, or as from_tables does.
+    """
     if not path.is_file():
         raise DataError(f"{path} is missing: name a TOML file, such as those in examples/")
     try:

@@ -12,7 +12,7 @@ from vocctl.errors import DataError
 
 BLOCK_SIZE = 1 << 18  # bytes read at a time
 
-OnBytes = Callable[[int, int | None], None]  # called with (bytes done, all bytes; None: unknown)
+OnProgress = Callable[[int, int | None], None]  # called with (done, total; None: unknown)
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ def safe_member_path(name: str, archive: Path, *, is_folder: bool, problem: str 
     """The path of an archive's member below the folder to unpack to.
 
     problem: why the member must not be unpacked whatever its name, as "is a link"; None: it may be unpacked.
-    Raises DataError: there is a problem, the path leads out of the folder, or a file has no name.
+    Raises DataError: there is a problem, the file would be written outside of the folder, or a file has no name.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or any(char in name for char in "\\:\0"):
-        problem = "leads out of its folder"
+        problem = "would be written outside of the output folder"
     elif problem is None and not path.parts and not is_folder:
         problem = "has no name"
     if problem is not None:
-        raise DataError(f"{archive} is not safe to unpack: its member {name!r} {problem}, download the archive again")
+        raise DataError(f"{archive} is not safe to unpack: its member {name!r} {problem}. Download the archive again")
     return path
 
 

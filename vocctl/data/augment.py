@@ -67,7 +67,7 @@ def augment_image(transform: "Compose", image: np.ndarray, seed: int) -> np.ndar
 
 
 def augment_pair(transform: "Compose", image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """As augment_image, for an image and its mask (H, W) uint8."""
+    """Augment an image and its mask (H, W) uint8 alike. The other arguments are those of augment_image."""
     _seed(transform, seed)
     augmented = transform(image=image, mask=mask)
     return augmented["image"], augmented["mask"]

@@ -114,7 +114,7 @@ class CompetitionData:
     def labels(self, split: str) -> dict[str, np.ndarray]:
         ids = self.ids(split)
         if split == "test":
-            raise DataError(f"{self.root}: the competition withholds the labels of test images, use another split")
+            raise DataError(f"{self.root}: the competition withholds the labels of test images: use another split")
         path = self._table_path("train")
         table = read_table(path)
         targets = {}
@@ -134,7 +134,10 @@ class CompetitionData:
         return self.root / "solution"
 
     def test_truth(self, image_ids: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """From the solution. Raises DataError: there is none, it has no such image, or labels other than 0 and 1."""
+        """Yield the classes and the mask of each test image from the solution.
+
+        Raises DataError: there is no solution, it has no such image, or it has labels other than 0 and 1.
+        """
         table_path = self.solution / "test_set.csv"
         if not table_path.is_file():
             raise DataError(

@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from vocctl import __version__
-from vocctl.data.archive import BLOCK_SIZE, OnBytes, one_line
+from vocctl.data.archive import BLOCK_SIZE, OnProgress, one_line
 from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.files import disk_errors
 
@@ -49,7 +49,7 @@ def check_md5(path: Path, md5: str) -> None:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): fix --archive") from error
     if actual != md5:
-        raise DataError(f"{path} has md5 {actual}, expected {md5}: it is another file or corrupt, download it again")
+        raise DataError(f"{path} has md5 {actual}, expected {md5}: it is another file or corrupt: download it again")
 
 
 def fetch(
@@ -57,7 +57,7 @@ def fetch(
     target: Path,
     *,
     md5: str | None,
-    on_bytes: OnBytes | None = None,
+    on_progress: OnProgress | None = None,
     retries: int = 3,
     timeout: float = 30.0,
     pause: float = 1.0,
@@ -85,7 +85,7 @@ def fetch(
             if md5 is None:
                 part.unlink(missing_ok=True)
             try:
-                _Download(session, url, part, md5, timeout, on_bytes).run(retries, pause)
+                _Download(session, url, part, md5, timeout, on_progress).run(retries, pause)
             except (_Unavailable, _Interrupted) as error:
                 reasons.append(f"{urlsplit(url).netloc}: {error}")
                 continue
@@ -131,10 +131,10 @@ class _Download:
         part: Path,
         md5: str | None,
         timeout: float,
-        on_bytes: OnBytes | None,
+        on_progress: OnProgress | None,
     ) -> None:
         self.session, self.url, self.part, self.md5 = session, url, part, md5
-        self.timeout, self.on_bytes = timeout, on_bytes
+        self.timeout, self.on_progress = timeout, on_progress
 
     def run(self, retries: int, pause: float) -> None:
         """Download until part is complete and right. A try that brings MIN_PROGRESS more bytes does not use up a retry."""
@@ -200,8 +200,8 @@ class _Download:
             while block := self._read(response, done, total):
                 out.write(block)
                 done += len(block)
-                if self.on_bytes is not None:
-                    self.on_bytes(done, total)
+                if self.on_progress is not None:
+                    self.on_progress(done, total)
         if total is not None and done < total:
             raise _Interrupted(_closed_after(done, total))
 

@@ -1,7 +1,8 @@
 """Find the same image in two data sets, whatever its file name and format.
 
-The fingerprint of an image is its size and the mean colors of an 8 x 8 grid. JPEG decoders differ by one or two gray
-levels, so fingerprints are compared with a tolerance; different images of one size differ by far more in some cell.
+The fingerprint of an image is its size and the mean color of each cell of an 8 x 8 grid. JPEG decoders differ by one or two
+of the 256 levels of a channel, so fingerprints are compared with a tolerance. Different images of the same size differ by
+far more in at least one cell.
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ import numpy as np
 from vocctl.data.source import Source
 
 GRID = 8  # cells along each side
-TOLERANCE = 3.0  # gray levels of 255, in every cell and channel
+TOLERANCE = 3.0  # largest difference of a cell's mean, in any channel, on the scale 0..255
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ImageFingerprint:
 
 
 def image_fingerprint(image: np.ndarray) -> ImageFingerprint:
-    """image: (H, W, 3) uint8."""
+    """Return the fingerprint of an image (H, W, 3) uint8."""
     grid = cv2.resize(image.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
     return ImageFingerprint((image.shape[0], image.shape[1]), grid.ravel())
 
@@ -32,7 +33,7 @@ def image_fingerprint(image: np.ndarray) -> ImageFingerprint:
 def image_fingerprints(
     source: Source, ids: Sequence[str], on_image: Callable[[int, int], None] | None = None
 ) -> list[ImageFingerprint]:
-    """The fingerprint of each image. on_image: called with (done, total). Raises DataError: an image cannot be read."""
+    """Return the fingerprint of each image. on_image: called with (done, total). Raises DataError: an image cannot be read."""
     fingerprints = []
     for image_id in ids:
         fingerprints.append(image_fingerprint(source.image(image_id)))
@@ -42,18 +43,18 @@ def image_fingerprints(
 
 
 def match_images(queries: Sequence[ImageFingerprint], candidates: Sequence[ImageFingerprint]) -> list[int | None]:
-    """For each query, the index of the most similar candidate that shows the same image; None if there is none."""
+    """Return, for each query, the index of the most similar candidate that shows the same image; None if there is none."""
     indices_by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, candidate in enumerate(candidates):
         indices_by_size[candidate.size].append(index)
-    colors = {
+    colors_by_size = {
         size: np.stack([candidates[index].colors for index in indices]) for size, indices in indices_by_size.items()
     }
     matches: list[int | None] = []
     for query in queries:
         match = None
-        if query.size in colors:
-            distances = np.abs(colors[query.size] - query.colors).max(axis=1)
+        if query.size in colors_by_size:
+            distances = np.abs(colors_by_size[query.size] - query.colors).max(axis=1)
             nearest = int(distances.argmin())
             match = indices_by_size[query.size][nearest] if distances[nearest] <= TOLERANCE else None
         matches.append(match)

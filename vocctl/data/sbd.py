@@ -12,7 +12,7 @@ SegmentationClassAug.
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from vocctl.data.archive import Limits, OnBytes
+from vocctl.data.archive import Limits, OnProgress
 from vocctl.data.images import image_size, mask_png
 from vocctl.data.mat_file import MatError, read_segmentation
 from vocctl.data.split_files import is_file_stem
@@ -30,7 +30,7 @@ def add_sbd(
     devkit: Path,
     archive: Path,
     *,
-    on_unpack: OnBytes | None = None,
+    on_unpack: OnProgress | None = None,
     on_image: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write SegmentationClassAug and Segmentation/trainaug.txt into a devkit of VOC2012. archive: SBD's benchmark.tgz.
@@ -41,7 +41,7 @@ def add_sbd(
     voc = VocData.open(devkit)
     train_ids, val_ids = set(voc.ids("train")), set(voc.ids("val"))
     with temporary_folder(devkit) as folder:
-        unpack_tar(archive, folder / "archive", select=_is_needed, limits=LIMITS, on_bytes=on_unpack)
+        unpack_tar(archive, folder / "archive", select=_is_needed, limits=LIMITS, on_progress=on_unpack)
         dataset = folder / "archive" / DATASET
         sbd_ids = {image_id for split in ("train", "val") for image_id in _read_list(dataset / f"{split}.txt", archive)}
         new_ids = sorted(sbd_ids - train_ids - val_ids)

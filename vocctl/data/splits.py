@@ -32,7 +32,7 @@ class SegSplit:
 
     @property
     def content_hashes(self) -> tuple[bytes, ...]:
-        """Of the images and masks."""
+        """The content hashes of the images and masks."""
         return self.images.content_hashes
 
     def take(self, indices: np.ndarray) -> "SegSplit":
@@ -49,7 +49,7 @@ class ClsSplit:
 
     @property
     def content_hashes(self) -> tuple[bytes, ...]:
-        """Of the images, and one of all targets, which are not in the images' files."""
+        """The content hashes of the images, and the bytes of the targets, which are not in the images' files."""
         return (*self.images.content_hashes, self.targets.tobytes())
 
     def take(self, indices: np.ndarray) -> "ClsSplit":
@@ -93,7 +93,7 @@ def open_seg_splits(config: DataConfig, on_count: OnCount = _no_count) -> Splits
 
 
 def open_cls_splits(config: DataConfig, on_count: OnCount = _no_count) -> Splits:
-    """As open_seg_splits, for classification."""
+    """Open and decode the images for classification. Raises as open_seg_splits does."""
     source = open_dataset(Path(config.path))
     train = open_cls_split(source, config.train_split, config, on_count)
     if config.holds_out:
@@ -105,7 +105,7 @@ def open_seg_split(source: Source, split: str, config: DataConfig, on_count: OnC
     """Open and decode one split for segmentation. Raises DataError: its images have no masks; and as cached_split does."""
     images = cached_split(source, split, config.size, _cache_dir(config), _decoding(split, on_count))
     if not images.has_masks:
-        raise DataError(f"{source.root}: split {split} has no masks, name one that has")
+        raise DataError(f"{source.root}: split {split} has no masks: name one that has")
     return SegSplit(images)
 
 
@@ -147,7 +147,7 @@ def hold_out(split: LabeledSplit, config: DataConfig) -> tuple[LabeledSplit, Lab
     validates = parts == config.fold
     if validates.all() or not validates.any():
         raise DataError(
-            f"{int(validates.sum())} of {num_images} images would be for validation and the others for training, each "
-            "needs at least one: change --val or --folds"
+            f"the validation split would have {int(validates.sum())} of {num_images} images; it and the training split need "
+            "at least one each: change --val or --folds"
         )
     return split.take(np.flatnonzero(~validates)), split.take(np.flatnonzero(validates))

@@ -1,4 +1,4 @@
-"""Unpack a tar, gzipped or not, from an untrusted source: all of its files, below one folder, or none.
+"""Unpack a tar, gzipped or not, from an untrusted source. Either all of its files are unpacked, below one folder, or none.
 
 Members are copied one by one instead of with `extractall`: its filter "data" is missing in Python 3.11.0 to 3.11.3, and
 accepts links.
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from vocctl.data.archive import Limits, MemberWriter, OnBytes, one_line, safe_member_path
+from vocctl.data.archive import Limits, MemberWriter, OnProgress, one_line, safe_member_path
 from vocctl.errors import DataError
 from vocctl.files import staging_folder
 
-# What reading a corrupt tar raises; the last three: a file and a folder have the same name.
+# What reading a corrupt tar raises. The last three occur if a file and a folder of the tar have the same name.
 _CORRUPT = (
     tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError, FileExistsError,
     IsADirectoryError, NotADirectoryError,
@@ -33,21 +33,23 @@ def unpack_tar(
     *,
     select: Select | None = None,
     limits: Limits | None = None,
-    on_bytes: OnBytes | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
-    """Unpack a tar into target. on_bytes: called with (bytes of the archive read, all its bytes).
+    """Unpack a tar into target. on_progress: called with (bytes of the archive read, all its bytes).
 
     select: whether to unpack the member with this path; None: all. The limits count the others too.
-    Refuses links, devices, paths that lead out of target, and archives above the limits; overwrites nothing in target.
+    Refuses links, devices, paths outside of target, and archives above the limits; overwrites nothing in target.
     Raises DataError (the archive, or what target already contains) and RunError (the disk).
     """
     if not archive.is_file():
         raise DataError(f"{archive} is missing: download it again")
     with staging_folder(target) as folder:
         try:
-            _copy_members(archive, MemberWriter(archive, folder, limits or Limits()), select, on_bytes)
+            _copy_members(archive, MemberWriter(archive, folder, limits or Limits()), select, on_progress)
         except _CORRUPT as error:
-            raise DataError(f"{archive} is not a complete tar ({one_line(error)}): download it again") from error
+            raise DataError(
+                f"{archive} is not a valid tar archive (corrupt or truncated: {one_line(error)}): download it again"
+            ) from error
 
 
 class _CappedReader(io.BufferedReader):
@@ -55,11 +57,11 @@ class _CappedReader(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= MAX_READ:
-            raise tarfile.ReadError("it has a header of more than 1 MB")
+            raise tarfile.ReadError("a header of more than 1 MB")
         return super().read(size)
 
 
-def _copy_members(archive: Path, writer: MemberWriter, select: Select | None, on_bytes: OnBytes | None) -> None:
+def _copy_members(archive: Path, writer: MemberWriter, select: Select | None, on_progress: OnProgress | None) -> None:
     archive_size = archive.stat().st_size
     with archive.open("rb") as file:
         is_gzip = file.read(len(GZIP)) == GZIP
@@ -69,12 +71,12 @@ def _copy_members(archive: Path, writer: MemberWriter, select: Select | None, on
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             for member in tar:
                 _copy_member(tar, member, writer, select)
-                if on_bytes is not None:
-                    on_bytes(file.tell(), archive_size)
+                if on_progress is not None:
+                    on_progress(file.tell(), archive_size)
             # A complete tar ends with blocks of zeros, but tarfile also takes a corrupt header for the end.
             stream.seek(tar.offset)
             if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError("it has no end marker")
+                raise tarfile.ReadError("no end marker")
 
 
 def _copy_member(tar: tarfile.TarFile, member: tarfile.TarInfo, writer: MemberWriter, select: Select | None) -> None:

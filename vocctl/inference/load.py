@@ -51,7 +51,7 @@ def load_classifier(
 def load_segmenter(
     run: RunFolder, checkpoint: str, device: str | None
 ) -> tuple[Segmenter, TrainSegConfig, DeviceSetup]:
-    """As load_classifier, for a segmenter."""
+    """Load a segmenter. Arguments, result and errors are those of load_classifier."""
     config = run.config(TrainSegConfig())
     setup = eval_setup(config.train, device)
     model = Segmenter(config.model, load_pretrained=False)

@@ -1,4 +1,4 @@
-"""The CNN adversary: maps an image to its adversarial image in one forward pass.
+"""The trained attacker network: its generator maps an image to its adversarial image in one forward pass.
 
 Source: Poursaeed et al., arXiv 1712.02328 (GAP): U-Net and ResNet generators whose output is scaled to the norm ball.
 What differs here:

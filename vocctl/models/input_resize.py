@@ -1,8 +1,8 @@
-"""A model as an attack needs it: images of any size in, logits of that size out, and the resize between is differentiable.
+"""Wraps a model for attacks: it takes images of any size, resizes them differentiably, and returns logits at their size.
 
-The cache resizes in whole numbers (data/cache.py). Here the resize runs in the run's precision and without rounding, so that
-gradients pass; in bf16 a pixel differs from the cache by 0.2 steps of 1 / 255 on average. Scores of adversarial images use
-the cache's resize, so the small difference never changes a score.
+The data cache resizes 8-bit images and rounds the result (data/resize.py). Here the resize runs in the run's precision and
+without rounding, so that gradients pass; in bf16 a pixel differs from the cache by 0.2 steps of 1 / 255 on average. Scores
+of adversarial images use the cache's resize, so the small difference never changes a score.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,21 @@ from vocctl.resizing import area_weights, model_input_size
 
 
 def resize_differentiable(images: Tensor, size: int) -> Tensor:
-    """Resize images (B, 3, H, W) to the input of a model of this size: area average if smaller, bilinear if larger."""
+    """Resize images (B, 3, H, W) to model_input_size, as resize_to_model does, but differentiably.
+
+    An image is averaged over areas if its input is smaller, and interpolated bilinearly if it is larger.
+    """
     image_size = (int(images.shape[-2]), int(images.shape[-1]))
     input_size = model_input_size(*image_size, size)
     if input_size == image_size:
         return images
+    # As in resize_to_model, the height decides. If the width grows, OpenCV interpolates, too.
     if input_size[0] < image_size[0] and input_size[1] <= image_size[1]:
-        rows, columns = (
+        row_weights, column_weights = (
             _area_weights_on(images.device, source, target)
             for source, target in zip(image_size, input_size, strict=True)
         )
-        return rows @ images @ columns.T
+        return row_weights @ images @ column_weights.T
     return F.interpolate(images, size=input_size, mode="bilinear", align_corners=False)
 
 
@@ -106,4 +110,4 @@ def _logits_of_mean_probs(logits: Tensor) -> Tensor:
         return logits[0]
     if logits.ndim == 3:  # log(p / (1 - p)) of the mean probability p; the factors 1 / M cancel
         return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
-    return logits.log_softmax(2).logsumexp(0)
+    return logits.log_softmax(2).logsumexp(0)  # log of the mean probability, plus log M, which softmax ignores

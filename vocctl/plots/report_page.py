@@ -16,6 +16,7 @@ from PIL import Image
 
 TEMPLATES = Path(__file__).parent / "page"
 THUMBNAIL_SIDE = 288  # pixels: the longer side of an image in the gallery
+LOSSLESS_EFFORT = 60  # 0 to 100: higher is slower and smaller
 Cell = str | int | float | None  # None: undefined
 
 
@@ -29,24 +30,24 @@ class HeadlineScore:
 @dataclass(frozen=True)
 class FigureImage:
     title: str
-    source: str  # data: URL
+    source: str  # data URL
 
 
 @dataclass(frozen=True)
 class Table:
     title: str
-    heads: Sequence[str]
+    headers: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """An image of a card's viewer."""
+    """An image that the reader can show on, or instead of, a gallery card's image."""
 
     name: str
-    source: str  # data: URL
-    is_overlay: bool  # partly transparent, drawn over the card's image; otherwise it covers the image
+    source: str  # data URL
+    is_overlay: bool  # True: partly transparent, drawn over the card's image; False: opaque, replaces it
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class GalleryCard:
     image_id: str
     run: str
     kind: str  # "clean" or "adversarial"
-    image: str  # data: URL
+    image: str  # data URL
     layers: Sequence[Layer]
     lines: Sequence[str]  # text below the image
     classes: Sequence[str]  # in the ground truth or predicted
@@ -88,7 +89,7 @@ class ReportPage:
 
 
 def render_page(page: ReportPage) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -109,24 +110,27 @@ def render_page(page: ReportPage) -> str:
 
 
 def format_cell(value: Cell) -> str:
-    """A float with one decimal, an undefined value as -."""
+    """Format a table cell: floats with one decimal, None as '-', everything else unchanged."""
     if value is None:
         return "-"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def thumbnail_url(image: np.ndarray) -> str:
-    """(H, W, 3) uint8 as a small WebP in a data: URL."""
+    """Return an image (H, W, 3) uint8 as a small WebP in a data URL."""
     return _webp_url(_thumbnail(image, Image.Resampling.LANCZOS), quality=72)
 
 
 def layer_url(colors: np.ndarray) -> str:
-    """(H, W, 4) uint8 as a small lossless WebP in a data: URL. Nearest-neighbor resampling keeps the flat colors."""
+    """Return RGBA pixels (H, W, 4) uint8 as a small lossless WebP in a data URL.
+
+    Nearest-neighbor resampling keeps the flat colors.
+    """
     return _webp_url(_thumbnail(colors, Image.Resampling.NEAREST), quality=None)
 
 
 def figure_url(path: Path) -> str:
-    """An image file as WebP in a data: URL. Raises OSError: missing or not an image."""
+    """Return an image file as WebP in a data URL. Raises OSError: it is missing or not an image."""
     with Image.open(path) as image:
         return _webp_url(image.convert("RGB"), quality=88)
 
@@ -140,5 +144,8 @@ def _thumbnail(pixels: np.ndarray, resampling: Image.Resampling) -> Image.Image:
 def _webp_url(image: Image.Image, quality: int | None) -> str:
     """quality: 0 to 100; None: lossless."""
     content = io.BytesIO()
-    image.save(content, format="WEBP", lossless=quality is None, quality=60 if quality is None else quality, method=3)
+    if quality is None:  # Pillow's quality is then the effort of the compression
+        image.save(content, format="WEBP", lossless=True, quality=LOSSLESS_EFFORT, method=3)
+    else:
+        image.save(content, format="WEBP", quality=quality, method=3)
     return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")

@@ -135,7 +135,7 @@ def merge_lines(attacks: Sequence[AttackRecord]) -> dict[str, Line]:
 
 
 def _strongest_common_attack(lines_of_runs: Sequence[dict[str, Line]]) -> str | None:
-    """Of the attacks that all runs have at the same budgets, the one with the lowest score of the first run.
+    """Return the attack with the lowest score of the first run, among those that all runs have at the same budgets.
 
     The worst case counts as an attack only where it is over the same attacks in all runs.
     """

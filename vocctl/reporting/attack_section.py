@@ -25,9 +25,9 @@ def attack_tables(run: RunRecord) -> list[Table]:
         path = attack.folder / "table.csv"
         if path.is_file():
             with _readable(attack.folder):
-                heads, *lines = csv.reader(io.StringIO(read_text(path)))
+                headers, *lines = csv.reader(io.StringIO(read_text(path)))
             cells = [[_parse_cell(text) for text in line] for line in lines]
-            tables.append(Table(f"Attack {attack.name}: results", heads, cells))
+            tables.append(Table(f"Attack {attack.name}: results", headers, cells))
     return tables
 
 

@@ -34,13 +34,13 @@ class ClassifierView:
         return matrices, CONFUSION_NOTE
 
     def rank_images(self, evaluation: ClsEvaluation) -> list[str]:
-        """By the confidence of each image's most confident error; images without an error follow in their own order."""
+        """Sort by the confidence of each image's most confident error; images without an error follow in their own order."""
         predictions = evaluation.predictions
         with_error = [image for image, _ in most_confident_errors(predictions)]
         without_error = sorted(set(range(len(predictions.ids))) - set(with_error))
         return [predictions.ids[image] for image in with_error + without_error]
 
-    def card(self, run: RunRecord, evaluation: ClsEvaluation, image_id: str) -> GalleryCard:
+    def gallery_card(self, run: RunRecord, evaluation: ClsEvaluation, image_id: str) -> GalleryCard:
         predictions = evaluation.predictions
         image = predictions.ids.index(image_id)
         probs, targets, predicted = predictions.probs[image], predictions.targets[image], predictions.predicted[image]

@@ -28,7 +28,7 @@ def gallery_cards(run: RunRecord, count: int) -> list[GalleryCard]:
     ranked = view_of(run).rank_images(evaluation)
     adversarial = _adversarial_cards(run, evaluation, set(ranked), count // 2)
     image_ids = sample_gallery(ranked, count - len(adversarial))
-    return [view_of(run).card(run, evaluation, image_id) for image_id in image_ids] + adversarial
+    return [view_of(run).gallery_card(run, evaluation, image_id) for image_id in image_ids] + adversarial
 
 
 def sample_gallery(ranked: list[str], count: int) -> list[str]:
@@ -52,7 +52,7 @@ def _adversarial_cards(run: RunRecord, evaluation: Evaluation, scored: set[str],
 
 def _adversarial_card(run: RunRecord, evaluation: Evaluation, attack: AttackRecord, path: Path) -> GalleryCard:
     """path: the adversarial image, <id>.png. Classes and errors are those of the clean image."""
-    clean = view_of(run).card(run, evaluation, path.stem)
+    clean = view_of(run).gallery_card(run, evaluation, path.stem)
     layers = [Layer("adversarial", thumbnail_url(read_image(path)), is_overlay=False)]
     lines = [f"attack {attack.name}"]
     labels = attack.adversarial_labels(path.stem)

@@ -54,4 +54,4 @@ _ROWS = (
     PlotKind("robustness", "attack_figures:robustness", "score under attack by budget, and transfer between runs", MODELS),
     PlotKind("compare", "training_figures:compare", "scores of several configs with paired differences", MODELS),
 )  # fmt: skip
-KINDS: dict[str, PlotKind] = {kind.name: kind for kind in _ROWS}
+PLOT_KINDS: dict[str, PlotKind] = {kind.name: kind for kind in _ROWS}

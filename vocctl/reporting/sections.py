@@ -14,7 +14,7 @@ from vocctl.plots.report_page import FigureImage, HeadlineScore, RunSection, Tab
 from vocctl.reporting.attack_section import attack_figures, attack_tables
 from vocctl.reporting.class_scores import class_intervals
 from vocctl.reporting.config_diff import diff_from_default, differing_settings, format_settings
-from vocctl.reporting.kinds import KINDS
+from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import NothingToPlot, PlotOptions
 from vocctl.reporting.task_views import view_of
 from vocctl.runs.evaluations import Evaluation
@@ -50,10 +50,10 @@ def draw_figures(runs: Sequence[RunRecord], kinds: Sequence[str]) -> list[Figure
     with tempfile.TemporaryDirectory() as folder:
         for kind in kinds:
             try:
-                paths = KINDS[kind].draw(runs, PlotOptions(out=Path(folder)))
+                paths = PLOT_KINDS[kind].draw(runs, PlotOptions(out=Path(folder)))
             except NothingToPlot:
                 continue
-            title = KINDS[kind].title
+            title = PLOT_KINDS[kind].title
             figures += [FigureImage(title, figure_url(path)) for path in paths]
     return figures
 
@@ -108,7 +108,7 @@ def _evaluation_summary(run: RunRecord) -> str:
 
 
 def _headline_scores(run: RunRecord) -> list[HeadlineScore]:
-    """Of the evaluation; of the last validation during training if there is none."""
+    """Return the scores of the evaluation, or those of the last validation during training if there is none."""
     if run.evaluation is None:
         scores, intervals = run.records[-1], {}
     else:
@@ -128,8 +128,8 @@ def _class_tables(run: RunRecord) -> list[Table]:
         return []
     frequencies, columns = run.evaluation.class_frequencies(), run.evaluation.per_class
     intervals = {name: _format_interval(bounds) for name, bounds in class_intervals(run.evaluation).items()}
-    heads = ["class", *frequencies, *(METRICS[key].label for key in columns)]
-    heads.append(f"95 % interval of {run.kind.class_metric.title}")
+    headers = ["class", *frequencies, *(METRICS[key].label for key in columns)]
+    headers.append(f"95 % interval of {run.kind.class_metric.title}")
     rows = [
         [
             name,
@@ -141,7 +141,7 @@ def _class_tables(run: RunRecord) -> list[Table]:
     ]
     definitions = " ".join(f"{METRICS[key].title}: {METRICS[key].definition}" for key in columns)
     note = f"{definitions} Intervals: bootstrap over the images. Click a head to sort; - means undefined."
-    return [Table("Scores by class", heads, rows, note)]
+    return [Table("Scores by class", headers, rows, note)]
 
 
 def _environment(run: RunRecord, run_info: Mapping[str, Any]) -> dict[str, str]:

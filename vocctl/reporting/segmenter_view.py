@@ -32,10 +32,10 @@ class SegmenterView:
         return [matrix], "All pixels of all images, without void pixels (255)."
 
     def rank_images(self, evaluation: SegEvaluation) -> list[str]:
-        """By each image's mean IoU; images without labeled pixels are left out."""
+        """Sort by each image's mean IoU; images without labeled pixels are left out."""
         return evaluation.worst_first()
 
-    def card(self, run: RunRecord, evaluation: SegEvaluation, image_id: str) -> GalleryCard:
+    def gallery_card(self, run: RunRecord, evaluation: SegEvaluation, image_id: str) -> GalleryCard:
         source = evaluation.info.source
         true_labels = source.mask(image_id)
         predicted_labels = evaluation.label_map(image_id, true_labels.shape)

@@ -20,17 +20,17 @@ class TaskView(Protocol[EvaluationT]):
     def rank_images(self, evaluation: EvaluationT) -> list[str]:
         """Ids of the scored images, the worst prediction first."""
 
-    def card(self, run: RunRecord, evaluation: EvaluationT, image_id: str) -> GalleryCard:
-        """The gallery's card of a clean image."""
+    def gallery_card(self, run: RunRecord, evaluation: EvaluationT, image_id: str) -> GalleryCard:
+        """The card of a clean image in the report's gallery."""
 
     def describe_model(self, settings: Mapping[str, Any]) -> str:
-        """The model in a few words, with an article."""
+        """The model in a few words, with an article, as the start of a sentence."""
 
     def is_from_scratch(self, settings: Mapping[str, Any]) -> bool:
         """Whether training started from random weights."""
 
     def eval_flags(self, evaluation: EvaluationT) -> Sequence[str]:
-        """Flags of `vocctl eval` that only this task has."""
+        """Task-specific `vocctl eval` arguments that repeat this evaluation."""
 
 
 VIEWS: dict[str, TaskView[Any]] = {SEG.task: SegmenterView(), CLS.task: ClassifierView()}

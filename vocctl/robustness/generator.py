@@ -1,4 +1,4 @@
-"""The CNN adversary as an attack: build it from its config, and load a trained one."""
+"""The generator as an attack: build it from its config, and load a trained one."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def build_adversary(config: TrainAdvConfig, *, load_pretrained: bool = True) -> 
 
 
 def open_generator(name: str, norm: str, setup: DeviceSetup) -> TrainedGenerator:
-    """Load a trained adversary. Raises DataError: no such run. ConfigError: it was trained for another norm."""
+    """Load a trained generator. Raises DataError: no such run. ConfigError: it was trained for another norm."""
     run = find_run(name, "train-adv")
     config = run.config(TrainAdvConfig())
     bounded = not has_penalty(config)

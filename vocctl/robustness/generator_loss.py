@@ -1,4 +1,4 @@
-"""The loss that trains the CNN adversary: minus the attack objectives of its victims, and the distortion penalty.
+"""The loss that trains the generator: minus the attack objectives of its victims, and the distortion penalty.
 
 Several victims share each batch, so that a step costs as much as with one. Their gradients on the adversarial images are
 scaled to equal norms, or the victim that is easier to fool would dominate.
@@ -34,7 +34,7 @@ class GeneratorLoss:
         self.objectives = [victim_objective(victim, config.attack_loss) for victim in victims]
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """network: the adversary. images: (B, 3, S, S) in [0, 1]. labels: masks (B, S, S) or label sets (B, 20).
+        """network: with the generator. images: (B, 3, S, S) in [0, 1]. labels: masks (B, S, S) or label sets (B, 20).
 
         The reported value is the mean loss over the victims. Its gradient is that of a surrogate: the adversarial images
         times the victims' gradients, equalized in norm. The two differ only by the victims' scale.

@@ -45,7 +45,7 @@ def evaluate_transfer(benches: Mapping[str, AttackBenchmark], specs: Sequence[At
 
 
 def _attackers(benches: Mapping[str, AttackBenchmark], spec: AttackSpec) -> dict[str, str]:
-    """By row of the matrix, the name of the run to attack. A model-free attack makes the same images for every run."""
+    """Return the name of the run to attack for each row of the matrix. A model-free attack makes the same images for every run."""
     if spec.attack.access == "model-free":
         return {spec.name: next(iter(benches))}
     return {name: name for name in benches}

@@ -170,7 +170,7 @@ def open_victim(names: Sequence[str], checkpoint: str, device: str | None) -> Vi
             "train-seg"
         )
     if len(tasks) > 1:
-        raise ConfigError("an ensemble to attack consists of classifiers or of segmenters: name runs of one kind")
+        raise ConfigError("all runs of an ensemble must have the same task: name only classifiers, or only segmenters")
     return VICTIM_CLASSES[tasks.pop()].open(runs, checkpoint, device)
 
 

@@ -101,7 +101,7 @@ class AttackRecord:
         return json.dumps([config, {key: self.settings.get(key) for key in keys}, num_runs], sort_keys=True)
 
     def curves(self) -> dict[str, tuple[list[float], list[float]]]:
-        """By attack: its budgets, and the score of the main metric at each.
+        """Return, for each attack, its budgets and the score of the main metric at each.
 
         Budgets are in levels of 1/255 (linf) or in the norm of pixels in [0, 1] (l2); nan for UNBOUNDED.
         """

@@ -184,7 +184,7 @@ def _prediction_rows(predictions: ClsPredictions) -> list[list[str]]:
 
 
 def _error_rows(predictions: ClsPredictions) -> list[list[str]]:
-    """Of each class, the false positives with the highest and the false negatives with the lowest probability."""
+    """List, for each class, the false positives of highest and the false negatives of lowest probability."""
     rows = [["kind", "class", "id", "probability", "predicted", "true"]]
     for label, name in enumerate(CLASSES):
         probs = predictions.probs[:, label]

@@ -1,4 +1,4 @@
-"""The three kinds of runs: what other code needs to know about each of them without asking for its task."""
+"""The three kinds of runs, and what differs between them, so that other code need not branch on the task."""
 
 from dataclasses import dataclass
 
@@ -11,27 +11,27 @@ from vocctl.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class RunKind:
-    task: str  # the command that trains it
+    task: str  # name of the command that trains it, without "vocctl"; run.json stores it
     folder: str  # runs/<folder>/ holds these runs
     defaults: TrainingConfig
     main_metric: Metric  # the one score that represents a run
-    class_names: tuple[str, ...]  # the classes that are scored; none for an adversary
+    class_names: tuple[str, ...]  # the classes that are scored; none for a generator
 
     @property
     def class_metric(self) -> Metric:
-        """The per-class metric whose mean is the main metric. Raises KeyError for an adversary."""
+        """The per-class metric whose mean is the main metric. Raises KeyError for a generator."""
         return METRICS[self.main_metric.mean_of]
 
 
 SEG = RunKind("train-seg", "seg", TrainSegConfig(), METRICS["mean_iou"], SEG_CLASSES)
 CLS = RunKind("train-cls", "cls", TrainClsConfig(), METRICS["map_sklearn"], CLASSES)
 ADV = RunKind("train-adv", "adv", TrainAdvConfig(), METRICS["drop"], ())
-KINDS = {kind.task: kind for kind in (SEG, CLS, ADV)}
+RUN_KINDS = {kind.task: kind for kind in (SEG, CLS, ADV)}
 
 
 def kind_of(folder: RunFolder) -> RunKind:
-    """The kind of this run. Raises DataError: run.json is missing or corrupt, or names no command of vocctl."""
+    """Return the kind of this run. Raises DataError: run.json is missing or corrupt, or names no training command."""
     task = folder.task
-    if task not in KINDS:
-        raise DataError(f"{folder.path} is a run of {task}: expected a run of {' or '.join(KINDS)}")
-    return KINDS[task]
+    if task not in RUN_KINDS:
+        raise DataError(f"{folder.path} is a run of {task}: expected a run of {' or '.join(RUN_KINDS)}")
+    return RUN_KINDS[task]

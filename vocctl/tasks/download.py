@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vocctl.config import closest
-from vocctl.data.archive import OnBytes
+from vocctl.data.archive import OnProgress
 from vocctl.data.fetch import check_md5, fetch
 from vocctl.data.releases import RELEASES, SBD, Release, check_release
 from vocctl.data.sbd import NUM_IMAGES, add_sbd
@@ -29,10 +29,10 @@ SHAPES_SIZES = {"train": 600, "val": 200}  # number of images that are generated
 class DownloadProgress:
     """Functions to call with (done, total); total is None if unknown."""
 
-    on_fetch: OnBytes | None = None  # bytes downloaded
-    on_unpack: OnBytes | None = None  # bytes of the archive
-    on_image: OnBytes | None = None  # images or masks generated or written
-    on_check: OnBytes | None = None  # images checked
+    on_fetch: OnProgress | None = None  # bytes downloaded
+    on_unpack: OnProgress | None = None  # bytes of the archive
+    on_image: OnProgress | None = None  # images or masks generated or written
+    on_check: OnProgress | None = None  # images checked
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _download_release(
     if _has_files(root):
         return DownloadResult(root, check_release(root, release), skipped=True)
     with _archive_file(release, root, urls, archive, progress) as path:
-        unpack_tar(path, root, on_bytes=progress.on_unpack)
+        unpack_tar(path, root, on_progress=progress.on_unpack)
     return DownloadResult(root, check_release(root, release), skipped=False)
 
 
@@ -142,7 +142,7 @@ def _download_addition(
             add_sbd(devkit, path, on_unpack=progress.on_unpack, on_image=progress.on_image)
         else:
             with temporary_folder(devkit) as folder:
-                unpack_tar(path, folder / "archive", on_bytes=progress.on_unpack)
+                unpack_tar(path, folder / "archive", on_progress=progress.on_unpack)
                 merge_folder(find_devkit(folder / "archive"), devkit)
     splits = check_release(root, release)
     size, note = splits.get("Segmentation/trainaug", NUM_IMAGES), None
@@ -161,7 +161,7 @@ def _archive_file(
         yield archive
         return
     downloaded = Path(os.path.abspath(root)).parent / f"{release.name}{Path(release.archive).suffix}"
-    fetch(urls or release.urls, downloaded, md5=release.md5, on_bytes=progress.on_fetch)
+    fetch(urls or release.urls, downloaded, md5=release.md5, on_progress=progress.on_fetch)
     yield downloaded
     downloaded.unlink()
 

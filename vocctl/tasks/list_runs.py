@@ -21,7 +21,7 @@ class RunSummary:
     score_name: str
     scored_on: str  # name of the evaluation, or "validation" for a score from training
     started: str  # ISO 8601, UTC
-    problem: str = ""  # why the run cannot be read; the other fields are empty then
+    problem: str = ""  # why the run cannot be read; the other fields, except path, are empty or - then
 
 
 def list_runs(folder: Path | None = None) -> list[RunSummary]:
@@ -50,11 +50,14 @@ def _summarize(path: Path) -> RunSummary:
             started=str(run.folder.info().get("started", "")),
         )
     except VocctlError as error:
-        return RunSummary(path, "-", "-", "", None, None, "-", "-", "", problem=str(error))
+        return RunSummary(
+            path=path, task="-", data="-", differs="", seed=None, score=None, score_name="-", scored_on="-", started="",
+            problem=str(error),
+        )  # fmt: skip
 
 
 def _main_score(run: RunRecord) -> tuple[float | None, str]:
-    """The score, and what it was measured on."""
+    """Return the score, and what it was measured on."""
     if run.evaluation is not None:
         score, scored_on = run.evaluation.main_score, run.evaluation.info.name
     else:

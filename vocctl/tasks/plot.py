@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vocctl.config import closest
 from vocctl.errors import ConfigError
-from vocctl.reporting.kinds import KINDS
+from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import NothingToPlot, PlotOptions
 from vocctl.runs.records import read_runs
 
@@ -20,20 +20,20 @@ def plot(
 ) -> list[Path]:
     """Return the paths of the figures.
 
-    kinds: names of KINDS; empty: all that the runs have data for. evaluation: a folder of RUN/eval; None: the newest one
+    kinds: names of PLOT_KINDS; empty: all that the runs have data for. evaluation: a folder of RUN/eval; None: the newest one
     that all runs have. Raises ConfigError: no such kind. DataError: no such run or evaluation, a missing or corrupt file, or
     no data for a kind that was named. RunError: a figure cannot be written.
     """
     for name in kinds:
-        if name not in KINDS:
-            raise ConfigError(f"--kind takes {', '.join(KINDS)}; got {name!r}{closest(name, KINDS)}")
+        if name not in PLOT_KINDS:
+            raise ConfigError(f"--kind takes {', '.join(PLOT_KINDS)}; got {name!r}{closest(name, PLOT_KINDS)}")
     runs = read_runs(names, evaluation)
     paths: list[Path] = []
-    for index, name in enumerate(kinds or KINDS):
+    for index, name in enumerate(kinds or PLOT_KINDS):
         try:
-            paths += KINDS[name].draw(runs, options)
+            paths += PLOT_KINDS[name].draw(runs, options)
         except NothingToPlot:
             if kinds:
                 raise
-        on_kind(index + 1, len(kinds or KINDS))
+        on_kind(index + 1, len(kinds or PLOT_KINDS))
     return paths

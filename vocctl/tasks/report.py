@@ -31,7 +31,7 @@ def report(
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} cannot be written: name a file in an existing folder")
     runs = read_runs(list(dict.fromkeys(names)), evaluation)
-    _check_no_adversary(runs)
+    _check_no_generator(runs)
     steps = 2 * len(runs) + 1
     sections, cards = [], []
     for index, run in enumerate(runs):
@@ -57,12 +57,12 @@ def report(
     return path
 
 
-def _check_no_adversary(runs: Sequence[RunRecord]) -> None:
+def _check_no_generator(runs: Sequence[RunRecord]) -> None:
     """Raises DataError: a run of train-adv has no report of its own."""
     for run in runs:
         if run.kind.task == "train-adv":
-            adversary = run.folder.path
+            generator = run.folder.path
             raise DataError(
-                f"{adversary} is a run of train-adv, which appears in the report of its victim: run "
-                f"`vocctl eval VICTIM --attack adv:{adversary}`, then `vocctl report VICTIM`"
+                f"{generator} is a run of train-adv, which appears in the report of its victim: run "
+                f"`vocctl eval VICTIM --attack adv:{generator}`, then `vocctl report VICTIM`"
             )

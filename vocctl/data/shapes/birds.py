@@ -24,8 +24,8 @@ def _wing(fill: Fill, raised: bool) -> Sketch:
 
 def _head(sketch: Sketch, x: float, y: float, size: float, fill: Fill, rng: np.random.Generator) -> None:
     beak = BEAKS[rng.integers(len(BEAKS))]
-    long = rng.uniform(0.22, 0.46)
-    sketch.poly([(x + size * 0.75, y + 0.09), (x + size + long, y - 0.03), (x + size * 0.75, y - 0.09)], beak)
+    beak_length = rng.uniform(0.22, 0.46)
+    sketch.poly([(x + size * 0.75, y + 0.09), (x + size + beak_length, y - 0.03), (x + size * 0.75, y - 0.09)], beak)
     if rng.uniform() < 0.3:
         for lean in (-0.16, -0.05, 0.06):
             sketch.rod([(x - 0.02, y + size * 0.7), (x + lean, y + size + 0.16)], [0.08, 0.03], fill.with_tone(0.7))
@@ -35,7 +35,7 @@ def _head(sketch: Sketch, x: float, y: float, size: float, fill: Fill, rng: np.r
 
 
 def bird(rng: np.random.Generator) -> Sketch:
-    color = random_color(rng, lively=0.55) if rng.uniform() < 0.5 else random_fur_color(rng)
+    color = random_color(rng, saturation=0.55) if rng.uniform() < 0.5 else random_fur_color(rng)
     body = random_pattern(color, rng, kinds=("spots", "grain"), scale=0.16, chance=0.25).with_roundness(0.7)
     belly = mix_colors(random_color(rng), (240, 230, 210), rng.uniform(0.2, 0.8))
     if rng.uniform() < 0.35:
@@ -60,9 +60,9 @@ def flying(rng: np.random.Generator, body: Fill, belly: Color) -> Sketch:
 def perched(rng: np.random.Generator, body: Fill, belly: Color) -> Sketch:
     s = Sketch()
     leg = BEAKS[rng.integers(len(BEAKS))]
-    tall, lean = rng.uniform(0.2, 0.45), rng.uniform(5, 32)
+    leg_length, lean = rng.uniform(0.2, 0.45), rng.uniform(5, 32)
     for x in (-0.06, 0.14):
-        s.rod([(x, tall + 0.1), (x + 0.02, 0.05)], 0.06, leg)
+        s.rod([(x, leg_length + 0.1), (x + 0.02, 0.05)], 0.06, leg)
         for toe in (-0.1, 0.06, 0.15):
             s.rod([(x + 0.02, 0.05), (x + toe, 0.025)], 0.045, leg)
     top = Sketch()
@@ -91,8 +91,8 @@ def perched(rng: np.random.Generator, body: Fill, belly: Color) -> Sketch:
             wing.with_tone(0.55),
             outline=0,
         )
-    s.add(top, 0.0, tall + 0.3, tilt=lean)
-    turn = np.radians(lean)
-    head = (0.47 * np.cos(turn) - 0.3 * np.sin(turn), tall + 0.3 + 0.47 * np.sin(turn) + 0.3 * np.cos(turn))
+    s.add(top, 0.0, leg_length + 0.3, tilt=lean)
+    angle = np.radians(lean)
+    head = (0.47 * np.cos(angle) - 0.3 * np.sin(angle), leg_length + 0.3 + 0.47 * np.sin(angle) + 0.3 * np.cos(angle))
     _head(s, head[0], head[1], rng.uniform(0.22, 0.27), body, rng)
     return s

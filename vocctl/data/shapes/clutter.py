@@ -29,7 +29,7 @@ def tree(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 
 def hill(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    color = mix_colors((120, 150, 120), random_color(rng, lively=0.3), rng.uniform(0.2, 0.8))
+    color = mix_colors((120, 150, 120), random_color(rng, saturation=0.3), rng.uniform(0.2, 0.8))
     s.blob(
         [
             (x - size, y - 0.06),
@@ -44,29 +44,29 @@ def hill(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 def cloud(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     puff = Fill(
-        mix_colors((250, 250, 252), random_color(rng, lively=0.3), rng.uniform(0, 0.35)), roundness=0.4, opacity=0.9
+        mix_colors((250, 250, 252), random_color(rng, saturation=0.3), rng.uniform(0, 0.35)), roundness=0.4, opacity=0.9
     )
     for dx, r in ((-0.3, 0.16), (0.28, 0.17), (0.0, 0.25)):
         s.oval(x + dx * size, y, r * size * 1.3, r * size * 0.8, puff, outline=0)
 
 
 def house(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    wide, high = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.5, 1.0)
-    front = random_pattern(random_color(rng, lively=0.35), rng, kinds=("bands", "checks"), scale=0.04, chance=0.3)
-    s.box(x - wide / 2, y, x + wide / 2, y + high, front)
+    width, height = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.5, 1.0)
+    front = random_pattern(random_color(rng, saturation=0.35), rng, kinds=("bands", "checks"), scale=0.04, chance=0.3)
+    s.box(x - width / 2, y, x + width / 2, y + height, front)
     if rng.uniform() < 0.6:
         s.poly(
-            [(x - wide * 0.6, y + high), (x + wide * 0.6, y + high), (x, y + high + wide * 0.45)],
-            random_color(rng, lively=0.5),
+            [(x - width * 0.6, y + height), (x + width * 0.6, y + height), (x, y + height + width * 0.45)],
+            random_color(rng, saturation=0.5),
         )
     pane = mix_colors((180, 205, 220), random_color(rng), 0.3)
     for row in np.arange(0.2, 0.85, 0.3):
         for column in (-0.25, 0.25):
             s.box(
-                x + (column - 0.12) * wide,
-                y + row * high,
-                x + (column + 0.12) * wide,
-                y + (row + 0.17) * high,
+                x + (column - 0.12) * width,
+                y + row * height,
+                x + (column + 0.12) * width,
+                y + (row + 0.17) * height,
                 pane,
                 outline=0.6,
             )
@@ -90,7 +90,7 @@ def fence(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) 
 
 
 def lamp_post(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    metal = random_color(rng, lively=0.15)
+    metal = random_color(rng, saturation=0.15)
     s.rod([(x, y), (x, y + size * 1.3)], 0.022, metal)
     s.oval(x, y + size * 1.35, 0.045, 0.05, (250, 238, 190))
 
@@ -103,27 +103,39 @@ def rock(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
 
 
 def crate(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    wide, high = size * rng.uniform(0.3, 0.6), size * rng.uniform(0.25, 0.55)
+    width, height = size * rng.uniform(0.3, 0.6), size * rng.uniform(0.25, 0.55)
     front = random_pattern(random_color(rng), rng, kinds=("bands", "stripes", "checks"), scale=0.06, chance=0.5)
     s.poly(
-        [(x, y + high), (x + wide, y + high), (x + wide * 1.2, y + high * 1.2), (x + wide * 0.2, y + high * 1.2)],
+        [
+            (x, y + height),
+            (x + width, y + height),
+            (x + width * 1.2, y + height * 1.2),
+            (x + width * 0.2, y + height * 1.2),
+        ],
         front.with_tone(1.2),
     )
     s.poly(
-        [(x + wide, y), (x + wide * 1.2, y + high * 0.2), (x + wide * 1.2, y + high * 1.2), (x + wide, y + high)],
+        [
+            (x + width, y),
+            (x + width * 1.2, y + height * 0.2),
+            (x + width * 1.2, y + height * 1.2),
+            (x + width, y + height),
+        ],
         front.with_tone(0.6),
     )
-    s.box(x, y, x + wide, y + high, front)
+    s.box(x, y, x + width, y + height, front)
 
 
 def ball(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     r = size * rng.uniform(0.12, 0.22)
-    fill = random_pattern(random_color(rng, lively=0.7), rng, kinds=("stripes", "checks", "spots"), scale=r, chance=0.6)
+    fill = random_pattern(
+        random_color(rng, saturation=0.7), rng, kinds=("stripes", "checks", "spots"), scale=r, chance=0.6
+    )
     s.oval(x, y + r, r, r, fill.with_roundness(0.9))
 
 
 def cone(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    color = Fill(random_color(rng, lively=0.8), (245, 240, 230), "bands", size * 0.22, roundness=0.6)
+    color = Fill(random_color(rng, saturation=0.8), (245, 240, 230), "bands", size * 0.22, roundness=0.6)
     s.poly(
         [
             (x - size * 0.16, y),
@@ -146,35 +158,35 @@ def tuft(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -
             outline=0,
         )
     if rng.uniform() < 0.3:
-        s.oval(x, y + size * 0.2, 0.014, 0.014, random_color(rng, lively=0.8), outline=0.5)
+        s.oval(x, y + size * 0.2, 0.014, 0.014, random_color(rng, saturation=0.8), outline=0.5)
 
 
 def picture(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
     """A framed picture on the wall; it looks like a television."""
-    wide, high = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.35, 0.6)
-    s.box(x, y, x + wide, y + high, mix_colors((140, 100, 60), random_color(rng), 0.6))
+    width, height = size * rng.uniform(0.35, 0.6), size * rng.uniform(0.35, 0.6)
+    s.box(x, y, x + width, y + height, mix_colors((140, 100, 60), random_color(rng), 0.6))
     rim = 0.02
-    s.box(x + rim, y + rim, x + wide - rim, y + high - rim, random_color(rng, lively=0.3), outline=0.6)
+    s.box(x + rim, y + rim, x + width - rim, y + height - rim, random_color(rng, saturation=0.3), outline=0.6)
     for _ in range(3):
-        px, py = x + wide * rng.uniform(0.3, 0.7), y + high * rng.uniform(0.3, 0.7)
-        s.oval(px, py, wide * rng.uniform(0.06, 0.2), high * rng.uniform(0.06, 0.2), random_color(rng), outline=0)
+        px, py = x + width * rng.uniform(0.3, 0.7), y + height * rng.uniform(0.3, 0.7)
+        s.oval(px, py, width * rng.uniform(0.06, 0.2), height * rng.uniform(0.06, 0.2), random_color(rng), outline=0)
 
 
 def window(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    wide, high, trim = size * 0.6, size * rng.uniform(0.6, 0.8), random_color(rng, lively=0.2)
-    s.box(x, y, x + wide, y + high, trim)
+    width, height, trim = size * 0.6, size * rng.uniform(0.6, 0.8), random_color(rng, saturation=0.2)
+    s.box(x, y, x + width, y + height, trim)
     pane = mix_colors((170, 205, 235), random_color(rng), 0.3)
     for column in (0, 1):
         for row in (0, 1):
-            left, low = x + 0.02 + column * (wide / 2 - 0.008), y + 0.02 + row * (high / 2 - 0.008)
-            s.box(left, low, left + wide / 2 - 0.03, low + high / 2 - 0.03, pane, outline=0.6)
+            left, low = x + 0.02 + column * (width / 2 - 0.008), y + 0.02 + row * (height / 2 - 0.008)
+            s.box(left, low, left + width / 2 - 0.03, low + height / 2 - 0.03, pane, outline=0.6)
     cloth = random_pattern(random_color(rng), rng, kinds=("stripes", "spots"), scale=0.05, chance=0.5)
     for side in (-1, 1):
-        cx = x + wide / 2 + side * wide * 0.55
+        cx = x + width / 2 + side * width * 0.55
         s.poly(
             [
-                (cx - 0.06, y + high + 0.03),
-                (cx + 0.06, y + high + 0.03),
+                (cx - 0.06, y + height + 0.03),
+                (cx + 0.06, y + height + 0.03),
                 (cx + 0.04 + side * 0.03, y - 0.06),
                 (cx - 0.04 + side * 0.03, y - 0.06),
             ],
@@ -183,13 +195,13 @@ def window(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float)
 
 
 def shelf(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    wide = size * rng.uniform(0.5, 0.9)
-    s.box(x, y, x + wide, y + 0.025, mix_colors((150, 110, 70), random_color(rng), 0.4))
+    width = size * rng.uniform(0.5, 0.9)
+    s.box(x, y, x + width, y + 0.025, mix_colors((150, 110, 70), random_color(rng), 0.4))
     left = x + 0.01
-    while left < x + wide - 0.06:
-        thick, high = rng.uniform(0.02, 0.05), rng.uniform(0.09, 0.16)
-        s.box(left, y + 0.025, left + thick, y + high, random_color(rng), outline=0.7)
-        left += thick + (0.04 if rng.uniform() < 0.2 else 0.003)
+    while left < x + width - 0.06:
+        thickness, height = rng.uniform(0.02, 0.05), rng.uniform(0.09, 0.16)
+        s.box(left, y + 0.025, left + thickness, y + height, random_color(rng), outline=0.7)
+        left += thickness + (0.04 if rng.uniform() < 0.2 else 0.003)
 
 
 def rug(s: Sketch, rng: np.random.Generator, x: float, y: float, size: float) -> None:

@@ -49,18 +49,18 @@ def mix_colors(first: Color, second: Color, fraction: float) -> Color:
     return int(red), int(green), int(blue)
 
 
-def random_color(rng: np.random.Generator, *, lively: float = 0.6) -> Color:
-    """A color of any hue. lively: mean saturation, in [0, 1]."""
-    saturation = float(np.clip(rng.normal(lively, 0.2), 0.02, 0.95))
-    red, green, blue = colorsys.hsv_to_rgb(rng.uniform(), saturation, rng.uniform(0.35, 0.97))
+def random_color(rng: np.random.Generator, *, saturation: float = 0.6) -> Color:
+    """Draw a color of any hue. saturation: its mean, in [0, 1]."""
+    sampled_saturation = float(np.clip(rng.normal(saturation, 0.2), 0.02, 0.95))
+    red, green, blue = colorsys.hsv_to_rgb(rng.uniform(), sampled_saturation, rng.uniform(0.35, 0.97))
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
 def random_fur_color(rng: np.random.Generator) -> Color:
     """A slightly varied natural fur color, or with probability 0.16 any muted color."""
     if rng.uniform() < 0.16:
-        return random_color(rng, lively=0.3)
-    return mix_colors(FURS[rng.integers(len(FURS))], random_color(rng, lively=0.3), rng.uniform(0, 0.2))
+        return random_color(rng, saturation=0.3)
+    return mix_colors(FURS[rng.integers(len(FURS))], random_color(rng, saturation=0.3), rng.uniform(0, 0.2))
 
 
 def random_pattern(

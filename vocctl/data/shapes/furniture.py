@@ -177,7 +177,7 @@ def setting(s: Sketch, rng: np.random.Generator, x: float, y: float, wide: float
 def sofa(rng: np.random.Generator) -> Sketch:
     s = Sketch()
     cloth = random_pattern(
-        random_color(rng, lively=0.5), rng, kinds=("bands", "stripes", "checks", "grain"), scale=0.24, chance=0.35
+        random_color(rng, saturation=0.5), rng, kinds=("bands", "stripes", "checks", "grain"), scale=0.24, chance=0.35
     ).with_roundness(0.5)
     wide, seats = rng.uniform(1.9, 2.6), int(rng.integers(2, 4))
     high, arm = rng.uniform(1.0, 1.2), rng.uniform(0.26, 0.34)

@@ -11,7 +11,7 @@ from vocctl.data.shapes.sketch import Point, Sketch
 
 def bottle(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color, half = random_color(rng, lively=0.6), rng.uniform(0.28, 0.36)
+    color, half = random_color(rng, saturation=0.6), rng.uniform(0.28, 0.36)
     body = Fill(color, roundness=0.9, opacity=0.94)
     kind = rng.integers(3)  # wine, beer or sauce, water
     shoulder = (1.15, 0.95, 1.35)[kind]
@@ -32,15 +32,15 @@ def bottle(rng: np.random.Generator) -> Sketch:
             outline=0,
         )
     paper = mix_colors(random_color(rng), (246, 240, 224), rng.choice([0.0, 0.8]))
-    low, high = 0.32, shoulder - rng.uniform(0.1, 0.25)
+    label_bottom, label_top = 0.32, shoulder - rng.uniform(0.1, 0.25)
     if rng.uniform() < 0.85:
-        s.box(-half, low, half, high, Fill(paper, roundness=0.45), outline=0.5)
-        mark = random_color(rng, lively=0.8)
+        s.box(-half, label_bottom, half, label_top, Fill(paper, roundness=0.45), outline=0.5)
+        mark = random_color(rng, saturation=0.8)
         if rng.uniform() < 0.5:
-            s.oval(0.0, (low + high) / 2, half * 0.5, half * 0.5, mark, outline=0.5)
+            s.oval(0.0, (label_bottom + label_top) / 2, half * 0.5, half * 0.5, mark, outline=0.5)
         else:
             for share in (0.35, 0.55, 0.7):
-                y = low + (high - low) * share
+                y = label_bottom + (label_top - label_bottom) * share
                 s.rod([(-half * 0.6, y), (half * 0.6, y)], 0.05, mark, outline=0)
     s.rod([(-half * 0.62, 0.12), (-half * 0.62, shoulder)], 0.06, Fill((255, 255, 255), opacity=0.5), outline=0)
     s.rod(
@@ -49,7 +49,7 @@ def bottle(rng: np.random.Generator) -> Sketch:
         Fill((255, 255, 255), opacity=0.5),
         outline=0,
     )
-    cap = random_color(rng, lively=0.7)
+    cap = random_color(rng, saturation=0.7)
     s.box(
         -neck * 1.2,
         top - 0.16,
@@ -88,11 +88,11 @@ def pottedplant(rng: np.random.Generator) -> Sketch:
         scale=0.24,
         chance=0.4,
     )
-    green = mix_colors(random_color(rng, lively=0.5), (84, 150, 70), rng.uniform(0.45, 0.95))
-    top, low, tall = rng.uniform(0.38, 0.46), rng.uniform(0.26, 0.32), rng.uniform(0.62, 0.8)
-    (leafy, flowers, cactus, palm)[rng.choice(4, p=[0.35, 0.25, 0.15, 0.25])](s, rng, tall, green)
-    s.poly([(-low, 0.0), (low, 0.0), (top, tall), (-top, tall)], pot.with_roundness(0.8))
-    s.box(-top - 0.06, tall - 0.12, top + 0.06, tall + 0.06, pot.with_tone(0.9).with_roundness(0.5), corner=0.03)
+    green = mix_colors(random_color(rng, saturation=0.5), (84, 150, 70), rng.uniform(0.45, 0.95))
+    top, low, height = rng.uniform(0.38, 0.46), rng.uniform(0.26, 0.32), rng.uniform(0.62, 0.8)
+    (leafy, flowers, cactus, palm)[rng.choice(4, p=[0.35, 0.25, 0.15, 0.25])](s, rng, height, green)
+    s.poly([(-low, 0.0), (low, 0.0), (top, height), (-top, height)], pot.with_roundness(0.8))
+    s.box(-top - 0.06, height - 0.12, top + 0.06, height + 0.06, pot.with_tone(0.9).with_roundness(0.5), corner=0.03)
     return s
 
 
@@ -111,7 +111,7 @@ def leafy(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> Non
 
 
 def flowers(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None:
-    petal, heart = random_color(rng, lively=0.75), (246, 206, 80)
+    petal, heart = random_color(rng, saturation=0.75), (246, 206, 80)
     for angle in (160, 130, 50, 20, 95):
         leaf(
             s,
@@ -131,11 +131,11 @@ def flowers(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> N
 
 def cactus(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None:
     skin = Fill(green, tone(green, 0.7), "stripes", 0.11, roundness=0.6)
-    tall = base + rng.uniform(0.8, 1.05)
+    height = base + rng.uniform(0.8, 1.05)
     for side, y in ((-1, base + 0.35), (1, base + 0.5)):
         s.rod([(0.0, y), (side * 0.4, y + 0.02), (side * 0.42, y + 0.36)], 0.2, skin)
-    s.rod([(0.0, base), (0.0, tall)], 0.36, skin)
-    s.oval(0.0, tall + 0.17, 0.1, 0.07, random_color(rng, lively=0.8))
+    s.rod([(0.0, base), (0.0, height)], 0.36, skin)
+    s.oval(0.0, height + 0.17, 0.1, 0.07, random_color(rng, saturation=0.8))
 
 
 def palm(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None:
@@ -150,38 +150,40 @@ def palm(s: Sketch, rng: np.random.Generator, base: float, green: Color) -> None
 
 def tvmonitor(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    frame = (44, 42, 48) if rng.uniform() < 0.45 else random_color(rng, lively=0.35)
-    edge, wide, high = rng.uniform(0.07, 0.14), rng.uniform(1.7, 2.1), rng.uniform(1.05, 1.3)
+    frame = (44, 42, 48) if rng.uniform() < 0.45 else random_color(rng, saturation=0.35)
+    edge, width, height = rng.uniform(0.07, 0.14), rng.uniform(1.7, 2.1), rng.uniform(1.05, 1.3)
     old = rng.uniform() < 0.35
     base = 0.14 if old else 0.34
     if old:
-        wide = 1.65
+        width = 1.65
         for side in (-1, 1):
             s.rod(
-                [(wide / 2 - 0.12 + side * 0.02, base + high), (wide / 2 + side * 0.5, base + high + 0.55)],
+                [(width / 2 - 0.12 + side * 0.02, base + height), (width / 2 + side * 0.5, base + height + 0.55)],
                 0.04,
                 (150, 150, 156),
             )
-            s.oval(wide / 2 + side * 0.5, base + high + 0.55, 0.05, 0.05, (150, 150, 156))
-            s.rod([(wide / 2 + side * wide * 0.34, 0.14), (wide / 2 + side * wide * 0.4, 0.03)], 0.1, tone(frame, 0.6))
+            s.oval(width / 2 + side * 0.5, base + height + 0.55, 0.05, 0.05, (150, 150, 156))
+            s.rod(
+                [(width / 2 + side * width * 0.34, 0.14), (width / 2 + side * width * 0.4, 0.03)], 0.1, tone(frame, 0.6)
+            )
     else:
-        s.oval(wide / 2, 0.05, 0.42, 0.07, Fill(tone(frame, 0.8), roundness=0.4))
-        s.box(wide / 2 - 0.1, 0.06, wide / 2 + 0.1, base + 0.05, tone(frame, 0.7))
-    s.box(0.0, base, wide, base + high, Fill(frame, roundness=0.3), corner=0.12 if old else 0.05)
-    x0, y0, x1, y1 = edge, base + edge, wide - edge - 0.34 * old, base + high - edge
+        s.oval(width / 2, 0.05, 0.42, 0.07, Fill(tone(frame, 0.8), roundness=0.4))
+        s.box(width / 2 - 0.1, 0.06, width / 2 + 0.1, base + 0.05, tone(frame, 0.7))
+    s.box(0.0, base, width, base + height, Fill(frame, roundness=0.3), corner=0.12 if old else 0.05)
+    x0, y0, x1, y1 = edge, base + edge, width - edge - 0.34 * old, base + height - edge
     if old:
         for y in (0.8, 0.55):
-            s.oval(wide - 0.21, base + high * y, 0.09, 0.09, (200, 196, 190))
+            s.oval(width - 0.21, base + height * y, 0.09, 0.09, (200, 196, 190))
         s.box(
-            wide - 0.31,
+            width - 0.31,
             base + 0.14,
-            wide - 0.11,
+            width - 0.11,
             base + 0.4,
             Fill((60, 56, 60), (150, 146, 146), "bands", 0.07),
             outline=0.5,
         )
     else:
-        s.oval(wide - 0.12, base + edge * 0.45, 0.025, 0.025, (110, 230, 120), outline=0)
+        s.oval(width - 0.12, base + edge * 0.45, 0.025, 0.025, (110, 230, 120), outline=0)
     screen(s, rng, x0, y0, x1, y1)
     return s
 
@@ -191,24 +193,24 @@ def screen(s: Sketch, rng: np.random.Generator, x0: float, y0: float, x1: float,
     kind = rng.integers(4)
     dark = (36, 44, 56) if rng.uniform() < 0.6 else random_color(rng)
     s.box(x0, y0, x1, y1, dark, corner=0.05, outline=0.7)
-    wide, high = x1 - x0, y1 - y0
+    width, height = x1 - x0, y1 - y0
     if kind == 1:
-        s.box(x0, y0 + high * 0.4, x1, y1, mix_colors((150, 200, 236), random_color(rng), 0.25), outline=0)
-        s.oval(x0 + wide * 0.75, y0 + high * 0.75, 0.13, 0.13, (250, 220, 110), outline=0)
+        s.box(x0, y0 + height * 0.4, x1, y1, mix_colors((150, 200, 236), random_color(rng), 0.25), outline=0)
+        s.oval(x0 + width * 0.75, y0 + height * 0.75, 0.13, 0.13, (250, 220, 110), outline=0)
         s.poly(
-            [(x0, y0 + high * 0.35), (x0 + wide * 0.3, y0 + high * 0.72), (x0 + wide * 0.55, y0 + high * 0.35)],
+            [(x0, y0 + height * 0.35), (x0 + width * 0.3, y0 + height * 0.72), (x0 + width * 0.55, y0 + height * 0.35)],
             (120, 120, 140),
             outline=0.4,
         )
-        s.box(x0, y0, x1, y0 + high * 0.4, (96, 160, 84), outline=0)
+        s.box(x0, y0, x1, y0 + height * 0.4, (96, 160, 84), outline=0)
     elif kind == 2:
         for _ in range(3):
-            wx, wy = x0 + rng.uniform(0.05, 0.5) * wide, y0 + rng.uniform(0.1, 0.45) * high
-            s.box(wx, wy, wx + wide * 0.38, wy + high * 0.42, (238, 238, 240), outline=0.5)
-            s.box(wx, wy + high * 0.36, wx + wide * 0.38, wy + high * 0.42, random_color(rng), outline=0)
+            wx, wy = x0 + rng.uniform(0.05, 0.5) * width, y0 + rng.uniform(0.1, 0.45) * height
+            s.box(wx, wy, wx + width * 0.38, wy + height * 0.42, (238, 238, 240), outline=0.5)
+            s.box(wx, wy + height * 0.36, wx + width * 0.38, wy + height * 0.42, random_color(rng), outline=0)
             for line in (0.1, 0.18, 0.26):
                 s.rod(
-                    [(wx + 0.05, wy + high * line), (wx + wide * rng.uniform(0.15, 0.33), wy + high * line)],
+                    [(wx + 0.05, wy + height * line), (wx + width * rng.uniform(0.15, 0.33), wy + height * line)],
                     0.03,
                     (150, 150, 160),
                     outline=0,
@@ -224,7 +226,7 @@ def screen(s: Sketch, rng: np.random.Generator, x0: float, y0: float, x1: float,
             (70, 80, 210),
         )
         for k, bar in enumerate(bars):
-            s.box(x0 + wide * k / 7, y0, x0 + wide * (k + 1) / 7, y1, bar, outline=0)
+            s.box(x0 + width * k / 7, y0, x0 + width * (k + 1) / 7, y1, bar, outline=0)
     glare = Fill((255, 255, 255), opacity=0.22)
-    s.poly([(x0 + wide * 0.08, y0 + high * 0.5), (x0 + wide * 0.4, y1 - 0.03),
-            (x0 + wide * 0.52, y1 - 0.03), (x0 + wide * 0.08, y0 + high * 0.25)], glare, outline=0)  # fmt: skip
+    s.poly([(x0 + width * 0.08, y0 + height * 0.5), (x0 + width * 0.4, y1 - 0.03),
+            (x0 + width * 0.52, y1 - 0.03), (x0 + width * 0.08, y0 + height * 0.25)], glare, outline=0)  # fmt: skip

@@ -6,13 +6,13 @@ Units: each is about 2 long.
 import numpy as np
 
 from vocctl.data.shapes.fills import Color, Fill, mix_colors, random_color, tone
-from vocctl.data.shapes.road_vehicles import LAMP, STEEL, TIRE, glass
+from vocctl.data.shapes.road_vehicles import HEADLIGHT, STEEL, TIRE, glass
 from vocctl.data.shapes.sketch import Sketch
 
 
 def aeroplane(rng: np.random.Generator) -> Sketch:
-    color = mix_colors(random_color(rng, lively=0.5), (240, 240, 244), rng.choice([0.0, 0.5, 0.85]))
-    body, accent = Fill(color, roundness=0.8), random_color(rng, lively=0.8)
+    color = mix_colors(random_color(rng, saturation=0.5), (240, 240, 244), rng.choice([0.0, 0.5, 0.85]))
+    body, accent = Fill(color, roundness=0.8), random_color(rng, saturation=0.8)
     kind = rng.choice(3, p=[0.5, 0.25, 0.25])
     return (airliner, from_above, propeller)[kind](rng, body, accent)
 
@@ -111,19 +111,22 @@ def propeller(rng: np.random.Generator, body: Fill, accent: Color) -> Sketch:
 
 def boat(rng: np.random.Generator) -> Sketch:
     s = Sketch()
-    color = random_color(rng, lively=0.6)
+    color = random_color(rng, saturation=0.6)
     hull, kind = Fill(color, roundness=0.5), rng.choice(3, p=[0.5, 0.25, 0.25])
     deck = mix_colors((190, 140, 90), random_color(rng), 0.2)
     if kind == 0:
         sails = [mix_colors(random_color(rng), (245, 240, 228), rng.choice([0.0, 0.85])) for _ in range(2)]
-        tall = rng.uniform(1.6, 2.0)
-        s.rod([(0.95, 0.4), (0.95, tall)], 0.05, deck)
+        mast_height = rng.uniform(1.6, 2.0)
+        s.rod([(0.95, 0.4), (0.95, mast_height)], 0.05, deck)
         cloth = (
             Fill(sails[0], tone(sails[0], 0.75), "bands", 0.5) if rng.uniform() < 0.4 else Fill(sails[0], roundness=0.4)
         )
-        s.blob([(0.9, 0.52), (0.9, tall * 0.75), (0.88, tall - 0.06), (0.55, 0.95), (0.1, 0.54), (0.5, 0.5)], cloth)
-        s.poly([(1.0, tall - 0.2), (1.38, 0.95), (1.72, 0.54), (1.02, 0.54)], Fill(sails[1], roundness=0.4))
-        s.poly([(0.95, tall), (1.2, tall + 0.06), (0.95, tall + 0.13)], random_color(rng))
+        s.blob(
+            [(0.9, 0.52), (0.9, mast_height * 0.75), (0.88, mast_height - 0.06), (0.55, 0.95), (0.1, 0.54), (0.5, 0.5)],
+            cloth,
+        )
+        s.poly([(1.0, mast_height - 0.2), (1.38, 0.95), (1.72, 0.54), (1.02, 0.54)], Fill(sails[1], roundness=0.4))
+        s.poly([(0.95, mast_height), (1.2, mast_height + 0.06), (0.95, mast_height + 0.13)], random_color(rng))
     elif kind == 1:
         s.box(0.5, 0.4, 1.3, 0.76, Fill((240, 236, 228), roundness=0.3), corner=0.05)
         for x in (0.62, 0.86, 1.1):
@@ -150,7 +153,7 @@ def boat(rng: np.random.Generator) -> Sketch:
 
 
 def train(rng: np.random.Generator) -> Sketch:
-    color = random_color(rng, lively=0.65)
+    color = random_color(rng, saturation=0.65)
     kind = rng.choice(3, p=[0.4, 0.3, 0.3])
     return (steam_engine, railcar, train_front)[kind](rng, color)
 
@@ -163,7 +166,7 @@ def _rails(left: float, right: float) -> Sketch:
 
 def steam_engine(rng: np.random.Generator, color: Color) -> Sketch:
     s = Sketch()
-    paint, accent = Fill(color, roundness=0.7), random_color(rng, lively=0.8)
+    paint, accent = Fill(color, roundness=0.7), random_color(rng, saturation=0.8)
     s.add_unlabeled(_rails(-0.1, 2.2))
     if rng.uniform() < 0.6:
         puff, smoke = Fill((232, 230, 230), roundness=0.6), Sketch()
@@ -176,7 +179,7 @@ def steam_engine(rng: np.random.Generator, color: Color) -> Sketch:
     for x in (0.98, 1.32, 1.66):
         s.box(x, 0.42, x + 0.05, 0.98, accent, outline=0)
     s.box(1.92, 0.44, 2.04, 0.96, (52, 50, 54), corner=0.05)
-    s.oval(2.06, 0.86, 0.08, 0.09, LAMP)
+    s.oval(2.06, 0.86, 0.08, 0.09, HEADLIGHT)
     s.box(0.06, 0.3, 0.74, 1.2, paint, corner=0.03)
     s.box(-0.02, 1.16, 0.84, 1.28, tone(color, 0.45), corner=0.05)
     s.box(0.18, 0.72, 0.62, 1.06, glass(rng), corner=0.03)
@@ -221,7 +224,7 @@ def railcar(rng: np.random.Generator, color: Color) -> Sketch:
     for left in np.linspace(0.52, 1.42, 4):
         s.box(left, 0.52, left + 0.22, 0.74, pane, corner=0.04, outline=0.7)
     s.poly([(1.76, 0.54), (1.72, 0.78), (1.86, 0.76), (2.06, 0.56)], pane)
-    s.oval(2.22, 0.34, 0.08, 0.04, LAMP, tilt=-35)
+    s.oval(2.22, 0.34, 0.08, 0.04, HEADLIGHT, tilt=-35)
     s.rod([(0.9, 0.88), (1.0, 1.05), (0.85, 1.2)], 0.03, (70, 68, 72), bent=False)
     s.rod([(0.68, 1.2), (1.05, 1.2)], 0.035, (70, 68, 72))
     return s
@@ -230,7 +233,7 @@ def railcar(rng: np.random.Generator, color: Color) -> Sketch:
 def train_front(rng: np.random.Generator, color: Color) -> Sketch:
     """A train from the front, on its track, with the coaches behind it on the left."""
     s = Sketch()
-    pane, accent = glass(rng).with_tone(0.6), random_color(rng, lively=0.8)
+    pane, accent = glass(rng).with_tone(0.6), random_color(rng, saturation=0.8)
     rails = Sketch()
     for k in range(5):
         y, half = -0.06 - 0.085 * k, 0.62 + 0.06 * k
@@ -238,15 +241,15 @@ def train_front(rng: np.random.Generator, color: Color) -> Sketch:
     for side in (-1, 1):
         rails.rod([(side * 0.38, 0.0), (side * 0.52, -0.46)], [0.05, 0.07], STEEL)
     s.add_unlabeled(rails)
-    deep = rng.uniform(0.5, 0.95)
-    s.poly([(-0.4, 0.16), (-0.4, 1.36), (-0.4 - deep, 1.1), (-0.4 - deep, 0.32)], tone(color, 0.6))
+    depth = rng.uniform(0.5, 0.95)
+    s.poly([(-0.4, 0.16), (-0.4, 1.36), (-0.4 - depth, 1.1), (-0.4 - depth, 0.32)], tone(color, 0.6))
     for near, far in ((0.08, 0.3), (0.38, 0.58), (0.66, 0.86)):
         s.poly(
             [
-                (-0.45 - deep * near, 0.78),
-                (-0.45 - deep * near, 1.12 - 0.1 * near),
-                (-0.45 - deep * far, 1.12 - 0.14 * far),
-                (-0.45 - deep * far, 0.78),
+                (-0.45 - depth * near, 0.78),
+                (-0.45 - depth * near, 1.12 - 0.1 * near),
+                (-0.45 - depth * far, 1.12 - 0.14 * far),
+                (-0.45 - depth * far, 0.78),
             ],
             pane,
             outline=0.6,
@@ -269,8 +272,8 @@ def train_front(rng: np.random.Generator, color: Color) -> Sketch:
     s.rod([(0.0, 0.82), (0.0, 1.29)], 0.035, color, outline=0.4)
     s.poly([(-0.5, 0.34), (-0.5, 0.54), (0.0, 0.44), (0.5, 0.54), (0.5, 0.34), (0.0, 0.22)], accent, outline=0.5)
     for side in (-1, 1):
-        s.oval(side * 0.36, 0.66, 0.09, 0.08, LAMP)
-    s.oval(0.0, 1.38, 0.07, 0.045, LAMP)
+        s.oval(side * 0.36, 0.66, 0.09, 0.08, HEADLIGHT)
+    s.oval(0.0, 1.38, 0.07, 0.045, HEADLIGHT)
     s.box(-0.4, 0.02, 0.4, 0.14, (58, 56, 60), corner=0.04)
     s.oval(0.0, 0.1, 0.07, 0.07, STEEL)
     return s

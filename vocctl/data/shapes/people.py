@@ -65,7 +65,7 @@ def person(rng: np.random.Generator) -> Sketch:
     top = random_pattern(
         random_color(rng), rng, kinds=("bands", "checks", "spots"), scale=0.16, chance=0.4
     ).with_roundness(0.6)
-    bottom = Fill(random_color(rng, lively=0.4), roundness=0.6)
+    bottom = Fill(random_color(rng, saturation=0.4), roundness=0.6)
     pose = rng.choice(4, p=[0.42, 0.24, 0.14, 0.2])
     if pose == 0:
         return standing(rng, skin, top, bottom)
@@ -158,16 +158,16 @@ def sitting(rng: np.random.Generator, skin: Color, top: Fill, bottom: Fill) -> S
 
 def portrait(rng: np.random.Generator, skin: Color, top: Fill) -> Sketch:
     s = Sketch()
-    wide = rng.uniform(0.42, 0.52)
+    half_width = rng.uniform(0.42, 0.52)
     s.blob(
         [
-            (-wide, 0.0),
-            (-wide + 0.03, 0.28),
+            (-half_width, 0.0),
+            (-half_width + 0.03, 0.28),
             (-0.25, 0.42),
             (0.0, 0.44),
             (0.25, 0.42),
-            (wide - 0.03, 0.28),
-            (wide, 0.0),
+            (half_width - 0.03, 0.28),
+            (half_width, 0.0),
             (0.0, -0.01),
         ],
         top,

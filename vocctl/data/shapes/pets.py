@@ -135,7 +135,7 @@ def dog(rng: np.random.Generator) -> Sketch:
 
 
 def collar(sketch: Sketch, ends: list[Point], rng: np.random.Generator) -> None:
-    color = random_color(rng, lively=0.8)
+    color = random_color(rng, saturation=0.8)
     sketch.rod(ends, 0.07, color, outline=0.7)
     x, y = ends[len(ends) // 2]
     sketch.oval(x, y - 0.07, 0.045, 0.045, (230, 200, 90), outline=0.7)

@@ -70,8 +70,8 @@ def _pose_object(name: str, far: bool, rng: np.random.Generator) -> Posed:
     sketch = DRAWERS[name](rng)
     tilt = np.radians(rng.normal(0, 9 if sketch.airborne else 3))
     stretch, lean = rng.uniform(0.9, 1.1), rng.normal(0, 0.05)
-    turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
-    linear = turn @ np.array([[stretch * (1 if rng.uniform() < 0.5 else -1), lean], [0.0, 1 / stretch]])
+    rotation = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+    linear = rotation @ np.array([[stretch * (1 if rng.uniform() < 0.5 else -1), lean], [0.0, 1 / stretch]])
     return Posed(name, sketch, linear, bounds_of(sketch.points() @ linear.T), far)
 
 
@@ -79,27 +79,29 @@ def _place_object(
     posed: Posed, size_factor: float, horizon: float, size: tuple[int, int], rng: np.random.Generator
 ) -> Placed:
     """Give the object a size and a position. size_factor: 1 for a main object that is alone in its image."""
-    high, wide = size
+    height, width = size
     left, bottom, right, top = posed.bounds
     across, up = right - left, top - bottom
     reach = rng.uniform(0.1, 0.15) if posed.far else rng.uniform(0.54, 0.8) * size_factor
-    scale = reach * float(np.sqrt(high * wide / (across * up))) * 0.92
-    scale = min(scale, 0.94 * wide / across, 0.9 * high / up)
+    scale = reach * float(np.sqrt(height * width / (across * up))) * 0.92
+    scale = min(scale, 0.94 * width / across, 0.9 * height / up)
     w, h = across * scale, up * scale
-    x = rng.uniform(-0.06 * w, wide - 0.94 * w) if rng.uniform() < 0.25 else rng.uniform(0, wide - w)
-    y = _bottom_edge(posed.sketch.airborne, reach, h, high, horizon, rng)
+    x = rng.uniform(-0.06 * w, width - 0.94 * w) if rng.uniform() < 0.25 else rng.uniform(0, width - w)
+    y = _bottom_edge(posed.sketch.airborne, reach, h, height, horizon, rng)
     flip = np.diag([1.0, -1.0])  # y goes down on the canvas
     matrix = np.hstack([scale * flip @ posed.linear, [[x - left * scale], [y + bottom * scale]]])
     return Placed(posed.name, posed.sketch, matrix, (x, y - h, x + w, y), posed.far)
 
 
-def _bottom_edge(airborne: bool, reach: float, h: float, high: int, horizon: float, rng: np.random.Generator) -> float:
+def _bottom_edge(
+    airborne: bool, reach: float, h: float, height: int, horizon: float, rng: np.random.Generator
+) -> float:
     """y of the bottom edge of an object that is h pixels tall; larger objects (reach) stand lower in the image."""
     if airborne:
-        return float(rng.uniform(0, max(1.0, min(high, horizon * high + 0.1 * h) - h)) + h)
+        return float(rng.uniform(0, max(1.0, min(height, horizon * height + 0.1 * h) - h)) + h)
     nearest = min(0.98, horizon + (1 - horizon) * min(1.0, reach * 1.1 + 0.2) + 0.1)
-    y = rng.uniform(min(nearest, max(horizon + 0.06, nearest - 0.15)), nearest) * high
-    y = max(y, min(h + 2, 0.99 * high))
+    y = rng.uniform(min(nearest, max(horizon + 0.06, nearest - 0.15)), nearest) * height
+    y = max(y, min(h + 2, 0.99 * height))
     return float(y + rng.uniform(0.05, 0.2) * h if rng.uniform() < 0.08 else y)
 
 

@@ -25,7 +25,7 @@ def gradient(top: Color, bottom: Color, height: int, width: int) -> np.ndarray:
 
 def vary_color(rng: np.random.Generator, usual: Color, max_fraction: float) -> Color:
     """Mix the usual color with a random color, of which the result has at most max_fraction."""
-    return mix_colors(usual, random_color(rng, lively=0.45), rng.uniform(0, max_fraction))
+    return mix_colors(usual, random_color(rng, saturation=0.45), rng.uniform(0, max_fraction))
 
 
 def sky(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -56,8 +56,8 @@ def ground(rng: np.random.Generator, height: int, width: int, kind: str) -> np.n
 
 def wall(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A plain, striped, checked, dotted or brick wall."""
-    color = random_color(rng, lively=0.35)
-    second = np.array(mix_colors(color, random_color(rng, lively=0.4), rng.uniform(0.2, 0.6)), np.float32)
+    color = random_color(rng, saturation=0.35)
+    second = np.array(mix_colors(color, random_color(rng, saturation=0.4), rng.uniform(0.2, 0.6)), np.float32)
     field = gradient(mix_colors(color, (255, 255, 255), 0.15), color, height, width)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     period = rng.uniform(22, 60)

@@ -1,19 +1,19 @@
 "use strict";
-// Tables: a click on a column's head sorts by it, numbers in descending and text in ascending order; another click reverses.
+// Tables: a click on a column's header sorts by it, numbers in descending and text in ascending order; another click reverses.
 for (const table of document.querySelectorAll("table.sortable")) {
-  const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+  const headers = [...table.tHead.rows[0].cells];
+  headers.forEach((header, column) => header.firstElementChild.addEventListener("click", () => {
     const rows = [...table.tBodies[0].rows];
     const value = row => row.cells[column].dataset.value;
     const numeric = rows.every(row => value(row) === "" || !isNaN(value(row)));
-    const order = head.getAttribute("aria-sort");
+    const order = header.getAttribute("aria-sort");
     const ascending = order === "none" ? !numeric : order === "descending";
     const defined = rows.filter(row => value(row) !== ""), undefinedRows = rows.filter(row => value(row) === "");
     defined.sort((a, b) => numeric ? value(a) - value(b) : value(a).localeCompare(value(b)));
     if (!ascending) defined.reverse();
     table.tBodies[0].append(...defined, ...undefinedRows);  // undefined values are last in both orders
-    heads.forEach(cell => cell.setAttribute("aria-sort", "none"));
-    head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    headers.forEach(cell => cell.setAttribute("aria-sort", "none"));
+    header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
   }));
 }
 
