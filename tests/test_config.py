@@ -21,7 +21,7 @@ from vocctl.config import (
     TrainConfig,
     TrainSegConfig,
     as_tables,
-    closest,
+    did_you_mean,
     from_tables,
     given,
     read_toml,
@@ -234,5 +234,5 @@ def test_read_toml_names_the_file_of_an_unknown_key(tmp_path: Path):
 
 
 def test_closest():
-    assert closest("epoch", ("epochs", "batch")) == ", did you mean epochs?"
-    assert closest("qqqq", ("epochs", "batch")) == ""
+    assert did_you_mean("epoch", ("epochs", "batch")) == ", did you mean epochs?"
+    assert did_you_mean("qqqq", ("epochs", "batch")) == ""

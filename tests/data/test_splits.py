@@ -18,7 +18,7 @@ def open_splits(tiny, task="cls", **settings) -> Splits:
 
 def test_the_data_set_has_a_training_and_a_validation_split(tiny):
     splits = open_splits(tiny)
-    assert (len(splits.train.images), len(splits.val.images), splits.shared) == (8, 4, 0)
+    assert (len(splits.train.images), len(splits.val.images), splits.num_shared_images) == (8, 4, 0)
     assert isinstance(splits.train, ClsSplit)
     assert splits.train.targets.sum(0)[:3].tolist() == [4, 4, 0]
 
@@ -34,7 +34,7 @@ def test_targets_from_masks_equal_the_image_level_labels(tiny):
 
 
 def test_images_in_both_splits_are_counted(tiny):
-    assert open_splits(tiny, val_split="trainval").shared == 8
+    assert open_splits(tiny, val_split="trainval").num_shared_images == 8
 
 
 @pytest.mark.parametrize("task", ["cls", "seg"])
@@ -44,7 +44,7 @@ def test_validation_fraction_is_stratified_and_reproducible(tiny, task):
     assert sorted(first.train.images.ids + first.val.images.ids) == [f"tiny_{n:03d}" for n in range(8)]
     labels = [int(image_id[-3:]) % 2 for image_id in first.val.images.ids]
     assert sorted(labels) == [0, 1]  # an aeroplane and a bicycle
-    assert first.shared == 0
+    assert first.num_shared_images == 0
 
 
 def test_folds_do_not_depend_on_the_size(tiny):

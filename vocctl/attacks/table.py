@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vocctl.config import closest
+from vocctl.config import did_you_mean
 from vocctl.errors import ConfigError
 
 Access = Literal["white-box", "black-box", "model-free"]
@@ -118,7 +118,7 @@ def parse_attack(text: str) -> AttackSpec:
     name = match[1] if match else written
     attack = ATTACKS.get(name)
     if match is None or attack is None or (colon and not attack.trained):
-        hint = closest(name, ATTACKS) or "."
+        hint = did_you_mean(name, ATTACKS) or "."
         raise ConfigError(f"there is no attack {text!r}{hint} The attacks are {', '.join(attack_examples())}")
     steps, restarts = int(match[2] or attack.default_steps), int(match[3] or 1)
     if attack.trained and not (run and written == name):

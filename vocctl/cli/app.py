@@ -26,7 +26,7 @@ from vocctl.cli.report import report
 from vocctl.cli.runs import runs
 from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
-from vocctl.config import closest
+from vocctl.config import did_you_mean
 from vocctl.distributed import world_size
 from vocctl.errors import DataError, MemoryExceeded, VocctlError, is_out_of_memory
 
@@ -111,12 +111,12 @@ def _usage(error: TyperException) -> str:
     message = " ".join(getattr(error, "format_message", lambda: str(error))().split())
     if message.startswith("No such command"):
         name = message.split("'")[1]
-        hint = closest(name, COMMANDS) or ":"
+        hint = did_you_mean(name, COMMANDS) or ":"
         return f"{name!r} is not a command{hint} `vocctl --help` lists them"
     similar = getattr(error, "possibilities", None)
     if similar:
         return f"no option {message.split(':')[1].split()[0]}, did you mean {similar[0]}?"
     if choice := re.search(r"'(--[\w-]+)'.*?'(.*?)' is not one of (.*?)\.?$", message):
         flag, value, choices = choice[1], choice[2], choice[3].replace("'", "").split(", ")
-        return f"{flag} is one of {', '.join(choices)}; got {value!r}{closest(value, choices)}"
+        return f"{flag} is one of {', '.join(choices)}; got {value!r}{did_you_mean(value, choices)}"
     return f"{message.rstrip('.')}: `vocctl COMMAND --help` lists the options"

@@ -10,7 +10,7 @@ from vocctl.config.attacks import (
     ThreatConfig,
     TrainAdvConfig,
 )
-from vocctl.config.checks import Norm, check_goal, closest, flag_of, parse_epsilon
+from vocctl.config.checks import Norm, check_goal, did_you_mean, flag_of, parse_epsilon
 from vocctl.config.classification import (
     ClsDataConfig,
     ClsLossConfig,
@@ -61,7 +61,7 @@ __all__ = [
     "check_checkpoint",
     "check_goal",
     "check_tta",
-    "closest",
+    "did_you_mean",
     "flag_of",
     "from_tables",
     "given",

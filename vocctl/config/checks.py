@@ -32,7 +32,7 @@ def flag_of(setting_field: "Field[Any]") -> str:
     return setting_field.metadata.get("flag") or "--" + setting_field.name.replace("_", "-")
 
 
-def closest(word: str, choices: Iterable[str]) -> str:
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ', did you mean X?' if a choice is similar, else ''."""
     near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
     return f", did you mean {near[0]}?" if near else ""
@@ -46,7 +46,7 @@ def require(condition: bool, message: str) -> None:
 
 def check_choice(flag: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{flag} is one of {', '.join(choices)}; got {value!r}{closest(value, choices)}")
+        raise ConfigError(f"{flag} is one of {', '.join(choices)}; got {value!r}{did_you_mean(value, choices)}")
 
 
 def check_choices(config: "DataclassInstance") -> None:
@@ -87,4 +87,4 @@ def check_goal(goal: str) -> None:
         kind in ("target", "hide") and bool(colon),
         f"--goal is untargeted, target:CLASS or hide:CLASS; got {goal!r}",
     )
-    require(name in CLASSES, f"--goal {goal}: {name!r} is not a VOC class{closest(name, CLASSES)}")
+    require(name in CLASSES, f"--goal {goal}: {name!r} is not a VOC class{did_you_mean(name, CLASSES)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 import tomli
 
-from vocctl.config.checks import closest
+from vocctl.config.checks import did_you_mean
 from vocctl.errors import ConfigError, DataError
 from vocctl.files import read_text
 
@@ -60,7 +60,7 @@ def from_tables(default: Config, tables: Mapping[str, Any], where: str) -> Confi
     changes: dict[str, Any] = {}
     for key, value in tables.items():
         if key not in hints:
-            raise ConfigError(f"{where}: unknown key {key!r}{closest(key, hints)}")
+            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, hints)}")
         current = getattr(default, key)
         if is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):

@@ -70,7 +70,7 @@ class Splits:
     fingerprint: str  # of images, masks and targets, in order
 
     @property
-    def shared(self) -> int:
+    def num_shared_images(self) -> int:
         """Number of images in both splits."""
         return len(set(self.train.images.ids) & set(self.val.images.ids))
 

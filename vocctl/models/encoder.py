@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from vocctl.config import closest
+from vocctl.config import did_you_mean
 from vocctl.errors import ConfigError
 from vocctl.models.weights import load_pretrained
 
@@ -101,4 +101,4 @@ def _no_features(name: str, error: Exception) -> ConfigError:
 def check_known(name: str) -> None:
     """Raise ConfigError, with the closest name, if timm has no such model."""
     if not timm.is_model(name):
-        raise ConfigError(f"timm has no model {name!r}{closest(name, timm.list_models())}")
+        raise ConfigError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from vocctl.config import closest
+from vocctl.config import did_you_mean
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.plots.class_scores import ClassSeries, draw_class_scores
@@ -127,7 +127,7 @@ def _check_image_ids(evaluation: SegEvaluation, select: str) -> list[str]:
     image_ids = [part.strip() for part in select.split(",") if part.strip()]
     for image_id in image_ids:
         if image_id not in evaluation.image_iou:
-            hint = closest(image_id, evaluation.image_iou) or f": --select takes {', '.join(SELECTIONS)} or image ids"
+            hint = did_you_mean(image_id, evaluation.image_iou) or f": --select takes {', '.join(SELECTIONS)} or image ids"
             raise DataError(f"{evaluation.info.folder} has no image {image_id!r}{hint}")
     return image_ids
 

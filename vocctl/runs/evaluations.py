@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vocctl.config import closest
+from vocctl.config import did_you_mean
 from vocctl.errors import DataError
 from vocctl.files import read_json
 from vocctl.runs.cls_evaluation import ClsEvaluation
@@ -35,7 +35,7 @@ def open_evaluation(run: Path, kind: RunKind, name: str | None) -> Evaluation | 
         if name is None:
             return None
     if name not in folders:
-        hint = closest(name, folders) or f": it has {', '.join(folders) or 'no evaluations'}"
+        hint = did_you_mean(name, folders) or f": it has {', '.join(folders) or 'no evaluations'}"
         raise DataError(f"{run} has no evaluation {name!r}{hint}")
     path = folders[name] / "scores.json"
     try:

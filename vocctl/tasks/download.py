@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vocctl.config import closest
+from vocctl.config import did_you_mean
 from vocctl.data.archive import OnProgress
 from vocctl.data.fetch import check_md5, fetch
 from vocctl.data.releases import RELEASES, SBD, Release, check_release
@@ -201,7 +201,7 @@ def _download_competition(
 
     if not is_competition_name(what):
         known = (*data_sets, ALIAS)
-        raise ConfigError(f"there is no data set {what!r}{closest(what, known) or ':'} known are {', '.join(known)}")
+        raise ConfigError(f"there is no data set {what!r}{did_you_mean(what, known) or ':'} known are {', '.join(known)}")
     if urls:
         raise ConfigError("the competition's data come from Kaggle's client: leave out --url")
     if from_devkit is not None and archive is not None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 
 from vocctl import __version__
-from vocctl.config import TrainClsConfig, TrainSegConfig, check_checkpoint, closest
+from vocctl.config import TrainClsConfig, TrainSegConfig, check_checkpoint, did_you_mean
 from vocctl.errors import ConfigError, RunError
 from vocctl.files import atomic_file
 from vocctl.inference.eval_split import eval_split
@@ -74,7 +74,7 @@ def export(
     model has no ONNX form, or the file differs from the run; then no file is left.
     """
     if form not in FORMATS:
-        raise ConfigError(f"--format is {', '.join(FORMATS)}, got {form!r}{closest(form, FORMATS)}")
+        raise ConfigError(f"--format is {', '.join(FORMATS)}, got {form!r}{did_you_mean(form, FORMATS)}")
     check_checkpoint(checkpoint)
     try:
         import onnx

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vocctl.config import closest
+from vocctl.config import did_you_mean
 from vocctl.errors import ConfigError
 from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import NothingToPlot, PlotOptions
@@ -26,7 +26,7 @@ def plot(
     """
     for name in kinds:
         if name not in PLOT_KINDS:
-            raise ConfigError(f"--kind takes {', '.join(PLOT_KINDS)}; got {name!r}{closest(name, PLOT_KINDS)}")
+            raise ConfigError(f"--kind takes {', '.join(PLOT_KINDS)}; got {name!r}{did_you_mean(name, PLOT_KINDS)}")
     runs = read_runs(names, evaluation)
     paths: list[Path] = []
     for index, name in enumerate(kinds or PLOT_KINDS):

@@ -119,8 +119,8 @@ def write_run_info(run: RunFolder, task: TrainingTask, setup: DeviceSetup, repor
     }
     run.update_info(parameters=counts, data=data, device=device_name(setup.device), precision=setup.precision)
     run.write_json("split.json", {"train": splits.train.images.ids, "val": splits.val.images.ids})
-    if splits.shared:
-        reporter.note(f"{splits.shared} images are in both splits: the validation scores are optimistic")
+    if splits.num_shared_images:
+        reporter.note(f"{splits.num_shared_images} images are in both splits: the validation scores are optimistic")
     others = ", ".join(f"{count / 1e6:.2f} M {label}" for label, count in counts.items() if label != "model")
     reporter.note(f"run {run.path}: {data['train']} training images, {data['val']} validation images")
     reporter.note(
