@@ -67,7 +67,7 @@ def test_points_at_the_centers_of_the_grid_have_its_features():
     maps = [torch.randn(2, 64 // stride, 96 // stride, generator=random) for stride in (4, 8, 16, 32)]
     rows, columns = torch.meshgrid(torch.arange(8), torch.arange(12), indexing="ij")  # of the map at stride 8
     points = torch.stack([(columns.flatten() + 0.5) / 12, (rows.flatten() + 0.5) / 8], 1) * 2 - 1
-    expected = features_on_grid([level[None] for level in maps], 1)[0].flatten(1).T
+    expected = features_on_grid([level[None] for level in maps], (4, 8, 16, 32), 1)[0].flatten(1).T
     assert torch.allclose(features_at_points(maps, points), expected, atol=1e-5)
 
 

@@ -193,3 +193,12 @@ def test_without_freeze_bn_the_norms_are_kept_and_trained():
     assert all(norm.training for norm in norms(model.encoder))
     freeze_statistics(model)
     assert not any(norm.training for norm in norms(model))
+
+
+def test_folded_biases_are_trained():
+    model = timm.create_model("resnet18", num_classes=3).eval()
+    fold_batch_norms(model)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    frozen = timm.create_model("resnet18", num_classes=3).eval().requires_grad_(False)
+    fold_batch_norms(frozen)
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())

@@ -32,14 +32,14 @@ def classifier(hidden: int = 0, *, skip: bool = True) -> PixelClassifier:
 
 
 def test_finer_maps_are_averaged_and_the_last_map_has_its_mean_beside_it():
-    features = features_on_grid(hand_made(), 1)
+    features = features_on_grid(hand_made(), STRIDES, 1)
     # (0 + 1 + 4 + 5) / 4 = 2.5, ...; the map itself; 1 x 1 pixel everywhere; its mean
     expected = [[[2.5, 4.5], [10.5, 12.5]], [[1, 2], [3, 4]], [[7, 7], [7, 7]], [[7, 7], [7, 7]]]
     assert features[0].tolist() == expected
 
 
 def test_coarser_maps_are_interpolated():
-    features = features_on_grid(hand_made(), 0)
+    features = features_on_grid(hand_made(), STRIDES, 0)
     # the centers of 4 pixels lie at -0.25, 0.25, 0.75 and 1.25 of 2 pixels; outside 0..1 the edge's value counts
     assert features[0, 1, 0].tolist() == [1, 1.25, 1.75, 2]
     assert features[0, 1, :, 0].tolist() == [1, 1.5, 2.5, 3]
@@ -47,7 +47,7 @@ def test_coarser_maps_are_interpolated():
 
 def test_the_mean_is_that_of_the_deepest_map():
     maps = hand_made()[:2]
-    assert features_on_grid(maps, 1)[0, -1].unique().tolist() == [2.5]  # of 1, 2, 3 and 4
+    assert features_on_grid(maps, STRIDES[:2], 1)[0, -1].unique().tolist() == [2.5]  # of 1, 2, 3 and 4
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_with_skips_every_map_counts():
 @torch.no_grad()
 def test_features_of_all_maps_are_accepted_without_skips():
     model, maps = classifier(skip=False), random_maps()
-    on_grid = features_on_grid(maps, 2).permute(0, 2, 3, 1)
+    on_grid = features_on_grid(maps, STRIDES, 2).permute(0, 2, 3, 1)
     assert torch.equal(model.classify(on_grid).permute(0, 3, 1, 2), model(maps))
 
 
@@ -145,6 +145,6 @@ def test_logits_of_images_of_maps_and_of_features_agree(decoder):
     images = torch.rand(2, 3, 64, 96)
     maps = model.feature_maps(images)
     assert torch.allclose(model.logits_of_maps(maps, (64, 96)), model(images), atol=1e-6)
-    features = features_on_grid(maps, 1).flatten(2).transpose(1, 2)  # (B, P, D)
+    features = features_on_grid(maps, (4, 8, 16, 32), 1).flatten(2).transpose(1, 2)  # (B, P, D)
     logits = model.pixel_classifier(maps).flatten(2)
     assert torch.allclose(model(features), logits, atol=1e-6)

@@ -19,10 +19,10 @@ def run_record(**flags: object) -> RunRecord:
 
 
 def test_format_settings() -> None:
-    pair = [settings(loss="dice", skip=False, minutes=3.0, lr=0.001), settings()]
+    pair = [settings(loss="dice", skip=False, minutes=3.0, lr=0.005), settings()]
     names = differing_settings(pair)
-    assert format_settings(pair[0], names) == "no skip, loss dice, lr 0.001, minutes 3"
-    assert format_settings(pair[1], names) == "skip, loss ce+dice, lr 0.002, minutes 0"
+    assert format_settings(pair[0], names) == "no skip, loss dice, lr 0.005, minutes 3"
+    assert format_settings(pair[1], names) == "skip, loss ce+dice, lr 0.001, minutes 0"
 
 
 def test_settings_that_do_not_change_the_weights_are_ignored() -> None:

@@ -54,7 +54,8 @@ def last_record(run_folder: Path) -> dict[str, float]:
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"torch compiles with {COMPILER}, which is not installed")
 def test_compiled_network_has_equal_names_and_losses(tiny: Path, tmp_path: Path) -> None:
     for name, compiles in (("plain", False), ("compiled", True)):
-        run(tiny_config(tiny, epochs=2, compile=compiles), tmp_path / name)
+        # without dropout, whose random numbers differ when compiled
+        run(tiny_config(tiny, decoder="linear", epochs=2, compile=compiles), tmp_path / name)
     plain, compiled = (load_file(tmp_path / name / "best.safetensors") for name in ("plain", "compiled"))
     assert compiled.keys() == plain.keys()
     for key in ("train_loss", "val_loss"):

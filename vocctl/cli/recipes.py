@@ -5,9 +5,8 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from vocctl.cli import messages
+from vocctl.cli import messages, tables
 from vocctl.config import TrainClsConfig, TrainSegConfig
 from vocctl.config.recipes import RECIPES, recipe_about, recipe_config
 
@@ -21,14 +20,7 @@ def recipes(
         for row in rows:
             messages.print_line(json.dumps(row))
         return
-    table = Table(title="Recipes of train-seg and train-cls; - is not measured")
-    table.add_column("")
-    for name in RECIPES:
-        table.add_column(name, overflow="fold")
-    for key in rows[0]:
-        if key != "recipe":
-            table.add_row(key.replace("_", " "), *(str(row[key]) or "-" for row in rows))
-    messages.out.print(table)
+    tables.print_recipes(rows)
     messages.print_line("vocctl train-seg --recipe NAME; flags and a --config file override a recipe's settings")
 
 

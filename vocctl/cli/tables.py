@@ -117,3 +117,15 @@ def print_runs(runs: Sequence[RunSummary]) -> None:
             f"{score}\n[dim]{escape(run.scored_on)}[/]", escape(started),
         )  # fmt: skip
     out.print(table)
+
+
+def print_recipes(recipes: Sequence[dict[str, Any]]) -> None:
+    """Print one column per recipe and one row per key of recipes, "recipe" apart."""
+    table = Table(title="Recipes of train-seg and train-cls; - is not measured")
+    table.add_column("")
+    for recipe in recipes:
+        table.add_column(recipe["recipe"], overflow="fold")
+    for key in recipes[0]:
+        if key != "recipe":
+            table.add_row(key.replace("_", " "), *(str(recipe[key]) or "-" for recipe in recipes))
+    out.print(table)

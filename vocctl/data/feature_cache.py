@@ -97,7 +97,7 @@ def _open(folder: Path, num_images: int) -> CachedFeatures | None:
         shapes = tuple(tuple((int(c), int(h), int(w)) for c, h, w in maps) for maps in index["shapes"])
         starts = np.array(index["starts"], np.int64)
         values = np.memmap(folder / FEATURES, np.float16, "r")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     counts = [sum(c * h * w for c, h, w in maps) for maps in shapes]
     if len(shapes) != num_images or len(starts) != num_images or sum(counts) != len(values):

@@ -7,6 +7,7 @@ Source of the folded weights: torch.nn.utils.fusion.
 """
 
 from collections import Counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TOLERANCE = 1e-3  # of the outputs, relative to their largest value
-EXAMPLE_SIDE = 64  # pixels, of a model that takes any size
+EXAMPLE_SIDE = 96  # pixels, of a model that takes any size
 
 
 def fold_batch_norms(model: nn.Module, side: int | None = None) -> None:
@@ -23,22 +24,40 @@ def fold_batch_norms(model: nn.Module, side: int | None = None) -> None:
     model: maps (B, 3, H, W) to a tensor or a list of tensors; evaluation mode. side: of its input in pixels, if that is
     fixed. A model whose outputs would change is left as it is: it also uses the output of such a convolution elsewhere.
     """
+    if not any(isinstance(module, _BatchNorm) for module in model.modules()):
+        return
     side = side or EXAMPLE_SIDE
     example = torch.linspace(-1, 1, 3 * side**2, device=next(model.parameters()).device).view(1, 3, side, side)
     with torch.no_grad():
+        pairs = _pairs(model, example)
+        running_means = [model.get_buffer(f"{name}.running_mean") for _, name in pairs]
+        means = [mean.clone() for mean in running_means]
+        for mean, (_, name) in zip(running_means, pairs, strict=True):
+            # the statistics of a new norm would hide a change, and random weights need the same structure
+            mean.add_(model.get_buffer(f"{name}.running_var").sqrt())
         before = _tensors(model(example))
-        originals: dict[str, nn.Module] = {}
-        for conv_name, norm_name in _pairs(model, example):
-            conv, norm = model.get_submodule(conv_name), model.get_submodule(norm_name)
-            assert isinstance(conv, nn.Conv2d)
-            assert isinstance(norm, _BatchNorm)
-            originals |= {conv_name: conv, norm_name: norm}
-            _replace(model, conv_name, fuse_conv_bn_eval(conv, norm))
-            _replace(model, norm_name, _activation(norm))
-        after = _tensors(model(example))
-    if not all(map(_equal, before, after)):
+        originals = _fold(model, pairs)
+        is_equal = all(map(_equal, before, _tensors(model(example))))
         for name, module in originals.items():
             _replace(model, name, module)
+        for running_mean, mean in zip(running_means, means, strict=True):
+            running_mean.copy_(mean)
+        if is_equal:
+            _fold(model, pairs)
+
+
+def _fold(model: nn.Module, pairs: list[tuple[str, str]]) -> dict[str, nn.Module]:
+    """Fold these convolutions and batch norms; return the modules that were replaced, by name."""
+    originals: dict[str, nn.Module] = {}
+    for conv_name, norm_name in pairs:
+        conv, norm = model.get_submodule(conv_name), model.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, _BatchNorm)
+        originals |= {conv_name: conv, norm_name: norm}
+        # torch copies requires_grad from the convolution, whose new bias had none
+        _replace(model, conv_name, fuse_conv_bn_eval(conv, norm).requires_grad_(conv.weight.requires_grad))
+        _replace(model, norm_name, _activation(norm))
+    return originals
 
 
 def freeze_statistics(model: nn.Module) -> None:
@@ -91,8 +110,11 @@ def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), child, module)
 
 
-def _tensors(output: Tensor | list[Tensor]) -> list[Tensor]:
-    return [output] if isinstance(output, Tensor) else list(output)
+def _tensors(output: Any) -> list[Tensor]:
+    """The tensors of a network's output: one, or nested lists and tuples of them."""
+    if isinstance(output, Tensor):
+        return [output]
+    return [tensor for part in output for tensor in _tensors(part)]
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:

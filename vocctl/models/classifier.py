@@ -46,7 +46,7 @@ class Classifier(nn.Module):
         if "dynamic_img_size" in arguments:
             self.side_multiple = _patch_size(self.backbone)
         weights = config.weights if load_pretrained else "none"
-        load_weights(self.backbone, config.model, weights, arguments)
+        load_weights(self.backbone, config.model, weights, arguments, freezes_bn=config.freeze_bn)
         if self.freezes_bn:
             fold_batch_norms(self.backbone.eval(), self.input_side)
 

@@ -25,8 +25,8 @@ class TimmEncoder(nn.Module):
     channels, strides: of each feature map.
     """
 
-    def __init__(self, name: str, weights: str) -> None:
-        """weights: auto, none, or a file.
+    def __init__(self, name: str, weights: str, *, freezes_bn: bool = True) -> None:
+        """weights: auto, none, or a file. freezes_bn: as in load_pretrained.
 
         Raises ConfigError: not a model with several strides. Otherwise as load_pretrained.
         """
@@ -42,7 +42,8 @@ class TimmEncoder(nn.Module):
             strides = every_stage.feature_info.reduction()  # type: ignore[union-attr, operator]
             indices = tuple(index for index, stride in enumerate(strides) if stride >= FINEST_STRIDE)
             if arguments:
-                indices = tuple(len(strides) * (part + 1) // VIT_MAPS - 1 for part in range(VIT_MAPS))
+                blocks = len(every_stage.feature_info.info)  # type: ignore[union-attr, arg-type]  # by default timm gives the maps of the last ones only
+                indices = tuple(blocks * (part + 1) // VIT_MAPS - 1 for part in range(VIT_MAPS))
             self.backbone = timm.create_model(
                 name, features_only=True, pretrained=False, out_indices=indices, **arguments
             )
@@ -53,7 +54,7 @@ class TimmEncoder(nn.Module):
         self.strides: tuple[int, ...] = tuple(info.reduction())  # type: ignore[union-attr, operator]
         if not arguments and len(set(self.strides)) < len(self.strides):
             raise ConfigError(f"{name} has features at strides {self.strides}, which repeat: use another --encoder")
-        load_pretrained(self.backbone, name, weights, arguments)
+        load_pretrained(self.backbone, name, weights, arguments, freezes_bn=freezes_bn)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         features = self.backbone(images)

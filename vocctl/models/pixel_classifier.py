@@ -16,6 +16,7 @@ from torch import Tensor, nn
 STRIDE = 8
 HIDDEN = 256  # width of the MLP's hidden layer
 DROPOUT = 0.5  # of the hidden layer
+MIN_STD = 1e-4  # a feature that varies less is constant: it is not divided
 
 
 class PixelClassifier(nn.Module):
@@ -33,8 +34,10 @@ class PixelClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.levels = slice(None) if skip else slice(-1, None)
-        channels, strides = channels[self.levels], strides[self.levels]
-        self.grid = min(range(len(strides)), key=lambda level: abs(strides[level] - STRIDE))  # index of a feature map
+        channels, self.strides = channels[self.levels], tuple(strides[self.levels])
+        self.grid = min(
+            range(len(channels)), key=lambda level: abs(self.strides[level] - STRIDE)
+        )  # index of a feature map
         self.num_features = sum(channels) + channels[-1]
         self.register_buffer("mean", torch.zeros(self.num_features))
         self.register_buffer("std", torch.ones(self.num_features))
@@ -44,7 +47,7 @@ class PixelClassifier(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(hidden or self.num_features, classes))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        features = features_on_grid(maps[self.levels], self.grid).permute(0, 2, 3, 1)
+        features = features_on_grid(maps[self.levels], self.strides, self.grid).permute(0, 2, 3, 1)
         return self.classify(features).permute(0, 3, 1, 2)
 
     def classify(self, features: Tensor) -> Tensor:
@@ -58,16 +61,19 @@ class PixelClassifier(nn.Module):
     def standardize(self, mean: Tensor, std: Tensor) -> None:
         """Set the mean and the standard deviation of the features, (D,) each."""
         self.mean.copy_(mean)
-        self.std.copy_(std.clamp(min=1e-4))
+        self.std.copy_(torch.where(std > MIN_STD, std, 1.0))
 
 
-def features_on_grid(maps: Sequence[Tensor], grid: int) -> Tensor:
-    """Features (B, D, h, w) at the positions of maps[grid]. maps: (B, C, h, w) each, finest first."""
+def features_on_grid(maps: Sequence[Tensor], strides: Sequence[int], grid: int) -> Tensor:
+    """Features (B, D, h, w) at the positions of maps[grid]. maps: (B, C, h, w) each, finest first.
+
+    strides: of the maps; each is a multiple of those before it.
+    """
     height, width = maps[grid].shape[-2:]
     resized = [
-        F.adaptive_avg_pool2d(level, (height, width))
-        if level.shape[-2] > height
+        F.avg_pool2d(level, strides[grid] // stride)
+        if stride < strides[grid]
         else F.interpolate(level, size=(height, width), mode="bilinear", align_corners=False)
-        for level in maps
+        for level, stride in zip(maps, strides, strict=True)
     ]
     return torch.cat([*resized, maps[-1].mean((2, 3), keepdim=True).expand(-1, -1, height, width)], 1)

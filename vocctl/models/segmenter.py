@@ -41,14 +41,15 @@ class EncoderDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         scratch = config.encoder == "scratch"
-        self.encoder = PlainEncoder() if scratch else TimmEncoder(config.encoder, config.weights)
+        if config.decoder == "unet" and not scratch and is_plain_vit(config.encoder):
+            raise ConfigError(
+                f"{config.encoder} is a plain ViT with one stride: use --decoder linear, mlp or dpt, or an encoder with stages"
+            )
+        self.encoder = (
+            PlainEncoder() if scratch else TimmEncoder(config.encoder, config.weights, freezes_bn=config.freeze_bn)
+        )
         channels, strides = self.encoder.channels, self.encoder.strides
         if config.decoder == "unet":
-            if len(set(strides)) < len(strides):
-                raise ConfigError(
-                    f"{config.encoder} has features at one stride only: use --decoder linear, mlp or dpt, or an encoder "
-                    "with stages"
-                )
             self.decoder: UNetDecoder | PixelClassifier = UNetDecoder(
                 channels, strides, config.widths, NUM_SEG_CLASSES, skip=config.skip
             )
@@ -71,7 +72,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.freezes_bn = config.freeze_bn and config.pretrained
         self.freezes_encoder = config.freeze_encoder
-        config = config if load_pretrained else replace(config, weights="none")
+        config = config if load_pretrained else replace(config, weights="none", freeze_encoder=False)
         if config.encoder == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
         else:
@@ -200,7 +201,7 @@ def _library_model(config: ModelConfig) -> nn.Module:
         raise ConfigError(
             f"{config.decoder} does not work with {config.encoder}: use another --decoder or --encoder ({reason})"
         ) from error
-    load_pretrained(model.encoder.model, config.encoder, config.weights, arguments)
+    load_pretrained(model.encoder.model, config.encoder, config.weights, arguments, freezes_bn=config.freeze_bn)
     return model
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 
-from vocctl.errors import DataError, NetworkError
+from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.labels import CLASSES
 from vocctl.models.batch_norm import fold_batch_norms
 
@@ -43,13 +43,20 @@ def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return (tuple(pretrained_cfg.mean), tuple(pretrained_cfg.std)) if pretrained_cfg else (IMAGENET_MEAN, IMAGENET_STD)
 
 
-def load_pretrained(model: nn.Module, name: str, weights: str, model_arguments: dict[str, Any] | None = None) -> None:
+def load_pretrained(
+    model: nn.Module,
+    name: str,
+    weights: str,
+    model_arguments: dict[str, Any] | None = None,
+    *,
+    freezes_bn: bool = True,
+) -> None:
     """Load pretrained weights into a timm model or feature extractor, in place.
 
     name: of the model in timm. weights: auto (installed package, otherwise the hub), none, or the path of a file.
     model_arguments: of timm.create_model, where they differ from its defaults. A classification head is loaded only if
-    it has the same number of classes.
-    Raises DataError: the file is missing, is not readable, or belongs to another model. NetworkError: the hub cannot be
+    it has the same number of classes. freezes_bn: whether batch norms may be folded, as they are in a file of vocctl.
+    Raises ConfigError: they may not, and the file has no statistics for them. DataError: the file is missing, is not readable, or belongs to another model. NetworkError: the hub cannot be
     reached.
     """
     if weights == "none":
@@ -57,7 +64,9 @@ def load_pretrained(model: nn.Module, name: str, weights: str, model_arguments: 
     arguments = model_arguments or {}
     if weights != "auto":
         tensors, source = _tensors_of_file(Path(weights), name, arguments), weights
-        if "normalize.mean" in tensors and not any(key.endswith("running_mean") for key in tensors):
+        if "normalize.mean" in tensors and _lacks_norms(model, tensors):
+            if not freezes_bn:
+                raise ConfigError(f"{weights} has folded batch norms, which cannot adapt: omit --no-freeze-bn")
             fold_batch_norms(model.eval())  # as in the run of vocctl that saved the file
     elif name in PACKAGED:
         tensors, source = packaged_tensors(name), PACKAGED[name]
@@ -182,6 +191,14 @@ def _copy_tensors(model: nn.Module, tensors: dict[str, Tensor], name: str, sourc
             "or has another shape): it belongs to another model. Name that model with --model or --encoder"
         )
     model.load_state_dict(matches, strict=False)
+
+
+def _lacks_norms(model: nn.Module, tensors: dict[str, Tensor]) -> bool:
+    """Whether the file has no statistics for some batch norm of the model."""
+    flat = {key.replace(".", "_") for key in tensors}
+    norms = [key for key in model.state_dict() if key.endswith("running_mean")]
+    plain = [key.removeprefix("model.").replace(".", "_") for key in norms]
+    return any(not any(prefix + key in flat for prefix in PREFIXES) for key in plain)
 
 
 def _head_prefixes(name: str) -> tuple[str, ...]:

@@ -127,7 +127,9 @@ def _check_image_ids(evaluation: SegEvaluation, select: str) -> list[str]:
     image_ids = [part.strip() for part in select.split(",") if part.strip()]
     for image_id in image_ids:
         if image_id not in evaluation.image_iou:
-            hint = did_you_mean(image_id, evaluation.image_iou) or f": --select takes {', '.join(SELECTIONS)} or image ids"
+            hint = (
+                did_you_mean(image_id, evaluation.image_iou) or f": --select takes {', '.join(SELECTIONS)} or image ids"
+            )
             raise DataError(f"{evaluation.info.folder} has no image {image_id!r}{hint}")
     return image_ids
 

@@ -201,7 +201,9 @@ def _download_competition(
 
     if not is_competition_name(what):
         known = (*data_sets, ALIAS)
-        raise ConfigError(f"there is no data set {what!r}{did_you_mean(what, known) or ':'} known are {', '.join(known)}")
+        raise ConfigError(
+            f"there is no data set {what!r}{did_you_mean(what, known) or ':'} known are {', '.join(known)}"
+        )
     if urls:
         raise ConfigError("the competition's data come from Kaggle's client: leave out --url")
     if from_devkit is not None and archive is not None:

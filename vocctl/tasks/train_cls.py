@@ -73,7 +73,9 @@ class ClassificationTask:
         if not resumed:
             check_class_coverage(self.splits, reporter)
         seed_everything(config.train.seed)
-        self.model = Classifier(config.model, config.data.size, load_pretrained=not resumed)
+        self.model = Classifier(
+            config.model, config.data.size, load_pretrained=not resumed or config.model.freeze_encoder
+        )
         self.dataset: Dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.probes = config.optim.probe and config.model.pretrained
         if config.model.freeze_encoder and self.model.head is None:

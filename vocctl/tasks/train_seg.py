@@ -69,7 +69,7 @@ class SegmentationTask:
         self.config, self.setup, self.reporter = config, setup, reporter
         self.splits = open_seg_splits(config.data, reporter.count)
         seed_everything(config.train.seed)
-        self.model = Segmenter(config.model, load_pretrained=not resumed)
+        self.model = Segmenter(config.model, load_pretrained=not resumed or config.model.freeze_encoder)
         self.dataset: Dataset = TrainDataset(self.splits.train, augment=config.data.augment, seed=config.train.seed)
         self.probes = config.optim.probe and config.model.pretrained and self.model.pixel_classifier is not None
         self.uses_cached_features = config.reads_cached_features
