@@ -1,6 +1,7 @@
 """Folding batch norms into convolutions: the same function, which norms are folded, and which stay."""
 
 import pytest
+import timm
 import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
@@ -171,7 +172,7 @@ def test_random_and_pretrained_classifiers_have_the_same_tensors():
 @pytest.mark.parametrize("name", ["vit_small_patch14_dinov2", "inception_v3"])
 def test_networks_that_do_not_take_every_image_size(monkeypatch, name):
     """Patches of 14 pixels do not divide 64; inception_v3's convolutions without padding need 75 pixels."""
-    monkeypatch.setattr(classifier, "load_weights", lambda *args: None)
+    monkeypatch.setattr(classifier, "load_weights", lambda *args, **options: None)
     model = Classifier(ClsModelConfig(model=name, weights="file.pth"), 128).eval()
     with torch.no_grad():
         assert model(torch.rand(1, 3, 128, 128)).shape == (1, 20)

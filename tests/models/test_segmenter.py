@@ -123,7 +123,7 @@ def test_dpt_over_patches_of_another_size(encoder):
     [
         (
             {"encoder": VIT},
-            "has features at one stride only: use --decoder linear, mlp or dpt, or an encoder with stages",
+            "is a plain ViT with one stride: use --decoder linear, mlp or dpt, or an encoder with stages",
         ),
         ({"encoder": VIT, "decoder": "fpn"}, "is a plain ViT with one stride: use --decoder linear, mlp or dpt"),
         ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, which resnet18 is not: use another --decoder"),

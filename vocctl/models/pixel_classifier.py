@@ -71,7 +71,7 @@ def features_on_grid(maps: Sequence[Tensor], strides: Sequence[int], grid: int) 
     """
     height, width = maps[grid].shape[-2:]
     resized = [
-        F.avg_pool2d(level, strides[grid] // stride)
+        F.avg_pool2d(level, strides[grid] // stride, ceil_mode=True)
         if stride < strides[grid]
         else F.interpolate(level, size=(height, width), mode="bilinear", align_corners=False)
         for level, stride in zip(maps, strides, strict=True)

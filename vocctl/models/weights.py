@@ -56,8 +56,8 @@ def load_pretrained(
     name: of the model in timm. weights: auto (installed package, otherwise the hub), none, or the path of a file.
     model_arguments: of timm.create_model, where they differ from its defaults. A classification head is loaded only if
     it has the same number of classes. freezes_bn: whether batch norms may be folded, as they are in a file of vocctl.
-    Raises ConfigError: they may not, and the file has no statistics for them. DataError: the file is missing, is not readable, or belongs to another model. NetworkError: the hub cannot be
-    reached.
+    Raises ConfigError: they may not, and the file has no statistics for them. DataError: the file is missing, is not
+    readable, or belongs to another model. NetworkError: the hub cannot be reached.
     """
     if weights == "none":
         return
