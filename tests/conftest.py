@@ -321,7 +321,12 @@ def runs(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         train_cls(given(TrainClsConfig(), path=str(tiny_set), model="scratch", **SMALL), root / "cls")
         train_seg(
             given(
-                TrainSegConfig(), path=str(tiny_set), encoder="scratch", decoder="unet", widths=(16, 16, 16), **SMALL
+                TrainSegConfig(),
+                path=str(tiny_set),
+                encoder="scratch",
+                decoder="unet",
+                widths=(16, 16, 16),
+                **SMALL | {"epochs": 60, "eval_every": 60},
             ),
             root / "seg",
         )
