@@ -125,6 +125,21 @@ def test_corrupt_run_json_is_an_error(run):
             find_run(str(run.path), "train-seg")
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("run.json", RunFolder.info),
+        ("metrics.jsonl", RunFolder.read_metrics),
+        ("split.json", lambda run: run.split_ids("val")),
+    ],
+)
+def test_file_that_cannot_be_read_is_not_called_corrupt(run, name, read):
+    (run.path / name).unlink(missing_ok=True)
+    (run.path / name).mkdir()  # an error of the system for every user, root included
+    with pytest.raises(DataError, match=rf"{name} cannot be read: Is a directory; check the file and its permissions"):
+        read(run)
+
+
 def test_update_info_keeps_the_other_keys(run):
     run.update_info(parameters={"model": 3})
     assert run.info()["parameters"] == {"model": 3}

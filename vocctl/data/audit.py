@@ -114,4 +114,4 @@ def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> It
         return
     if shape is not None and mask.shape != shape:
         sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {shape[1]} x {shape[0]}"
-        yield Problem(mask_path, f"is {sizes}: a mask must have the size of its image, replace one of the two")
+        yield Problem(mask_path, f"is {sizes}: a mask must have the size of its image, replace the mask")

@@ -60,14 +60,18 @@ class RunFolder:
         return str(self.info().get("task"))
 
     def info(self) -> dict[str, Any]:
-        """Read run.json. Raises DataError: missing or corrupt."""
+        """Read run.json. Raises DataError: missing, corrupt, or not readable."""
         try:
             info = read_json(self.path / "run.json")
             if not all(isinstance(info.get(name, {}), dict) for name in ("versions", "data", "parameters")):
                 raise ValueError("not tables")
             return info
-        except (OSError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise DataError(f"{self.path} is not a run: its run.json is missing or corrupt") from error
+        except OSError as error:
+            raise DataError(
+                f"{self.path / 'run.json'} cannot be read: {error.strerror or error}; check the file and its permissions"
+            ) from error
 
     def update_info(self, **info: Any) -> None:
         """Add entries to run.json."""
