@@ -1,4 +1,4 @@
-"""torchvision can be imported with a torch that its operators do not fit, and keeps its operators if they fit."""
+"""declare_missing_ops makes torchvision importable with a torch that its operators do not fit, and else changes nothing."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ def run(code: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
 
-def test_torchvision_imports_after_it():
+def test_torchvision_imports_after_declare_missing_ops():
     process = run(
         "from vocctl.compat import declare_missing_ops; declare_missing_ops(); declare_missing_ops()\n"
         "import torchvision; print(torchvision.__version__)"

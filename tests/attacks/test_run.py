@@ -1,4 +1,7 @@
-"""Each attack of the table on a small network: inside the threat model, in steps of 1 / 255, reproducible, and effective."""
+"""Each attack of the table on a small network.
+
+Its images are inside the threat model, multiples of 1 / 255, reproducible, and worse for the model than noise.
+"""
 
 import inspect
 from dataclasses import replace
@@ -36,7 +39,7 @@ def predicted_labels(model: nn.Module, segmenter: bool) -> Tensor:
     return logits.argmax(1) if segmenter else (logits > 0).long()
 
 
-def test_every_row_names_a_function_with_the_signature_of_attacks_and_a_loss():
+def test_every_attack_has_a_loss_and_a_function_with_the_common_signature():
     expected = list(inspect.signature(AttackFunction.__call__).parameters)[1:]  # without self
     rows = [row for row in ATTACKS.values() if not row.members and not row.trained]
     for row in rows:
@@ -74,7 +77,7 @@ def test_every_attack_stays_in_its_threat_model_and_beats_noise(text, norm, segm
     assert torch.equal(adv, attack(text))
     if text != "noise":
         objective = AttackObjective("ce", goal)
-        attacked, noisy, clean = (objective(model(x), 0.0).mean() for x in (adv, attack("noise"), images))
+        attacked, noisy, clean = (objective(model(x), step_fraction=0.0).mean() for x in (adv, attack("noise"), images))
         assert attacked > max(noisy, clean)
 
 
@@ -89,7 +92,7 @@ def test_restarts_return_the_best_result_of_each_image():
 
 @pytest.mark.parametrize("name", ["pgd", "segpgd", "cospgd"])
 def test_restarts_never_leave_more_pixels_correct(name):
-    """The first start is the same. Restarts are compared by pixel errors, not by the losses of segpgd and cospgd."""
+    """The first of the five starts is the single start. The best is selected by pixel errors, not by the attack's loss."""
     model, images = network(segmenter=True), random_images()
     labels, threat = predicted_labels(model, segmenter=True), Threat("linf", 16 / 255)
 

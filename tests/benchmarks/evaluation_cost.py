@@ -50,41 +50,44 @@ def time_call(function: Callable[[], object]) -> float:
 
 def prediction_times(run: Path, data: Path) -> dict[str, float]:
     """Seconds of each of STEPS in the predictions that evaluate scores, and of loading the run."""
-    spent = dict.fromkeys([*STEPS, "loading"], 0.0)
+    step_seconds = dict.fromkeys([*STEPS, "loading"], 0.0)
 
-    def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(step: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def timed_work(*args: Any, **keywords: Any) -> Any:
             start = time.perf_counter()
             result = work(*args, **keywords)
-            spent[name] += time.perf_counter() - start
+            step_seconds[step] += time.perf_counter() - start
             return result
 
         return timed_work
 
     folder = find_run(str(run), "train-seg")
     model, config, setup = timed("loading", load_segmenter)(folder, "best", None)
-    images = eval_split(folder, config.data, data, "val")[2].images
+    _, _, split = eval_split(folder, config.data, data, "val")
+    images = split.images
     loader = eval_loader(EvalDataset(images), config.train.batch, workers=0, pin=False)
     with pytest.MonkeyPatch.context() as patch:
-        for name, function in STEPS.items():
-            patch.setattr(predict, function, timed(name, getattr(predict, function)))
+        for step, function_name in STEPS.items():
+            patch.setattr(predict, function_name, timed(step, getattr(predict, function_name)))
         probs = predict.predict_probs(model, loader, device=setup.device, precision=setup.precision)
         deque(predict.predict_labels(probs, images.original_sizes), maxlen=0)
-    return spent
+    return step_seconds
 
 
 def print_overhead(copies: list[Path], data: Path) -> None:
     """copies: of the run, one per round."""
-    totals, parts = [], []
+    totals, steps_of_rounds = [], []
     for copy in copies:
         totals.append(time_call(lambda copy=copy: evaluate(str(copy), EvalOptions(data=data))))
-        parts.append(prediction_times(copy, data))
+        steps_of_rounds.append(prediction_times(copy, data))
     for name in ("loading", *STEPS):
-        times = [part[name] for part in parts]
+        times = [step_seconds[name] for step_seconds in steps_of_rounds]
         print(f"{name:10}{median(times):6.2f} s, {100 * median(map(truediv, times, totals)):4.1f} %")
-    rest = [total - sum(part.values()) for total, part in zip(totals, parts, strict=True)]
-    share = 100 * median(map(truediv, rest, totals))
-    print(f"{'overhead':10}{median(rest):6.2f} s, {share:4.1f} % of {median(totals):.2f} s")
+    overheads = [
+        total - sum(step_seconds.values()) for total, step_seconds in zip(totals, steps_of_rounds, strict=True)
+    ]
+    percent = 100 * median(map(truediv, overheads, totals))
+    print(f"{'overhead':10}{median(overheads):6.2f} s, {percent:4.1f} % of {median(totals):.2f} s")
 
 
 def print_arg_max() -> None:
@@ -97,7 +100,8 @@ def print_arg_max() -> None:
 
 
 def print_confusion(run: Path, data: Path) -> None:
-    from torchmetrics.functional.classification import multiclass_confusion_matrix  # after vocctl.compat
+    # torchmetrics imports torchvision, which vocctl makes importable first (compat.py).
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     source = open_dataset(data)
     folder = run / "eval" / f"{source.name}-val" / "labels"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import tomli_w
 import torch
-from memory import linked
+from memory import make_linked_devkit
 from throughput import bare  # first: it declares the operators that torchvision's import needs
 
 from vocctl.config import TrainSegConfig, as_tables, given
@@ -42,7 +42,7 @@ def main() -> None:
         if (value := getattr(arguments, name)) is not None
     }
     with tempfile.TemporaryDirectory() as folder:
-        flags = {"path": str(linked(source, Path(folder) / "data", IMAGES)), **changes}
+        flags = {"path": str(make_linked_devkit(source, Path(folder) / "data", IMAGES)), **changes}
         config = given(recipe_config(arguments.recipe, "train-seg", TrainSegConfig()), **flags)
         config = given(config, eval_every=-(-config.train.epochs // 2))
         config_file = Path(folder) / "config.toml"

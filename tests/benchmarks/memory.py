@@ -2,10 +2,12 @@
 
     python tests/benchmarks/memory.py [IMAGES] [SECONDS]
 
-The images are drawn (`download shapes`) and linked repeatedly under new names in two devkits; the smaller has a hundredth of
-IMAGES. The same small network is trained on both for SECONDS at 64 px, alternately, each time in a new process whose peak
-resident memory the system reports. The first round also decodes the images, so its times are left out. The ratio of the
-times is the median over the rounds, because the machine's speed drifts more than the effect.
+The training images are drawn (`download shapes`) and linked repeatedly under new names in two devkits: the large one has
+IMAGES training images (default 100,000), the small one a hundredth of them. The same small network is trained on each for
+SECONDS (default 40) at 64 px, alternately, in six rounds, each time in a new process, whose peak resident memory the system
+reports. The first round also decodes the images, so its times are left out. Printed: the largest peak on the large devkit
+relative to the small one, and the median over the rounds of the ratio of the times, because the machine's speed drifts more
+than the effect.
 """
 
 import json
@@ -19,13 +21,13 @@ from statistics import median
 ROUNDS = 6
 
 
-def linked(source: Path, root: Path, images: int) -> Path:
-    """A devkit whose train split has this many links to the training images of source; its val split is source's."""
+def make_linked_devkit(source: Path, root: Path, num_images: int) -> Path:
+    """Create a devkit in root. Its train split has num_images links to source's training images, its val split is source's."""
     devkit = root / "VOCdevkit" / "VOC2009"
     lists = Path("ImageSets") / "Segmentation"
-    ids = (source / lists / "train.txt").read_text().split()
+    train = (source / lists / "train.txt").read_text().split()
     val = (source / lists / "val.txt").read_text().split()
-    names = {f"copy_{number:06d}": ids[number % len(ids)] for number in range(images)}
+    names = {f"copy_{number:06d}": train[number % len(train)] for number in range(num_images)}
     for folder, suffix in (("JPEGImages", ".jpg"), ("SegmentationClass", ".png")):
         (devkit / folder).mkdir(parents=True)
         for name, original in [*names.items(), *((name, name) for name in val)]:
@@ -37,20 +39,9 @@ def linked(source: Path, root: Path, images: int) -> Path:
 
 
 def train(data: Path, out: Path, seconds: float) -> tuple[float, float]:
-    """Peak resident memory in MiB, and milliseconds per image."""
-    flags = [
-        "--encoder",
-        "scratch",
-        "--widths",
-        "16,16,16",
-        "--size",
-        "64",
-        "--size-from",
-        "0",
-        "--batch",
-        "16",
-        "--quiet",
-    ]
+    """Train for this time. Returns peak resident memory in MiB, and milliseconds per image."""
+    flags = ["--encoder", "scratch", "--widths", "16,16,16",
+             "--size", "64", "--size-from", "0", "--batch", "16", "--quiet"]  # fmt: skip
     arguments = ["train-seg", "--data", str(data), "--out", str(out), "--minutes", str(seconds / 60), *flags]
     process = subprocess.Popen([sys.executable, "-m", "vocctl", *arguments])
     _, status, usage = os.wait4(process.pid, 0)
@@ -69,19 +60,24 @@ def main() -> None:
         shapes = ["download", "shapes", "--out", str(root / "drawn"), "--quiet"]
         subprocess.run([sys.executable, "-m", "vocctl", *shapes], check=True)
         drawn = root / "drawn" / "VOCdevkit" / "VOC2009"
-        sets = {images: linked(drawn, root / f"set{images}", images) for images in (num_images // 100, num_images)}
-        results: dict[int, list[tuple[float, float]]] = {images: [] for images in sets}
+        devkits = {
+            count: make_linked_devkit(drawn, root / f"images-{count}", count)
+            for count in (num_images // 100, num_images)
+        }
+        results: dict[int, list[tuple[float, float]]] = {count: [] for count in devkits}
         for round_number in range(ROUNDS):
-            for images, data in sets.items():
-                results[images].append(train(data, root / f"run-{images}-{round_number}", seconds))
-        for images, runs in results.items():
+            for count, data in devkits.items():
+                results[count].append(train(data, root / f"run-{count}-{round_number}", seconds))
+        for count, runs in results.items():
             peaks = ", ".join(f"{peak:.0f}" for peak, _ in runs)
             times = ", ".join(f"{time:.3f}" for _, time in runs[1:])
-            print(f"{images:7} images: peak {peaks} MiB; {times} ms per image")
+            print(f"{count:7} images: peak memory {peaks} MiB; {times} ms per image")
         small, large = results.values()
-        print(f"peak memory: {max(peak for peak, _ in large) / max(peak for peak, _ in small):.2f} times")
-        ratios = [slow / fast for (_, fast), (_, slow) in zip(small[1:], large[1:], strict=True)]
-        print(f"time per image: {median(ratios):.3f} times ({min(ratios):.3f} to {max(ratios):.3f})")
+        print(f"large / small: peak memory {max(peak for peak, _ in large) / max(peak for peak, _ in small):.2f}")
+        ratios = [
+            large_time / small_time for (_, small_time), (_, large_time) in zip(small[1:], large[1:], strict=True)
+        ]
+        print(f"large / small: time per image {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@
 
 EVAL: a folder of RUN/eval/ with scores.json and predictions.csv. (1) AP of every class by its three definitions,
 compared with scikit-learn and with naive implementations of the definitions, without difficult labels. (2) The
-competition's classification Dice on one half of the images, with thresholds fitted on the other half, compared with the
-cross-fitted estimate on that other
-half: 20 random halvings.
+competition's classification Dice, which is the mean F1 per image, on one half of the images, with thresholds fitted on the
+other half, compared with the cross-fitted estimate on that other half: 20 random halvings.
 """
 
 import json
@@ -25,18 +24,22 @@ HALVINGS = 20
 
 
 def naive_aps(scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """One point of the curve per distinct score, from the highest; images with equal scores enter together."""
+    """AP of one class by its three definitions; `sklearn` by scikit-learn itself.
+
+    scores: (N,) float. targets: (N,) of 0 and 1. The precision-recall curve has one point per distinct score, from the
+    highest; images with equal scores enter together.
+    """
     points = []
     for threshold in sorted(set(scores), reverse=True):
         retrieved = targets[scores >= threshold]
         points.append((retrieved.sum() / targets.sum(), retrieved.mean()))
     eleven = [max((p for r, p in points if r >= tenth / 10 - 1e-12), default=0.0) for tenth in range(11)]
     recalls = [0.0, *(r for r, _ in points)]
-    gained = np.diff(recalls)
+    recall_gains = np.diff(recalls)
     envelope = [max(p for _, p in points[index:]) for index in range(len(points))]
     return {
         "11_point": sum(eleven) / 11,
-        "all_points": sum(gain * precision for gain, precision in zip(gained, envelope, strict=True)),
+        "all_points": sum(gain * precision for gain, precision in zip(recall_gains, envelope, strict=True)),
         "sklearn": float(average_precision_score(targets, scores)),
     }
 
@@ -71,7 +74,8 @@ def main() -> None:
             estimates.append(mean_f1(cross_fitted_predictions(probs[fit], targets[fit], kind), targets[fit]))
             thresholds = fit_thresholds(probs[fit], targets[fit], kind)
             scores.append(mean_f1(binarize(probs[rest], thresholds), targets[rest]))
-        print(f"{kind}: cross-fitted on one half {np.mean(estimates):.4f}, scored on the other {np.mean(scores):.4f}, "
+        print(f"{kind} thresholds, mean F1 per image: cross-fitted on one half {np.mean(estimates):.4f}, "
+              f"scored on the other {np.mean(scores):.4f}, "
               f"mean difference {np.mean(estimates) - np.mean(scores):+.4f} over {HALVINGS} halvings")  # fmt: skip
 
 

@@ -1,12 +1,12 @@
-"""The figures of docs/results.md, sections 1 to 4: the default recipe, a tutorial's, and variants with one change each.
+"""The figures of docs/results.md, sections 1 to 4: the default recipe, variants of it, and a tutorial's recipe.
 
-Each line of OUT/study.jsonl is one run: task, variant, seed, score of the final weights (seg: mean IoU at the images'
-original size; cls: scikit-learn's mAP, and F1 per image at 0.5), speed. Runs with a line are not repeated, so an interrupted
+    python tests/benchmarks/study.py run OUT TASK DATA MINUTES SEEDS VARIANT...
+    python tests/benchmarks/study.py draw OUT TASK DATA FIGURE [VARIANT...]
+
+TASK: seg or cls. VARIANT: tutorial, or a key of the task's VARIANTS. SEEDS: as 0,1,2. Each line of OUT/study.jsonl is one
+run: task, data, variant, minutes, seed, score of the final weights (seg: mean IoU at the images' original size; cls:
+scikit-learn's mAP, and F1 per image at a threshold of 0.5), speed. Runs with a line are not repeated, so an interrupted
 study resumes. `draw` makes a figure of those lines.
-
-python tests/benchmarks/study.py run OUT TASK DATA MINUTES SEEDS VARIANT...
-python tests/benchmarks/study.py draw OUT TASK DATA FIGURE [VARIANT...]
-TASK: seg or cls. VARIANT: default, tutorial, or a key of the task's VARIANTS. SEEDS: as 0,1,2.
 """
 
 import json
@@ -35,17 +35,17 @@ VARIANTS: dict[str, dict[str, list[str]]] = {
         "default": [],
         "scratch": ["--model", "scratch"],
         "no-probe": ["--no-probe"],
-        "no-probe-faster-backbone": ["--no-probe", "--encoder-lr", "0.3"],
-        "probe-alone": ["--encoder-lr", "0"],
-        "faster": ["--encoder-lr", "0.025"],
-        "before": ["--no-probe", "--encoder-lr", "0.3", "--size-from", "192"],
-        "no-average": ["--ema", "0"],
-        "smaller": ["--size", "224"],
-        "growing-crops": ["--size-from", "192"],
-        "layer-decay": ["--layer-decay", "0.8"],
-        "unaugmented": ["--augment", "none"],
-        "light": ["--augment", "light"],
-        "strong": ["--augment", "strong"],
+        "no-probe-encoder-lr-0.3": ["--no-probe", "--encoder-lr", "0.3"],
+        "linear-probe": ["--encoder-lr", "0"],
+        "encoder-lr-0.025": ["--encoder-lr", "0.025"],
+        "earlier-default": ["--no-probe", "--encoder-lr", "0.3", "--size-from", "192"],
+        "no-ema": ["--ema", "0"],
+        "size-224": ["--size", "224"],
+        "size-from-192": ["--size-from", "192"],
+        "layer-decay-0.8": ["--layer-decay", "0.8"],
+        "augment-none": ["--augment", "none"],
+        "augment-light": ["--augment", "light"],
+        "augment-strong": ["--augment", "strong"],
         "asl": ["--loss", "asl"],
         "focal": ["--loss", "focal"],
         "pos-weight": ["--pos-weight", "auto"],
@@ -61,6 +61,7 @@ def train_ours(task: str, data: Path, minutes: float, variant: str, seed: int, o
     shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
     vocctl = [sys.executable, "-m", "vocctl"]
     flags = ["--data", str(data), "--minutes", str(minutes), "--seed", str(seed), "--out", str(folder), "--quiet"]
+    # --eval-every 1000: validation only after the last epoch, so that the minutes go to training
     subprocess.run([*vocctl, f"train-{task}", *flags, "--eval-every", "1000", *VARIANTS[task][variant]], check=True)
     scored = subprocess.run(
         [*vocctl, "eval", str(folder), "--checkpoint", "final", "--json"], check=True, capture_output=True, text=True
@@ -90,20 +91,23 @@ def run(out: Path, task: str, data: Path, minutes: float, seeds: list[int], vari
     out.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         for variant in variants:
-            about = {"task": task, "data": data.name, "variant": variant, "minutes": minutes, "seed": seed}
-            if any(about.items() <= record.items() for record in read_results(out)):
+            run_key = {"task": task, "data": data.name, "variant": variant, "minutes": minutes, "seed": seed}
+            if any(run_key.items() <= record.items() for record in read_results(out)):
                 continue
             if variant == "tutorial":
                 result = train_tutorial(task, data, minutes, seed)
             else:
                 result = train_ours(task, data, minutes, variant, seed, out)
             with (out / "study.jsonl").open("a") as file:
-                file.write(json.dumps(about | result) + "\n")
-            print(about | result, flush=True)
+                file.write(json.dumps(run_key | result) + "\n")
+            print(run_key | result, flush=True)
 
 
 def draw(out: Path, task: str, data: str, figure_path: Path, variants: list[str]) -> None:
-    """One dot per run, one bar per variant and training time: their mean, sorted. variants: which ones; empty: all."""
+    """One dot per run; one bar per variant and training time, the mean of its runs; sorted.
+
+    data: name of the data set's folder. variants: those to draw; empty: all.
+    """
     groups: dict[str, list[float]] = defaultdict(list)
     for record in read_results(out):
         if record["task"] == task and record["data"] == data and (not variants or record["variant"] in variants):
@@ -126,7 +130,7 @@ def main() -> None:
         seeds = [int(seed) for seed in sys.argv[6].split(",")]
         run(out, task, Path(data), float(sys.argv[5]), seeds, sys.argv[7:])
     else:
-        draw(out, task, data, Path(sys.argv[5]), sys.argv[6:])
+        draw(out, task, Path(data).name, Path(sys.argv[5]), sys.argv[6:])
 
 
 if __name__ == "__main__":

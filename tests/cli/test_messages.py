@@ -15,7 +15,7 @@ def test_names_are_not_interpreted_as_rich_markup_or_emoji(capsys):
     messages.print_line("runs/:car:/a[v2]")
     score_tables.print_comparison("a[v1]", "a[v2]", [])
     run = RunSummary(
-        path=Path(":car:[x]"), task="train-seg", data="voc", differs="", seed=0, score=0.5, score_name="mean IoU",
+        path=Path(":car:[x]"), task="train-seg", data="voc", changed_settings="", seed=0, score=0.5, score_name="mean IoU",
         scored_on="[val]", started="[2026]",
     )  # fmt: skip
     tables.print_runs([run])

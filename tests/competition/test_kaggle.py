@@ -49,10 +49,10 @@ def test_a_submission_is_scored_after_two_polls(kaggle, csv):
     client = Kaggle("test-competition")
     assert client.limits() == SubmissionLimits(today=1, total=9, remaining_today=4)
     ref = client.upload(csv, "by a test")
-    waited = []
-    status = client.wait_for_score(ref, 5, lambda done, total: waited.append((done, total)))
+    progress = []
+    status = client.wait_for_score(ref, 5, lambda done, total: progress.append((done, total)))
     assert (status.status, status.public_score) == ("complete", "0.61234")
-    assert len(waited) == 3
+    assert len(progress) == 3
     assert kaggle.uploaded == csv.read_bytes()
     assert kaggle.submitted["submissionDescription"] == "by a test"
     assert kaggle.submitted["blobFileTokens"] == "blob"
@@ -69,7 +69,7 @@ def test_a_submission_without_a_score_after_the_wait_is_pending(kaggle, csv):
     kaggle.polls = [{"status": "PENDING"}]
     client = Kaggle("test-competition")
     assert client.wait_for_score(client.upload(csv, ""), 0.05).status == "pending"
-    assert 1 <= kaggle.calls.count("ListSubmissions") <= 6  # every .01 s
+    assert 1 <= kaggle.calls.count("ListSubmissions") <= 6  # one poll every 0.01 s
 
 
 def test_every_request_has_a_timeout(kaggle, monkeypatch):
@@ -88,14 +88,14 @@ def test_every_request_has_a_timeout(kaggle, monkeypatch):
 def test_a_failed_poll_is_repeated(kaggle, csv):
     kaggle.failures["ListSubmissions"] = (503, {"code": 503, "message": "busy"})
     client = Kaggle("test-competition")
-    waited = []
+    progress = []
 
     def repair(done, total):
-        waited.append(done)
+        progress.append(done)
         kaggle.failures.clear()
 
     assert client.wait_for_score(client.upload(csv, ""), 5, repair).status == "complete"
-    assert len(waited) == 2
+    assert len(progress) == 2
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_every_http_error_is_one_line(kaggle, csv, status, parts, method):
     check_failure(client.limits if method == "GetSubmissionLimits" else lambda: client.upload(csv, ""), *parts)
 
 
-def test_no_network(kaggle, monkeypatch):
+def test_unreachable_network_is_an_error(kaggle, monkeypatch):
     client = Kaggle("test-competition")
     import kagglesdk.kaggle_env as environment
 
@@ -133,12 +133,12 @@ def test_a_failed_upload_is_not_submitted(kaggle, csv, status):
     assert "CreateSubmission" not in kaggle.calls
 
 
-def test_an_expired_token(kaggle, monkeypatch):
+def test_an_expired_token_is_an_error(kaggle, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_old_canary-key")
     check_failure(lambda: Kaggle("test-competition"), "does not accept the credentials", "KAGGLE_API_TOKEN")
 
 
-def test_a_token_that_is_invalid_in_a_header(kaggle, monkeypatch):
+def test_a_token_with_a_line_break_is_an_error(kaggle, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", f"{TOKEN}\nmore")
     check_failure(lambda: Kaggle("test-competition"), "credentials")
 
@@ -171,7 +171,7 @@ def test_credentials_are_described_without_the_secret(kaggle, monkeypatch, tmp_p
         assert "canary" not in description
 
 
-def test_an_api_key(kaggle, csv, monkeypatch):
+def test_an_api_key_is_accepted_in_place_of_a_token(kaggle, csv, monkeypatch):
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     monkeypatch.setenv("KAGGLE_USERNAME", "student")
     monkeypatch.setenv("KAGGLE_KEY", "canary-key")
@@ -182,7 +182,7 @@ def test_an_api_key(kaggle, csv, monkeypatch):
 
 
 def test_the_clients_output_is_suppressed(kaggle, csv, monkeypatch, capfd):
-    monkeypatch.setenv("VERBOSE", "true")  # the client prints every header then
+    monkeypatch.setenv("VERBOSE", "true")  # makes the client print the headers of every request
     client = Kaggle("test-competition")
     client.upload(csv, "")
     output = capfd.readouterr()
@@ -213,7 +213,8 @@ def zip_with(*names: str) -> bytes:
 
 def test_an_interrupted_download_is_resumed(kaggle, tmp_path, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    kaggle.archive, kaggle.break_at = zip_with("train/a.npy", "test/b.npy"), 2_500_000  # the client keeps whole MiB
+    # The client writes whole MiB: after 2,500,000 bytes it has 2 MiB, 2,097,152 bytes, on disk.
+    kaggle.archive, kaggle.break_at = zip_with("train/a.npy", "test/b.npy"), 2_500_000
     path = Kaggle("test-competition").download(tmp_path)
     assert path.read_bytes() == kaggle.archive
     assert kaggle.ranges == [None, "bytes=2097152-"]
@@ -230,7 +231,7 @@ def test_a_download_of_a_killed_process_is_resumed(kaggle, tmp_path):
     assert kaggle.ranges[-1] == "bytes=1000-"
 
 
-def test_a_download_before_the_rules_are_accepted(kaggle, tmp_path):
+def test_a_download_before_the_rules_are_accepted_is_an_error(kaggle, tmp_path):
     kaggle.failures["DownloadDataFiles"] = (403, {"code": 403, "message": "no"})
     client = Kaggle("test-competition")
     check_failure(lambda: client.download(tmp_path), "accept its rules", "/rules")
@@ -238,6 +239,7 @@ def test_a_download_before_the_rules_are_accepted(kaggle, tmp_path):
 
 
 def test_our_errors_have_no_cause(kaggle):
+    """The client's exceptions hold the request with its token, so a traceback of ours must not include them."""
     kaggle.failures["GetSubmissionLimits"] = (401, {"code": 401, "message": "no"})
     with pytest.raises(VocctlError) as caught:
         Kaggle("test-competition").limits()

@@ -1,4 +1,4 @@
-"""Run lengths compared with a naive implementation of the course's definition."""
+"""Run lengths compared with a naive implementation of the competition's definition."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_a_label_map_encoded_by_hand():
     # class 1 (indices 1 to 6): its only pixel is the fourth; class 2 (7 to 12): pixels 2 and 3 -> 8, 9; pixel 6 -> 12
     runs = encode_label_map(labels)
     assert str(runs) == "4 1 8 2 12 1"
-    assert (runs.starts.tolist(), runs.ends.tolist(), runs.total) == ([3, 7, 11], [4, 9, 12], 4)
+    assert (runs.starts.tolist(), runs.ends.tolist(), runs.num_ones) == ([3, 7, 11], [4, 9, 12], 4)
 
 
 def test_a_run_continues_from_one_class_into_the_next():
@@ -83,10 +83,10 @@ def test_a_run_continues_from_one_class_into_the_next():
     assert str(runs) == "3 2"
     first, second, *others = split_by_class(runs, 3)
     assert (str(first), str(second)) == ("3 1", "1 1")
-    assert not any(plane.total for plane in others)
+    assert not any(plane.num_ones for plane in others)
 
 
-def test_ignored_pixels_are_background_and_an_empty_map_is_an_empty_text():
+def test_ignored_pixels_are_background_and_an_empty_map_is_an_empty_string():
     assert str(encode_label_map(np.array([[255, 0]], np.uint8))) == ""
 
 
@@ -107,7 +107,7 @@ def test_intersection_of_two_label_maps(data):
     assert intersection_size(*runs) == np.count_nonzero((first == second) & (first > 0))
     planes = zip(*(split_by_class(map_runs, first.size) for map_runs in runs), strict=True)
     for label, (first_plane, second_plane) in enumerate(planes, start=1):
-        assert first_plane.total == np.count_nonzero(first == label)
+        assert first_plane.num_ones == np.count_nonzero(first == label)
         assert intersection_size(first_plane, second_plane) == np.count_nonzero((first == label) & (second == label))
 
 
@@ -124,7 +124,7 @@ def test_union_of_unsorted_and_overlapping_runs(pairs):
 def test_parsed_runs_keep_their_order():
     runs = parse_run_lengths(" 8 2  4 1 ")
     assert (runs.starts.tolist(), runs.lengths.tolist()) == ([7, 3], [2, 1])
-    assert parse_run_lengths("").total == 0
+    assert parse_run_lengths("").num_ones == 0
 
 
 @pytest.mark.parametrize(

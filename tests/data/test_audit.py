@@ -39,7 +39,7 @@ def test_devkit_without_problems(devkit):
     assert result.problems == ()
     assert result.layout == "VOC devkit"
     assert result.splits == CLEAN
-    assert result.checked == 3  # each once, though four lists name it
+    assert result.num_images == 3  # each once, though four lists name it
     assert counts == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -75,7 +75,7 @@ def test_image_that_only_main_lists_needs_no_mask(devkit):
     for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
         (devkit / folder / f"d.{ending}").write_bytes((devkit / folder / f"a.{ending}").read_bytes())
     assert audit(devkit).problems == ()
-    assert audit(devkit).checked == 4
+    assert audit(devkit).num_images == 4
 
 
 def test_rgb_mask(devkit):
@@ -96,7 +96,7 @@ def test_mask_of_other_size(devkit):
     save_mask(devkit, "a", np.zeros((8, 6)))
     name, reason = only_problem(devkit)
     assert name == "a.png"
-    assert "has 6 x 8 pixels, its image 8 x 6" in reason
+    assert "is 6 x 8 pixels, its image 8 x 6" in reason
 
 
 def test_decompression_bomb(devkit):
@@ -118,7 +118,8 @@ def test_image_in_train_and_val(devkit, lists):
     (devkit / "ImageSets" / lists / "val.txt").write_text("c\nb\n")
     name, reason = only_problem(devkit)
     assert name == "val.txt"
-    assert reason == f"lists b, which {lists}/train lists too: an image in both leaks into the score"
+    advice = "an image in both leaks into the score, so remove it from one list"
+    assert reason == f"lists b, which {lists}/train lists too: {advice}"
 
 
 def test_further_images_in_both_are_counted(devkit):
@@ -150,7 +151,7 @@ def test_id_with_a_folder(devkit, lists):
 
 def test_repeated_id(devkit):
     (devkit / "ImageSets" / "Main" / "train.txt").write_text("a\nb\na\n")
-    assert only_problem(devkit) == ("train.txt", "lists a more than once: remove the repetitions")
+    assert only_problem(devkit) == ("train.txt", "lists a more than once: remove the duplicates")
 
 
 @pytest.mark.parametrize("line", ["b  2", "b", "b yes", "b 1 1"])
@@ -194,13 +195,13 @@ def test_competition_without_problems(competition):
     assert result.problems == ()
     assert result.layout == "competition .npy"
     assert result.splits == {"train": 5, "val": 1, "trainval": 6, "test": 1}  # every fifth training image is in val
-    assert result.checked == 7
+    assert result.num_images == 7
 
 
 @pytest.mark.parametrize(
     ("array", "expected"),
     [
-        (np.zeros((8, 6), dtype=np.uint8), "has 6 x 8 pixels"),
+        (np.zeros((8, 6), dtype=np.uint8), "is 6 x 8 pixels"),
         (np.full((6, 8), 77, dtype=np.uint8), "has label 77"),
         (np.zeros((6, 8), dtype=np.int64), "is int64"),
         (np.array([{"a": 1}], dtype=object), "is not a plain .npy array"),  # pickled: never loaded

@@ -1,4 +1,4 @@
-"""Building the cache: its content, when it is built again, and that crashes and races leave no incomplete cache."""
+"""Building the cache: its content, when it is built again, and that no crash or second process makes it incomplete."""
 
 import errno
 import os
@@ -43,12 +43,12 @@ FILES = ["images.bin", "index.json", "masks.bin", "original_masks.bin"]
 
 
 def entries(folder: Path) -> list[Path]:
-    """The caches and incomplete caches in folder. A lock file stays after its lock is released."""
+    """The complete and incomplete caches in folder, without lock files, which stay after their lock is released."""
     return [path for path in folder.iterdir() if path.suffix != ".lock"]
 
 
 def file_names(folder: Path) -> list[str]:
-    """Of all caches in folder."""
+    """The sorted names of the files of all caches in folder."""
     return sorted(path.name for entry in entries(folder) for path in entry.iterdir())
 
 
@@ -73,7 +73,7 @@ def test_images_keep_their_aspect_ratio(tiny, folder):
     Image.fromarray(np.full((40, 110, 3), 7, np.uint8)).save(source.image_path(first), quality=100)
     write_mask(source.mask_path(first), np.full((40, 110), 3))
     split = cached_split(source, "val", 32, folder)
-    assert split.sizes == ((32, 96), (32, 32), (32, 32), (32, 32))  # 110 * 32 / 40 = 88: nearer to 96
+    assert split.sizes == ((32, 96), (32, 32), (32, 32), (32, 32))  # width 110 * 32 / 40 = 88, rounded to 3 * 32 = 96
     assert split.original_sizes[0] == (40, 110)
     assert (split.image(0) == 7).all()
     assert (split.mask(0) == 3).all()
@@ -115,21 +115,21 @@ def test_fingerprint_depends_on_content_and_order(tiny, tmp_path):
     source = open_dataset(tiny)
     ids = source.ids("train")
 
-    def of(files):
+    def fingerprint_of(files):
         return fingerprint(content_hashes(files))
 
     files = split_contents(source, "train")
-    before = of(files)
+    before = fingerprint_of(files)
     split = cached_split(source, "train", 32, tmp_path)
     assert split.fingerprint == before
-    assert split.take([1, 0]).fingerprint == of([files[1], files[0]])
+    assert split.take([1, 0]).fingerprint == fingerprint_of([files[1], files[0]])
     os.utime(source.image_path(ids[0]), (0, 0))  # another date, the same content
-    assert of(files) == before
-    assert of(files[::-1]) != before
-    assert of(files[1:]) != before
-    assert of(split_contents(source, "train", for_classification=True)) != before  # without masks
+    assert fingerprint_of(files) == before
+    assert fingerprint_of(files[::-1]) != before
+    assert fingerprint_of(files[1:]) != before
+    assert fingerprint_of(split_contents(source, "train", for_classification=True)) != before  # without masks
     moved = tiny.rename(tmp_path / "moved")
-    assert of(split_contents(open_dataset(moved), "train")) == before
+    assert fingerprint_of(split_contents(open_dataset(moved), "train")) == before
 
 
 @pytest.mark.parametrize("name", ["images.bin", "masks.bin", "original_masks.bin", "index.json"])
@@ -169,11 +169,11 @@ def test_cache_without_a_file_is_built_again(tiny, folder):
     assert cached_split(source, "train", 32, folder).has_masks
 
 
-def test_mask_damaged_after_the_cache_was_opened(tiny, folder):
+def test_mask_damaged_after_the_cache_was_opened_is_an_error(tiny, folder):
     split = cached_split(open_dataset(tiny), "train", 32, folder)
     path = split.folder / "original_masks.bin"
     path.chmod(0o600)
-    with path.open("r+b") as stream:  # of the same length; the open cache reads it
+    with path.open("r+b") as stream:  # zeros of the same length; the open cache maps this file, so it reads them
         stream.write(bytes(len(split.compressed_masks)))
     with pytest.raises(RunError, match="was damaged: remove it"):
         split.original_mask(0)
@@ -226,7 +226,7 @@ def test_existing_cache_is_read_without_a_lock(tiny, folder):
         assert cached_split(open_dataset(tiny), "train", 32, folder).ids == split.ids
 
 
-def test_killed_process_leaves_no_cache_and_no_lock(tiny, folder):
+def test_cache_is_built_again_after_a_killed_process(tiny, folder):
     killed = subprocess.run([sys.executable, "-c", BUILD, str(tiny), str(folder), "killed"], capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     assert [path.suffix for path in entries(folder)] == [".part"]
@@ -245,7 +245,7 @@ def test_keyboard_interrupt_leaves_no_files(tiny, folder):
     assert entries(folder) == []
 
 
-def test_mask_of_other_size(tiny, folder):
+def test_mask_of_another_size_than_its_image_is_an_error(tiny, folder):
     source = open_dataset(tiny)
     image_id = source.ids("train")[2]
     write_mask(source.mask_path(image_id), np.zeros((32, 30)))
@@ -272,7 +272,7 @@ def test_missing_mask_is_named(tiny, folder):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_full_disk(tiny, folder, monkeypatch):
+def test_full_disk_is_an_error_and_leaves_no_files(tiny, folder, monkeypatch):
     decode = cache_build._decode
 
     def decode_to_a_full_disk(source, files, size, part, on_image):
@@ -288,7 +288,7 @@ def test_full_disk(tiny, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [errno.EACCES, errno.EROFS])
-def test_read_only_cache_folder(tiny, folder, monkeypatch, error):
+def test_read_only_cache_folder_is_an_error(tiny, folder, monkeypatch, error):
     def refuse(*args: object) -> None:
         raise OSError(error, os.strerror(error))
 
@@ -298,25 +298,25 @@ def test_read_only_cache_folder(tiny, folder, monkeypatch, error):
     assert "\n" not in str(caught.value)
 
 
-def test_only_old_parts_of_killed_processes_are_removed(tiny, folder):
+def test_only_old_incomplete_caches_are_removed(tiny, folder):
     folder.mkdir()
     for name in ("old.part", "new.part", "old"):
         (folder / name).mkdir()
     for name in ("old.part", "old"):
         os.utime(folder / name, (0, 0))
-    (folder / "renamed.part").symlink_to(folder / "absent")  # as if it was renamed after it was listed
+    (folder / "renamed.part").symlink_to(folder / "absent")  # as if another process had renamed it after it was listed
     assert len(cached_split(open_dataset(tiny), "train", 32, folder)) == 8
     assert {"new.part", "old"} < {path.name for path in folder.iterdir()}
     assert not (folder / "old.part").exists()
 
 
-def test_cache_folder_that_is_a_file(tiny, folder):
+def test_cache_folder_that_is_a_file_is_an_error(tiny, folder):
     folder.write_text("")
     with pytest.raises(RunError, match="cannot hold the decoded images"):
         cached_split(open_dataset(tiny), "train", 32, folder)
 
 
-def test_split_without_masks(tmp_path, folder):
+def test_split_without_masks_is_cached(tmp_path, folder):
     from vocctl.labels import CLASSES
 
     root = tmp_path / "comp"

@@ -1,4 +1,4 @@
-"""Samples as tensors: which random parameters they get, and that they are correct copies."""
+"""Samples as tensors: their shapes, what their augmentation depends on, and that they are copies of the cache."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def are_equal(left: tuple[torch.Tensor, torch.Tensor], right: tuple[torch.Tensor
 
 def test_segmentation_sample(split):
     dataset = train_dataset(split)
-    image, mask = dataset[0, 3, 32]
+    image, mask = dataset[0, 3, 32]  # (epoch, index, size)
     assert (image.shape, image.dtype) == ((3, 32, 32), torch.uint8)
     assert (mask.shape, mask.dtype) == ((32, 32), torch.uint8)
     assert len(dataset) == 8

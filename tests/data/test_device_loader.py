@@ -11,7 +11,7 @@ from vocctl.config.data import Augmentation
 from vocctl.data.augment import augment_pair, preset
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import TrainDataset
-from vocctl.data.device_augment import GRAY, NAMES, RANGES, Ranges, affine_matrices, color_matrices, sampled_params
+from vocctl.data.device_augment import GRAY, PARAM_NAMES, RANGES, Ranges, affine_matrices, color_weights, uniform_draws
 from vocctl.data.device_loader import DeviceLoader, jitter_colors
 from vocctl.data.loaders import EpochBatchSampler
 from vocctl.data.splits import ClsSplit, SegSplit
@@ -143,10 +143,10 @@ WIDE = Ranges(jitter=1.0, strength=1.0, gray=0.5)  # factors from 0 to 2
 
 def jitter(images: torch.Tensor, *, gray: bool = False, inside: float = 1.0, **factors: float) -> torch.Tensor:
     """Jitter colors by these factors of brightness, contrast and saturation; 1 if not given."""
-    sampled = {name: torch.full((len(images),), factors.get(name, 1.0) / 2) for name in NAMES}
-    sampled |= {"jitter": torch.zeros(len(images)), "gray": torch.full((len(images),), 0.0 if gray else 1.0)}
+    draws = {name: torch.full((len(images),), factors.get(name, 1.0) / 2) for name in PARAM_NAMES}
+    draws |= {"jitter": torch.zeros(len(images)), "gray": torch.full((len(images),), 0.0 if gray else 1.0)}
     is_inside = torch.full((len(images), 1, *images.shape[2:]), inside)
-    return jitter_colors(images, color_matrices(sampled, WIDE).float(), GRAY.float(), is_inside)
+    return jitter_colors(images, color_weights(draws, WIDE).float(), GRAY.float(), is_inside)
 
 
 def test_colors_computed_by_hand() -> None:
@@ -173,7 +173,7 @@ def test_pixels_outside_of_the_image_stay_black() -> None:
 
 def test_factors_are_in_the_ranges_of_the_preset() -> None:
     """The three weights sum to the brightness; an image without jitter has weight 1 for its own color."""
-    weights = color_matrices(sampled_params(0, 0, 1000), RANGES["light"])
+    weights = color_weights(uniform_draws(0, 0, 1000), RANGES["light"])
     unchanged = (weights == torch.tensor([1.0, 0.0, 0.0])).all(1)
     assert 0.45 < unchanged.double().mean() < 0.55
     assert 0.8 <= weights.sum(1).amin() < 0.82
@@ -181,19 +181,19 @@ def test_factors_are_in_the_ranges_of_the_preset() -> None:
 
 
 def test_random_numbers_are_sampled_in_a_fixed_order() -> None:
-    """The k-th of NAMES is the k-th number of each image: a renamed or moved entry would change every augmentation."""
-    sampled = sampled_params(seed=3, epoch=5, num_images=2)
-    assert list(sampled) == list(NAMES)
-    numbers = torch.stack([sampled[name] for name in NAMES], 1)
-    assert torch.equal(sampled_params(3, 5, 3)["blur"][:2], sampled["blur"])
+    """The k-th of PARAM_NAMES is the k-th number of each image: a renamed or moved entry would change every augmentation."""
+    draws = uniform_draws(seed=3, epoch=5, num_images=2)
+    assert list(draws) == list(PARAM_NAMES)
+    numbers = torch.stack([draws[name] for name in PARAM_NAMES], 1)
+    assert torch.equal(uniform_draws(3, 5, 3)["blur"][:2], draws["blur"])
     assert numbers[0, :2].tolist() == [0.23144985947453178, 0.6589418649387794]
 
 
 def test_affine_matrices_computed_by_hand() -> None:
     """A scale of 2 in x alone shows half of the width around the center: x from W / 4 to 3 W / 4."""
-    sampled = {name: torch.full((1,), 0.5, dtype=torch.float64) for name in NAMES}  # angle, shear and shift are 0
-    sampled |= {"affine": torch.zeros(1), "flip": torch.ones(1), "scale_x": torch.ones(1).double()}
-    ranges = Ranges(covers=True, affine=1.0, scale=(0.0, 2.0), flip=0.5)
-    matrix = affine_matrices(sampled, torch.tensor([[8.0, 8.0]], dtype=torch.float64), ranges)[0]
+    draws = {name: torch.full((1,), 0.5, dtype=torch.float64) for name in PARAM_NAMES}  # angle, shear and shift are 0
+    draws |= {"affine": torch.zeros(1), "flip": torch.ones(1), "scale_x": torch.ones(1).double()}
+    ranges = Ranges(center_crop=True, affine=1.0, scale=(0.0, 2.0), flip=0.5)
+    matrix = affine_matrices(draws, torch.tensor([[8.0, 8.0]], dtype=torch.float64), ranges)[0]
     assert (matrix @ torch.tensor([0.0, 0.0, 1.0]).double()).tolist() == pytest.approx([2, 0])
     assert (matrix @ torch.tensor([1.0, 1.0, 1.0]).double()).tolist() == pytest.approx([6, 8])

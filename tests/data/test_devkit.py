@@ -42,10 +42,10 @@ def test_existing_data_set_is_replaced_only_by_a_complete_one(tmp_path):
         write_devkit(root, "val", ["a", "b"], IMAGES, masks=MASKS[:1])
     assert np.array_equal(open_dataset(root).mask("b"), MASKS[1])
     assert open_dataset(write_devkit(root, "val", ["c"], IMAGES[:1], masks=MASKS[:1])).ids("val") == ["c"]
-    assert not (root / "JPEGImages" / "a.png").exists()
+    assert not (root / "JPEGImages" / "a.png").exists()  # the old data set is removed, not added to
 
 
-def test_folder_that_is_not_writable(tmp_path):
+def test_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be created"):
         write_devkit(tmp_path / "file" / "out", "val", ["a"], IMAGES[:1], masks=MASKS[:1])

@@ -139,4 +139,4 @@ def test_audit_of_an_added_format_finds_a_mask_of_other_size(flat_folder, monkey
     monkeypatch.setattr(module, "FORMATS", (*module.FORMATS, row))
     write_mask(flat_folder / "val" / "0.png", np.zeros((32, 32)))
     (problem,) = audit(flat_folder).problems
-    assert "has 32 x 32 pixels, its image 40 x 32" in problem.reason
+    assert "is 32 x 32 pixels, its image 40 x 32" in problem.reason

@@ -75,7 +75,9 @@ def test_fingerprint_depends_on_labels(tiny):
 
 def test_more_processes_than_training_images_is_an_error(tiny, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "9")
-    with pytest.raises(ConfigError, match="8 training images cannot be divided among 9 processes: start fewer"):
+    with pytest.raises(
+        ConfigError, match="8 training images cannot be divided among 9 processes: start fewer processes"
+    ):
         open_splits(tiny)
 
 

@@ -132,7 +132,7 @@ def test_a_unet_starts_from_its_pixel_classifier(skip):
     unet, maps = UNetDecoder(CHANNELS, STRIDES, (7, 5), 5, skip=skip).eval(), random_maps()
     alone = F.interpolate(unet.pixels(maps), size=(16, 24), mode="bilinear", align_corners=False)
     assert not torch.allclose(unet(maps), alone)
-    unet.start_from_pixels()
+    unet.init_from_pixel_classifier()
     assert torch.allclose(unet(maps), alone)
     assert unet.pixels.layers[0].out_features == HIDDEN
 
@@ -144,7 +144,7 @@ def test_logits_of_images_of_maps_and_of_features_agree(decoder):
     model = Segmenter(ModelConfig(encoder="scratch", decoder=decoder, widths=(8, 8, 8))).eval()
     images = torch.rand(2, 3, 64, 96)
     maps = model.feature_maps(images)
-    assert torch.allclose(model.logits_of_maps(maps, (64, 96)), model(images), atol=1e-6)
+    assert torch.allclose(model.logits_from_feature_maps(maps, (64, 96)), model(images), atol=1e-6)
     features = features_on_grid(maps, (4, 8, 16, 32), 1).flatten(2).transpose(1, 2)  # (B, P, D)
     logits = model.pixel_classifier(maps).flatten(2)
     assert torch.allclose(model(features), logits, atol=1e-6)

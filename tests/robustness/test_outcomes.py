@@ -15,15 +15,15 @@ MASKS = [np.array([[0, 1, 1, 255]], np.uint8), np.array([[2, 2, 255, 255]], np.u
 MASK_TRUTH = GroundTruth(("a", "b"), [IMAGE, IMAGE], MASKS)
 
 
-def masks(*rows: list[int]) -> MaskPredictions:
+def mask_predictions(*rows: list[int]) -> MaskPredictions:
     maps = [np.array([row], np.uint8) for row in rows]
     pairs = zip(maps, MASKS, strict=True)
     counts = [confusion_matrix(torch.from_numpy(row), torch.from_numpy(mask)).numpy() for row, mask in pairs]
     return MaskPredictions.from_label_maps(maps, counts)
 
 
-CLEAN_MASKS = masks([0, 1, 2, 5], [2, 2, 5, 5])  # one of five labeled pixels is wrong
-ATTACKED_MASKS = masks([0, 2, 3, 7], [2, 1, 5, 5])  # three changed; two of the four correct ones are wrong
+CLEAN_MASKS = mask_predictions([0, 1, 2, 5], [2, 2, 5, 5])  # one of five labeled pixels is wrong
+ATTACKED_MASKS = mask_predictions([0, 2, 3, 7], [2, 1, 5, 5])  # three changed; two of the four correct ones are wrong
 
 
 def test_masks_attack_loss_is_the_pixel_error_of_each_image() -> None:
@@ -40,16 +40,16 @@ def test_masks_scores() -> None:
     scores = ATTACKED_MASKS.scores(MASK_TRUTH)
     assert scores["pixel_accuracy"] == pytest.approx(2 / 5)
     assert scores["image_accuracy"] == pytest.approx((1 / 3 + 1 / 2) / 2)
-    # IoU: background 1 / 1; class 1: 0 of 2 + 1 pixels; class 2: 1 of 2 + 1 pixels
+    # IoU, intersection / union: background 1 / 1; class 1: 0 / 3; class 2: 1 / 3; class 3, only predicted, is left out
     assert scores["mean_iou"] == pytest.approx((1 + 0 + 1 / 3) / 3)
-    assert next(iter(scores)) == "mean_iou"
+    assert next(iter(scores)) == "mean_iou"  # the main metric comes first
     assert ATTACKED_MASKS.sanity_score(MASK_TRUTH) == scores["mean_iou"]
 
 
 def test_masks_fooling_rates() -> None:
     rates = ATTACKED_MASKS.fooling_rates(CLEAN_MASKS, MASK_TRUTH)
     assert rates == pytest.approx({"prediction_change_rate": 3 / 5, "fooling_rate": 2 / 4})
-    wrong = masks([3, 3, 3, 3], [3, 3, 3, 3])
+    wrong = mask_predictions([3, 3, 3, 3], [3, 3, 3, 3])
     assert math.isnan(ATTACKED_MASKS.fooling_rates(wrong, MASK_TRUTH)["fooling_rate"])  # no pixel was correct
 
 
@@ -70,15 +70,15 @@ LABELS[1, 2:] = 255
 LABEL_TRUTH = GroundTruth(("a", "b"), [IMAGE, IMAGE], list(LABELS))
 
 
-def labels(first: dict[int, float], second: dict[int, float]) -> LabelPredictions:
+def label_predictions(first: dict[int, float], second: dict[int, float]) -> LabelPredictions:
     probs = np.full((2, 20), 0.1)
     for row, changes in zip(probs, (first, second), strict=True):
         row[list(changes)] = list(changes.values())
     return LabelPredictions(np.array([0.5, 0.6]), probs, np.full(20, 0.4))
 
 
-CLEAN_LABELS = labels({0: 0.9}, {0: 0.8, 1: 0.7})  # {0}: correct; {0, 1}: wrong
-ATTACKED_LABELS = labels({1: 0.45}, {1: 0.9, 5: 0.9})  # {1}; {1} and a label that is ignored
+CLEAN_LABELS = label_predictions({0: 0.9}, {0: 0.8, 1: 0.7})  # {0}: correct; {0, 1}: wrong
+ATTACKED_LABELS = label_predictions({1: 0.45}, {1: 0.9, 5: 0.9})  # {1}; {1} and a label that is ignored
 
 
 def test_labels_are_predicted_with_the_thresholds() -> None:
@@ -95,15 +95,15 @@ def test_labels_scores() -> None:
     assert scores["sample_f1"] == pytest.approx(0.5)
     # class 0: b (0.1) ties with a (0.1), precision 1 / 2; class 1: b (0.9) is first, precision 1
     assert scores["map_sklearn"] == pytest.approx(0.75)
-    assert next(iter(scores)) == "map_sklearn"
+    assert next(iter(scores)) == "map_sklearn"  # the main metric comes first
 
 
 def test_labels_sanity_score_uses_thresholds_of_one_half() -> None:
-    uncertain = labels({0: 0.3, 1: 0.45}, {1: 0.9})
+    uncertain = label_predictions({0: 0.3, 1: 0.45}, {1: 0.9})
     assert uncertain.scores(LABEL_TRUTH)["sample_f1"] == pytest.approx(0.5)
-    above = LabelPredictions(uncertain.attack_loss, uncertain.probs, np.full(20, 0.2))
-    assert above.scores(LABEL_TRUTH)["sample_f1"] == pytest.approx((2 / 3 + 1) / 2)
-    assert above.sanity_score(LABEL_TRUTH) == pytest.approx(0.5)
+    low_thresholds = LabelPredictions(uncertain.attack_loss, uncertain.probs, np.full(20, 0.2))
+    assert low_thresholds.scores(LABEL_TRUTH)["sample_f1"] == pytest.approx((2 / 3 + 1) / 2)
+    assert low_thresholds.sanity_score(LABEL_TRUTH) == pytest.approx(0.5)
 
 
 def test_labels_fooling_rates() -> None:
@@ -122,23 +122,23 @@ def test_labels_target_success() -> None:
 
     assert rates("target:bicycle") == {"target_success_rate": 1, "exclusive_success_rate": 0.5}
     assert rates("hide:aeroplane") == {"target_success_rate": 1}
-    assert rates("hide:bicycle") == {"target_success_rate": 0}  # found before, and still found
+    assert rates("hide:bicycle") == {"target_success_rate": 0}  # b: predicted on the clean image, and still predicted
     assert math.isnan(rates("hide:bird")["target_success_rate"])
     assert rates("untargeted") == {}
 
 
 def test_worst_case_takes_each_image_from_its_strongest_attack() -> None:
-    other = masks([3, 3, 3, 3], [2, 2, 2, 2])  # losses 1 and 0
-    combined, choice = worst_case([CLEAN_MASKS, ATTACKED_MASKS, other])
+    strong_on_a = mask_predictions([3, 3, 3, 3], [2, 2, 2, 2])  # losses 1 and 0
+    combined, choice = worst_case([CLEAN_MASKS, ATTACKED_MASKS, strong_on_a])
     assert choice.tolist() == [2, 1]
     assert combined.attack_loss.tolist() == pytest.approx([1, 1 / 2])
     assert [row.tolist() for row in combined.predicted_labels()] == [[[3, 3, 3, 3]], [[2, 1, 5, 5]]]
     assert combined.scores(MASK_TRUTH)["pixel_accuracy"] == pytest.approx(1 / 5)
-    weaker = LabelPredictions(np.array([0.4, 0.7]), 1 - ATTACKED_LABELS.probs, ATTACKED_LABELS.thresholds)
-    both, choice = worst_case([ATTACKED_LABELS, weaker])
+    strong_on_b = LabelPredictions(np.array([0.4, 0.7]), 1 - ATTACKED_LABELS.probs, ATTACKED_LABELS.thresholds)
+    combined_labels, choice = worst_case([ATTACKED_LABELS, strong_on_b])
     assert choice.tolist() == [0, 1]
-    assert both.output(0) == ATTACKED_LABELS.output(0)
-    assert both.output(1) == weaker.output(1)
+    assert combined_labels.output(0) == ATTACKED_LABELS.output(0)
+    assert combined_labels.output(1) == strong_on_b.output(1)
 
 
 def test_worst_case_of_equal_losses_is_the_first() -> None:

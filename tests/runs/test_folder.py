@@ -29,19 +29,19 @@ def linear(seed: int = 0) -> nn.Linear:
     return nn.Linear(3, 2)
 
 
-def parts(folder: Path) -> list[Path]:
+def partial_files(folder: Path) -> list[Path]:
     return list(folder.rglob("*.part"))
 
 
 def test_new_run_records_its_command_and_versions(run):
-    about = run.info()
-    assert about["task"] == "train-seg"
-    assert about["command"].startswith("vocctl")
-    assert about["versions"]["torch"] == torch.__version__
-    assert about["started"].endswith("+00:00")
+    info = run.info()
+    assert info["task"] == "train-seg"
+    assert info["command"].startswith("vocctl")
+    assert info["versions"]["torch"] == torch.__version__
+    assert info["started"].endswith("+00:00")
     assert run.config(TrainSegConfig()) == CONFIG
-    assert run.state.is_dir()
-    assert parts(run.path) == []
+    assert run.checkpoint_dir.is_dir()
+    assert partial_files(run.path) == []
 
 
 def test_existing_run_is_not_overwritten(run):
@@ -99,10 +99,10 @@ def test_distinct_names_are_as_short_as_possible(tmp_path, monkeypatch):
     assert distinct_names([]) == []
 
 
-def test_no_such_run_names_the_closest(run, tmp_path):
+def test_unknown_run_suggests_the_closest_name(run, tmp_path):
     with pytest.raises(DataError, match=r"no run fist: did you mean first\?"):
         find_run("fist", "train-seg", tmp_path / "runs")
-    with pytest.raises(DataError, match=r"no run 0000: .*/ holds 1 runs"):
+    with pytest.raises(DataError, match=r"no run 0000: .*/ holds 1 run$"):
         find_run("0000", "train-seg", tmp_path / "runs")
     with pytest.raises(DataError, match="holds 0 runs"):
         find_run("first", "train-seg", tmp_path / "none")
@@ -125,6 +125,21 @@ def test_corrupt_run_json_is_an_error(run):
             find_run(str(run.path), "train-seg")
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("run.json", RunFolder.info),
+        ("metrics.jsonl", RunFolder.read_metrics),
+        ("split.json", lambda run: run.split_ids("val")),
+    ],
+)
+def test_file_that_cannot_be_read_is_not_called_corrupt(run, name, read):
+    (run.path / name).unlink(missing_ok=True)
+    (run.path / name).mkdir()  # an error of the system for every user, root included
+    with pytest.raises(DataError, match=rf"{name} cannot be read: Is a directory; check the file and its permissions"):
+        read(run)
+
+
 def test_update_info_keeps_the_other_keys(run):
     run.update_info(parameters={"model": 3})
     assert run.info()["parameters"] == {"model": 3}
@@ -134,7 +149,7 @@ def test_update_info_keeps_the_other_keys(run):
 def test_appended_metrics_are_read_back(run):
     first = run.append_metrics({"epoch": 1, "mean_iou": 0.5})
     second = run.append_metrics({"epoch": 2, "mean_iou": 0.25})
-    assert (first, second) == (len('{"epoch": 1, "mean_iou": 0.5}\n'), run.metrics.stat().st_size)
+    assert (first, second) == (len('{"epoch": 1, "mean_iou": 0.5}\n'), run.metrics_path.stat().st_size)
     assert run.read_metrics() == [{"epoch": 1, "mean_iou": 0.5}, {"epoch": 2, "mean_iou": 0.25}]
 
 
@@ -150,19 +165,19 @@ def test_metrics_are_truncated_to_a_checkpoint(run):
 def test_truncating_never_lengthens_the_file(run):
     length = run.append_metrics({"epoch": 1})
     run.truncate_metrics(length + 100)  # a line that never reached the disk
-    assert run.metrics.stat().st_size == length
+    assert run.metrics_path.stat().st_size == length
 
 
 def test_incomplete_last_line_is_ignored(run):
     run.append_metrics({"epoch": 1})
-    with run.metrics.open("a") as stream:
+    with run.metrics_path.open("a") as stream:
         stream.write('{"epoch": 2, "mean')
     assert run.read_metrics() == [{"epoch": 1}]
 
 
 def test_metrics_without_an_epoch_are_an_error(run):
     run.truncate_metrics(0)  # nothing to cut
-    for make in (lambda: None, run.metrics.touch):
+    for make in (lambda: None, run.metrics_path.touch):
         make()
         with pytest.raises(DataError, match=f"holds no epoch yet: continue training with --resume {run.path}"):
             run.read_metrics()
@@ -172,7 +187,7 @@ def test_metrics_without_an_epoch_are_an_error(run):
 def test_corrupt_metrics_are_an_error(run, second):
     run.append_metrics({"epoch": 1, "lr": 0.1})
     run.append_metrics(second)
-    with pytest.raises(DataError, match=r"metrics\.jsonl cannot be read"):
+    with pytest.raises(DataError, match=r"metrics\.jsonl is corrupt"):
         run.read_metrics()
 
 
@@ -187,14 +202,14 @@ def test_saved_weights_are_loaded_back(run):
     run.load_weights("best", other)
     assert torch.equal(model.weight, other.weight)
     assert torch.equal(model.bias, other.bias)
-    assert parts(run.path) == []
+    assert partial_files(run.path) == []
     with safe_open(run.path / "best.safetensors", "pt") as file:
         assert file.metadata()["step"] == "7"
         assert file.metadata()["epoch"] == "2"
         assert file.metadata()["torch"] == torch.__version__
 
 
-def test_weights_are_flushed_to_the_disk_before_they_get_their_name(run, monkeypatch):
+def test_weights_are_flushed_to_the_disk_before_the_rename(run, monkeypatch):
     sizes = []
 
     def record(file):
@@ -228,7 +243,7 @@ def test_missing_and_truncated_weights_are_errors(run):
         run.load_weights("best", linear())
     run.save_weights("best", linear(), {})
     os.truncate(run.path / "best.safetensors", 40)
-    with pytest.raises(DataError, match="does not fit"):
+    with pytest.raises(DataError, match=r"best\.safetensors is corrupt"):
         run.load_weights("best", linear())
 
 
@@ -244,19 +259,17 @@ def test_no_space_left_keeps_the_old_weights(run, monkeypatch):
     with pytest.raises(RunError, match="No space left on device; free space, then resume with --resume"):
         run.save_weights("best", linear(1), {})
     assert (run.path / "best.safetensors").read_bytes() == before
-    assert parts(run.path) == []
+    assert partial_files(run.path) == []
 
 
-def test_next_save_removes_the_parts_that_a_killed_process_left(run):
+def test_next_save_removes_the_partial_files_of_a_killed_process(run):
     leftover = run.path / "final.safetensors.part"
     leftover.mkdir()
     (leftover / ".tmpx7Q").write_bytes(b"half")
     run.save_weights("best", linear(), {})
-    assert parts(run.path) == []
-    mode = (run.path / "config.toml").stat().st_mode & 0o777
-    assert (
-        run.path / "best.safetensors"
-    ).stat().st_mode & 0o777 == mode  # others may read it where they may read the rest
+    assert partial_files(run.path) == []
+    config_mode, weights_mode = ((run.path / name).stat().st_mode for name in ("config.toml", "best.safetensors"))
+    assert weights_mode & 0o777 == config_mode & 0o777  # whoever may read the config may read the weights
 
 
 def test_weights_in_a_missing_folder_are_an_error(tmp_path):

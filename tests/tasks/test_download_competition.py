@@ -88,7 +88,7 @@ def test_a_pickled_array_is_refused(kaggle, comp, capsys):
         ),
         (
             lambda comp: np.save(comp / "train" / "seg" / "train_0.npy", np.zeros((2, 2), np.uint8)),
-            "a mask has the size of its image",
+            "a mask must have the size of its image",
         ),
         (
             lambda comp: np.save(comp / "test" / "img" / "test_0.npy", np.zeros((9, 9), np.uint8)),

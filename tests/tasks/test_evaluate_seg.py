@@ -89,6 +89,6 @@ def test_missing_data_and_corrupt_weights_are_named(trained: Path, tmp_path: Pat
     with pytest.raises(DataError, match="nowhere"):
         evaluate(str(trained), EvalOptions(data=tmp_path / "nowhere"))
     (trained / "best.safetensors").write_bytes(b"not tensors")
-    with pytest.raises(DataError, match=r"best\.safetensors does not fit"):
+    with pytest.raises(DataError, match=r"best\.safetensors is corrupt"):
         evaluate(str(trained))
     assert not list((trained / "eval").glob("*"))

@@ -18,8 +18,8 @@ def test_runs_are_listed_newest_first_with_their_scores(trained) -> None:
     assert (cls.task, cls.data, cls.score_name, cls.scored_on) == ("train-cls", "tiny", "mAP (sklearn)", "tiny-val")
     written = json.loads((trained.seg / "eval" / "tiny-val" / "scores.json").read_text())
     assert seg.score == written["scores"]["mean_iou"]
-    assert "encoder scratch" in seg.differs
-    assert "widths 8/8/8" in seg.differs
+    assert "encoder scratch" in seg.changed_settings
+    assert "widths 8/8/8" in seg.changed_settings
 
 
 def test_a_run_without_evaluation_shows_its_best_validation(trained) -> None:

@@ -53,9 +53,9 @@ def one_hot(mask: np.ndarray) -> Tensor:
 
 
 def stub(classifier: PixelClassifier) -> SimpleNamespace:
-    """A segmenter that is its pixel classifier, and counts the calls of start_from_pixels."""
+    """A segmenter that is its pixel classifier, and counts the calls of init_from_pixel_classifier."""
     model = SimpleNamespace(pixel_classifier=classifier, starts=0)
-    model.start_from_pixels = lambda: setattr(model, "starts", model.starts + 1)
+    model.init_from_pixel_classifier = lambda: setattr(model, "starts", model.starts + 1)
     return model
 
 

@@ -69,7 +69,7 @@ def _check(folder: Path, *, quiet: bool) -> None:
         report = audit(folder, on_image)
     tables.print_audit(report)
     if report.problems:
-        problems = f"{len(report.problems)} problems in {report.checked} images"
+        problems = f"{len(report.problems)} problems in {report.num_images} images"
         raise DataError(f"{folder}: {problems}, listed above: fix or remove these files")
 
 

@@ -43,7 +43,7 @@ def format_scores(scores: Mapping[str, Any], separator: str) -> str:
 def print_audit(audit: Audit) -> None:
     for problem in audit.problems:
         print_line(f"{problem.path}: {problem.reason}")
-    counts = f"{audit.checked} images checked, {len(audit.problems)} problems"
+    counts = f"{audit.num_images} images checked, {len(audit.problems)} problems"
     print_line(f"{audit.root}: {audit.layout}; {_split_sizes(audit.splits)}; {counts}")
 
 
@@ -113,7 +113,7 @@ def print_runs(runs: Sequence[RunSummary]) -> None:
         started = run.started[:16].replace("T", " ")
         seed = "-" if run.seed is None else str(run.seed)
         table.add_row(
-            escape(run.path.name), run.task.removeprefix("train-"), escape(run.data), escape(run.differs) or "none", seed,
+            escape(run.path.name), run.task.removeprefix("train-"), escape(run.data), escape(run.changed_settings) or "none", seed,
             f"{score}\n[dim]{escape(run.scored_on)}[/]", escape(started),
         )  # fmt: skip
     out.print(table)

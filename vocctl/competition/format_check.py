@@ -107,7 +107,7 @@ def _shared_pixel(runs: RunLengths, required: RequiredRow) -> str:
     """Name the first pixel found with two classes; empty: there is none."""
     planes = split_by_class(runs, required.height * required.width)
     stacked = RunLengths(*(np.concatenate([getattr(plane, key) for plane in planes]) for key in ("starts", "lengths")))
-    if union_of_runs(stacked).total == stacked.total:
+    if union_of_runs(stacked).num_ones == stacked.num_ones:
         return ""
     labels = np.zeros(required.height * required.width, np.uint8)
     for label, plane in enumerate(planes, start=1):

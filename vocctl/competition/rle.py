@@ -35,7 +35,7 @@ class RunLengths:
         return " ".join(map(str, numbers.tolist()))
 
     @property
-    def total(self) -> int:
+    def num_ones(self) -> int:
         """Number of ones."""
         return int(self.lengths.sum())
 

@@ -46,7 +46,7 @@ class Score:
 
 def dice(predicted: RunLengths, truth: RunLengths) -> float:
     """Return 2 |X n Y| / (|X| + |Y|) of the ones of two vectors; 1 if both are empty."""
-    total = predicted.total + truth.total
+    total = predicted.num_ones + truth.num_ones
     return 2 * intersection_size(predicted, truth) / total if total else 1.0
 
 
@@ -68,7 +68,7 @@ def score(rows: Mapping[str, str], truths: Sequence[GroundTruth]) -> Score:
             by_class = zip(split_by_class(predicted, plane_size), split_by_class(expected, plane_size), strict=True)
             for label, (predicted_plane, expected_plane) in enumerate(by_class):
                 intersections[kind, label] += intersection_size(predicted_plane, expected_plane)
-                sizes[kind, label] += predicted_plane.total + expected_plane.total
+                sizes[kind, label] += predicted_plane.num_ones + expected_plane.num_ones
         per_image[truth.csv_id] = (values[0], values[1])
     means = np.array(list(per_image.values())).mean(axis=0)
     with np.errstate(invalid="ignore"):  # 0 / 0: the class is absent

@@ -1,4 +1,8 @@
-"""Check every image, mask and list of a data set: what is corrupt, missing, invalid, or for both training and scoring."""
+"""Check every image, mask and list of a data set.
+
+The problems are files that are corrupt, missing or invalid, images that a split lists twice, and images that are in two of
+the training, validation and test splits.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +19,7 @@ class Audit:
     root: Path
     layout: str  # name of the format
     splits: dict[str, int]  # name of a split, as in SplitFile -> number of images
-    checked: int  # number of images that were decoded, each once
+    num_images: int  # distinct images, each of which was decoded once
     problems: tuple[Problem, ...]
 
 
@@ -59,7 +63,7 @@ def _read_splits(source: Source, problems: list[Problem]) -> dict[SplitFile, lis
             continue
         unsafe = [image_id for image_id in ids if Path(image_id).name != image_id]
         problems += [
-            Problem(split_file.path, f"lists {image_id!r}: an id is a file name without its folder")
+            Problem(split_file.path, f"lists {image_id!r}, which contains a folder: list the file name alone")
             for image_id in unsafe
         ]
         if not ids:
@@ -69,22 +73,23 @@ def _read_splits(source: Source, problems: list[Problem]) -> dict[SplitFile, lis
 
 
 def _split_problems(splits: dict[SplitFile, list[str]]) -> Iterator[Problem]:
-    """Images that a split lists twice, and images in splits that may not have a common one."""
+    """Images that a split lists twice, and images in two splits that must be disjoint."""
     ids_of = {split_file.name: set(ids) for split_file, ids in splits.items()}
     for split_file, ids in splits.items():
         name = split_file.name
         if repeated := [image_id for image_id, count in Counter(ids).items() if count > 1]:
-            yield Problem(split_file.path, f"lists {format_ids(repeated)} more than once: remove the repetitions")
+            yield Problem(split_file.path, f"lists {format_ids(repeated)} more than once: remove the duplicates")
         for other_name in _disjoint_splits(name):
             if shared := sorted(set(ids) & ids_of.get(other_name, set())):
                 reason = (
-                    f"lists {format_ids(shared)}, which {other_name} lists too: an image in both leaks into the score"
+                    f"lists {format_ids(shared)}, which {other_name} lists too: an image in both leaks into the score, "
+                    "so remove it from one list"
                 )
                 yield Problem(split_file.path, reason)
 
 
 def _disjoint_splits(name: str) -> list[str]:
-    """The names of the splits that may not have an image of this split, which is for validation or test."""
+    """The names of the splits that must not share images with this one; none unless this is for validation or test."""
     folder, slash, split = name.rpartition("/")
     if split == "test":
         return [f"{folder}{slash}{other}" for other in ("train", "val", "trainval", "trainaug")]
@@ -94,7 +99,7 @@ def _disjoint_splits(name: str) -> list[str]:
 
 
 def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> Iterator[Problem]:
-    """mask_path: None if the image needs no mask."""
+    """The problems of one image and its mask. mask_path: None if the image needs no mask."""
     path, shape = source.image_path(image_id), None
     try:
         shape = source.image(image_id).shape[:2]
@@ -109,4 +114,4 @@ def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> It
         return
     if shape is not None and mask.shape != shape:
         sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {shape[1]} x {shape[0]}"
-        yield Problem(mask_path, f"has {sizes}: a mask has the size of its image")
+        yield Problem(mask_path, f"is {sizes}: a mask must have the size of its image, replace the mask")

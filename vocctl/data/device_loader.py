@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vocctl.compat import declare_missing_ops
 from vocctl.data.datasets import SampleKey, TrainDataset
-from vocctl.data.device_augment import GRAY, RANGES, affine_matrices, color_matrices, sampled_params
+from vocctl.data.device_augment import GRAY, RANGES, affine_matrices, color_weights, uniform_draws
 from vocctl.data.loaders import EpochBatchSampler
 from vocctl.data.splits import ClsSplit, LabeledSplit
 from vocctl.devices import to_device
@@ -25,7 +25,7 @@ class _EpochParams:
 
     epoch: int
     matrices: Tensor  # (N, 2, 3) of affine_matrices
-    colors: Tensor  # (N, 3) of color_matrices
+    colors: Tensor  # (N, 3) of color_weights
     blurred: Tensor  # (N,) bool
 
 
@@ -78,10 +78,10 @@ class DeviceLoader:
         return images, masks.masked_fill_(~inside, IGNORE)[:, 0]
 
     def _sample_epoch(self, epoch: int) -> _EpochParams:
-        ranges, sampled = RANGES[self.dataset.augment], sampled_params(self.dataset.seed, epoch, len(self.sizes))
-        matrices = affine_matrices(sampled, self.sizes.double(), ranges)
-        colors = color_matrices(sampled, ranges)
-        blurred = sampled["blur"] < ranges.blur
+        ranges, draws = RANGES[self.dataset.augment], uniform_draws(self.dataset.seed, epoch, len(self.sizes))
+        matrices = affine_matrices(draws, self.sizes.double(), ranges)
+        colors = color_weights(draws, ranges)
+        blurred = draws["blur"] < ranges.blur
         return _EpochParams(epoch, self._send(matrices.float()), self._send(colors.float()), self._send(blurred))
 
     def _send(self, numbers: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def blur(images: Tensor) -> Tensor:
 def jitter_colors(images: Tensor, colors: Tensor, gray_weights: Tensor, inside: Tensor) -> Tensor:
     """Change the colors of images (B, 3, S, S) in [0, 255].
 
-    colors: (B, 3) of color_matrices. gray_weights: (3,). inside: (B, 1, S, S); pixels outside are black and stay black.
+    colors: (B, 3) of color_weights. gray_weights: (3,). inside: (B, 1, S, S); pixels outside are black and stay black.
     """
     own, gray, mean = colors[:, :, None, None, None].unbind(1)
     grays = (images * gray_weights[:, None, None]).sum(1, keepdim=True)

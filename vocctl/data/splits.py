@@ -15,18 +15,21 @@ from vocctl.distributed import world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import classes_in_mask
 
-OnCount = Callable[[str, int, int], None]  # called with (what is being counted, done, total)
+OnProgress = Callable[[str, int, int], None]  # called with (stage, done, total)
 
 
 @dataclass(frozen=True)
 class SegSplit:
-    """Images with masks, for segmentation. The masks are in images."""
+    """Images with masks, for segmentation. `images`, a CachedSplit, holds both."""
 
     images: CachedSplit
 
     @property
     def targets(self) -> np.ndarray:
-        """(N, 20) uint8: 1 if the mask at its original size contains the class. Computed from all masks on each access."""
+        """Class presence for stratification, not the masks: (N, 20) uint8, 1 if the mask contains the class.
+
+        Computed on each access from all masks, at their original size.
+        """
         indices = range(len(self.images))
         return np.stack([classes_in_mask(self.images.original_mask(index)) for index in indices]).astype(np.uint8)
 
@@ -42,14 +45,14 @@ class SegSplit:
 
 @dataclass(frozen=True)
 class ClsSplit:
-    """Images with class labels, for classification. images has no masks."""
+    """Images with class labels, for classification. `images`, a CachedSplit, has no masks."""
 
     images: CachedSplit
     targets: np.ndarray  # (N, 20) uint8: 1 present, 0 absent, IGNORE not scored
 
     @property
     def content_hashes(self) -> tuple[bytes, ...]:
-        """The content hashes of the images, and the bytes of the targets, which are not in the images' files."""
+        """The content hashes of the images, then the targets as bytes, because the images' hashes do not cover the labels."""
         return (*self.images.content_hashes, self.targets.tobytes())
 
     def take(self, indices: np.ndarray) -> "ClsSplit":
@@ -75,45 +78,45 @@ class Splits:
         return len(set(self.train.images.ids) & set(self.val.images.ids))
 
 
-def _no_count(what: str, done: int, total: int) -> None:
+def _no_progress(stage: str, done: int, total: int) -> None:
     """For callers that show no progress."""
 
 
-def open_seg_splits(config: DataConfig, on_count: OnCount = _no_count) -> Splits:
+def open_seg_splits(config: DataConfig, on_progress: OnProgress = _no_progress) -> Splits:
     """Open and decode the training and validation images for segmentation.
 
-    Raises DataError and RunError as cached_split does; ConfigError: images that cannot be split in that way, or fewer
-    training images than processes.
+    Raises DataError: an image or mask is missing or corrupt, a split has no masks or would have no images. RunError: the
+    cache folder is not writable. ConfigError: fewer images than folds, or fewer training images than processes.
     """
     source = open_dataset(Path(config.path))
-    train = open_seg_split(source, config.train_split, config, on_count)
+    train = open_seg_split(source, config.train_split, config, on_progress)
     if config.holds_out:
         return _splits(source, *hold_out(train, config))
-    return _splits(source, train, open_seg_split(source, config.val_split, config, on_count))
+    return _splits(source, train, open_seg_split(source, config.val_split, config, on_progress))
 
 
-def open_cls_splits(config: DataConfig, on_count: OnCount = _no_count) -> Splits:
-    """Open and decode the images for classification. Raises as open_seg_splits does."""
+def open_cls_splits(config: DataConfig, on_progress: OnProgress = _no_progress) -> Splits:
+    """Open and decode the images for classification. Raises the errors of open_seg_splits; DataError also: no class labels."""
     source = open_dataset(Path(config.path))
-    train = open_cls_split(source, config.train_split, config, on_count)
+    train = open_cls_split(source, config.train_split, config, on_progress)
     if config.holds_out:
         return _splits(source, *hold_out(train, config))
-    return _splits(source, train, open_cls_split(source, config.val_split, config, on_count))
+    return _splits(source, train, open_cls_split(source, config.val_split, config, on_progress))
 
 
-def open_seg_split(source: Source, split: str, config: DataConfig, on_count: OnCount = _no_count) -> SegSplit:
+def open_seg_split(source: Source, split: str, config: DataConfig, on_progress: OnProgress = _no_progress) -> SegSplit:
     """Open and decode one split for segmentation. Raises DataError: its images have no masks; and as cached_split does."""
-    images = cached_split(source, split, config.size, _cache_dir(config), _decoding(split, on_count))
+    images = cached_split(source, split, config.size, _cache_dir(config), _decoding(split, on_progress))
     if not images.has_masks:
-        raise DataError(f"{source.root}: split {split} has no masks: name one that has")
+        raise DataError(f"split {split} of {source.root} has no masks: choose a split with masks")
     return SegSplit(images)
 
 
-def open_cls_split(source: Source, split: str, config: DataConfig, on_count: OnCount = _no_count) -> ClsSplit:
+def open_cls_split(source: Source, split: str, config: DataConfig, on_progress: OnProgress = _no_progress) -> ClsSplit:
     """Open and decode one split for classification. Raises DataError: it has no class labels; and as cached_split does."""
     targets = np.stack(list(source.labels(split).values()))
     images = cached_split(
-        source, split, config.size, _cache_dir(config), _decoding(split, on_count), for_classification=True
+        source, split, config.size, _cache_dir(config), _decoding(split, on_progress), for_classification=True
     )
     return ClsSplit(images, targets)
 
@@ -122,32 +125,33 @@ def _cache_dir(config: DataConfig) -> Path | None:
     return Path(config.cache_dir) if config.cache_dir else None
 
 
-def _decoding(split: str, on_count: OnCount) -> OnImage:
-    return lambda done, total: on_count(f"decoding {split}", done, total)
+def _decoding(split: str, on_progress: OnProgress) -> OnImage:
+    return lambda done, total: on_progress(f"decoding {split}", done, total)
 
 
 def _splits(source: Source, train: LabeledSplit, val: LabeledSplit) -> Splits:
     if len(train.images) < world_size():
         raise ConfigError(
-            f"{len(train.images)} training images cannot be divided among {world_size()} processes: start fewer"
+            f"{len(train.images)} training images cannot be divided among {world_size()} processes: start fewer processes"
         )
     return Splits(source, train, val, fingerprint(train.content_hashes + val.content_hashes))
 
 
 def hold_out(split: LabeledSplit, config: DataConfig) -> tuple[LabeledSplit, LabeledSplit]:
-    """Divide a split into training and validation images with the classes in proportion. The run's seed has no influence.
+    """Split into training and validation images, stratified by class.
 
-    Raises ConfigError: fewer images than folds; DataError: a part without images.
+    The seed is fixed, so every run gets the same split.
+    Raises ConfigError: fewer images than folds. DataError: the training or the validation images would be none.
     """
     num_images = len(split.images)
     if config.folds > num_images:
         raise ConfigError(f"{num_images} images cannot be divided into {config.folds} folds: lower --folds")
     fractions = (1 / config.folds,) * config.folds if config.folds else (config.val, 1 - config.val)
     parts = stratified_parts(split.targets, fractions, np.random.default_rng(0))
-    validates = parts == config.fold
-    if validates.all() or not validates.any():
+    in_val = parts == config.fold  # without --folds, fold is 0, and part 0 has the fraction --val
+    if in_val.all() or not in_val.any():
         raise DataError(
-            f"the validation split would have {int(validates.sum())} of {num_images} images; it and the training split need "
+            f"the validation split would have {int(in_val.sum())} of {num_images} images; it and the training split need "
             "at least one each: change --val or --folds"
         )
-    return split.take(np.flatnonzero(~validates)), split.take(np.flatnonzero(validates))
+    return split.take(np.flatnonzero(~in_val)), split.take(np.flatnonzero(in_val))

@@ -61,7 +61,7 @@ def predict_probs_from_features(
     for index in range(rank(), len(sizes), world_size()):
         maps = [to_device(level[None], device) for level in features.maps(index)]
         with autocast(device, precision):
-            logits = model.logits_of_maps(maps, sizes[index])  # type: ignore[operator]
+            logits = model.logits_from_feature_maps(maps, sizes[index])  # type: ignore[operator]
         yield torch.tensor([index]), logits.float().softmax(1)
 
 

@@ -1,21 +1,21 @@
-"""The trained attacker network: its generator maps an image to its adversarial image in one forward pass.
+"""The adversary: a generator network that maps an image to its adversarial image in one forward pass.
 
 Source: Poursaeed et al., arXiv 1712.02328 (GAP): U-Net and ResNet generators whose output is scaled to the norm ball.
 What differs here:
 
-* pixel_unshuffle first moves each block of 4 x 4 pixels into 48 channels, and pixel_shuffle moves the perturbation
-  back. So convolutions run at a quarter of the height and width, and each pixel still has its own values.
-* The default generator decodes the features of a frozen pretrained encoder, which show from the first step on what is
-  in the image.
+* pixel_unshuffle moves each block of 4 x 4 pixels into 48 channels before the first convolution, and pixel_shuffle moves
+  the output back to pixels. So convolutions run at a quarter of the height and width, and each pixel has its own values.
+* The default generator is a decoder on the features of a frozen pretrained encoder, so that it knows from the first step
+  on what is in the image.
 * A universal perturbation, the same for all images (arXiv 1610.08401), is added to the network's output. It is learned
   within seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
 * A few more universal perturbations are mixed per location, with weights that depend on the network's deepest features.
 
-An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back: a
-pattern that was learned at one scale would be averaged away where a victim downsamples a larger image.
+An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back.
+Without this, a victim that downsamples a larger image would average the pattern away.
 
-Generators map images (B, 3, H, W) in [0, 1], with sides that are multiples of their `multiple`, to raw perturbations of
-that shape. side: of the training crops in pixels.
+Generators map images (B, 3, H, W) in [0, 1], with H and W multiples of their `size_multiple`, to raw perturbations of
+that shape. side: of the training crops, which are square, in pixels.
 """
 
 from itertools import pairwise
@@ -74,7 +74,7 @@ class GatedPerturbations(nn.Module):
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
         self.universal = UniversalPerturbation(NUM_GATED, side)
-        self.center = nn.BatchNorm2d(channels, affine=False)
+        self.center = nn.BatchNorm2d(channels, affine=False)  # normalizes; the name stands in saved weights
         self.gate = nn.Conv2d(channels, NUM_GATED, 1)
         nn.init.normal_(self.gate.weight, std=GATE_INIT_STD / channels**0.5)
 
@@ -83,6 +83,7 @@ class GatedPerturbations(nn.Module):
         weights = self.gate(self.center(features)).softmax(1)
         rows, columns = weights.shape[-2:]
         tiles = self.universal(*images.shape[-2:]).unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
+        # n: universal perturbation; h, w: location; p, q: pixel within the s x s pixels of a location
         return torch.einsum("bnhw,nchpwq->bchpwq", weights, tiles.to(weights.dtype)).flatten(4).flatten(2, 3)
 
 
@@ -93,7 +94,7 @@ class PretrainedGenerator(nn.Module):
         super().__init__()
         self.normalize = Normalize(*pixel_statistics(encoder))
         self.encoder = TimmEncoder(encoder, weights).requires_grad_(False)
-        self.multiple = max(BLOCK, *self.encoder.strides)
+        self.size_multiple = max(BLOCK, *self.encoder.strides)
         *skip_channels, deepest = self.encoder.channels
         widths = [width * 2**level for level in range(len(skip_channels))]
         deeper = [*widths[1:], deepest]
@@ -118,16 +119,16 @@ class PretrainedGenerator(nn.Module):
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([upsample(x, skip), skip], dim=1))
         fine = self.first(pixel_unshuffle(images))
-        network = pixel_shuffle(self.last(self.mix(torch.cat([upsample(x, fine), fine], dim=1))))
-        return network + self.gated(deepest, images)
+        image_dependent = pixel_shuffle(self.last(self.mix(torch.cat([upsample(x, fine), fine], dim=1))))
+        return image_dependent + self.gated(deepest, images)
 
 
 class UNetGenerator(nn.Module):
-    """A U-Net over the unshuffled image. Each of `depth` levels halves the sides and doubles the channels."""
+    """A U-Net over the unshuffled image. Each of `depth` levels halves the height and width and doubles the channels."""
 
     def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
-        self.multiple = BLOCK * 2**depth
+        self.size_multiple = BLOCK * 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, width))
         self.down = nn.ModuleList(
@@ -160,11 +161,11 @@ class _Residual(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """`depth` residual blocks at half the sides of the unshuffled image."""
+    """`depth` residual blocks at half the height and width of the unshuffled image, an eighth of the image's."""
 
     def __init__(self, width: int, depth: int, side: int) -> None:
         super().__init__()
-        self.multiple = 2 * BLOCK
+        self.size_multiple = 2 * BLOCK
         self.first = nn.Sequential(conv_block(CHANNELS, width), conv_block(width, 2 * width, stride=2))
         self.blocks = nn.Sequential(*(_Residual(2 * width) for _ in range(depth)))
         self.mix = conv_block(3 * width, width)
@@ -174,24 +175,25 @@ class ResNetGenerator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         fine = self.first[0](pixel_unshuffle(images))
         deepest = self.blocks(self.first[1](fine))
-        network = pixel_shuffle(self.last(self.mix(torch.cat([upsample(deepest, fine), fine], dim=1))))
-        return network + self.gated(deepest, images)
+        image_dependent = pixel_shuffle(self.last(self.mix(torch.cat([upsample(deepest, fine), fine], dim=1))))
+        return image_dependent + self.gated(deepest, images)
 
 
 class Adversary(nn.Module):
     """Maps images (B, 3, H, W) in [0, 1] of any size to adversarial images in [0, 1].
 
-    budget: how the perturbation is bounded.
-    linf: epsilon * tanh(raw); an attack uses a steeper tanh than training, which uses more of the budget.
+    bound: how the perturbation is bounded.
+    linf: epsilon * tanh(raw); attacks use a steeper tanh than training, so that more pixels reach epsilon.
     l2: tanh(raw), scaled per image by min(1, epsilon / norm).
     unbounded: tanh(raw); only a penalty in the training loss keeps it small, and epsilon is ignored.
+    side: of the training crops in pixels; images are resized like the input of a model of this size.
     """
 
-    def __init__(self, config: GeneratorConfig, budget: str, epsilon: float, size: int) -> None:
+    def __init__(self, config: GeneratorConfig, bound: str, epsilon: float, side: int) -> None:
         super().__init__()
-        self.budget, self.epsilon, self.size = budget, epsilon, size
-        self.universal = UniversalPerturbation(1, size)
-        self.generator = None if config.universal else _build_generator(config, size)
+        self.bound, self.epsilon, self.side = bound, epsilon, side
+        self.universal = UniversalPerturbation(1, side)
+        self.generator = None if config.universal else _build_generator(config, side)
 
     def lr_scales(self) -> dict[str, float]:
         """Learning rate of each trainable parameter as a multiple of --lr, by its name."""
@@ -208,22 +210,22 @@ class Adversary(nn.Module):
         return (images + self.perturbation(images, self.epsilon if epsilon is None else epsilon)).clamp(0, 1)
 
     def perturbation(self, images: Tensor, epsilon: float) -> Tensor:
-        """(B, 3, H, W) within the budget; the sum with the image is not yet clamped to [0, 1]."""
+        """(B, 3, H, W) within the bound; the sum with the image is not yet clamped to [0, 1]."""
         raw = self._raw_perturbation(images).float()
-        if self.budget == "linf":
+        if self.bound == "linf":
             return epsilon * torch.tanh(raw if self.training else ATTACK_TANH_GAIN * raw)
         raw = torch.tanh(raw)
-        if self.budget == "unbounded":
+        if self.bound == "unbounded":
             return raw
         norms = torch.linalg.vector_norm(raw.flatten(1), dim=1).clamp(min=1e-12)
         return raw * (epsilon / norms).clamp(max=1).view(-1, 1, 1, 1)
 
     def _raw_perturbation(self, images: Tensor) -> Tensor:
-        resized = resize_differentiable(images, self.size)
+        resized = resize_differentiable(images, self.side)
         height, width = resized.shape[-2:]
         raw = self.universal(height, width)
         if self.generator is not None:
-            right, bottom = -width % self.generator.multiple, -height % self.generator.multiple
+            right, bottom = -width % self.generator.size_multiple, -height % self.generator.size_multiple
             padded = F.pad(resized, (0, right, 0, bottom), mode="replicate") if right or bottom else resized
             raw = raw + self.generator(padded)[:, :, :height, :width].float()
         if resized.shape != images.shape:

@@ -22,15 +22,15 @@ MIN_STD = 1e-4  # a feature that varies less is constant: it is not divided
 class PixelClassifier(nn.Module):
     """Maps feature maps [(B, C, h, w), ...], finest first, to logits (B, K, h, w).
 
-    channels, strides: of the feature maps. hidden: width of the hidden layer; 0: a linear classifier. skip: whether all
-    maps are read; without, the deepest one and its mean.
+    channels, strides: of the feature maps. hidden: width of the hidden layer; 0: a linear classifier. skip: True: all
+    maps are read. False: the deepest one and its mean alone.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], classes: int, *, hidden: int, skip: bool
+        self, channels: Sequence[int], strides: Sequence[int], num_classes: int, *, hidden: int, skip: bool
     ) -> None:
         super().__init__()
         self.levels = slice(None) if skip else slice(-1, None)
@@ -44,7 +44,7 @@ class PixelClassifier(nn.Module):
         layers: list[nn.Module] = []
         if hidden:
             layers = [nn.Linear(self.num_features, hidden), nn.ReLU(inplace=True), nn.Dropout(DROPOUT)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden or self.num_features, classes))
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden or self.num_features, num_classes))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         features = features_on_grid(maps[self.levels], self.strides, self.grid).permute(0, 2, 3, 1)

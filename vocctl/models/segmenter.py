@@ -1,7 +1,8 @@
 """A segmenter: images in [0, 1] in, logits of the 21 classes at the same size out.
 
-Our U-Net, a pixel classifier, or a decoder of segmentation-models-pytorch by name, over a timm encoder or our plain one. To add a
-decoder of that library, add a row to ARCHITECTURES and its name to config/segmentation.py's Decoder.
+The encoder is from timm or our plain CNN. The decoder is our U-Net, a pixel classifier, or one from
+segmentation-models-pytorch. To add a decoder of that library, add a row to ARCHITECTURES and its name to
+config/segmentation.py's Decoder.
 """
 
 from dataclasses import replace
@@ -87,7 +88,8 @@ class Segmenter(nn.Module):
     def forward(self, images: Tensor, stride: int = 1) -> Tensor:
         """stride: of the logits, (B, 21, H / stride, W / stride); 1 returns logits for every pixel.
 
-        Instead of images: features (B, P, D) of pixels under a frozen encoder, for their logits (B, 21, P).
+        images may also be encoder features of P pixels, (B, P, D); the result is then the pixel classifier's logits,
+        (B, 21, P). This goes through forward, because distributed training wraps forward alone.
         """
         if images.ndim == 3 and self.pixel_classifier is not None:
             return self.pixel_classifier.classify(images).float().transpose(1, 2)
@@ -98,8 +100,8 @@ class Segmenter(nn.Module):
             x = F.interpolate(x, size=input_size, mode="bilinear", align_corners=False)
         return _resized(self.backbone(x).float(), (-(-height // stride), -(-width // stride)))
 
-    def logits_of_maps(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """Logits (B, 21, H, W) of images of this size from their feature maps. Not for a decoder of the library."""
+    def logits_from_feature_maps(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Logits (B, 21, H, W) of images of this size from their feature maps. Only for OWN_DECODERS."""
         return _resized(self.backbone.decoder(maps).float(), size)  # type: ignore[operator]
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
@@ -107,7 +109,7 @@ class Segmenter(nn.Module):
         return self.encoder(self.normalize(images))
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The tensors that decide the feature maps, by name."""
+        """The tensors that determine the feature maps, by name."""
         parts = {"normalize": self.normalize, "encoder": self.encoder}
         return {
             f"{part}.{name}": tensor for part, module in parts.items() for name, tensor in module.state_dict().items()
@@ -115,7 +117,7 @@ class Segmenter(nn.Module):
 
     @property
     def pixel_classifier(self) -> PixelClassifier | None:
-        """The part that can be fitted to the feature maps of a frozen encoder; None for a decoder of the library."""
+        """The part that can be fitted to the feature maps of a frozen encoder; None unless the decoder is one of OWN_DECODERS."""
         if not isinstance(self.backbone, EncoderDecoder):
             return None
         decoder = self.backbone.decoder
@@ -123,7 +125,7 @@ class Segmenter(nn.Module):
 
     def train(self, mode: bool = True) -> "Segmenter":
         super().train(mode)
-        if self.freezes_bn:  # of the encoder; those that are folded are no longer there
+        if self.freezes_bn:  # the encoder's batch norms that could not be folded into convolutions
             freeze_statistics(self.encoder)
         if self.freezes_encoder:
             self.encoder.eval()
@@ -142,14 +144,14 @@ class Segmenter(nn.Module):
         finally:
             hook.remove()
 
-    def start_from_pixels(self) -> None:
+    def init_from_pixel_classifier(self) -> None:
         """Make the logits those of the pixel classifier alone, after it was fitted."""
         if isinstance(self.backbone, EncoderDecoder) and isinstance(self.backbone.decoder, UNetDecoder):
-            self.backbone.decoder.start_from_pixels()
+            self.backbone.decoder.init_from_pixel_classifier()
 
     @property
     def encoder(self) -> nn.Module:
-        """The part that has pretrained weights."""
+        """The feature extractor, the only part that may have pretrained weights."""
         return self.backbone.encoder  # type: ignore[return-value]
 
     def lr_scales(self, encoder_lr_scale: float = 1.0, *, probed: bool = False) -> dict[str, float]:
@@ -157,11 +159,12 @@ class Segmenter(nn.Module):
 
         probed: whether the pixel classifier was fitted before training; it then learns at the encoder's rate.
         """
-        trained = {id(parameter) for parameter in self.encoder.parameters()}
+        pretrained_ids = {id(parameter) for parameter in self.encoder.parameters()}
         if probed and self.pixel_classifier is not None:
-            trained |= {id(parameter) for parameter in self.pixel_classifier.parameters()}
+            pretrained_ids |= {id(parameter) for parameter in self.pixel_classifier.parameters()}
         return {
-            name: encoder_lr_scale if id(parameter) in trained else 1.0 for name, parameter in self.named_parameters()
+            name: encoder_lr_scale if id(parameter) in pretrained_ids else 1.0
+            for name, parameter in self.named_parameters()
         }
 
 
@@ -172,7 +175,7 @@ def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _deepest_map(output: Any) -> Tensor:
-    """The last feature map of an encoder's output: a list of maps, or of a ViT maps and class tokens."""
+    """The deepest feature map. output: an encoder's, a list of maps, finest first; a ViT's is (maps, class tokens)."""
     maps = output[0] if isinstance(output, tuple) else output
     deepest: Tensor = maps[-1]
     return deepest

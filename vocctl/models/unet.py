@@ -17,9 +17,9 @@ from vocctl.models.plain_cnn import conv_block
 class UNetDecoder(nn.Module):
     """Maps feature maps, finest first, to logits (B, K, h, w) at the finest stride.
 
-    channels, strides: of the feature maps, finest first. widths: output channels of the steps, deepest first, one per
-    doubling. skip: whether each step also gets the encoder's feature map of its resolution, and the pixel classifier all
-    maps. Without, the deepest map alone is used.
+    channels, strides: of the feature maps, finest first. widths: output channels of the decoder's blocks, deepest first;
+    each block doubles the resolution. skip: True: each block also reads the encoder's feature map of its resolution, and
+    the pixel classifier reads all maps. False: both read the deepest map alone.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class UNetDecoder(nn.Module):
         channels: tuple[int, ...],
         strides: tuple[int, ...],
         widths: tuple[int, ...],
-        classes: int,
+        num_classes: int,
         *,
         skip: bool,
     ) -> None:
@@ -38,16 +38,16 @@ class UNetDecoder(nn.Module):
             )
         self.skip = skip
         deeper = (channels[-1], *widths[:-1])
-        skips = tuple(reversed(channels[:-1])) if skip else (0,) * len(widths)
+        skip_channels = tuple(reversed(channels[:-1])) if skip else (0,) * len(widths)
         self.steps = nn.ModuleList(
             nn.Sequential(conv_block(deep + fine, width), conv_block(width, width))
-            for deep, fine, width in zip(deeper, skips, widths, strict=True)
+            for deep, fine, width in zip(deeper, skip_channels, widths, strict=True)
         )
-        self.head = nn.Conv2d(widths[-1], classes, 1)
-        self.pixels = PixelClassifier(channels, strides, classes, hidden=HIDDEN, skip=skip)
+        self.head = nn.Conv2d(widths[-1], num_classes, 1)
+        self.pixels = PixelClassifier(channels, strides, num_classes, hidden=HIDDEN, skip=skip)
 
-    def start_from_pixels(self) -> None:
-        """Make the logits those of the pixel classifier alone: its own layers start with a contribution of 0."""
+    def init_from_pixel_classifier(self) -> None:
+        """Set the head to 0, so that the logits are at first those of the fitted pixel classifier alone."""
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 

@@ -22,8 +22,8 @@ def has_penalty(config: TrainAdvConfig) -> bool:
 def build_adversary(config: TrainAdvConfig, *, load_pretrained: bool = True) -> Adversary:
     """load_pretrained: whether its encoder starts from pretrained weights; False if a run's weights replace them."""
     generator = config.generator if load_pretrained else replace(config.generator, weights="none")
-    budget = "unbounded" if has_penalty(config) else config.threat.norm
-    return Adversary(generator, budget, parse_epsilon(config.threat.eps), config.data.size)
+    bound = "unbounded" if has_penalty(config) else config.threat.norm
+    return Adversary(generator, bound, parse_epsilon(config.threat.eps), config.data.size)
 
 
 def open_generator(name: str, norm: str, setup: DeviceSetup) -> TrainedGenerator:

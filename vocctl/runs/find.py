@@ -53,7 +53,8 @@ def open_run(name: str, runs: Path = RUNS) -> RunFolder:
         by_name = _runs_by_name(runs)
         if name not in by_name:
             close = difflib.get_close_matches(name, list(by_name), n=1, cutoff=0.3)
-            hint = f"did you mean {close[0]}?" if close else f"{runs}/ holds {len(by_name)} runs"
+            count = "1 run" if len(by_name) == 1 else f"{len(by_name)} runs"
+            hint = f"did you mean {close[0]}?" if close else f"{runs}/ holds {count}"
             raise DataError(f"no run {name}: {hint}")
         if len(by_name[name]) > 1:
             raise DataError(f"{name} is ambiguous ({', '.join(map(str, by_name[name]))}): give the run's folder")

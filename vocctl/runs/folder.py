@@ -3,11 +3,11 @@
 config.toml       every setting
 run.json          task, command, versions, device, fingerprint of the data, parameter counts
 split.json        ids of the training and of the validation images
-metrics.jsonl     one line of scores a validation
-thresholds.json   of a classifier
+metrics.jsonl     scores: one line for each validation
+thresholds.json   decision thresholds of a classifier, for each of its weights files
 best.safetensors, final.safetensors    weights (their moving average with --ema)
 state/            checkpoints for --resume
-eval/, attacks/, plots/    added by `vocctl eval` and `vocctl plot`
+eval/, attacks/, plots/    results of `vocctl eval`, `vocctl eval --attack` and `vocctl plot`
 
 torch is imported only where weights are read or written, so that listing, plotting and reporting runs starts fast.
 """
@@ -46,12 +46,12 @@ class RunFolder:
     path: Path
 
     @property
-    def state(self) -> Path:
-        """The folder of checkpoints."""
+    def checkpoint_dir(self) -> Path:
+        """The folder of the checkpoints for --resume."""
         return self.path / "state"
 
     @property
-    def metrics(self) -> Path:
+    def metrics_path(self) -> Path:
         return self.path / "metrics.jsonl"
 
     @property
@@ -60,14 +60,18 @@ class RunFolder:
         return str(self.info().get("task"))
 
     def info(self) -> dict[str, Any]:
-        """Read run.json. Raises DataError: missing or corrupt."""
+        """Read run.json. Raises DataError: missing, corrupt, or not readable."""
         try:
             info = read_json(self.path / "run.json")
             if not all(isinstance(info.get(name, {}), dict) for name in ("versions", "data", "parameters")):
                 raise ValueError("not tables")
             return info
-        except (OSError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise DataError(f"{self.path} is not a run: its run.json is missing or corrupt") from error
+        except OSError as error:
+            raise DataError(
+                f"{self.path / 'run.json'} cannot be read: {error.strerror or error}; check the file and its permissions"
+            ) from error
 
     def update_info(self, **info: Any) -> None:
         """Add entries to run.json."""
@@ -75,18 +79,25 @@ class RunFolder:
             write_json(self.path / "run.json", self.info() | info)
 
     def config(self, default: Config) -> Config:
-        """Read config.toml over the default config of the run's task. Raises DataError and ConfigError as read_toml does."""
+        """Read config.toml; settings that it lacks are those of default, a config of the run's task.
+
+        Raises DataError: no config.toml. ConfigError: it is not TOML, or has an unknown or invalid setting.
+        """
         return read_toml(default, self.path / "config.toml")
 
     def write_json(self, name: str, value: Any) -> None:
         write_json(self.path / name, value, indent=1)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON file of the run. Raises DataError: missing or corrupt."""
+        """Read a JSON file of the run. Raises DataError: missing, corrupt, or not readable."""
         try:
             return read_json(self.path / name)
-        except (OSError, ValueError) as error:
+        except (FileNotFoundError, ValueError) as error:
             raise DataError(f"{self.path / name} is missing or corrupt: train the run again") from error
+        except OSError as error:
+            raise DataError(
+                f"{self.path / name} cannot be read: {error.strerror or error}; check the file and its permissions"
+            ) from error
 
     def split_ids(self, split: str) -> list[str]:
         """Ids of the images of train or val. Raises DataError: split.json is missing or corrupt."""
@@ -95,19 +106,24 @@ class RunFolder:
             raise DataError(f"{self.path / 'split.json'} has no list of {split} images: train the run again")
         return ids
 
-    def thresholds(self, checkpoint: str, kind: str) -> np.ndarray:
-        """(20,) thresholds of a classifier. Raises DataError: thresholds.json is missing or corrupt."""
+    def thresholds(self, checkpoint: str, threshold_kind: str) -> np.ndarray:
+        """(20,) thresholds of a classifier. Raises DataError: thresholds.json is missing or corrupt.
+
+        threshold_kind: "per-class", "global" or "0.5", as --thresholds.
+        """
         path = self.path / "thresholds.json"
         try:
-            thresholds = np.array(self.read_json("thresholds.json")[checkpoint][kind], dtype=np.float64)
+            thresholds = np.array(self.read_json("thresholds.json")[checkpoint][threshold_kind], dtype=np.float64)
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path} has no {kind} thresholds of {checkpoint}: train the run again") from error
+            raise DataError(
+                f"{path} has no {threshold_kind} thresholds of {checkpoint}: train the run again"
+            ) from error
         if thresholds.shape != (len(CLASSES),) or not np.isfinite(thresholds).all():
             raise DataError(f"{path} does not hold {len(CLASSES)} numbers: train the run again")
         return thresholds
 
     def save_thresholds(self, checkpoint: str, thresholds: dict[str, list[float]]) -> None:
-        """Write a checkpoint's thresholds, (20,) of each kind, into thresholds.json; those of the other one are kept."""
+        """Write a checkpoint's thresholds, (20,) of each kind; the thresholds of other checkpoints are kept."""
         path = self.path / "thresholds.json"
         saved = self.read_json("thresholds.json") if path.exists() else {}
         self.write_json("thresholds.json", saved | {checkpoint: thresholds})
@@ -117,36 +133,44 @@ class RunFolder:
         if not is_main_process():
             return 0
         try:
-            with self.metrics.open("a", encoding="utf-8") as file:
+            with self.metrics_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
-            return self.metrics.stat().st_size
+            return self.metrics_path.stat().st_size
         except OSError as error:
             raise RunError(
-                f"{self.metrics} cannot be written: {error.strerror}; free space, then resume with --resume {self.path}"
+                f"{self.metrics_path} cannot be written: {error.strerror}; free space, then resume with --resume {self.path}"
             ) from error
 
     def truncate_metrics(self, length: int) -> None:
-        """Remove the lines that a killed run wrote after its last checkpoint. Raises RunError: read-only."""
+        """Remove the lines that a killed run wrote after its last checkpoint. Raises RunError: it cannot be written."""
         try:
-            if is_main_process() and self.metrics.exists() and self.metrics.stat().st_size > length:
-                os.truncate(self.metrics, length)
+            if is_main_process() and self.metrics_path.exists() and self.metrics_path.stat().st_size > length:
+                os.truncate(self.metrics_path, length)
         except OSError as error:
             raise RunError(
-                f"{self.metrics} cannot be written: {error.strerror}; fix its permissions, then --resume"
+                f"{self.metrics_path} cannot be written: {error.strerror}; fix its permissions, then resume with --resume "
+                f"{self.path}"
             ) from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read every complete line; a full disk may have cut the last one. Raises DataError: none, or corrupt."""
+        """Read every complete line; the last one may be incomplete after a full disk or a kill.
+
+        Raises DataError: no complete line, a corrupt one, or not readable.
+        """
         try:
-            text = read_text(self.metrics) if self.metrics.exists() else ""
+            text = read_text(self.metrics_path) if self.metrics_path.exists() else ""
             records = [parse_json(line) for line in text[: text.rfind("\n") + 1].splitlines()]
             for record in records:
                 if not {"epoch", *records[0]} <= record.keys() or not all(map(is_number, record.values())):
                     raise ValueError("not what training writes")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.metrics} cannot be read: train the run again") from error
+        except ValueError as error:
+            raise DataError(f"{self.metrics_path} is corrupt: train the run again") from error
+        except OSError as error:
+            raise DataError(
+                f"{self.metrics_path} cannot be read: {error.strerror or error}; check the file and its permissions"
+            ) from error
         if not records:
-            raise DataError(f"{self.metrics} holds no epoch yet: continue training with --resume {self.path}")
+            raise DataError(f"{self.metrics_path} holds no epoch yet: continue training with --resume {self.path}")
         return records
 
     def save_weights(self, name: str, model: "nn.Module", metadata: dict[str, str]) -> None:
@@ -160,9 +184,9 @@ class RunFolder:
 
 
 def create_run(path: Path, task: str, config: TrainingConfig) -> RunFolder:
-    """Create a run folder; every process gets the main process's.
+    """Create a run folder in the main process. All processes return the same one.
 
-    Raises ConfigError: it exists. RunError: it cannot be made.
+    Raises ConfigError: it exists. RunError: it cannot be created.
     """
     if not is_main_process():
         return RunFolder(broadcast_object(path))

@@ -35,7 +35,7 @@ class RunRecord:
         try:
             record: dict[str, Any] = best(self.records, key=lambda record: float(record[monitor]))
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{self.folder.metrics} has lines without {monitor}: train the run again") from error
+            raise DataError(f"{self.folder.metrics_path} has lines without {monitor}: train the run again") from error
         return record
 
 

@@ -53,13 +53,23 @@ def load_weights(path: Path, model: "nn.Module", *, run: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path} is missing: the run has not come that far, resume it with --resume {run}")
     try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, RuntimeError) as error:
-        lines = str(error).splitlines()[:2] or [
-            type(error).__name__
-        ]  # load_state_dict's first line names the class only
-        reason = shorten(lines[-1], 150, placeholder=" ...")
-        raise DataError(f"{path} does not fit the run's model: {reason}; train it again") from error
+        tensors = load_file(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(f"{path} is corrupt: {_reason_line(error, 1)}; train the run again") from error
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:  # its first line names the class only
+        raise DataError(
+            f"{path} does not fit the run's model: {_reason_line(error, 2)}; train the run again"
+        ) from error
+
+
+def _reason_line(error: Exception, number: int) -> str:
+    """This line of the error's text, counted from 1, or its last one; shortened."""
+    lines = str(error).splitlines()[:number] or [type(error).__name__]
+    return shorten(lines[-1], 150, placeholder=" ...")
 
 
 def _cpu_copy(tensor: "Tensor") -> "Tensor":

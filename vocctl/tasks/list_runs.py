@@ -15,13 +15,15 @@ class RunSummary:
     path: Path
     task: str
     data: str  # name of the data set's folder
-    differs: str  # settings that differ from the task's defaults, as text
+    changed_settings: str  # settings that differ from the task's defaults, as text
     seed: int | None
     score: float | None  # main score in [0, 1]; None: undefined, or not scored yet
     score_name: str
-    scored_on: str  # name of the evaluation, or "validation" for a score from training
+    scored_on: str  # name of the evaluation, "validation" for a score from training, or "no epoch yet"
     started: str  # ISO 8601, UTC
-    problem: str = ""  # why the run cannot be read; the other fields, except path, are empty or - then
+    problem: str = (
+        ""  # why the run cannot be read; then the other fields, except path, are placeholders. "": it can be read
+    )
 
 
 def list_runs(folder: Path | None = None) -> list[RunSummary]:
@@ -42,7 +44,7 @@ def _summarize(path: Path) -> RunSummary:
             path=path,
             task=run.kind.task,
             data=Path(run.settings["path"]).name,
-            differs=diff_from_default(run),
+            changed_settings=diff_from_default(run),
             seed=run.settings["seed"],
             score=score,
             score_name=run.kind.main_metric.title,
@@ -51,7 +53,7 @@ def _summarize(path: Path) -> RunSummary:
         )
     except VocctlError as error:
         return RunSummary(
-            path=path, task="-", data="-", differs="", seed=None, score=None, score_name="-", scored_on="-", started="",
+            path=path, task="-", data="-", changed_settings="", seed=None, score=None, score_name="-", scored_on="-", started="",
             problem=str(error),
         )  # fmt: skip
 

@@ -74,7 +74,7 @@ def resume(
     run = find_run(name, command)
     config = run.config(default)
     setup = training_setup(config)
-    resumable = has_checkpoint(run.state)
+    resumable = has_checkpoint(run.checkpoint_dir)
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, resumable)
         check_data_unchanged(run, task)

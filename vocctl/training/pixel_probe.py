@@ -32,7 +32,8 @@ def fit_pixel_classifier(
 ) -> None:
     """Standardize the features of the model's pixel classifier and train it on random pixels of the images, in place.
 
-    A U-Net's own layers then start with a contribution of 0. views: as in FeatureDataset.
+    The head of a U-Net is then set to 0, so that its logits are at first those of the pixel classifier. views: as in
+    FeatureDataset.
     """
     classifier = model.pixel_classifier
     if classifier is None:
@@ -41,7 +42,7 @@ def fit_pixel_classifier(
     _fit(
         classifier, features[:, -classifier.num_features :], labels, seed, on_step
     )  # without skips it reads the last ones
-    model.start_from_pixels()
+    model.init_from_pixel_classifier()
 
 
 def _probe_pixels(images: CachedSplit, views: Sequence[CachedFeatures], seed: int) -> tuple[Tensor, Tensor]:

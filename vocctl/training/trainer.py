@@ -108,7 +108,7 @@ class Trainer:
         """Load the newest checkpoint. Raises DataError: none can be read. ConfigError: the run has finished."""
         self._prepare(resumed=True)
         self._build()
-        self.state = load_latest_checkpoint(self.run.state, self.model, self.ema.model, self.raw_optimizer)
+        self.state = load_latest_checkpoint(self.run.checkpoint_dir, self.model, self.ema.model, self.raw_optimizer)
         if self.state.finished:
             raise ConfigError(f"{self.run.path} has finished: score it with `vocctl eval {self.run.path}`")
         if self.accelerator.scaler is not None and self.state.scaler:
@@ -358,7 +358,7 @@ class Trainer:
     def _save(self) -> None:
         scaler = self.accelerator.scaler
         self.state.scaler = scaler.state_dict() if scaler is not None and scaler.is_enabled() else {}
-        save_checkpoint(self.run.state, self.state, self.model, self.ema.model, self.optimizer)
+        save_checkpoint(self.run.checkpoint_dir, self.state, self.model, self.ema.model, self.optimizer)
 
     def _save_timed(self) -> None:
         """Save, and measure how long it takes. Every process of a distributed run has to call it."""

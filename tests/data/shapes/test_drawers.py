@@ -19,7 +19,7 @@ def painted(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     scale = 0.9 * SIDE / max(right - left, top - bottom)
     x, y = SIDE / 2 - scale * (left + right) / 2, SIDE / 2 + scale * (bottom + top) / 2
     image = np.full((SIDE, SIDE, 3), 128, np.uint8)
-    mask = paint(image, sketch, np.array([[scale, 0.0, x], [0.0, -scale, y]]), line=1.0)
+    mask = paint(image, sketch, np.array([[scale, 0.0, x], [0.0, -scale, y]]), half_line_width=1.0)
     return image, mask
 
 

@@ -58,7 +58,9 @@ def draw_background(scenery: str, horizon: float, height: int, width: int, rng: 
         below = surfaces.ground(rng, height - edge, width, kinds[rng.integers(len(kinds))])
     image = np.clip(np.vstack([above, below]), 0, 255).astype(np.uint8)
     matrix = np.array([[height, 0.0, 0.0], [0.0, -height, height]])  # the clutter's units to pixels
-    paint(image, _clutter(scenery, 1 - edge / height, width / height, rng), matrix, line=rng.uniform(0.6, 2.0))
+    paint(
+        image, _clutter(scenery, 1 - edge / height, width / height, rng), matrix, half_line_width=rng.uniform(0.6, 2.0)
+    )
     blur = rng.uniform(0, 2.2)
     return cv2.GaussianBlur(image, (0, 0), blur) if blur > 0.5 else image
 

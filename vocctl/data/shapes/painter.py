@@ -79,18 +79,18 @@ def _is_plain(fill: Fill) -> bool:
     return fill.pattern == "plain" and not fill.roundness and fill.opacity == 1
 
 
-def paint(image: np.ndarray, sketch: Sketch, matrix: np.ndarray, *, line: float) -> np.ndarray:
+def paint(image: np.ndarray, sketch: Sketch, matrix: np.ndarray, *, half_line_width: float) -> np.ndarray:
     """Paint the sketch into the image, in place. Returns its mask, (H, W) uint8, 255 inside, without unlabeled shapes.
 
-    image: (H, W, 3) uint8. matrix: (2, 3), units of the sketch to pixels. line: half the width of an outline, in
-    pixels.
+    image: (H, W, 3) uint8. matrix: (2, 3), units of the sketch to pixels. half_line_width: half
+    the width, in pixels, of an outline of relative width 1.
     """
     covered = np.zeros(image.shape[:2], np.uint8)
     to_units = cv2.invertAffineTransform(matrix.astype(np.float64))
     for shape in sketch.shapes:
         points, fixed = _to_pixels(shape.parts, matrix)
-        if shape.outline * line > 0.4:
-            thickness = max(1, round(2 * line * shape.outline))
+        if shape.outline * half_line_width > 0.4:
+            thickness = max(1, round(2 * half_line_width * shape.outline))
             cv2.polylines(image, fixed, True, tone(shape.fill.color, 0.42), thickness, cv2.LINE_AA, _SHIFT)
             if shape.in_mask:
                 cv2.polylines(covered, fixed, True, 255, thickness, cv2.LINE_AA, _SHIFT)

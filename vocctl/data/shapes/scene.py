@@ -47,7 +47,7 @@ def draw_scene(main: str, rng: np.random.Generator) -> Drawing:
     for placed_object in placed:
         if not placed_object.sketch.airborne:
             _shadow(canvas, placed_object.box, rng)
-        mask = paint(canvas, placed_object.sketch, placed_object.matrix, line=rng.uniform(0.9, 2.2))
+        mask = paint(canvas, placed_object.sketch, placed_object.matrix, half_line_width=rng.uniform(0.9, 2.2))
         masks.append(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) >= 128)
     image = _simulate_camera(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), rng)
     return _label(image, placed, masks, rng)
