@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,15 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from vocctl.config import OptimConfig, TrainClsConfig, TrainSegConfig
+from vocctl.config import TrainClsConfig, TrainSegConfig
+from vocctl.config.training import ProbeOptimConfig
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import write_text
 from vocctl.runs.find import distinct_names, find_run, free_name, open_run
 from vocctl.runs.folder import RunFolder, create_run
 from vocctl.runs.weights import weights_metadata
 
-CONFIG = TrainSegConfig(optim=OptimConfig(lr=0.25))
+CONFIG = TrainSegConfig(optim=ProbeOptimConfig(lr=0.25))
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_new_run_records_its_command_and_versions(run):
     info = run.info()
     assert info["task"] == "train-seg"
     assert info["command"].startswith("vocctl")
-    assert info["versions"]["torch"] == torch.__version__
+    assert info["versions"]["torch"] == version("torch")
     assert info["started"].endswith("+00:00")
     assert run.config(TrainSegConfig()) == CONFIG
     assert run.checkpoint_dir.is_dir()
