@@ -208,7 +208,7 @@ def test_saved_weights_are_loaded_back(run):
     with safe_open(run.path / "best.safetensors", "pt") as file:
         assert file.metadata()["step"] == "7"
         assert file.metadata()["epoch"] == "2"
-        assert file.metadata()["torch"] == torch.__version__
+        assert file.metadata()["torch"] == version("torch")
 
 
 def test_weights_are_flushed_to_the_disk_before_the_rename(run, monkeypatch):
