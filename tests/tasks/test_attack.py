@@ -27,12 +27,12 @@ def test_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None:
     clean = result.rows[0].scores["mean_iou"]
     assert clean == pytest.approx(evaluate_seg.evaluate(str(runs["seg"])).main_score)
     strong = row_of(result, "cospgd-10", "64/255")
-    assert strong.scores["mean_iou"] < 0.25 * clean < row_of(result, "noise", "2/255").scores["mean_iou"]
+    assert strong.scores["mean_iou"] < 0.1 * clean < row_of(result, "noise", "2/255").scores["mean_iou"]
     worst = row_of(result, "worst case", "64/255").scores["image_accuracy"]
     assert worst <= min(row_of(result, name, "64/255").scores["image_accuracy"] for name in config.attack)
     assert sum(result.worst_attacks["64/255"].values()) == pytest.approx(1)
     assert 255 * strong.distortion["linf_max"] == pytest.approx(64)
-    assert strong.rates["fooling_rate"] > 0.5
+    assert strong.rates["fooling_rate"] > 0.8
     assert all(check.passed for check in result.sanity), result.sanity
     again = evaluate_seg.evaluate(str(runs["seg"]), EvalOptions(data=tmp_path / "saved" / "cospgd-10-64-255"))
     assert again.main_score == strong.scores["mean_iou"]
