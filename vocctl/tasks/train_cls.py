@@ -32,7 +32,7 @@ from vocctl.training.encoder_features import encoder_features
 from vocctl.training.mixup import batch_mixing
 from vocctl.training.optim import encoder_lr_scale
 from vocctl.training.probe import evenly_spaced, linear_probe
-from vocctl.training.reporter import Reporter
+from vocctl.training.reporter import Reporter, reporting
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.task import Scores, TrainResult
 
@@ -159,10 +159,7 @@ class ClassificationTask:
     def _features(
         self, images: CachedSplit, check_interrupt: InterruptCheck, *, mirrored: bool = False
     ) -> CachedFeatures:
-        def on_image(done: int, total: int) -> None:
-            self.reporter.count(f"features of {'mirrored ' if mirrored else ''}images", done, total)
-            check_interrupt()
-
+        on_image = reporting(self.reporter, f"features of {'mirrored ' if mirrored else ''}images", check_interrupt)
         return encoder_features(self.model, images, self.setup, self.config.data, mirrored=mirrored, on_image=on_image)
 
     def _label_probs(self, model: nn.Module, split: LabeledSplit, check_interrupt: InterruptCheck) -> np.ndarray:

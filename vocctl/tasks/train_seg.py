@@ -1,7 +1,7 @@
 """Train a segmenter: a config in, a run folder and its scores out."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from vocctl.training.encoder_features import encoder_features
 from vocctl.training.optim import encoder_lr_scale
 from vocctl.training.pixel_probe import MAX_PROBE_IMAGES, fit_pixel_classifier
 from vocctl.training.probe import evenly_spaced
-from vocctl.training.reporter import Reporter
+from vocctl.training.reporter import Reporter, reporting
 from vocctl.training.signals import InterruptCheck
 from vocctl.training.task import Scores, TrainResult
 
@@ -103,24 +103,18 @@ class SegmentationTask:
             train = train.take(evenly_spaced(len(train), MAX_PROBE_IMAGES))
             views = [self._features(train, check_interrupt)]
         fit_pixel_classifier(
-            self.model, train, views, seed=self.config.train.seed, on_step=self._on_probe(check_interrupt)
+            self.model,
+            train,
+            views,
+            seed=self.config.train.seed,
+            on_step=reporting(self.reporter, "fitting the pixel classifier, steps", check_interrupt),
         )
 
     def _features(
         self, images: CachedSplit, check_interrupt: InterruptCheck, *, mirrored: bool = False
     ) -> CachedFeatures:
-        def on_image(done: int, total: int) -> None:
-            self.reporter.count(f"features of {'mirrored ' if mirrored else ''}images", done, total)
-            check_interrupt()
-
+        on_image = reporting(self.reporter, f"features of {'mirrored ' if mirrored else ''}images", check_interrupt)
         return encoder_features(self.model, images, self.setup, self.config.data, mirrored=mirrored, on_image=on_image)
-
-    def _on_probe(self, check_interrupt: InterruptCheck) -> Callable[[int, int], None]:
-        def on_step(done: int, total: int) -> None:
-            self.reporter.count("fitting the pixel classifier, steps", done, total)
-            check_interrupt()
-
-        return on_step
 
     def on_epoch_start(self, epoch: int) -> None:
         """All epochs are alike."""

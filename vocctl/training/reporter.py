@@ -1,5 +1,6 @@
 """What training reports while it runs, and to whom. Imports no torch, so that the command line can use it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,6 +35,16 @@ class Reporter(Protocol):
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Receive a line of metrics.jsonl."""
+
+
+def reporting(reporter: Reporter, what: str, check_interrupt: Callable[[], None]) -> Callable[[int, int], None]:
+    """A function of (done, total) that reports the progress of `what`, and raises Interrupted after a signal."""
+
+    def on_progress(done: int, total: int) -> None:
+        reporter.count(what, done, total)
+        check_interrupt()
+
+    return on_progress
 
 
 class SilentReporter:
