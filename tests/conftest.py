@@ -90,7 +90,7 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draw_noisy(root: Path, train: int = 20, val: int = 6) -> Path:
-    """As the tiny devkit, on a background of coarse noise, so that no two images look alike."""
+    """Images of 40 x 50 with a square of class 1 or 2 on coarse noise, so that no two look alike; without class lists."""
     devkit = root / "VOCdevkit" / "VOC2009"
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (devkit / folder).mkdir(parents=True)
@@ -115,7 +115,7 @@ def noisy_devkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_noisy(tmp_path_factory.mktemp("noisy") / "tree")
 
 
-TOKEN = "KGAT_canary_7f3a91"  # may appear only in the headers of requests
+TOKEN = "KGAT_canary_7f3a91"  # may appear only in requests to Kaggle: in headers, and in the body of IntrospectToken
 
 
 @dataclass
@@ -310,8 +310,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="session")
-def runs(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A classifier and a segmenter of the tiny squares, and the squares."""
+def attackable_runs(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For tests of attacks: a classifier and a segmenter that have learned the tiny squares, and "data", the squares."""
     root = tmp_path_factory.mktemp("attacked")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VOCCTL_CACHE", str(root / "cache"))

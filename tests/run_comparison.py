@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from vocctl.training.reporter import SilentReporter
+from vocctl.training.reporter import SilentReporter, TrainProgress
 
 TIMING_KEYS = ("images_per_second", "data_wait", "train_seconds", "val_seconds")
 
@@ -40,6 +40,20 @@ def reporter_with(**receivers: Callable[..., object]) -> SilentReporter:
     reporter = SilentReporter()
     vars(reporter).update(receivers)
     return reporter
+
+
+def interrupt_in_epoch(batches: list[int]) -> SilentReporter:
+    """A reporter that sends SIGINT to this process at the first report of progress.
+
+    batches: receives the number of batches that were done by then.
+    """
+
+    def send_one_signal(progress: TrainProgress) -> None:
+        if not batches:
+            batches.append(progress.batch)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return reporter_with(progress=send_one_signal)
 
 
 def interrupt_after_epoch(epoch: int) -> SilentReporter:

@@ -44,7 +44,7 @@ def test_flags_override_a_config_file_which_overrides_a_recipe(tiny, tmp_path, c
     (tmp_path / "config.toml").write_text('[model]\nencoder = "scratch"\n[data]\nsize = 64\n')
     arguments = ["--recipe", "gpu", "--config", str(tmp_path / "config.toml"), "--data", str(tiny), "--size", "32"]
     out = tmp_path / "run"
-    small = ["--augment-on", "cpu", "--precision", "fp32", "--epochs", "1", "--batch", "8", "--device", "cpu"]
+    small = ["--precision", "fp32", "--epochs", "1", "--batch", "8", "--device", "cpu"]
     assert main(["train-seg", *arguments, *small, "--out", str(out), "--quiet"]) == 0
     text = (out / "config.toml").read_text()
     assert 'encoder = "scratch"' in text  # the file's

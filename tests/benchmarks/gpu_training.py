@@ -1,14 +1,15 @@
-"""Training on a GPU by a recipe, from a cold start to the end, compared with a bare loop of the same step.
+"""Training on a GPU by a recipe, in a new process with warm caches, compared with a bare loop of the same step.
 
     python tests/benchmarks/gpu_training.py DATA [--recipe gpu] [--encoder NAME] [--weights none] [--precision P]
         [--epochs 40] [--batch N]
 
 Data: the training images of DATA, repeated to 749. Model, size, batch, precision and augmentation are the recipe's unless a
-flag changes them, with validation after half of the epochs and at the end. The caches are warm. --weights none for an encoder
-whose weights are not installed; the recipe's speed then needs --encoder tf_efficientnet_lite2, whose batch norms are folded.
+flag changes them, with validation after half of the epochs and at the end. --weights none is for an encoder
+whose weights are not installed. Its batch norms are then not folded, which is slower than the recipe; the installed
+tf_efficientnet_lite2 shows the speed of folded ones.
 Printed: the time from the start of a new process; the time of the training loop; the speed of the whole run and of its second
 half, as a fraction of the bare step's speed, which is measured before and after without its first three steps; the peak
-memory of the device; the mean IoU. It also runs on a CPU, where the figures mean little.
+memory of the device in one epoch of warm-up; the mean IoU. It also runs on a CPU, where the figures mean little.
 """
 
 import argparse
@@ -63,7 +64,7 @@ def main() -> None:
     print(f"{device_name(device)}: recipe {arguments.recipe}, {IMAGES} images, {config.train.epochs} epochs, {changes}")
     print(
         f"{total_seconds:.1f} s from the start of the process: {last['train_seconds']:.1f} s training, "
-        f"{last['val_seconds']:.1f} s validation; peak memory {peak:.1f} GiB; mean IoU {last['mean_iou']:.4f}"
+        f"{last['val_seconds']:.1f} s for the last validation; peak memory {peak:.1f} GiB; mean IoU {last['mean_iou']:.4f}"
     )
     print(f"bare step: {bare_speeds[0]:.0f} images/s before, {bare_speeds[1]:.0f} after")
     for name, speed in speeds.items():

@@ -13,20 +13,9 @@ from vocctl.cli.app import main
 from vocctl.tasks import download as download_task
 
 SMALL = [
-    "--encoder",
-    "scratch",
-    "--decoder",
-    "unet",
-    "--widths",
-    "8,8,8",
-    "--size",
-    "32",
-    "--batch",
-    "2",
-    "--epochs",
-    "1",
-    "--quiet",
-]
+    "--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", "--size", "32",
+    "--batch", "2", "--epochs", "1", "--quiet",
+]  # fmt: skip
 
 
 def devkit(root: Path) -> Path:
@@ -203,7 +192,7 @@ def classify(data: Path, *flags: str) -> list[str]:
         (["--thresholds", "best"], 2, "thresholds is one of per-class, global, 0.5"),
         (["--monitor", "mean_iou"], 2, "monitor is one of map_11_point"),
         (["--layer-decay", "0"], 2, "--layer-decay is a factor in (0, 1]"),
-        (["--folds", "3", "--fold", "3"], 2, "fold is in 0..folds-1"),
+        (["--folds", "3", "--fold", "3"], 2, "fold is in 0..2 with --folds 3"),
         (["--val", "0.2", "--folds", "3"], 2, "mutually exclusive"),
         (["--val", "0.001"], 3, "change --val or --folds"),
         (["--weights", "x.pth"], 2, "uses no pretrained weights"),

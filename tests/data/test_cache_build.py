@@ -298,18 +298,6 @@ def test_read_only_cache_folder_is_an_error(tiny, folder, monkeypatch, error):
     assert "\n" not in str(caught.value)
 
 
-def test_only_old_incomplete_caches_are_removed(tiny, folder):
-    folder.mkdir()
-    for name in ("old.part", "new.part", "old"):
-        (folder / name).mkdir()
-    for name in ("old.part", "old"):
-        os.utime(folder / name, (0, 0))
-    (folder / "renamed.part").symlink_to(folder / "absent")  # as if another process had renamed it after it was listed
-    assert len(cached_split(open_dataset(tiny), "train", 32, folder)) == 8
-    assert {"new.part", "old"} < {path.name for path in folder.iterdir()}
-    assert not (folder / "old.part").exists()
-
-
 def test_cache_folder_that_is_a_file_is_an_error(tiny, folder):
     folder.write_text("")
     with pytest.raises(RunError, match="cannot hold the decoded images"):

@@ -1,6 +1,7 @@
 """Batches augmented on the device: masks match images, the key decides the parameters, ranges are those of the presets."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -12,7 +13,7 @@ from vocctl.data.augment import augment_pair, preset
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import TrainDataset
 from vocctl.data.device_augment import GRAY, PARAM_NAMES, RANGES, Ranges, affine_matrices, color_weights, uniform_draws
-from vocctl.data.device_loader import DeviceLoader, jitter_colors
+from vocctl.data.device_loader import DeviceLoader, augments_on_device, jitter_colors
 from vocctl.data.loaders import EpochBatchSampler
 from vocctl.data.splits import ClsSplit, SegSplit
 from vocctl.labels import IGNORE
@@ -197,3 +198,17 @@ def test_affine_matrices_computed_by_hand() -> None:
     matrix = affine_matrices(draws, torch.tensor([[8.0, 8.0]], dtype=torch.float64), ranges)[0]
     assert (matrix @ torch.tensor([0.0, 0.0, 1.0]).double()).tolist() == pytest.approx([2, 0])
     assert (matrix @ torch.tensor([1.0, 1.0, 1.0]).double()).tolist() == pytest.approx([6, 8])
+
+
+def test_auto_augments_on_a_gpu_with_room_for_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = TrainDataset(SegSplit(split()), augment="light", seed=0)
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    num_bytes = 4 * sum(height * width for height, width in SHAPES)
+    memory = SimpleNamespace(total_memory=4 * num_bytes)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: memory)
+    assert not augments_on_device("auto", dataset, cpu)
+    assert augments_on_device("auto", dataset, gpu)
+    memory.total_memory -= 1
+    assert not augments_on_device("auto", dataset, gpu)
+    assert augments_on_device("gpu", dataset, cpu)
+    assert not augments_on_device("cpu", dataset, gpu)

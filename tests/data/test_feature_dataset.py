@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pixel_features import features_on_grid
 from vocctl.data.cache import CachedSplit
 from vocctl.data.feature_cache import CachedFeatures
 from vocctl.data.feature_dataset import (
@@ -17,7 +18,6 @@ from vocctl.data.feature_dataset import (
     pooled,
     sample_points,
 )
-from vocctl.models.pixel_classifier import features_on_grid
 
 
 def split_of(masks: list[np.ndarray]) -> CachedSplit:

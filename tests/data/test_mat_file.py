@@ -93,7 +93,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("data", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_file_is_one_line(tmp_path: Path, data: bytes, reason: str):
+def test_hostile_file_is_refused_with_one_line(tmp_path: Path, data: bytes, reason: str):
     (tmp_path / "a.mat").write_bytes(data)
     with pytest.raises(MatError) as caught:
         read_segmentation(tmp_path / "a.mat")

@@ -140,7 +140,7 @@ def test_difficult_objects_become_ignore(labeled):
         (lambda path: path.write_text("tiny_008 2\n"), r"line 1: expected an id and 1, 0 or -1, got 'tiny_008 2'"),
         (lambda path: path.write_text("tiny_008\n"), "line 1"),
         (lambda path: path.write_text("../x 1\n"), "without its folder"),
-        (lambda path: path.write_text("tiny_008 1\ntiny_008 -1\n"), "line 2: tiny_008 is listed twice"),
+        (lambda path: path.write_text("tiny_008 1\n\ntiny_008 -1\n"), "line 3: tiny_008 is listed twice"),
         (lambda path: path.write_text("tiny_008 1\n"), r"list different images \(tiny_009\)"),
         (lambda path: path.write_text(path.read_text() + "tiny_000 1\n"), r"list different images \(tiny_000\)"),
     ],

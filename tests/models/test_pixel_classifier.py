@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixel_features import features_on_grid
 from vocctl.config import ModelConfig
-from vocctl.models.pixel_classifier import HIDDEN, PixelClassifier, features_on_grid
+from vocctl.models.pixel_classifier import HIDDEN, PixelClassifier
 from vocctl.models.segmenter import Segmenter
 from vocctl.models.unet import UNetDecoder
 
@@ -55,7 +56,7 @@ def test_the_mean_is_that_of_the_deepest_map():
 )
 def test_logits_have_the_stride_nearest_to_8(strides, grid):
     channels = (2,) * len(strides)
-    assert PixelClassifier(channels, strides, 5, hidden=0, skip=True).grid == grid
+    assert PixelClassifier(channels, strides, 5, hidden=0, skip=True).grid_level == grid
 
 
 def test_logits_at_stride_8():
@@ -94,6 +95,18 @@ def test_standardized_features():
 
 @torch.no_grad()
 @pytest.mark.parametrize("hidden", [0, 8])
+@pytest.mark.parametrize("grid_level", [0, 1, 2])
+def test_logits_of_maps_are_those_of_their_features(hidden, grid_level):
+    """The first layer of one goes before the interpolation, that of the other after it."""
+    model, maps = classifier(hidden), random_maps()
+    model.grid_level = grid_level
+    model.standardize(torch.linspace(-1, 1, 13), torch.linspace(0.5, 2, 13))
+    on_grid = features_on_grid(maps, STRIDES, grid_level).permute(0, 2, 3, 1)
+    assert torch.allclose(model(maps), model.classify(on_grid).permute(0, 3, 1, 2), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("hidden", [0, 8])
 def test_without_skips_only_the_deepest_map_counts(hidden):
     model, maps = classifier(hidden, skip=False), random_maps()
     others = [torch.full_like(level, 9.0) for level in maps[:-1]]
@@ -113,7 +126,7 @@ def test_with_skips_every_map_counts():
 def test_features_of_all_maps_are_accepted_without_skips():
     model, maps = classifier(skip=False), random_maps()
     on_grid = features_on_grid(maps, STRIDES, 2).permute(0, 2, 3, 1)
-    assert torch.equal(model.classify(on_grid).permute(0, 3, 1, 2), model(maps))
+    assert torch.allclose(model.classify(on_grid).permute(0, 3, 1, 2), model(maps), atol=1e-6)
 
 
 @torch.no_grad()

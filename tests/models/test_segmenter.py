@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from vocctl.config import ModelConfig
 from vocctl.config.segmentation import Decoder
 from vocctl.errors import ConfigError, DataError
-from vocctl.models.segmenter import ARCHITECTURES, OWN_DECODERS, Segmenter, count_parameters
+from vocctl.models.segmenter import ARCHITECTURES, OWN_DECODERS, Segmenter, parameter_counts
 from vocctl.models.weights import packaged_tensors
 
 VIT = "vit_tiny_patch16_224"
@@ -172,14 +172,22 @@ def test_without_skip_there_are_fewer_parameters(encoder):
     assert parameters(without.encoder) == parameters(with_skip.encoder)
 
 
-def test_count_parameters():
-    for settings in ({"widths": (16, 8, 8)}, {"encoder": "scratch", "skip": False}, {"decoder": "fpn"}):
-        config = ModelConfig(**{"encoder": "resnet18", "decoder": "unet", "weights": "none"} | settings)
-        assert count_parameters(config) == parameters(Segmenter(config))
+@pytest.mark.parametrize("decoder", ["unet", "mlp"])
+def test_parameters_with_and_without_skips_are_those_of_such_models(decoder):
+    settings = {"encoder": "tf_efficientnet_lite0", "decoder": decoder, "widths": (16, 8, 8)}
+    models = {skip: ModelConfig(**settings, skip=skip) for skip in (True, False)}
+    with_skips, without = (parameters(Segmenter(models[skip])) for skip in (True, False))
+    expected = {"model": without, "with skips": with_skips, "without skips": without}
+    assert parameter_counts(Segmenter(models[False]), models[False]) == expected
 
 
-def test_counting_parameters_needs_no_weights():
-    assert count_parameters(ModelConfig(encoder="resnet18", weights="/no/such/file.pth")) > 11_000_000
+def test_parameters_of_a_decoder_with_skips_only():
+    config = ModelConfig(encoder="resnet18", decoder="fpn", weights="none")
+    model = Segmenter(config)
+    assert parameter_counts(model, config) == {"model": parameters(model)}
+
+
+def test_a_weights_file_that_is_missing_is_an_error():
     with pytest.raises(DataError, match="is missing"):
         Segmenter(ModelConfig(encoder="resnet18", weights="/no/such/file.pth"))
 

@@ -35,8 +35,10 @@ def test_one_figure_of_each_kind(trained, attacked) -> None:
 
 
 @pytest.mark.parametrize("name", ["seg", "cls"])
-def test_figures_of_a_real_attack(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
-    shutil.copytree(runs[name], tmp_path / name, ignore=shutil.ignore_patterns("attacks"))  # those of other tests
+def test_figures_of_a_real_attack(attackable_runs: dict[str, Path], tmp_path: Path, name: str) -> None:
+    shutil.copytree(
+        attackable_runs[name], tmp_path / name, ignore=shutil.ignore_patterns("attacks")
+    )  # those of other tests
     result = attack([str(tmp_path / name)], AttackConfig(attack=("noise", "pgd-3"), eps=("4/255", "32/255")))
     (record,) = attack_records(tmp_path / name)
     assert record.clean_score == result.rows[0].scores[result.metric]

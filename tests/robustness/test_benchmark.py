@@ -36,18 +36,18 @@ def evaluate(run: Path, config: AttackConfig, on_progress: OnProgress | None = N
     return evaluate_attacks(bench, [parse_attack(name) for name in config.attack], ExampleCollector(truth, clean), None)
 
 
-def test_rows_are_ordered_by_budget(runs: dict[str, Path]) -> None:
+def test_rows_are_ordered_by_budget(attackable_runs: dict[str, Path]) -> None:
     config = AttackConfig(attack=("fgsm", "noise"), eps=("16/255", "2/255"), images=4)
-    rows = evaluate(runs["seg"], config).rows
+    rows = evaluate(attackable_runs["seg"], config).rows
     assert [(row.attack, row.eps) for row in rows] == [
         ("clean", "0"),
         *((attack, eps) for eps in ("2/255", "16/255") for attack in ("fgsm", "noise", "worst case")),
     ]
 
 
-def test_prediction_as_reference_uses_the_thresholds(runs: dict[str, Path]) -> None:
+def test_prediction_as_reference_uses_the_thresholds(attackable_runs: dict[str, Path]) -> None:
     config = AttackConfig(attack=("fgsm",), reference="prediction")
-    victim = open_victim([str(runs["cls"])], "best", None)
+    victim = open_victim([str(attackable_runs["cls"])], "best", None)
     truth, _, _ = read_ground_truth(victim, config, None, None)
     shape = len(truth.ids), 20
     for threshold, expected in ((0.3, 20), (0.5, 1)):  # where none reaches the threshold, the most probable label
@@ -59,9 +59,9 @@ def test_prediction_as_reference_uses_the_thresholds(runs: dict[str, Path]) -> N
     assert with_truth.goal([1]).terms[0].labels[0].tolist() == truth.labels[1].tolist()
 
 
-def test_subset_depends_on_the_seed_only(runs: dict[str, Path]) -> None:
+def test_subset_depends_on_the_seed_only(attackable_runs: dict[str, Path]) -> None:
     def ids(name: str, seed: int) -> tuple[str, ...]:
-        victim = open_victim([str(runs[name])], "best", None)
+        victim = open_victim([str(attackable_runs[name])], "best", None)
         config = AttackConfig(attack=("fgsm",), images=2, seed=seed)
         return read_ground_truth(victim, config, None, None)[0].ids
 
@@ -70,30 +70,30 @@ def test_subset_depends_on_the_seed_only(runs: dict[str, Path]) -> None:
     assert len({ids("seg", seed) for seed in range(6)}) > 1
 
 
-def test_members_that_attacks_share_run_once(runs: dict[str, Path]) -> None:
+def test_members_that_attacks_share_run_once(attackable_runs: dict[str, Path]) -> None:
     members, progress = ("sea-js-2", "sea-masked-2", "sea-balanced-2"), []
     config = AttackConfig(attack=(members[0], "sea-2", *members[1:]), eps=("4/255", "16/255"), images=4)
-    together = evaluate(runs["seg"], config, lambda *counts: progress.append(counts))
+    together = evaluate(attackable_runs["seg"], config, lambda *counts: progress.append(counts))
     for name in config.attack:
-        single = evaluate(runs["seg"], replace(config, attack=(name,)))
+        single = evaluate(attackable_runs["seg"], replace(config, attack=(name,)))
         assert [row for row in together.rows if row.attack == name] == single.rows[1:]
     assert progress[-1] == (24, 24)  # three members, two budgets, four images
     assert len({done for done, _ in progress}) == len(progress)  # never beyond the total
 
 
-def test_same_seed_gives_the_same_images(runs: dict[str, Path]) -> None:
+def test_same_seed_gives_the_same_images(attackable_runs: dict[str, Path]) -> None:
     config = AttackConfig(attack=("pgd-3", "noise"), eps=("8/255",), images=3)
-    first, again, other = (evaluate(runs["seg"], replace(config, seed=seed)).rows for seed in (0, 0, 5))
+    first, again, other = (evaluate(attackable_runs["seg"], replace(config, seed=seed)).rows for seed in (0, 0, 5))
     assert str(first) == str(again)  # as text, because nan is not equal to itself
     assert str(first) != str(other)
 
 
 @pytest.mark.parametrize("name", ["cls", "seg"])
-def test_goals_are_reached(runs: dict[str, Path], name: str) -> None:
+def test_goals_are_reached(attackable_runs: dict[str, Path], name: str) -> None:
     config = AttackConfig(attack=("cospgd-30",), eps=("0.5",), goal="target:bicycle")
-    clean, attacked = (row.rates["target_success_rate"] for row in evaluate(runs[name], config).rows)
+    clean, attacked = (row.rates["target_success_rate"] for row in evaluate(attackable_runs[name], config).rows)
     assert attacked > max(clean, 0.9)
-    hide = evaluate(runs[name], replace(config, attack=("pgd-30", "noise"), goal="hide:aeroplane"))
+    hide = evaluate(attackable_runs[name], replace(config, attack=("pgd-30", "noise"), goal="hide:aeroplane"))
     assert hide.rows[1].rates["target_success_rate"] > 0.9
     assert hide.rows[0].rates == {}
     assert hide.worst_attacks == {}

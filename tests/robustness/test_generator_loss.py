@@ -24,8 +24,8 @@ def config(**flags: object) -> TrainAdvConfig:
     return given(TrainAdvConfig(), size=32, generator="unet", width=8, depth=1, eps="48/255", **flags)
 
 
-def open_victims(runs: dict[str, Path], *names: str) -> list[Victim]:
-    return [open_victim([str(runs[name])], "best", "cpu") for name in names]
+def open_victims(attackable_runs: dict[str, Path], *names: str) -> list[Victim]:
+    return [open_victim([str(attackable_runs[name])], "best", "cpu") for name in names]
 
 
 def random_batch(size: int) -> tuple[Tensor, Tensor]:
@@ -49,9 +49,9 @@ def image_gradient(victims: list[Victim], images: Tensor, masks: Tensor, setting
     return network.output.grad
 
 
-def test_loss_and_gradient_for_one_victim_are_those_of_the_cross_entropy(runs: dict[str, Path]) -> None:
+def test_loss_and_gradient_for_one_victim_are_those_of_the_cross_entropy(attackable_runs: dict[str, Path]) -> None:
     settings = config(attack_loss="ce")
-    victims = open_victims(runs, "seg")
+    victims = open_victims(attackable_runs, "seg")
     network = build_adversary(settings).eval()
     nn.init.normal_(network.generator.last.weight, std=0.1)
     images, masks = random_batch(2)
@@ -64,8 +64,8 @@ def test_loss_and_gradient_for_one_victim_are_those_of_the_cross_entropy(runs: d
     assert torch.allclose(gradient, expected_gradient, rtol=1e-3, atol=1e-7)
 
 
-def test_each_victim_gets_its_part_of_the_batch_and_an_equal_gradient_norm(runs: dict[str, Path]) -> None:
-    victims = open_victims(runs, "seg", "cls")
+def test_each_victim_gets_its_part_of_the_batch_and_an_equal_gradient_norm(attackable_runs: dict[str, Path]) -> None:
+    victims = open_victims(attackable_runs, "seg", "cls")
     images, masks = random_batch(6)
     both = image_gradient(victims, images, masks, config())
     parts = (slice(0, 2), slice(2, 6))  # 2 images for the segmenter, 4 for the classifier
@@ -75,11 +75,11 @@ def test_each_victim_gets_its_part_of_the_batch_and_an_equal_gradient_norm(runs:
     assert both[:2].norm().item() == pytest.approx(both[2:].norm().item(), rel=1e-4)
 
 
-def test_reference_labels(runs: dict[str, Path]) -> None:
+def test_reference_labels(attackable_runs: dict[str, Path]) -> None:
     images, masks = random_batch(2)
     masks[:] = 0
     masks[0, 0, :2] = torch.tensor([3, 255])
-    segmenter, classifier = open_victims(runs, "seg", "cls")
+    segmenter, classifier = open_victims(attackable_runs, "seg", "cls")
     truth, prediction = (config(reference=reference).attack_loss for reference in ("truth", "prediction"))
     assert victim_objective(segmenter, truth).reference(images, masks) is masks
     predicted = victim_objective(segmenter, prediction).reference(images, masks)
@@ -100,13 +100,13 @@ def test_reference_labels(runs: dict[str, Path]) -> None:
         ("cls", {"attack_loss": "ce"}, "ce"),
     ],
 )
-def test_auto_loss(runs: dict[str, Path], name: str, flags: dict[str, object], expected: str) -> None:
-    (victim,) = open_victims(runs, name)
+def test_auto_loss(attackable_runs: dict[str, Path], name: str, flags: dict[str, object], expected: str) -> None:
+    (victim,) = open_victims(attackable_runs, name)
     assert victim_objective(victim, config(**flags).attack_loss).loss == expected
 
 
-def test_present_labels_weigh_as_much_as_absent_ones(runs: dict[str, Path]) -> None:
-    (victim,) = open_victims(runs, "cls")
+def test_present_labels_weigh_as_much_as_absent_ones(attackable_runs: dict[str, Path]) -> None:
+    (victim,) = open_victims(attackable_runs, "cls")
     logits, reference = torch.zeros(1, 20), torch.zeros(1, 20, dtype=torch.long)
     logits[0, 0], reference[0, 0] = 2.0, 1
     present, absent = torch.tensor(2.0), torch.tensor(0.0)

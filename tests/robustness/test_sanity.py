@@ -48,21 +48,26 @@ def names(result: AttackResult) -> list[str]:
     return [check.name for check in result.sanity]
 
 
-def test_black_box_attack_is_compared_with_the_pgd_of_the_checks(runs: dict[str, Path]) -> None:
-    result = attack([str(runs["seg"])], AttackConfig(attack=("square-20",), eps=("8/255",), images=3))
+def test_black_box_attack_is_compared_with_the_pgd_of_the_checks(attackable_runs: dict[str, Path]) -> None:
+    result = attack([str(attackable_runs["seg"])], AttackConfig(attack=("square-20",), eps=("8/255",), images=3))
     assert names(result) == ["zero gradients", "more steps", "large budget", "noise", "black box"]
 
 
-def test_rounding_is_checked_for_small_l2_budgets(runs: dict[str, Path]) -> None:
+def test_rounding_is_checked_for_small_l2_budgets(attackable_runs: dict[str, Path]) -> None:
     # The largest budget counts. 9, spread over 32 x 32 x 3 channels, is 9 * 255 / 55.4 = 41 of 255 levels each; 0.1 is 0.46.
     config = AttackConfig(attack=("pgd-3",), eps=("0.1", "9"), norm="l2", images=3)
-    assert names(attack([str(runs["seg"])], config)) == ["zero gradients", "more steps", "noise"]
-    result = attack([str(runs["seg"])], AttackConfig(attack=("pgd-3",), eps=("0.1",), norm="l2", images=3))
+    assert names(attack([str(attackable_runs["seg"])], config)) == ["zero gradients", "more steps", "noise"]
+    result = attack([str(attackable_runs["seg"])], AttackConfig(attack=("pgd-3",), eps=("0.1",), norm="l2", images=3))
     (check,) = (check for check in result.sanity if check.name == "rounding")
     assert "of a budget of 0.10" in check.measured
 
 
-def test_sanity_checks_of_a_targeted_evaluation_are_untargeted(runs: dict[str, Path]) -> None:
+def test_sanity_checks_of_a_targeted_evaluation_are_untargeted(attackable_runs: dict[str, Path]) -> None:
     """The checks attack untargeted, so Square's targeted attack loss has nothing to be compared with: no black-box check."""
     config = AttackConfig(attack=("square-5",), eps=("8/255",), images=3, goal="hide:aeroplane")
-    assert names(attack([str(runs["seg"])], config)) == ["zero gradients", "more steps", "large budget", "noise"]
+    assert names(attack([str(attackable_runs["seg"])], config)) == [
+        "zero gradients",
+        "more steps",
+        "large budget",
+        "noise",
+    ]

@@ -21,11 +21,11 @@ def row_of(result: AttackResult, attack: str, eps: str) -> AttackRow:
     return row
 
 
-def test_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_segmenter_under_attack(attackable_runs: dict[str, Path], tmp_path: Path) -> None:
     config = AttackConfig(attack=("noise", "fgsm", "cospgd-10", "sea-10"), eps=("2/255", "64/255"))
-    result = attack([str(runs["seg"])], config, save_adv=tmp_path / "saved")
+    result = attack([str(attackable_runs["seg"])], config, save_adv=tmp_path / "saved")
     clean = result.rows[0].scores["mean_iou"]
-    assert clean == pytest.approx(evaluate_seg.evaluate(str(runs["seg"])).main_score)
+    assert clean == pytest.approx(evaluate_seg.evaluate(str(attackable_runs["seg"])).main_score)
     strong = row_of(result, "cospgd-10", "64/255")
     assert strong.scores["mean_iou"] < 0.1 * clean < row_of(result, "noise", "2/255").scores["mean_iou"]
     worst = row_of(result, "worst case", "64/255").scores["image_accuracy"]
@@ -34,10 +34,12 @@ def test_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None:
     assert 255 * strong.distortion["linf_max"] == pytest.approx(64)
     assert strong.rates["fooling_rate"] > 0.8
     assert all(check.passed for check in result.sanity), result.sanity
-    again = evaluate_seg.evaluate(str(runs["seg"]), EvalOptions(data=tmp_path / "saved" / "cospgd-10-64-255"))
+    again = evaluate_seg.evaluate(
+        str(attackable_runs["seg"]), EvalOptions(data=tmp_path / "saved" / "cospgd-10-64-255")
+    )
     assert again.main_score == strong.scores["mean_iou"]
     manifest = json.loads((tmp_path / "saved" / "cospgd-10-64-255" / "manifest.json").read_text())
-    assert (manifest["eps"], manifest["victims"]) == ("64/255", [str(runs["seg"])])
+    assert (manifest["eps"], manifest["victims"]) == ("64/255", [str(attackable_runs["seg"])])
     names = {path.name for path in result.folder.iterdir()}
     figures = {"robustness.png", *(f"{name}.png" for name in config.attack)}
     examples = {f"{kind}{part}" for kind in ("", "labels-") for part in ("clean", "adversarial")}
@@ -46,45 +48,47 @@ def test_segmenter_under_attack(runs: dict[str, Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", "0.3"), ("l2", "8")])
-def test_classifier_under_attack(runs: dict[str, Path], tmp_path: Path, norm: str, eps: str) -> None:
+def test_classifier_under_attack(attackable_runs: dict[str, Path], tmp_path: Path, norm: str, eps: str) -> None:
     attacks = ("noise", "pgd-20x2", "apgd-20", "segpgd-10", "cospgd-10", "square-60")
     config = AttackConfig(attack=attacks, eps=(eps,), norm=norm)
-    result = attack([str(runs["cls"])], config, save_adv=tmp_path / "saved")
+    result = attack([str(attackable_runs["cls"])], config, save_adv=tmp_path / "saved")
     assert result.rows[0].scores["map_sklearn"] == 1
     apgd, worst = (row_of(result, name, eps) for name in ("apgd-20", "worst case"))
     assert apgd.scores["sample_f1"] < 0.8
     assert worst.scores["sample_f1"] <= apgd.scores["sample_f1"] + 1e-9
-    again = evaluate_cls.evaluate([str(runs["cls"])], EvalOptions(data=tmp_path / "saved" / f"apgd-20-{eps}"))
+    again = evaluate_cls.evaluate(
+        [str(attackable_runs["cls"])], EvalOptions(data=tmp_path / "saved" / f"apgd-20-{eps}")
+    )
     for name in ("map_sklearn", "sample_f1"):
         assert again.scores[name] == pytest.approx(apgd.scores[name])
     assert apgd.distortion["linf_max" if norm == "linf" else "l2_max"] <= float(eps) + 1e-4
 
 
-def test_strongest_attack_gives_the_examples(runs: dict[str, Path]) -> None:
+def test_strongest_attack_gives_the_examples(attackable_runs: dict[str, Path]) -> None:
     config = AttackConfig(attack=("fgsm", "noise"), eps=("16/255", "2/255"), images=2)
-    examples = read_attack(attack([str(runs["seg"])], config).folder).load_examples()
+    examples = read_attack(attack([str(attackable_runs["seg"])], config).folder).load_examples()
     assert (examples.attack, examples.eps, len(examples.examples)) == ("fgsm", "16/255", 2)
 
 
-def test_only_the_same_evaluation_replaces_its_folder(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_only_the_same_evaluation_replaces_its_folder(attackable_runs: dict[str, Path], tmp_path: Path) -> None:
     config = AttackConfig(attack=("fgsm",), eps=("8/255",), images=5)
-    first = attack([str(runs["seg"])], config)
+    first = attack([str(attackable_runs["seg"])], config)
     before = (first.folder / "attack.json").read_text()
     folders = {first.folder}
     for changed in (replace(config, attack=("noise",)), replace(config, reference="prediction")):
-        folders.add(attack([str(runs["seg"])], changed).folder)
-    shutil.copytree(runs["data"], tmp_path / "tiny")  # a data set of the same name may have other images
-    folders.add(attack([str(runs["seg"])], config, EvalOptions(data=tmp_path / "tiny")).folder)
+        folders.add(attack([str(attackable_runs["seg"])], changed).folder)
+    shutil.copytree(attackable_runs["data"], tmp_path / "tiny")  # a data set of the same name may have other images
+    folders.add(attack([str(attackable_runs["seg"])], config, EvalOptions(data=tmp_path / "tiny")).folder)
     assert len(folders) == 4
     assert all(folder.name.startswith("tiny-val-linf-5") for folder in folders)
-    assert attack([str(runs["seg"])], config).folder == first.folder
+    assert attack([str(attackable_runs["seg"])], config).folder == first.folder
     assert (first.folder / "attack.json").read_text() == before
-    assert attack([str(runs["seg"])], replace(config, attack=("fgsm", "fgsm"))).rows == first.rows
+    assert attack([str(attackable_runs["seg"])], replace(config, attack=("fgsm", "fgsm"))).rows == first.rows
 
 
-def test_model_free_attacks_have_one_row_in_a_transfer_matrix(runs: dict[str, Path], tmp_path: Path) -> None:
-    shutil.copytree(runs["seg"], tmp_path / "two")
-    names = [str(runs["seg"]), str(tmp_path / "two")]
+def test_model_free_attacks_have_one_row_in_a_transfer_matrix(attackable_runs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(attackable_runs["seg"], tmp_path / "two")
+    names = [str(attackable_runs["seg"]), str(tmp_path / "two")]
     noise, fgsm = transfer(names, AttackConfig(attack=("noise", "fgsm"), eps=("8/255",), images=2))
     assert list(noise.scores) == ["noise"]
     assert list(fgsm.scores) == ["seg", "two"]
@@ -93,8 +97,8 @@ def test_model_free_attacks_have_one_row_in_a_transfer_matrix(runs: dict[str, Pa
     assert all(noise.sanity.values())
 
 
-def test_transfer_and_ensembles(runs: dict[str, Path]) -> None:
-    names, progress = [str(runs["seg"]), str(runs["seg"])], []
+def test_transfer_and_ensembles(attackable_runs: dict[str, Path]) -> None:
+    names, progress = [str(attackable_runs["seg"]), str(attackable_runs["seg"])], []
     config = AttackConfig(attack=("pgd-5",), eps=("32/255",))
     (matrix,) = transfer(names, config, on_progress=lambda *counts: progress.append(counts))
     assert matrix.scores["seg"]["seg"] < matrix.clean["seg"]
@@ -108,18 +112,18 @@ def test_transfer_and_ensembles(runs: dict[str, Path]) -> None:
     assert ensemble.rows[1].scores["mean_iou"] < ensemble.rows[0].scores["mean_iou"]
 
 
-def test_runs_with_equal_folder_names_have_their_own_rows(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_runs_with_equal_folder_names_have_their_own_rows(attackable_runs: dict[str, Path], tmp_path: Path) -> None:
     names = [str(tmp_path / parent / "seg") for parent in ("one", "two")]
     for name in names:
-        shutil.copytree(runs["seg"], name)
+        shutil.copytree(attackable_runs["seg"], name)
     (matrix,) = transfer(names, AttackConfig(attack=("fgsm",), eps=("8/255",), images=2))
     assert matrix.runs == ("one/seg", "two/seg")
     assert matrix.scores["one/seg"].keys() == {"one/seg", "two/seg"}
 
 
-def test_transfer_needs_runs_of_one_task(runs: dict[str, Path]) -> None:
+def test_transfer_needs_runs_of_one_task(attackable_runs: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="for runs of one task"):
-        transfer([str(runs["cls"]), str(runs["seg"])], AttackConfig(attack=("fgsm",)))
+        transfer([str(attackable_runs["cls"]), str(attackable_runs["seg"])], AttackConfig(attack=("fgsm",)))
 
 
 @pytest.mark.parametrize(
@@ -143,33 +147,40 @@ def test_transfer_needs_runs_of_one_task(runs: dict[str, Path]) -> None:
     ],
 )
 def test_wrong_options_end_in_one_error_line(
-    runs: dict[str, Path], attacks: str, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    attackable_runs: dict[str, Path], attacks: str, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["eval", str(runs["cls"]), "--attack", attacks, *flags]) == 2
+    assert main(["eval", str(attackable_runs["cls"]), "--attack", attacks, *flags]) == 2
     printed = capsys.readouterr().err
     assert message in printed
     assert len(printed.strip().splitlines()) == 1
 
 
-def test_attack_options_require_an_attack(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["eval", str(runs["cls"]), "--eps", "8/255"]) == 2
+def test_attack_options_require_an_attack(attackable_runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(attackable_runs["cls"]), "--eps", "8/255"]) == 2
     assert "--eps requires --attack" in capsys.readouterr().err
 
 
-def test_command_prints_its_table(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["eval", str(runs["seg"]), "--attack", "fgsm,noise", "--eps", "8px", "--images", "2", "--quiet"]) == 0
+def test_command_prints_its_table(attackable_runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(
+            ["eval", str(attackable_runs["seg"]), "--attack", "fgsm,noise", "--eps", "8px", "--images", "2", "--quiet"]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     for text in ("worst case", "fooling rate: ", 'Sanity check "noise" ', "Saved attack.json and table.csv in "):
         assert text in printed
-    assert main(["eval", str(runs["seg"]), "--attack", "fgsm", "--eps", "8px", "--images", "2", "--json"]) == 0
+    assert (
+        main(["eval", str(attackable_runs["seg"]), "--attack", "fgsm", "--eps", "8px", "--images", "2", "--json"]) == 0
+    )
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["attack"] for row in rows] == ["clean", "fgsm"]
     assert np.isclose(rows[1]["distortion"]["linf_max"], 8 / 255)
 
 
-def test_command_prints_transfer_matrices(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_transfer_matrices(attackable_runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--attack", "fgsm,noise", "--eps", "8px", "--images", "2", "--transfer"]
-    arguments = ["eval", str(runs["seg"]), str(runs["seg"]), *flags]
+    arguments = ["eval", str(attackable_runs["seg"]), str(attackable_runs["seg"]), *flags]
     assert main([*arguments, "--quiet"]) == 0
     printed = capsys.readouterr().out
     for text in ("fgsm, eps 8px: mean IoU, %", 'Sanity check "noise" of ', "Saved transfer.json in "):

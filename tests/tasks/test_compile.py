@@ -69,7 +69,7 @@ def test_network_is_compiled_for_the_first_crop_size_and_then_for_all(tiny: Path
 
 
 def test_classifiers_and_generators_are_compiled(
-    tiny_set: Path, runs: dict[str, Path], tmp_path: Path, graphs: list
+    tiny_set: Path, attackable_runs: dict[str, Path], tmp_path: Path, graphs: list
 ) -> None:
     """The classifier's backbone is frozen in the first epoch."""
     small = {"path": str(tiny_set), "size": 32, "batch": 4, "precision": "fp32", "compile": True}
@@ -77,7 +77,15 @@ def test_classifiers_and_generators_are_compiled(
     assert len(graphs) == 1 + 2  # the test, and the network frozen and trained
     torch._dynamo.reset()
     train_adv(
-        given(TrainAdvConfig(), target=(str(runs["seg"]),), generator="unet", width=8, depth=1, epochs=1, **small),
+        given(
+            TrainAdvConfig(),
+            target=(str(attackable_runs["seg"]),),
+            generator="unet",
+            width=8,
+            depth=1,
+            epochs=1,
+            **small,
+        ),
         tmp_path / "adv",
     )
     assert len(graphs) == 1 + 2 + 1 + 1  # the test again, and the generator
@@ -116,19 +124,9 @@ def test_network_that_cannot_be_compiled_is_one_line(tiny: Path, tmp_path: Path,
     torch_compile = torch.compile
     monkeypatch.setattr(torch, "compile", lambda network: torch_compile(network, backend=fail))
     flags = [
-        "--encoder",
-        "scratch",
-        "--decoder",
-        "unet",
-        "--widths",
-        "8,8,8",
-        "--size",
-        "32",
-        "--epochs",
-        "1",
-        "--quiet",
-        "--compile",
-    ]
+        "--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", "--size", "32",
+        "--epochs", "1", "--quiet", "--compile",
+    ]  # fmt: skip
     assert main(["train-seg", "--data", str(tiny), "--out", str(tmp_path / "run"), *flags]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "an operator is missing" in line

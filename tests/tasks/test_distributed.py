@@ -42,11 +42,18 @@ def check_success(processes: list[StartedProcess]) -> str:
 
 @pytest.mark.parametrize(("kind", "loss"), [*QUICK, *(LONG if os.environ.get("VOCCTL_LONG") else [])])
 def test_losses_of_two_processes_equal_those_of_one(
-    tiny_set: Path, runs: dict[str, Path], tmp_path: Path, kind: str, loss: str
+    tiny_set: Path, attackable_runs: dict[str, Path], tmp_path: Path, kind: str, loss: str
 ) -> None:
     groups = {}
     for num_processes in (1, 2):
-        args = [kind, str(tiny_set), str(tmp_path / f"run{num_processes}"), loss, str(runs["seg"]), str(runs["cls"])]
+        args = [
+            kind,
+            str(tiny_set),
+            str(tmp_path / f"run{num_processes}"),
+            loss,
+            str(attackable_runs["seg"]),
+            str(attackable_runs["cls"]),
+        ]
         groups[num_processes] = start_processes(num_processes, record_losses, *args, tmp_path / f"out{num_processes}")
     losses = {}
     for num_processes, processes in groups.items():
@@ -58,23 +65,25 @@ def test_losses_of_two_processes_equal_those_of_one(
 
 
 @pytest.mark.parametrize("kind", ["seg", "cls"])
-def test_two_processes_evaluate_every_image_once(runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
+def test_two_processes_evaluate_every_image_once(attackable_runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
     """One process evaluates after the two, because each evaluation replaces the folder of the one before."""
     scores = {}
     for num_processes in (2, 1):
-        args = ["eval", str(runs[kind]), "--json", tmp_path / f"out{num_processes}"]
+        args = ["eval", str(attackable_runs[kind]), "--json", tmp_path / f"out{num_processes}"]
         scores[num_processes] = json.loads(check_success(start_processes(num_processes, run_vocctl, *args)))
     assert scores[2] == scores[1]
 
 
 @pytest.mark.parametrize("kind", ["seg", "cls"])
-def test_two_processes_attack_every_image_as_one_does(runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
+def test_two_processes_attack_every_image_as_one_does(
+    attackable_runs: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
     results, images = {}, {}
     for num_processes in (1, 2):
         saved = tmp_path / f"saved{num_processes}"
         args = [
             "eval",
-            str(runs[kind]),
+            str(attackable_runs[kind]),
             "--attack",
             "pgd-3x2,noise",
             "--eps",

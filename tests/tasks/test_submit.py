@@ -15,6 +15,11 @@ from vocctl.data.competition import CompetitionData
 CSV = Path("runs/submit/h02a5a-one-one.csv")
 TOKEN = "KGAT_canary_7f3a91"
 
+SMALL = [
+    "--encoder", "scratch", "--decoder", "unet", "--widths", "8,8,8", "--size", "32",
+    "--batch", "8", "--epochs", "1", "--quiet",
+]  # fmt: skip
+
 
 def decode(text: str, height: int, width: int) -> np.ndarray:
     """(H, W) label map of a segmentation row."""
@@ -161,22 +166,7 @@ def test_no_finished_run(workspace, capsys):
 
 
 def test_a_run_validated_on_test_images_is_refused(workspace, capsys):
-    flags = [
-        "--encoder",
-        "scratch",
-        "--decoder",
-        "unet",
-        "--widths",
-        "8,8,8",
-        "--size",
-        "32",
-        "--batch",
-        "8",
-        "--epochs",
-        "1",
-        "--quiet",
-    ]
-    assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *flags]) == 0
+    assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *SMALL]) == 0
     capsys.readouterr()
     args = ["submit", "--seg", "leaky", "--dry-run", "--quiet"]
     check_failure(capsys, args, 2, "runs/seg/leaky", "6 of the competition's test images", "--allow-test-images")
@@ -187,22 +177,7 @@ def test_a_run_validated_on_test_images_is_refused(workspace, capsys):
 
 
 def test_a_run_with_the_initial_weights_of_such_a_run_is_refused(workspace, capsys):
-    flags = [
-        "--encoder",
-        "scratch",
-        "--decoder",
-        "unet",
-        "--widths",
-        "8,8,8",
-        "--size",
-        "32",
-        "--batch",
-        "8",
-        "--epochs",
-        "1",
-        "--quiet",
-    ]
-    assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *flags]) == 0
+    assert main(["train-seg", "--data", "data/tree", "--name", "leaky", *SMALL]) == 0
     config = Path("runs/seg/one/config.toml")
     config.write_text(
         config.read_text()

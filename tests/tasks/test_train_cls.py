@@ -14,6 +14,7 @@ from run_comparison import (
     assert_equal_runs,
     have_equal_weights,
     interrupt_after_epoch,
+    interrupt_in_epoch,
     read_metrics,
     reporter_with,
 )
@@ -31,7 +32,6 @@ from vocctl.tasks.export import export
 from vocctl.tasks.train_cls import pos_weight, resume, run
 from vocctl.training.encoder_features import encoder_features
 from vocctl.training.probe import linear_probe
-from vocctl.training.reporter import TrainProgress
 
 CAT, CHAIR = CLASSES.index("cat"), CLASSES.index("chair")
 
@@ -90,14 +90,8 @@ def test_run_on_real_images_is_interrupted_resumed_evaluated_and_exported(
     data = {"path": str(shared / "voc-objects"), "cache_dir": str(real_images_cache)}
     config = given(TrainClsConfig(), **data, model=name, weights="none", size=64, size_from=0, epochs=1)
     batches_before_signal: list[int] = []
-
-    def send_one_signal(progress: TrainProgress) -> None:
-        if not batches_before_signal:
-            batches_before_signal.append(progress.batch)
-            os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(Interrupted):
-        run(config, tmp_path / "run", reporter=reporter_with(progress=send_one_signal))
+        run(config, tmp_path / "run", reporter=interrupt_in_epoch(batches_before_signal))
     assert batches_before_signal[0] < 891 // 16  # within the epoch
     resume(str(tmp_path / "run"))
     (record,) = read_metrics(tmp_path / "run")
@@ -241,14 +235,8 @@ def test_a_run_with_mixed_images_and_lamb_is_interrupted_in_an_epoch_and_resumed
     config = tiny_config(tiny, mixup=0.8, cutmix=1.0, optimizer="lamb", lr=0.01)
     run(config, tmp_path / "uninterrupted")
     batches_before_signal: list[int] = []
-
-    def send_one_signal(progress: TrainProgress) -> None:
-        if not batches_before_signal:
-            batches_before_signal.append(progress.batch)
-            os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(Interrupted):
-        run(config, tmp_path / "resumed", reporter=reporter_with(progress=send_one_signal))
+        run(config, tmp_path / "resumed", reporter=interrupt_in_epoch(batches_before_signal))
     assert batches_before_signal[0] < 4  # of the four batches of an epoch
     resume(str(tmp_path / "resumed"))
     assert_equal_runs(tmp_path / "uninterrupted", tmp_path / "resumed")

@@ -31,7 +31,7 @@ from vocctl.training.reporter import TrainProgress
 
 @pytest.fixture(autouse=True)
 def _few_probe_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pixel classifier is fitted to 40 pixels of each image: a tenth of the time."""
+    """The pixel classifier is fitted to 40 pixels of each image instead of 200, to save time."""
     monkeypatch.setattr(pixel_probe, "MAX_PER_IMAGE", 40)
 
 
@@ -129,7 +129,7 @@ def test_run_stopped_after_the_last_step_of_an_epoch_still_validates_it(
 
 
 def start_endless_run(data: Path, out: Path, *flags: str) -> StartedProcess:
-    """Train in another process, one image per step, until its first checkpoints within an epoch are written."""
+    """Start a training in another process, one image per step. Return while it runs, when it has saved inside an epoch."""
     settings = (
         "--encoder scratch --decoder unet --widths 8,8,8 --size 64 --batch 1 --epochs 5000 --precision fp32 "
         "--save-every 0.00001"
@@ -163,7 +163,7 @@ def test_signal_to_the_process_group_does_not_kill_the_workers_before_the_save(t
     assert f"resume with --resume {tmp_path / 'run'}" in process.stderr.splitlines()[-1]
 
 
-def test_signal_during_validation_saves_every_step(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signal_during_validation_loses_no_step(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(tiny, epochs=1)
     run(config, tmp_path / "uninterrupted")
 
@@ -313,7 +313,7 @@ def test_scores_of_cached_features_are_those_of_eval(tiny: Path, tmp_path: Path)
     assert evaluation.scores["mean_iou"] == pytest.approx(result.scores["mean_iou"], abs=0.01)
 
 
-def test_runs_of_features_cannot_be_attacked_and_random_features_are_not_frozen(tiny: Path, tmp_path: Path) -> None:
+def test_adversarial_training_needs_images_and_a_frozen_encoder_pretrained_weights(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--freeze-encoder keeps pretrained features: random weights have none"):
         frozen_config(tiny, weights="none")
     with pytest.raises(ConfigError, match="--freeze-encoder keeps pretrained features"):

@@ -12,7 +12,8 @@ from vocctl.data.cache_build import cached_split
 from vocctl.data.source import open_dataset
 from vocctl.devices import DeviceSetup
 from vocctl.models.segmenter import Segmenter
-from vocctl.training.encoder_features import encoder_features
+from vocctl.training import encoder_features as module
+from vocctl.training.encoder_features import encoder_features, num_images_in
 
 SETUP = DeviceSetup(torch.device("cpu"), "fp32")
 
@@ -81,3 +82,13 @@ def test_bf16_features_are_close(split, tmp_path):
     rounded = encoder_features(model, split, replace(SETUP, precision="bf16"), data).maps(0)
     for level, rounded_level in zip(exact, rounded, strict=True):
         assert (level - rounded_level).abs().max() <= 0.05 * level.abs().max()
+
+
+def test_a_run_with_minutes_uses_as_many_images_as_fit_into_its_share(split, monkeypatch):
+    model = segmenter()
+    assert num_images_in(0, model, split, SETUP) == len(split)
+    clock = iter([0.0, 5.0, 10.0, 10.75])  # the second batch of 16 takes .75 s
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    assert num_images_in(1, model, split, SETUP) == 16 * 24  # 60 s * .3 / .75 s
+    clock = iter([0.0, 5.0, 10.0, 70.0])
+    assert num_images_in(1, model, split, SETUP) == 16

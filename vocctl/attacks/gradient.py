@@ -4,7 +4,8 @@ Sources: Goodfellow et al., arXiv 1412.6572 (FGSM); Madry et al., arXiv 1706.060
 (APGD). SegPGD and CosPGD are PGD with other losses, see losses/adversarial.py.
 
 Symbols as in the papers: x_0 is the clean image (`images`), x the iterate, f the objective, P the projection onto the ball
-and [0, 1] (`threat.project`). images and results: (B, 3, H, W) in [0, 1]. Results are not yet rounded to 8 bits.
+and [0, 1] (`threat.project`), d the direction of steepest ascent (`steepest_ascent`): the sign of the gradient for linf, the
+gradient divided by its norm for l2. images and results: (B, 3, H, W) in [0, 1]. Results are not yet rounded to 8 bits.
 """
 
 import math
@@ -19,7 +20,9 @@ from vocctl.attacks.objectives import Forward, Objective
 from vocctl.attacks.steps import random_start, steepest_ascent
 from vocctl.attacks.threat import Threat, per_image
 
-PGD_STEP_FACTOR = 2.5  # PGD's step length is 2.5 * epsilon / steps: it can cross the ball. arXiv 1706.06083, appendix
+PGD_STEP_FACTOR = (
+    2.5  # step length * steps / epsilon: all steps together are longer than the ball is wide. arXiv 1706.06083
+)
 MOMENTUM = 0.75  # APGD: alpha, the weight of the new step
 MIN_INCREASES = 0.75  # APGD: rho in condition 1, the least fraction of steps that have to increase f
 
@@ -41,7 +44,7 @@ def input_gradient(
 def fgsm(
     forward: Forward, images: Tensor, objective: Objective, threat: Threat, *, steps: int, generator: torch.Generator
 ) -> Tensor:
-    """x = P(x_0 + epsilon sign(grad f(x_0))). steps and generator are not used: FGSM is one step from the clean image."""
+    """x = P(x_0 + epsilon d(grad f(x_0))). steps and generator are not used: FGSM is one step from the clean image."""
     gradient, _, _ = input_gradient(forward, images, objective, 0.0)
     return threat.project(images + threat.epsilon * steepest_ascent(gradient, threat.norm), images)
 
@@ -64,7 +67,7 @@ def pgd_from(
     start: Tensor,
     step_length: float | None = None,
 ) -> Tensor:
-    """PGD from start: x_next = P(x + step_length * sign(grad f(x))).
+    """PGD from start: x_next = P(x + step_length * d(grad f(x))).
 
     step_length: length of each step in the threat's norm; None: PGD_STEP_FACTOR * epsilon / steps.
     """
@@ -106,8 +109,8 @@ def apgd_from(
 ) -> Tensor:
     """APGD from start (arXiv 2003.01690, algorithm 1). A step costs one forward and one backward pass.
 
-    objective: its gradient is followed. progress_objective: f, which decides whether a step made progress; None: the
-    objective. A loss over the pixels that are still correct needs one, because it falls as the attack succeeds.
+    objective: its gradient is followed. progress_objective: what APGD calls f: it decides whether a step made progress; None:
+    the objective. A loss over the pixels that are still correct needs one, because it falls as the attack succeeds.
     selection_score: logits to (B,); for each image the iterate with the highest score is returned. None: f.
     """
 
@@ -175,7 +178,7 @@ class _ApgdState:
         )  # fmt: skip
 
     def move(self, images: Tensor, threat: Threat, *, first: bool) -> None:
-        """z = P(x + eta sign(grad)), then x_next = P(x + alpha (z - x) + (1 - alpha) (x - x_previous))."""
+        """z = P(x + eta d(grad)), then x_next = P(x + alpha (z - x) + (1 - alpha) (x - x_previous))."""
         x = self.x
         x_next = threat.project(
             x + per_image(self.step_length, x) * steepest_ascent(self.gradient, threat.norm), images

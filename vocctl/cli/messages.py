@@ -1,6 +1,6 @@
 """Lines on the terminal: results on stdout, notes and errors on stderr.
 
-Only the main process of a distributed run prints.
+In a distributed run only the main process prints results and notes; any process may print an error.
 """
 
 import io

@@ -80,7 +80,8 @@ class ConfigOption:
         return derived() if derived else str(self.field.metadata["help"])
 
     def annotation(self) -> Any:
-        """The annotated type that Typer reads. Numbers of a tuple are given as one text, words by repeating the flag."""
+        """The annotated type that Typer reads. A tuple of numbers is one text with commas, a tuple of strings a
+        repeated flag."""
         item = get_args(self.hint)[0] if get_origin(self.hint) is tuple else None
         kind: Any = self.hint if item is None else list[str] if item is str else str
         help_text = f"{self.help} [dim]\\[{self.shown_default}][/dim]"

@@ -48,6 +48,5 @@ def predict(
     failed = [result for result in results if isinstance(result, task.FailedPrediction)]
     if failed:
         names = ", ".join(str(result.image) for result in failed[:5]) + (", ..." if len(failed) > 5 else "")
-        raise DataError(
-            f"{len(failed)} of {len(results)} images cannot be read ({names}); the other images are predicted"
-        )
+        others = "; the other images are predicted" if len(failed) < len(results) else ": give paths of images"
+        raise DataError(f"{len(failed)} of {len(results)} images cannot be read ({names}){others}")

@@ -6,7 +6,7 @@ from typing import Literal
 from vocctl.config.checks import check_choices, require, setting
 
 Augmentation = Literal["none", "light", "strong", "affine"]
-AugmentDevice = Literal["cpu", "gpu"]
+AugmentDevice = Literal["auto", "cpu", "gpu"]
 
 MAX_WORKERS = 256  # each process starts with a copy of this one: thousands would bring the machine down
 
@@ -25,7 +25,8 @@ class DataConfig:
     size_from: int = setting(96, "Progressive resizing: initial crop size in pixels; 0: off.")
     augment: Augmentation = setting("light", "Augmentation preset.")
     augment_on: AugmentDevice = setting(
-        "cpu", "Augment in the data loader, or on the GPU, which then holds all images."
+        "auto",
+        "Augment in the data loader (cpu), or on the GPU, which then holds all images; auto: on a GPU with room for them.",
     )
     workers: int = setting(-1, "Data-loading processes; -1: none on a CPU, up to 8 beside a GPU.")
     cache_dir: str = setting("", "Folder of decoded images and of features.", unset="the user's cache folder")
@@ -40,7 +41,11 @@ class DataConfig:
         require(-1 <= self.workers <= MAX_WORKERS, f"--workers is -1 (auto) or 0..{MAX_WORKERS}, got {self.workers}")
         require(0 <= self.val < 1, f"--val is a fraction of the training split in [0, 1), got {self.val}")
         require(self.folds == 0 or self.folds >= 2, f"--folds is 0 (off), 2 or more, got {self.folds}")
-        require(0 <= self.fold < max(self.folds, 1), f"--fold is in 0..folds-1, got {self.fold} of {self.folds}")
+        require(self.fold == 0 or self.folds > 0, f"--fold {self.fold} needs --folds, the number of folds")
+        require(
+            0 <= self.fold < max(self.folds, 1),
+            f"--fold is in 0..{self.folds - 1} with --folds {self.folds}, got {self.fold}",
+        )
         require(not (self.val and self.folds), "--val and --folds are mutually exclusive: use one of them")
         require("\0" not in self.cache_dir, f"--cache-dir is a folder, got {self.cache_dir!r}")
 

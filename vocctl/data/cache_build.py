@@ -7,17 +7,13 @@ builds it.
 
 import hashlib
 import json
-import shutil
-import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
 from vocctl.data.cache import (
     IMAGES,
@@ -29,13 +25,13 @@ from vocctl.data.cache import (
     fingerprint,
     open_cache,
 )
+from vocctl.data.cache_folder import open_or_build
 from vocctl.data.resize import disable_opencv_threads, resize_mask, resize_to_model
 from vocctl.data.source import Source
-from vocctl.errors import DataError, RunError
-from vocctl.files import check_regular_file, local_atomic_folder
+from vocctl.errors import DataError
+from vocctl.files import check_regular_file
 
 VERSION = 4  # of the files' format
-ABANDONED_AFTER = 86400  # seconds without a change: the process that was building such a folder was killed
 
 OnImage = Callable[[int, int], None]  # called with (images done, all images)
 
@@ -64,25 +60,13 @@ def cached_split(
     hashes = content_hashes(files)
     key = hashlib.blake2b(f"{VERSION}/{size}/{fingerprint(hashes)}".encode(), digest_size=16).hexdigest()
     folder = (cache_dir or default_cache_dir()) / f"{source.name}-{split}-{size}-{key}"
-    if (cached := open_cache(folder, hashes)) is not None:
-        return cached
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(folder.name + ".lock")):  # the system frees the lock of a process that is killed
-            if (cached := open_cache(folder, hashes)) is not None:  # another process has just built it
-                return cached
-            _remove_abandoned(folder.parent)
-            with local_atomic_folder(folder) as part:
-                _decode(source, files, size, part, on_image)
-    except OSError as error:
-        reason = error.strerror or error
-        raise RunError(
-            f"{folder.parent} cannot hold the decoded images: {reason}; free space or set --cache-dir"
-        ) from error
-    cached = open_cache(folder, hashes)
-    if cached is None:
-        raise RunError(f"{folder} was damaged while it was built: remove it and run the command again")
-    return cached
+    return open_or_build(
+        folder,
+        lambda complete: open_cache(complete, hashes),
+        lambda empty: _decode(source, files, size, empty, on_image),
+        content="decoded images",
+        advice="free space or set --cache-dir",
+    )
 
 
 def split_contents(source: Source, split: str, *, for_classification: bool = False) -> list[ImageFiles]:
@@ -112,14 +96,6 @@ def _content_hash(files: ImageFiles) -> bytes:
                     f"{path} cannot be read: {error.strerror}; `vocctl download --check` lists all such files"
                 ) from error
     return content.digest()
-
-
-def _remove_abandoned(cache_dir: Path) -> None:
-    """Remove the incomplete folders of processes that were killed. Another process may rename its own meanwhile."""
-    for part in cache_dir.glob("*.part"):
-        with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > ABANDONED_AFTER:
-                shutil.rmtree(part, ignore_errors=True)
 
 
 def _decode(source: Source, files: Sequence[ImageFiles], size: int, folder: Path, on_image: OnImage | None) -> None:

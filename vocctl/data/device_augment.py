@@ -1,10 +1,10 @@
 """Sample the augmentation parameters of an epoch as affine and color transforms, to be applied on the device.
 
-Operations, probabilities and ranges are those of augment.py, with two differences: the blur kernel is fixed (5 x 5 pixels,
-sigma 1), and brightness, contrast, saturation and gray are applied in this order and clipped once at the end, so that a
-pixel's color is one weighted sum. torchvision's transforms v2 apply the same parameters to a whole batch; here every image
-has its own parameters, and those of an epoch are computed at once. The parameters are computed in float64 on the CPU; the
-pixels are transformed on the device (device_loader.py).
+Operations, probabilities and ranges are those of augment.py, with three differences: the blur kernel is fixed (5 x 5 pixels,
+sigma 1); a crop that does not fit into the image is cut to it, not drawn again; and brightness, contrast, saturation and gray
+are applied in this order and clipped once at the end, so that a pixel's color is one weighted sum. torchvision's transforms v2
+apply the same parameters to a whole batch; here every image has its own, and those of an epoch are computed at once. The
+parameters are computed in float64 on the CPU; the pixels are transformed on the device (device_loader.py).
 """
 
 import math
@@ -34,7 +34,7 @@ class Ranges:
     """Probabilities and ranges of one preset."""
 
     crop: float = 0.0  # smallest fraction of the image's area that a crop covers; 0: no random crop
-    center_crop: bool = False  # without a random crop: the largest central square; else the whole image is padded
+    center_crop: bool = False  # without random crops. True: the largest central square; False: the whole image, padded
     affine: float = 0.0  # probability of rotation, scale, shear and shift
     scale: tuple[float, float] = (1.0, 1.0)
     shift: float = 0.0  # largest shift as a fraction of the image's sides, without a random crop
@@ -101,7 +101,7 @@ def _inverse_linear(draws: UniformDraws, scale: tuple[float, float]) -> Tensor:
 
 
 def color_weights(draws: UniformDraws, ranges: Ranges) -> Tensor:
-    """(N, 3): weights of a pixel's own color, of its gray and of the image's mean gray. Their sum is the new color."""
+    """(N, 3): weights of a pixel's own color, of its gray and of the image's mean gray. Their weighted sum is the new color."""
     jittered = draws["jitter"] < ranges.jitter
 
     def factor(name: str) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.compat import declare_missing_ops
+from vocctl.config.data import AugmentDevice
 from vocctl.data.datasets import SampleKey, TrainDataset
 from vocctl.data.device_augment import GRAY, RANGES, affine_matrices, color_weights, uniform_draws
 from vocctl.data.loaders import EpochBatchSampler
@@ -17,6 +18,8 @@ from vocctl.devices import to_device
 from vocctl.labels import IGNORE
 
 BLUR_SIZE, BLUR_SIGMA = 5, 1.0  # pixels
+BYTES_PER_PIXEL = 4  # R, G, B and the label of the mask
+MAX_MEMORY_SHARE = 0.25  # of a GPU's memory that the images may take with --augment-on auto
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,17 @@ class _EpochParams:
     matrices: Tensor  # (N, 2, 3) of affine_matrices
     colors: Tensor  # (N, 3) of color_weights
     blurred: Tensor  # (N,) bool
+
+
+def augments_on_device(augment_on: AugmentDevice, dataset: TrainDataset, device: torch.device) -> bool:
+    """Whether training on this device uses a DeviceLoader. auto depends on the device's whole memory, not on what is free.
+
+    A resumed run on the same machine therefore gets the same augmentation.
+    """
+    if augment_on != "auto" or device.type != "cuda":
+        return augment_on == "gpu"
+    num_bytes = BYTES_PER_PIXEL * sum(height * width for height, width in dataset.split.images.sizes)
+    return num_bytes <= MAX_MEMORY_SHARE * torch.cuda.get_device_properties(device).total_memory
 
 
 class DeviceLoader:
@@ -104,7 +118,7 @@ def _pack_pixels(split: LabeledSplit, ends: Tensor) -> np.ndarray:
 
     ends: (N,) index after each image's last pixel.
     """
-    packed = np.zeros((int(ends[-1]), 4), np.uint8)
+    packed = np.zeros((int(ends[-1]), BYTES_PER_PIXEL), np.uint8)
     for index, end in enumerate(ends.tolist()):
         image = split.images.image(index).reshape(-1, 3)
         packed[end - len(image) : end, :3] = image

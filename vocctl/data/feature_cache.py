@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from vocctl.data.cache import CachedSplit, default_cache_dir
+from vocctl.data.cache_folder import open_or_build
 from vocctl.data.loaders import same_shape_batches
-from vocctl.errors import RunError
-from vocctl.files import local_atomic_folder, read_json
+from vocctl.files import read_json
 
 FEATURES, INDEX = "features.bin", "index.json"
 VERSION = 1  # of the files' format
@@ -70,24 +69,13 @@ def cached_features(
     content = f"{VERSION}/{encoder_hash}/{images.fingerprint}/{images.sizes}/{mirrored}"
     key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     folder = (cache_dir or default_cache_dir()) / f"features-{key}"
-    if (features := _open(folder, len(images))) is not None:
-        return features
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(folder.name + ".lock")):
-            if (features := _open(folder, len(images))) is not None:  # another process has just computed it
-                return features
-            with local_atomic_folder(folder) as part:
-                _compute(images, encode, mirrored, part, on_image)
-    except OSError as error:
-        reason = error.strerror or error
-        raise RunError(
-            f"{folder.parent} cannot hold the features: {reason}; free space, set --cache-dir, or use --no-cache-features"
-        ) from error
-    features = _open(folder, len(images))
-    if features is None:
-        raise RunError(f"{folder} was damaged while it was written: remove it and run the command again")
-    return features
+    return open_or_build(
+        folder,
+        lambda complete: _open(complete, len(images)),
+        lambda empty: _compute(images, encode, mirrored, empty, on_image),
+        content="features",
+        advice="free space, set --cache-dir, or use --no-cache-features",
+    )
 
 
 def _open(folder: Path, num_images: int) -> CachedFeatures | None:

@@ -84,7 +84,7 @@ def sample_points(
 def features_at_points(maps: Sequence[Tensor], points: Tensor) -> Tensor:
     """Features (P, D) of an image's maps (C, h, w), finest first, at P points, and the mean of the last map.
 
-    They are those of models/pixel_classifier.py's features_on_grid. points: (P, 2), x and y; -1 and 1 are the image's edges.
+    They are those of models/pixel_classifier.py. points: (P, 2), x and y; -1 and 1 are the image's edges.
     """
     sampled = [
         F.grid_sample(level[None], points[None, None], mode="bilinear", padding_mode="border", align_corners=False)[

@@ -30,7 +30,7 @@ class Release:
 
     @property
     def base(self) -> str:
-        """The name of the year."""
+        """The name of the year's own release, to which an addition is added."""
         return f"voc{self.year}"
 
     @property
@@ -111,7 +111,7 @@ def check_release(root: Path, release: Release) -> dict[str, int]:
     try:
         devkit = find_devkit(root)
     except DataError as error:
-        raise DataError(f"{root} does not contain VOC{release.year}, or several years: {advice}") from error
+        raise DataError(f"{root} contains no devkit, or several; expected VOC{release.year}: {advice}") from error
     if devkit.resolve().name != f"VOC{release.year}":
         raise DataError(f"{root} contains {devkit.resolve().name}, expected VOC{release.year}: {advice}")
     sizes: dict[str, int] = {}

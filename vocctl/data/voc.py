@@ -133,7 +133,7 @@ class VocData:
             known = ", ".join(self.label_splits()) or "none"
             raise DataError(f"{path} is missing: the splits with class lists are {known}")
         labels: dict[str, int] = {}
-        for number, row in enumerate(_class_list_rows(path), start=1):
+        for number, row in _class_list_rows(path):
             if not _is_class_list_row(row):
                 raise DataError(f"{path}, line {number}: expected an id and 1, 0 or -1, got {' '.join(row)[:60]!r}")
             image_id, value = row
@@ -183,12 +183,16 @@ def _is_class_list(path: Path) -> bool:
     return path.stem.rpartition("_")[0] in CLASSES
 
 
-def _class_list_rows(path: Path) -> list[list[str]]:
-    """The words of each line that is not blank. Raises DataError: not text."""
+def _class_list_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The number, from 1, and the words of each line that is not blank. Raises DataError: not text."""
     try:
-        return [line.split() for line in read_text(path).splitlines() if line.strip()]
+        return _numbered_rows(read_text(path))
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path} cannot be read as text: replace the list") from error
+
+
+def _numbered_rows(text: str) -> list[tuple[int, list[str]]]:
+    return [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
 def _is_class_list_row(row: list[str]) -> bool:
@@ -197,11 +201,10 @@ def _is_class_list_row(row: list[str]) -> bool:
 
 def _class_list_problems(path: Path) -> Iterator[Problem]:
     try:
-        lines = read_text(path).splitlines()
+        rows = _numbered_rows(read_text(path))
     except (OSError, UnicodeDecodeError):
         yield Problem(path, "is not text: unpack the archive again")
         return
-    rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
         yield Problem(path, "is empty: expected a line for each image of the split")
     for number, row in rows:

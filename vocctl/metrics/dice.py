@@ -1,6 +1,6 @@
 """Dice of one image's segmentation, as the H02A5a competition scores it.
 
-Definition: 2 |P n T| / (|P| + |T|), where P and T are the sets of (class, pixel) pairs of the 20 foreground classes in
+Definition: 2 |P and T| / (|P| + |T|), where P and T are the sets of (class, pixel) pairs of the 20 foreground classes in
 the prediction and in the ground truth. The competition's score is the mean over the images. Void counts as background,
 so that a foreground prediction on an object's border is a false positive.
 Empty cases: both sets empty: 1; one of them empty: 0.

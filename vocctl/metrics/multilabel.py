@@ -34,7 +34,8 @@ def multilabel_scores(predicted_labels: np.ndarray, targets: np.ndarray) -> Mult
 
     Source: scikit-learn's precision_recall_fscore_support.
     Empty cases: recall and F1 of a class without positives are nan. The precision of a class that is never predicted is
-    0 if it has positives, nan if not. Micro scores without predictions or positives are nan.
+    0 if it has positives, nan if not. Micro precision without predictions, micro
+    recall without positives, and micro F1 without both are nan.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -60,7 +61,7 @@ def multilabel_scores(predicted_labels: np.ndarray, targets: np.ndarray) -> Mult
 
 
 def sample_f1(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """2 |P n T| / (|P| + |T|) per image, (N,): the H02A5a competition's Dice of the labels.
+    """2 |P and T| / (|P| + |T|) per image, (N,): the H02A5a competition's Dice of the labels.
 
     predicted, true: (N, K) bool. Empty case: 1 if both label sets are empty.
     scikit-learn has only the mean over the images, not the values.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def train_depthwise_in_fp32(model: nn.Module) -> None:
-    """Make the 5x5 and the strided depthwise convolutions of the model run in fp32 under a CPU's bf16 autocast."""
+    """Make depthwise convolutions that are strided or larger than 3x3 run in fp32 under a CPU's bf16 autocast."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and _is_slow_in_bf16(module):
             module.forward = MethodType(_forward_in_fp32, module)  # type: ignore[method-assign]

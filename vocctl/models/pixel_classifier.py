@@ -1,10 +1,10 @@
 """Pixel classifiers: a linear layer or a small MLP on each pixel's features, the concatenated feature maps of all strides.
 
-The features of one pixel are those of every feature map at its position, by bilinear interpolation, and the mean of the
-deepest map over the image as context ("hypercolumns": Hariharan et al., arXiv 1411.5752; reading finer maps beside the
-deepest one is what skip connections do: Long et al., arXiv 1411.4038). They are standardized by the
-mean and standard deviation over the training pixels, which are buffers. The logits have the stride of the feature map
-nearest to stride 8; Segmenter upsamples them bilinearly.
+The features of one pixel are those of every feature map at its position (by average pooling of finer maps, bilinear
+interpolation of coarser ones), and the mean of the deepest map over the image as context ("hypercolumns": Hariharan et al.,
+arXiv 1411.5752; reading finer maps beside the deepest one is what skip connections do: Long et al., arXiv 1411.4038). They are
+standardized by the mean and standard deviation over the training pixels, which are buffers. The logits have the stride of the
+feature map nearest to stride 8; Segmenter upsamples them bilinearly.
 """
 
 from collections.abc import Sequence
@@ -34,11 +34,9 @@ class PixelClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.levels = slice(None) if skip else slice(-1, None)
-        channels, self.strides = channels[self.levels], tuple(strides[self.levels])
-        self.grid = min(
-            range(len(channels)), key=lambda level: abs(self.strides[level] - STRIDE)
-        )  # index of a feature map
-        self.num_features = sum(channels) + channels[-1]
+        self.channels, self.strides = tuple(channels[self.levels]), tuple(strides[self.levels])
+        self.grid_level = min(range(len(self.strides)), key=lambda level: abs(self.strides[level] - STRIDE))
+        self.num_features = sum(self.channels) + self.channels[-1]
         self.register_buffer("mean", torch.zeros(self.num_features))
         self.register_buffer("std", torch.ones(self.num_features))
         layers: list[nn.Module] = []
@@ -47,15 +45,38 @@ class PixelClassifier(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(hidden or self.num_features, num_classes))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        features = features_on_grid(maps[self.levels], self.strides, self.grid).permute(0, 2, 3, 1)
-        return self.classify(features).permute(0, 3, 1, 2)
+        """As classify, but the first layer is applied to each map before it is interpolated: both are linear, so their order
+        does not matter, and a coarse map has few pixels.
+        """
+        maps = maps[self.levels]
+        weight, bias = self._first_layer()
+        *weights, context_weight = weight.split([*self.channels, self.channels[-1]], dim=1)
+        size = maps[self.grid_level].shape[-2:]
+        outputs = F.linear(maps[-1].mean((2, 3)), context_weight, bias)[:, :, None, None]
+        for level, stride, level_weight in zip(maps, self.strides, weights, strict=True):
+            pooled = pool_to_stride(level, stride, self.strides[self.grid_level])
+            outputs = outputs + interpolate(F.conv2d(pooled, level_weight[:, :, None, None]), size)
+        return self._later_layers(outputs.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits (..., K) of pixels with these features (..., D).
 
-        They may be those of all maps: the deepest one and the mean, which are read without skips, come last.
+        There may be more features than this classifier reads: without skips it reads the last ones, those of the deepest
+        map and its mean.
         """
-        return self.layers((features[..., -self.num_features :] - self.mean) / self.std)
+        return self._later_layers(F.linear(features[..., -self.num_features :], *self._first_layer()))
+
+    def _first_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the first layer for features that are not standardized."""
+        first = self.layers[0]
+        weight = first.weight / self.std  # type: ignore[operator]
+        return weight, first.bias - (weight * self.mean).sum(1)  # type: ignore[operator]
+
+    def _later_layers(self, outputs: Tensor) -> Tensor:
+        """outputs: (..., C) of the first layer."""
+        for layer in list(self.layers)[1:]:
+            outputs = layer(outputs)
+        return outputs
 
     @torch.no_grad()
     def standardize(self, mean: Tensor, std: Tensor) -> None:
@@ -64,16 +85,13 @@ class PixelClassifier(nn.Module):
         self.std.copy_(torch.where(std > MIN_STD, std, 1.0))
 
 
-def features_on_grid(maps: Sequence[Tensor], strides: Sequence[int], grid: int) -> Tensor:
-    """Features (B, D, h, w) at the positions of maps[grid]. maps: (B, C, h, w) each, finest first.
+def pool_to_stride(level: Tensor, stride: int, larger: int) -> Tensor:
+    """The average over windows of a map (B, C, h, w) of this stride, so that it gets the larger stride, a multiple of it."""
+    return level if stride >= larger else F.avg_pool2d(level, larger // stride, ceil_mode=True)
 
-    strides: of the maps; each is a multiple of those before it.
-    """
-    height, width = maps[grid].shape[-2:]
-    resized = [
-        F.avg_pool2d(level, strides[grid] // stride, ceil_mode=True)
-        if stride < strides[grid]
-        else F.interpolate(level, size=(height, width), mode="bilinear", align_corners=False)
-        for level, stride in zip(maps, strides, strict=True)
-    ]
-    return torch.cat([*resized, maps[-1].mean((2, 3), keepdim=True).expand(-1, -1, height, width)], 1)
+
+def interpolate(level: Tensor, size: Sequence[int]) -> Tensor:
+    """A map (B, C, h, w) at this size (height, width), bilinearly."""
+    if tuple(level.shape[-2:]) == tuple(size):
+        return level
+    return F.interpolate(level, size=tuple(size), mode="bilinear", align_corners=False)

@@ -49,17 +49,17 @@ class EncoderDecoder(nn.Module):
         self.encoder = (
             PlainEncoder() if scratch else TimmEncoder(config.encoder, config.weights, freezes_bn=config.freeze_bn)
         )
-        channels, strides = self.encoder.channels, self.encoder.strides
-        if config.decoder == "unet":
-            self.decoder: UNetDecoder | PixelClassifier = UNetDecoder(
-                channels, strides, config.widths, NUM_SEG_CLASSES, skip=config.skip
-            )
-        else:
-            hidden = HIDDEN if config.decoder == "mlp" else 0
-            self.decoder = PixelClassifier(channels, strides, NUM_SEG_CLASSES, hidden=hidden, skip=config.skip)
+        self.decoder = _own_decoder(config, self.encoder)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decoder(self.encoder(images))
+
+
+def _own_decoder(config: ModelConfig, encoder: PlainEncoder | TimmEncoder) -> UNetDecoder | PixelClassifier:
+    if config.decoder == "unet":
+        return UNetDecoder(encoder.channels, encoder.strides, config.widths, NUM_SEG_CLASSES, skip=config.skip)
+    hidden = HIDDEN if config.decoder == "mlp" else 0
+    return PixelClassifier(encoder.channels, encoder.strides, NUM_SEG_CLASSES, hidden=hidden, skip=config.skip)
 
 
 class Segmenter(nn.Module):
@@ -208,8 +208,19 @@ def _library_model(config: ModelConfig) -> nn.Module:
     return model
 
 
-def count_parameters(config: ModelConfig) -> int:
-    """Number of parameters of this config's segmenter, without allocating them."""
-    with torch.device("meta"):
-        model = Segmenter(config, load_pretrained=False)
-    return sum(parameter.numel() for parameter in model.parameters())
+def parameter_counts(model: Segmenter, config: ModelConfig) -> dict[str, int]:
+    """Number of parameters of a segmenter and, for a decoder of ours, of the same with and without skip connections.
+
+    config: that of the model.
+    """
+    counts = {"model": _num_parameters(model)}
+    if isinstance(model.backbone, EncoderDecoder):
+        for skip, label in ((True, "with skips"), (False, "without skips")):
+            with torch.device("meta"):
+                decoder = _own_decoder(replace(config, skip=skip), model.backbone.encoder)
+            counts[label] = _num_parameters(model.encoder) + _num_parameters(decoder)
+    return counts
+
+
+def _num_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

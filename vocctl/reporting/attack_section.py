@@ -17,7 +17,7 @@ from vocctl.runs.records import RunRecord
 
 
 def attack_tables(run: RunRecord) -> list[Table]:
-    """Two tables for each attack: its settings, and its results. Raises DataError: a file cannot be read."""
+    """A table of each attack's settings and, if it has been saved, one of its results. Raises DataError: a file cannot be read."""
     tables = []
     for attack in attack_records(run.folder.path):
         rows = [[key, _format_value(value)] for key, value in attack.settings.items()]

@@ -3,15 +3,16 @@
 MaskPredictions (segmenters) and LabelPredictions (classifiers) share one interface, Predictions. Other code uses that
 interface and never asks which of the two it has.
 
-Scores are those of `vocctl eval`. Segmenters: mean IoU and pixel accuracy from one confusion matrix over all pixels.
+Scores are those of `vocctl eval`. Segmenters: mean IoU and pixel accuracy from one confusion matrix over all pixels, and
+image_accuracy, the mean over the images of their pixel accuracies.
 Classifiers: scikit-learn's mAP, and the mean F1 per image of labels predicted with the run's own thresholds.
 
-Rates are fractions in [0, 1], nan where undefined:
+Rates are fractions in [0, 1]. Among correct clean predictions they are nan if there are none:
 prediction_change_rate   pixels, or images, whose prediction differs from the clean prediction
-fooling_rate             the same among the pixels, or images, whose clean prediction is correct: now it is wrong
+fooling_rate             pixels, or images, whose prediction became wrong, among those whose clean prediction is correct
 label_flip_rate          classifiers: pairs of image and label whose prediction changed; label_flip_rate:CLASS for one label
 target_success_rate      target:CLASS: pixels, or images, predicted as CLASS
-                         hide:CLASS: of those of CLASS whose clean prediction is correct, the fraction no longer predicted so
+                         hide:CLASS: pixels, or images, of CLASS that are no longer predicted as CLASS, among those that were
 exclusive_success_rate   target:CLASS, classifiers: images for which CLASS is the only predicted label
 """
 

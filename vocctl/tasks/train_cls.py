@@ -28,7 +28,7 @@ from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
-from vocctl.training.encoder_features import encoder_features
+from vocctl.training.encoder_features import encoder_features, num_images_in
 from vocctl.training.mixup import batch_mixing
 from vocctl.training.optim import encoder_lr_scale
 from vocctl.training.probe import evenly_spaced, linear_probe
@@ -148,7 +148,8 @@ class ClassificationTask:
         head = self.model.head
         if head is None:
             return
-        split = split.take(np.array(evenly_spaced(len(split.images), MAX_PROBE_IMAGES)))
+        most = num_images_in(self.config.train.minutes, self.model, split.images, self.setup)
+        split = split.take(np.array(evenly_spaced(len(split.images), min(most, MAX_PROBE_IMAGES))))
         weight, bias = linear_probe(
             pooled(self._features(split.images, check_interrupt)), torch.from_numpy(split.targets)
         )

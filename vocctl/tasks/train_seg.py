@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from vocctl.config import ModelConfig, TrainSegConfig
+from vocctl.config import TrainSegConfig
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.feature_cache import CachedFeatures
@@ -24,12 +23,12 @@ from vocctl.labels import IGNORE, NUM_SEG_CLASSES
 from vocctl.losses.segmentation import loss_function
 from vocctl.metrics.confusion import confusion_matrix, seg_scores
 from vocctl.models.encoder import is_plain_vit
-from vocctl.models.segmenter import OWN_DECODERS, Segmenter, count_parameters
+from vocctl.models.segmenter import Segmenter, parameter_counts
 from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
-from vocctl.training.encoder_features import encoder_features
+from vocctl.training.encoder_features import encoder_features, num_images_in
 from vocctl.training.optim import encoder_lr_scale
 from vocctl.training.pixel_probe import MAX_PROBE_IMAGES, fit_pixel_classifier
 from vocctl.training.probe import evenly_spaced
@@ -82,7 +81,7 @@ class SegmentationTask:
         self.encoder_lr_scale = encoder_lr_scale(config, TrainSegConfig(), reporter.note)
         # dpt does not use the ViT's last norm and its head; a ViT under a pixel classifier its later blocks
         self.find_unused_parameters = config.model.decoder == "dpt" or is_plain_vit(config.model.encoder)
-        self.parameter_counts = _parameter_counts(config.model)
+        self.parameter_counts = parameter_counts(self.model, config.model)
         skip = "" if config.model.skip else "-no-skip"
         model = f"{config.model.encoder}-{config.model.decoder}{skip}-{config.loss.loss}"
         self.run_name = f"{self.splits.source.name}-{model}-s{config.train.seed}"
@@ -100,7 +99,8 @@ class SegmentationTask:
         if not self.probes or resumed:
             return
         if not self.uses_cached_features:
-            train = train.take(evenly_spaced(len(train), MAX_PROBE_IMAGES))
+            most = num_images_in(self.config.train.minutes, self.model, train, self.setup)
+            train = train.take(evenly_spaced(len(train), min(most, MAX_PROBE_IMAGES)))
             views = [self._features(train, check_interrupt)]
         fit_pixel_classifier(
             self.model,
@@ -175,11 +175,3 @@ class SegmentationTask:
 
     def on_saved(self, run: RunFolder, checkpoint: str, model: nn.Module, check_interrupt: InterruptCheck) -> None:
         """A segmenter is its weights alone."""
-
-
-def _parameter_counts(config: ModelConfig) -> dict[str, int]:
-    counts = {"model": count_parameters(config)}
-    if config.decoder in OWN_DECODERS:
-        for skip, label in ((True, "with skips"), (False, "without skips")):
-            counts[label] = count_parameters(replace(config, skip=skip))
-    return counts

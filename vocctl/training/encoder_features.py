@@ -1,6 +1,7 @@
 """What a frozen encoder computes for all images of a split, from the cache of data/feature_cache.py."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -10,8 +11,11 @@ from torch import Tensor, nn
 
 from vocctl.config import DataConfig
 from vocctl.data.cache import CachedSplit
-from vocctl.data.feature_cache import CachedFeatures, OnImage, cached_features
+from vocctl.data.feature_cache import BATCH, CachedFeatures, Encode, OnImage, cached_features
 from vocctl.devices import DeviceSetup, autocast, to_pixels
+from vocctl.distributed import all_reduce_max
+
+SHARE_OF_MINUTES = 0.3  # of the time of a run with --minutes that the features for a probe may take
 
 
 class HasEncoder(Protocol):
@@ -39,6 +43,37 @@ def encoder_features(
 
     Raises RunError as cached_features does.
     """
+    return cached_features(
+        images,
+        _encode(model, setup),
+        _encoder_hash(model, setup),
+        mirrored=mirrored,
+        cache_dir=Path(data.cache_dir) if data.cache_dir else None,
+        on_image=on_image,
+    )
+
+
+def num_images_in(minutes: float, model: HasEncoder, images: CachedSplit, setup: DeviceSetup) -> int:
+    """How many images of a split a probe may use in a run of so many minutes: all if minutes is 0, else BATCH or more.
+
+    Measured by the second of two batches of the first image; features must not take more than SHARE_OF_MINUTES. The
+    same number in all processes.
+    """
+    if not minutes:
+        return len(images)
+    encode = _encode(model, setup)
+    pixels = torch.from_numpy(images.image(0).copy()).permute(2, 0, 1).expand(BATCH, -1, -1, -1)
+    seconds = 0.0
+    for _ in range(2):  # the first one also prepares what later ones use
+        started = time.perf_counter()
+        for level in encode(pixels):
+            level.cpu()  # waits for the device
+        (seconds,) = all_reduce_max([time.perf_counter() - started])
+    return max(int(60 * minutes * SHARE_OF_MINUTES / seconds), 1) * BATCH
+
+
+def _encode(model: HasEncoder, setup: DeviceSetup) -> Encode:
+    """The function from images (B, 3, H, W) uint8 to feature maps, for a model that it moves and sets to evaluation."""
     if isinstance(model, nn.Module):
         model.to(device=setup.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
@@ -47,14 +82,7 @@ def encoder_features(
         with autocast(setup.device, setup.precision):
             return model.feature_maps(to_pixels(pixels, setup.device))
 
-    return cached_features(
-        images,
-        encode,
-        _encoder_hash(model, setup),
-        mirrored=mirrored,
-        cache_dir=Path(data.cache_dir) if data.cache_dir else None,
-        on_image=on_image,
-    )
+    return encode
 
 
 def _encoder_hash(model: HasEncoder, setup: DeviceSetup) -> str:

@@ -20,7 +20,7 @@ def explain_oom(train: TrainConfig, data: DataConfig) -> Iterator[None]:
         on_device = "; --augment-on gpu also keeps all images on the device, --augment-on cpu does not"
         raise MemoryExceeded(
             f"out of memory with batches of {train.batch} at {data.size} px on {memory_of(train.device)}: halve --batch and "
-            f"set --accumulate 2, or lower --size{on_device if data.augment_on == 'gpu' else ''}"
+            f"set --accumulate 2, or lower --size{on_device if data.augment_on != 'cpu' else ''}"
         ) from error
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vocctl.data.datasets import TrainDataset
-from vocctl.data.device_loader import DeviceLoader
+from vocctl.data.device_loader import DeviceLoader, augments_on_device
 from vocctl.data.loaders import EpochBatchSampler, train_loader
 from vocctl.devices import DeviceSetup, disable_malloc_trim, loader_workers, to_device, to_inputs
 from vocctl.distributed import all_reduce_max, barrier, broadcast, broadcast_object, rank, world_size
@@ -382,7 +382,7 @@ class Trainer:
             rank=rank(),
             world_size=world_size(),
         )
-        if data.augment_on == "gpu" and isinstance(dataset, TrainDataset):
+        if isinstance(dataset, TrainDataset) and augments_on_device(data.augment_on, dataset, self.setup.device):
             return sampler, DeviceLoader(dataset, sampler, self.setup.device)
         workers = loader_workers(data.workers, self.setup.device)
         return sampler, train_loader(dataset, sampler, workers=workers, pin=self.setup.device.type == "cuda")
