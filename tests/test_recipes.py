@@ -2,11 +2,16 @@
 
 import pytest
 
+from run_comparison import interrupt_after_epoch
 from vocctl.cli.app import main
-from vocctl.config import TrainClsConfig, TrainSegConfig
+from vocctl.config import TrainClsConfig, TrainSegConfig, given
 from vocctl.config.recipes import RECIPES, recipe_about, recipe_config
+from vocctl.errors import Interrupted
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
+from vocctl.tasks.evaluate_seg import evaluate
+from vocctl.tasks.export import export
+from vocctl.tasks.train_seg import resume, run
 
 DEFAULTS = {"train-seg": TrainSegConfig(), "train-cls": TrainClsConfig()}
 
@@ -38,6 +43,24 @@ def test_models_of_every_recipe_can_be_built(name):
         assert segmenter(torch.empty(1, 3, 96, 64)).shape == (1, 21, 96, 64)
         classifier = Classifier(cls.model, cls.data.size, load_pretrained=False).eval()
         assert classifier(torch.empty(1, 3, 64, 64)).shape == (1, 20)
+
+
+def test_the_settings_of_best_train_resume_score_and_export(tiny, tmp_path):
+    """With a smaller model of the same family, and random weights."""
+    small = {
+        "encoder": "vit_small_patch16_dinov3",
+        "weights": "none",
+        "size": 32,
+        "batch": 4,
+        "accumulate": 1,
+        "epochs": 2,
+    }
+    config = given(recipe_config("best", "train-seg", TrainSegConfig()), path=str(tiny), precision="fp32", **small)
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "run", reporter=interrupt_after_epoch(1))
+    resume(str(tmp_path / "run"))
+    assert evaluate(str(tmp_path / "run")).info.num_images == 4
+    assert export(str(tmp_path / "run"), out=tmp_path / "run.onnx").difference < 1e-3
 
 
 def test_flags_override_a_config_file_which_overrides_a_recipe(tiny, tmp_path, capsys):

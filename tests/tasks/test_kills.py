@@ -1,6 +1,6 @@
 """A run that is killed again and again, at random moments of steps and saves, equals an uninterrupted run.
 
-Three kills in the suite, thirty with VOCCTL_LONG=1 (`make test-long`).
+Two kills in the suite, thirty with VOCCTL_LONG=1 (`make test-long`).
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from processes import StartedProcess, run_vocctl, start
 from run_comparison import assert_equal_runs
 
-NUM_KILLS = 30 if os.environ.get("VOCCTL_LONG") else 3
+NUM_KILLS = 30 if os.environ.get("VOCCTL_LONG") else 2
 SMALL = "--encoder scratch --widths 16,16,16 --size 64 --batch 1 --precision fp32 --augment strong --save-every 0.0001"
 
 

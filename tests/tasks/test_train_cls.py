@@ -88,7 +88,7 @@ def test_run_on_real_images_is_interrupted_resumed_evaluated_and_exported(
     shared: Path, real_images_cache: Path, tmp_path: Path, name: str
 ) -> None:
     data = {"path": str(shared / "voc-objects"), "cache_dir": str(real_images_cache)}
-    config = given(TrainClsConfig(), **data, model=name, weights="none", size=64, size_from=0, epochs=1)
+    config = given(TrainClsConfig(), **data, model=name, weights="none", size=32, size_from=0, epochs=1)
     batches_before_signal: list[int] = []
     with pytest.raises(Interrupted):
         run(config, tmp_path / "run", reporter=interrupt_in_epoch(batches_before_signal))

@@ -22,7 +22,7 @@ PosWeight = Literal["auto", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClsModelConfig:
-    model: str = setting("tf_efficientnet_lite0", "Any timm model, or scratch: our plain CNN.")
+    model: str = setting("tf_efficientnet_lite2", "Any timm model, or scratch: our plain CNN.")
     weights: str = setting("auto", "auto (ImageNet), none (random), or a .safetensors or .pth file.")
     freeze_encoder: bool = setting(
         False, "Train the head only, on features from the cache, of images and mirrored images."

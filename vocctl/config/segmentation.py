@@ -97,11 +97,11 @@ class LossConfig:
 class TrainSegConfig:
     monitors: ClassVar[tuple[str, ...]] = get_args(SegMonitor)  # choices of --monitor
 
-    data: DataConfig = field(default_factory=lambda: DataConfig(size=224, size_from=0))
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=0))
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: ProbeOptimConfig = field(default_factory=lambda: ProbeOptimConfig(lr=1e-3, encoder_lr=0.1))
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(batch=4))
     adversarial_training: AdversarialTrainingConfig = field(default_factory=AdversarialTrainingConfig)
 
     def __post_init__(self) -> None:
