@@ -29,7 +29,8 @@ test: .venv/ready
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-long: .venv/ready
-	VOCCTL_LONG=1 $(BIN)/pytest tests/tasks/test_kills.py tests/tasks/test_untrusted_input.py tests/tasks/test_distributed.py
+	VOCCTL_LONG=1 $(BIN)/pytest tests/tasks/test_compile.py tests/tasks/test_distributed.py tests/tasks/test_kills.py \
+		tests/tasks/test_untrusted_input.py
 
 clean:
 	rm -rf .venv $(DEMO)

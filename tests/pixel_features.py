@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
-from vocctl.models.pixel_classifier import interpolate, pool_to_stride
 
 
 def features_on_grid(maps: Sequence[Tensor], strides: Sequence[int], grid_level: int) -> Tensor:
     """Features (B, D, h, w) at the positions of maps[grid_level]. maps: (B, C, h, w) each, finest first."""
-    size = maps[grid_level].shape[-2:]
+    size, grid_stride = maps[grid_level].shape[-2:], strides[grid_level]
     resized = [
-        interpolate(pool_to_stride(level, stride, strides[grid_level]), size)
+        F.avg_pool2d(level, grid_stride // stride, ceil_mode=True)
+        if stride < grid_stride
+        else F.interpolate(level, size=size, mode="bilinear", align_corners=False)
         for level, stride in zip(maps, strides, strict=True)
     ]
     return torch.cat([*resized, maps[-1].mean((2, 3), keepdim=True).expand(-1, -1, *size)], 1)

@@ -17,6 +17,7 @@ from vocctl.config import (
     ModelConfig,
     OptimConfig,
     ThresholdConfig,
+    TrainAdvConfig,
     TrainClsConfig,
     TrainConfig,
     TrainSegConfig,
@@ -51,7 +52,7 @@ def test_given_assigns_each_flag_to_its_section_and_skips_none():
     assert config == replace(
         default,
         optim=replace(default.optim, lr=0.5),
-        train=TrainConfig(seed=3),
+        train=replace(default.train, seed=3),
         data=replace(default.data, size=64),
     )
 
@@ -128,7 +129,8 @@ def test_invalid_tables_are_errors(tables, message):
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        (DataConfig, {"size": 0}, "size"),
+        (DataConfig, {"size": 40}, "--size is a multiple of 32"),
+        (DataConfig, {"size": -32}, "--size is a multiple of 32"),
         (DataConfig, {"size": 33}, "size"),
         (DataConfig, {"augment": "lihgt"}, "did you mean light"),
         (DataConfig, {"workers": -2}, "workers"),
@@ -157,6 +159,8 @@ def test_invalid_tables_are_errors(tables, message):
         (DataConfig, {"val": 1.0}, "--val is a fraction"),
         (DataConfig, {"workers": 257}, "--workers is -1"),
         (DataConfig, {"folds": 1}, "--folds is 0"),
+        (TrainClsConfig, {"data": ClsDataConfig(size=0)}, "--size 0 is for train-seg"),
+        (TrainAdvConfig, {"data": DataConfig(size=0)}, "--size 0 is for train-seg"),
         (DataConfig, {"fold": 1}, "--fold 1 needs --folds"),
         (DataConfig, {"folds": 5, "fold": 5}, "--fold is in 0..4 with --folds 5, got 5"),
         (DataConfig, {"folds": 5, "val": 0.2}, "mutually exclusive"),
@@ -234,6 +238,6 @@ def test_read_toml_names_the_file_of_an_unknown_key(tmp_path: Path):
         read_toml(TrainSegConfig(), file)
 
 
-def test_closest():
+def test_did_you_mean():
     assert did_you_mean("epoch", ("epochs", "batch")) == ", did you mean epochs?"
     assert did_you_mean("qqqq", ("epochs", "batch")) == ""

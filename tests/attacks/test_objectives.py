@@ -1,4 +1,4 @@
-"""Goals become terms of labels, and the objective raises untargeted and lowers targeted terms."""
+"""Goals become terms; the objective adds the loss of untargeted terms and subtracts that of targeted terms."""
 
 import pytest
 import torch

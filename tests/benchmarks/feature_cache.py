@@ -4,8 +4,9 @@
 
 Three runs of `vocctl train-seg`: the head on cached features, the head with --no-cache-features and --augment none, both for
 EPOCHS (10), and one epoch of full training. Printed: their training images/s without the time for validation and for the
-features, and the mean IoU of the final weights. Cached features also hold the mirrored images, which --augment none does not
-have.
+features, and the mean IoU of the final weights. They differ
+in three ways: cached features also hold the mirrored images; a step reads 128 points of an image instead of every second pixel;
+and --augment none shrinks the longer side of an image to --size, so DATA should be of square images, such as voc-objects.
 """
 
 import json

@@ -8,7 +8,8 @@ flag changes them, with validation after half of the epochs and at the end. --we
 whose weights are not installed. Its batch norms are then not folded, which is slower than the recipe; the installed
 tf_efficientnet_lite2 shows the speed of folded ones.
 Printed: the time from the start of a new process; the time of the training loop; the speed of the whole run and of its second
-half, as a fraction of the bare step's speed, which is measured before and after without its first three steps; the peak
+half, as a fraction of the bare step's speed (it does not accumulate), which is measured
+before and after without its first three steps; the peak
 memory of the device in one epoch of warm-up; the mean IoU. It also runs on a CPU, where the figures mean little.
 """
 
@@ -58,7 +59,7 @@ def main() -> None:
         total_seconds = time.perf_counter() - start
         half, last = map(json.loads, (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines())
         bare_speeds.append(bare(config, BARE_SECONDS))
-    batch, steps = config.train.batch, last["step"]
+    batch, steps = config.train.batch * config.optim.accumulate, last["step"]  # images of a step of the optimizer
     second_half = (steps - half["step"]) / (last["train_seconds"] - half["train_seconds"])
     speeds = {"whole run": steps / last["train_seconds"], "second half": second_half}
     print(f"{device_name(device)}: recipe {arguments.recipe}, {IMAGES} images, {config.train.epochs} epochs, {changes}")

@@ -2,17 +2,16 @@
 
     python tests/benchmarks/throughput.py TASK DATA [SECONDS]
 
-TASK: seg or cls, at its default size. Model, weights, batch and augmentation are the same; models start with a random head,
-because fitting it first is not a training step. Each way is measured three times for SECONDS, alternately.
+TASK: seg or cls, at its default size. Encoder, weights, batch and augmentation are the same; models start with a random
+head, because fitting it first is not a training step. Each way is measured three times for SECONDS, alternately.
 Printed: the median images per second and their ratios, and the fraction of vocctl's time spent waiting for data in the
 last epoch.
 
 ours        `vocctl train-seg` or `train-cls`: cached images, augmented; moving average, clipping; all crops of full size
 default     the same with progressive resizing, if that is the default
 bare        forward, backward, clip, step and moving average on one batch that is already on the device: the model's cost
-lightning   as in its tutorials: a LightningModule, a DataLoader that decodes and augments, fp32, channels first; smp's
-U-Net or
-            timm's model with the library's own loss
+lightning   as in its tutorials: a LightningModule, a DataLoader that decodes and augments, fp32, channels first; smp's U-Net
+            or timm's model with the library's own loss
 lightning+  the same with our precision and memory format
 
 Lightning is not a dependency of vocctl: install it with `pip install lightning`; without it the first three are measured.
@@ -43,6 +42,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from vocctl.config import TrainClsConfig, TrainSegConfig, given
+from vocctl.config.data import MAX_CHOSEN_SIZE
 from vocctl.data.source import open_dataset
 from vocctl.devices import device_setup, disable_malloc_trim, to_pixels
 from vocctl.losses import classification, segmentation
@@ -55,13 +55,17 @@ from vocctl.training.accelerator import make_accelerator
 from vocctl.training.ema import MovingAverage
 from vocctl.training.optim import build_optimizer, clip_and_step
 
-MODEL, ROUNDS = "tf_efficientnet_lite0", 3
+ROUNDS = 3
 waits: dict[bool, list[float]] = {False: [], True: []}  # progressive resizing -> fraction of time per run
 
 
 def config_of(task: str, data: Path, seconds: float, *, growing: bool = False) -> Any:
     default = TrainSegConfig() if task == "seg" else TrainClsConfig()
-    own = {"size_from": default.data.size_from if growing else 0, "probe": False}
+    own = {
+        "size": default.data.size or MAX_CHOSEN_SIZE,
+        "size_from": default.data.size_from if growing else 0,
+        "probe": False,
+    }
     return given(default, path=str(data), minutes=seconds / 60, eval_every=10_000, **own)
 
 
@@ -166,12 +170,12 @@ def lightning_speed(task: str, data: Path, seconds: float, *, as_ours: bool) -> 
         def __init__(self) -> None:
             super().__init__()
             if task == "seg":
-                self.model: nn.Module = smp.Unet(f"tu-{MODEL}", encoder_weights=None, classes=21)
-                load_pretrained(self.model.encoder.model, MODEL, "auto")
+                self.model: nn.Module = smp.Unet(f"tu-{config.model.backbone}", encoder_weights=None, classes=21)
+                load_pretrained(self.model.encoder.model, config.model.backbone, "auto")
                 self.loss: nn.Module = nn.CrossEntropyLoss(ignore_index=255)
             else:
-                self.model = timm.create_model(MODEL, num_classes=20)
-                load_pretrained(self.model, MODEL, "auto")
+                self.model = timm.create_model(config.model.backbone, num_classes=20)
+                load_pretrained(self.model, config.model.backbone, "auto")
                 self.loss = nn.BCEWithLogitsLoss()
 
         def training_step(self, batch: Any, index: int) -> torch.Tensor:

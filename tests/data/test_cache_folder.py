@@ -1,6 +1,7 @@
 """A folder of the cache is built once, complete or absent."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,16 @@ def test_a_folder_that_cannot_be_read_after_it_was_built_is_an_error(tmp_path: P
 
 
 def test_incomplete_folders_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
-    for name, age in (("old.part", 2 * ABANDONED_AFTER), ("new.part", 0.0)):
+    now = time.time()
+    for name, age in (("old.part", 2), ("new.part", 0), ("complete", 2), ("long.part", 2)):
         (tmp_path / name).mkdir()
-        changed = (tmp_path / name).stat().st_mtime - age
-        os.utime(tmp_path / name, (changed, changed))
+        os.utime(tmp_path / name, (now - age * ABANDONED_AFTER,) * 2)
+    (tmp_path / "long.part" / "features.bin").touch()  # begun two days ago, and written until now
+    os.utime(tmp_path / "long.part", (now - 2 * ABANDONED_AFTER,) * 2)
     (tmp_path / "renamed.part").symlink_to(
         tmp_path / "absent"
     )  # as if another process had renamed it after it was listed
     open_or_build(tmp_path / "b", read, write, content="images", advice="free space")
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["b", "new.part"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "b", "complete", "long.part", "new.part"
+    ]  # fmt: skip

@@ -103,7 +103,7 @@ def test_other_year_is_named(devkit):
 
 def test_folder_without_a_devkit(devkit):
     (devkit / "JPEGImages").rename(devkit / "images")
-    assert "does not contain VOC2009" in error_of(devkit)
+    assert "contains no devkit, or several; expected VOC2009" in error_of(devkit)
 
 
 def test_list_that_is_not_text(devkit):

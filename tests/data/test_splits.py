@@ -6,7 +6,7 @@ from PIL import Image
 
 from vocctl.config import DataConfig
 from vocctl.data.images import read_mask, write_mask
-from vocctl.data.splits import ClsSplit, SegSplit, Splits, open_cls_splits, open_seg_splits
+from vocctl.data.splits import ClsSplit, SegSplit, Splits, chosen_size, open_cls_splits, open_seg_splits
 from vocctl.errors import ConfigError, DataError
 
 OPENERS = {"cls": open_cls_splits, "seg": open_seg_splits}
@@ -120,3 +120,33 @@ def test_fingerprint_depends_on_validation_images(tiny, task):
     before = open_splits(tiny, task).fingerprint
     Image.new("RGB", (32, 32)).save(tiny / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_008.jpg")  # the first of val
     assert open_splits(tiny, task).fingerprint != before
+
+
+class Images:
+    """A source of images whose shorter sides are these."""
+
+    def __init__(self, sides: list[int]) -> None:
+        self.sides = sides
+        self.num_read = 0
+
+    def ids(self, split: str) -> list[str]:
+        return [str(index) for index in range(len(self.sides))]
+
+    def image(self, image_id: str) -> np.ndarray:
+        self.num_read += 1
+        side = self.sides[int(image_id)]
+        return np.zeros((side, side + 100, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [([500] * 5, 288), ([224] * 5, 224), ([250] * 5, 224), ([224, 224, 500], 224), ([224, 500, 500], 288), ([20], 32)],
+)
+def test_chosen_size(sides: list[int], expected: int) -> None:
+    assert chosen_size(Images(sides), "train") == expected
+
+
+def test_the_size_is_chosen_by_a_part_of_many_images() -> None:
+    images = Images([256] * 1050)
+    assert chosen_size(images, "train") == 256
+    assert images.num_read == 105

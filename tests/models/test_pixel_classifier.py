@@ -46,9 +46,28 @@ def test_coarser_maps_are_interpolated():
     assert features[0, 1, :, 0].tolist() == [1, 1.5, 2.5, 3]
 
 
+@torch.no_grad()
 def test_the_mean_is_that_of_the_deepest_map():
-    maps = hand_made()[:2]
-    assert features_on_grid(maps, STRIDES[:2], 1)[0, -1].unique().tolist() == [2.5]  # of 1, 2, 3 and 4
+    model = PixelClassifier((1, 1), STRIDES[:2], 3, hidden=0, skip=True)
+    model.layers[0].weight.copy_(torch.eye(3))
+    model.layers[0].bias.zero_()
+    assert model(hand_made()[:2])[0, 2].unique().tolist() == [2.5]  # of 1, 2, 3 and 4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_half_precision_rounds_features_after_they_are_centered(hidden):
+    """Some features of large ViTs have a mean of many standard deviations, which would round them away."""
+    model, maps = classifier(hidden), random_maps()
+    model.standardize(torch.full((13,), 50.0), torch.ones(13))
+    shifted = [level + 50 for level in maps]
+    exact = model(shifted)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model(shifted)
+        features = features_on_grid(shifted, STRIDES, 1).permute(0, 2, 3, 1)
+        of_features = model.classify(features).permute(0, 3, 1, 2)
+    assert torch.allclose(rounded.float(), exact, atol=0.02)
+    assert torch.allclose(of_features.float(), exact, atol=0.02)
 
 
 @pytest.mark.parametrize(

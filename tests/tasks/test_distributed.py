@@ -20,6 +20,8 @@ from vocctl.errors import ConfigError
 from vocctl.runs.folder import create_run
 from vocctl.tasks import train_adv, train_cls, train_seg
 
+needs_long = pytest.mark.skipif("VOCCTL_LONG" not in os.environ, reason="`make test-long` runs it")
+
 QUICK = [("seg", "ce+dice"), ("cls", "bce"), ("adv", "cosine")]
 LONG = [("probe", "bce"), ("seg", "focal"), ("cls", "asl"), ("adv", "ce")]
 
@@ -74,7 +76,7 @@ def test_two_processes_evaluate_every_image_once(attackable_runs: dict[str, Path
     assert scores[2] == scores[1]
 
 
-@pytest.mark.parametrize("kind", ["seg", "cls"])
+@pytest.mark.parametrize("kind", [pytest.param("seg", marks=needs_long), "cls"])
 def test_two_processes_attack_every_image_as_one_does(
     attackable_runs: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
@@ -100,6 +102,7 @@ def test_two_processes_attack_every_image_as_one_does(
     assert images[1]
 
 
+@needs_long
 def test_dpt_decoder_trains_on_two_processes(tiny_set: Path, tmp_path: Path) -> None:
     """A part of the ViT gets no gradient; processes that wait for all gradients would fail."""
     args = "train-seg --encoder vit_tiny_patch16_224 --decoder dpt --weights none --size 32 --size-from 0 --batch 4 --epochs 1"
@@ -158,6 +161,7 @@ def test_error_of_one_process_ends_all_with_one_message(tiny_set: Path, tmp_path
     assert "Traceback" not in process.stderr.split("error:")[0]
 
 
+@needs_long
 def test_batch_that_two_processes_cannot_split_is_one_error(tiny_set: Path, tmp_path: Path) -> None:
     args = ["-m", "vocctl", "train-seg", "--data", str(tiny_set), "--batch", "5", "--out", str(tmp_path / "run")]
     process = run_torchrun(*args, cwd=tmp_path)

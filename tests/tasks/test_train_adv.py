@@ -178,7 +178,8 @@ ADVERSARIAL = {"adv_train": "pgd-3", "adv_eps": "32/255", "adv_fraction": 0.5}
 def test_adversarial_training_makes_a_segmenter_robust(tiny_set: Path, tmp_path: Path) -> None:
     scores = {}
     for name, flags in (("plain", {}), ("robust", ADVERSARIAL)):
-        settings = TRAINING | flags | {"encoder": "scratch", "widths": (16, 16, 16), "epochs": 30, "eval_every": 30}
+        settings = TRAINING | flags | {"encoder": "scratch", "decoder": "unet", "widths": (16, 16, 16)}
+        settings |= {"epochs": 30, "eval_every": 30}
         train_seg(given(TrainSegConfig(), path=str(tiny_set), **settings), tmp_path / name)
         rows = attack([str(tmp_path / name)], AttackConfig(attack=("pgd-20",), eps=("32/255",))).rows
         scores[name] = rows[1].scores["mean_iou"]

@@ -19,13 +19,17 @@ from run_comparison import (
     reporter_with,
 )
 from vocctl.config import EvalOptions, TrainClsConfig, given
+from vocctl.data.cache_build import cached_split
 from vocctl.data.feature_dataset import pooled
+from vocctl.data.source import open_dataset
 from vocctl.data.splits import open_cls_splits
 from vocctl.devices import DeviceSetup
 from vocctl.errors import DataError, Interrupted, Terminated
+from vocctl.inference.load import load_classifier
 from vocctl.inference.predict import predict_label_probs
 from vocctl.labels import CLASSES
 from vocctl.models.classifier import Classifier
+from vocctl.runs.folder import RunFolder
 from vocctl.tasks import train_cls
 from vocctl.tasks.evaluate_cls import evaluate
 from vocctl.tasks.export import export
@@ -125,6 +129,52 @@ def test_head_of_a_pretrained_model_starts_as_a_linear_probe_and_batch_norms_are
     assert not torch.equal(random_head["backbone.classifier.weight"], probe["backbone.classifier.weight"])
 
 
+def test_the_pixel_classifier_of_a_pretrained_model_is_fitted_to_masks(tiny: Path, tmp_path: Path) -> None:
+    """Training itself moves nothing at this learning rate."""
+    flags = {"model": "tf_efficientnet_lite0", "size": 64, "epochs": 1, "lr": 1e-9, "weight_decay": 0.0, "ema": 0.0}
+    counts: list[tuple[str, int, int]] = []
+    result = run(
+        tiny_config(tiny, **flags), tmp_path / "run", reporter=reporter_with(count=lambda *count: counts.append(count))
+    )
+    assert result.scores["map_sklearn"] == 1
+    assert any(stage == "fitting the pixel classifier, steps" for stage, _, _ in counts)
+    model, _, _ = load_classifier(RunFolder(tmp_path / "run"), "final", "cpu")
+    with torch.no_grad():
+        images = (
+            torch.from_numpy(cached_split(open_dataset(tiny), "val", 64).image(0).copy()).permute(2, 0, 1)[None] / 255
+        )
+        *maps, _ = model.feature_maps(images)
+        probs = model.evidence(maps).sigmoid()[0]
+    assert probs[0] > 0.5 > probs[1:].max()  # an aeroplane
+
+
+@pytest.mark.parametrize("change", ["no list", "no mask", "--no-probe"])
+def test_without_masks_labels_alone_are_used(tiny: Path, tmp_path: Path, change: str) -> None:
+    devkit = tiny / "VOCdevkit" / "VOC2009"
+    if change == "no list":
+        (devkit / "ImageSets" / "Segmentation" / "train.txt").unlink()
+    elif change == "no mask":
+        (devkit / "SegmentationClass" / "tiny_003.png").unlink()
+    notes: list[str] = []
+    config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, epochs=1, probe=change != "--no-probe")
+    run(config, tmp_path / "run", reporter=reporter_with(note=notes.append))
+    assert not any(name.startswith("evidence.") for name in load_file(tmp_path / "run" / "final.safetensors"))
+    assert "mask_evidence = false" in (tmp_path / "run" / "config.toml").read_text()
+    expected = {"no list": "no training image has a mask", "no mask": "masks are not used: ", "--no-probe": ""}[change]
+    assert any(expected in note for note in notes)
+    assert evaluate([str(tmp_path / "run")]).info.num_images == 4
+
+
+def test_a_run_with_mask_evidence_is_resumed_and_exported(tiny: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, batch=4, epochs=2)
+    run(config, tmp_path / "uninterrupted")
+    with pytest.raises(Interrupted, match="resume with"):
+        run(config, tmp_path / "resumed", reporter=interrupt_after_epoch(1))
+    resume(str(tmp_path / "resumed"))
+    assert_equal_runs(tmp_path / "uninterrupted", tmp_path / "resumed")
+    assert export(str(tmp_path / "resumed"), out=tmp_path / "run.onnx").num_images == 4  # it compares them
+
+
 def test_resumed_run_with_a_frozen_encoder_equals_uninterrupted_run(tiny: Path, tmp_path: Path) -> None:
     config = tiny_config(
         tiny, model="tf_efficientnet_lite0", freeze_encoder=True, size=32, epochs=3, cache_dir=str(tmp_path / "cache")
@@ -139,6 +189,22 @@ def test_resumed_run_with_a_frozen_encoder_equals_uninterrupted_run(tiny: Path, 
     saved, pretrained = load_file(tmp_path / "resumed" / "best.safetensors"), Classifier(config.model, 32).state_dict()
     head = ("backbone.classifier.weight", "backbone.classifier.bias")
     assert all(torch.equal(tensor, pretrained[name]) for name, tensor in saved.items() if name not in head)
+
+
+def test_the_probe_uses_as_many_images_as_there_is_time_for(tiny: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(train_cls, "num_images_in", lambda *args: 3)
+    counts: list[tuple[str, int, int]] = []
+    config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, epochs=1)
+    run(config, tmp_path / "run", reporter=reporter_with(count=lambda *count: counts.append(count)))
+    assert ("features of images", 3, 3) in counts
+
+
+def test_a_frozen_encoder_computes_all_features_once(tiny: Path, tmp_path: Path) -> None:
+    counts: list[tuple[str, int, int]] = []
+    config = tiny_config(tiny, model="tf_efficientnet_lite0", size=64, freeze_encoder=True, minutes=1e-4)
+    run(config, tmp_path / "run", reporter=reporter_with(count=lambda *count: counts.append(count)))
+    finished = [stage for stage, done, total in counts if stage.startswith("features") and done == total]
+    assert finished == ["features of images", "features of mirrored images", "features of images"]  # 8, 8, and 4 of val
 
 
 def test_minutes_that_the_probe_uses_up_leave_one_step(tiny: Path, tmp_path: Path) -> None:

@@ -243,6 +243,13 @@ def test_run_that_died_before_its_first_checkpoint_starts_again_from_pretrained_
     assert_equal_runs(tmp_path / "uninterrupted", tmp_path / "resumed")
 
 
+def test_size_0_is_chosen_once_and_saved(tiny: Path, tmp_path: Path) -> None:
+    """The tiny images have sides of 32 pixels."""
+    run(tiny_config(tiny, size=0, epochs=1), tmp_path / "run")
+    assert "size = 32" in (tmp_path / "run" / "config.toml").read_text()
+    assert evaluate(str(tmp_path / "run")).info.num_images == 4
+
+
 def test_patience_stops_early(tiny: Path, tmp_path: Path) -> None:
     run(tiny_config(tiny, epochs=50, patience=1, lr=1e-12, ema=0.0), tmp_path / "run")
     assert len(read_metrics(tmp_path / "run")) < 50
@@ -258,15 +265,10 @@ def test_every_loss_trains(tiny: Path, tmp_path: Path, loss: str) -> None:
     assert run(tiny_config(tiny, loss=loss, epochs=1), tmp_path / "run").scores["val_loss"] > 0
 
 
-def test_vit_with_dpt_decoder_trains_resumes_and_is_evaluated(tiny: Path, tmp_path: Path) -> None:
+def test_vit_with_dpt_decoder_trains_and_is_evaluated(tiny: Path, tmp_path: Path) -> None:
     flags = {"encoder": "vit_tiny_patch16_224", "decoder": "dpt", "weights": "none", "size": 32}
-    config = tiny_config(tiny, **flags, batch=4, epochs=2)
-    run(config, tmp_path / "uninterrupted")
-    with pytest.raises(Interrupted, match="resume with"):
-        run(config, tmp_path / "resumed", reporter=interrupt_after_epoch(1))
-    resume(str(tmp_path / "resumed"))
-    assert have_equal_weights(tmp_path / "uninterrupted", tmp_path / "resumed")
-    assert evaluate(str(tmp_path / "resumed")).info.num_images == 4
+    run(tiny_config(tiny, **flags, batch=4, epochs=1), tmp_path / "run")
+    assert evaluate(str(tmp_path / "run")).info.num_images == 4
 
 
 def frozen_config(data: Path, **flags: object) -> TrainSegConfig:
@@ -321,6 +323,14 @@ def test_adversarial_training_needs_images_and_a_frozen_encoder_pretrained_weigh
     with pytest.raises(ConfigError, match=r"--adv-train attacks images.*: add --no-cache-features"):
         frozen_config(tiny, adv_train="pgd-3")
     run(frozen_config(tiny, adv_train="pgd-1", cache_features=False, epochs=1), tmp_path / "run")
+
+
+def test_the_probe_uses_as_many_images_as_there_is_time_for(tiny: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(train_seg, "num_images_in", lambda *args: 3)
+    counts: list[tuple[str, int, int]] = []
+    config = tiny_config(tiny, encoder="tf_efficientnet_lite0", decoder="linear", epochs=1)
+    run(config, tmp_path / "run", reporter=reporter_with(count=lambda *count: counts.append(count)))
+    assert ("features of images", 3, 3) in counts
 
 
 @pytest.mark.parametrize("decoder", ["linear", "mlp", "unet"])

@@ -84,11 +84,19 @@ def test_bf16_features_are_close(split, tmp_path):
         assert (level - rounded_level).abs().max() <= 0.05 * level.abs().max()
 
 
-def test_a_run_with_minutes_uses_as_many_images_as_fit_into_its_share(split, monkeypatch):
-    model = segmenter()
-    assert num_images_in(0, model, split, SETUP) == len(split)
-    clock = iter([0.0, 5.0, 10.0, 10.75])  # the second batch of 16 takes .75 s
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
-    assert num_images_in(1, model, split, SETUP) == 16 * 24  # 60 s * .3 / .75 s
-    clock = iter([0.0, 5.0, 10.0, 70.0])
-    assert num_images_in(1, model, split, SETUP) == 16
+def test_a_run_with_minutes_uses_as_many_images_as_fit_into_its_share(split, tmp_path, monkeypatch):
+    """A batch of 16 takes .75 s, so that 60 s * .3 are enough for 384 images."""
+    model, data = segmenter(), DataConfig(cache_dir=str(tmp_path))
+    many = split.take([0] * 1000)
+    assert num_images_in(0, model, many, SETUP, data) == 1000
+    for seconds, expected in ((0.75, 315), (0.25, 1000), (60.0, 16)):  # 1000, 750, 562, 421, 315
+        clock = iter([0.0, 5.0, 10.0, 10.0 + seconds])
+        monkeypatch.setattr(module.time, "perf_counter", lambda clock=clock: next(clock))
+        assert num_images_in(1, model, many, SETUP, data) == expected
+
+
+def test_a_run_with_minutes_uses_all_features_that_are_cached(split, tmp_path, monkeypatch):
+    model, data = segmenter(), DataConfig(cache_dir=str(tmp_path))
+    encoder_features(model, split, SETUP, data)
+    monkeypatch.setattr(module, "_seconds_per_pixel", lambda *args: pytest.fail("measured"))
+    assert num_images_in(1e-9, model, split, SETUP, data) == len(split)

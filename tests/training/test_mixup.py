@@ -26,7 +26,7 @@ def mix(seed: int = 0, **flags: float) -> tuple[Tensor, Tensor]:
 
 
 def weights_of(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Each image's weight for its own class, and for that of the image before it; the others are 0."""
+    """The weight of each image's class in its own targets, and in those of the image after it; the others are 0."""
     own, neighbor = targets.diagonal(), targets.roll(-1, 0)[torch.arange(3), torch.arange(3)]
     assert torch.allclose(targets.sum(), own.sum() + neighbor.sum())
     return own, neighbor

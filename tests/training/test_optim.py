@@ -56,7 +56,7 @@ def is_matrix(model: nn.Module, name: str) -> bool:
 
 
 @pytest.mark.parametrize("encoder", ["tf_efficientnet_lite0", "scratch"])
-def test_default_segmenters(encoder):
+def test_segmenters(encoder):
     model = Segmenter(ModelConfig(encoder=encoder, weights="none"))
     assert settings(model, model.lr_scales(0.3)) == {
         name: (0.5 * (0.3 if name.startswith("backbone.encoder.") else 1.0), 0.2 if is_matrix(model, name) else 0.0)
@@ -67,7 +67,7 @@ def test_default_segmenters(encoder):
 @pytest.mark.parametrize(
     ("name", "head"), [("tf_efficientnet_lite0", "backbone.classifier."), ("scratch", "backbone.fc.")]
 )
-def test_default_classifiers(name, head):
+def test_classifiers(name, head):
     model = Classifier(ClsModelConfig(model=name, weights="none"), 64)
     assert settings(model, model.lr_scales(0.3, 1.0, head_lr_scale=0.8)) == {
         name: (0.5 * (0.8 if name.startswith(head) else 0.3), 0.2 if is_matrix(model, name) else 0.0)

@@ -1,7 +1,6 @@
 """Fitting a pixel classifier to features that tell the classes apart, by a known answer."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,13 +51,6 @@ def one_hot(mask: np.ndarray) -> Tensor:
     return 100 * torch.from_numpy(np.stack([mask == 3, mask == 7])).float().repeat_interleave(COPIES, 0)
 
 
-def stub(classifier: PixelClassifier) -> SimpleNamespace:
-    """A segmenter that is its pixel classifier, and counts the calls of init_from_pixel_classifier."""
-    model = SimpleNamespace(pixel_classifier=classifier, starts=0)
-    model.init_from_pixel_classifier = lambda: setattr(model, "starts", model.starts + 1)
-    return model
-
-
 def fit(
     mask: np.ndarray,
     views: list[list[Tensor]],
@@ -71,16 +63,14 @@ def fit(
     torch.manual_seed(0)
     classifier = PixelClassifier(channels, (1, 32)[: len(channels)], 21, hidden=hidden, skip=skip)
     steps: list[tuple[int, int]] = []
-    model = stub(classifier)
     fit_pixel_classifier(
-        model,
+        classifier,
         split_of(mask, 4),
         [features_of(maps, 4) for maps in views],
         seed=seed,
         on_step=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(step + 1, MIN_STEPS) for step in range(MIN_STEPS)]
-    assert model.starts == 1
     return classifier.eval()
 
 
@@ -142,7 +132,3 @@ def test_without_skips_the_deepest_map_is_fitted():
     classifier = fit(mask, [maps], channels=(2 * COPIES, 2), skip=False)
     assert classifier.mean.tolist() == [5, 5, 5, 5]
     assert all(tensor.isfinite().all() for tensor in classifier.state_dict().values())
-
-
-def test_a_decoder_of_the_library_has_nothing_to_fit():
-    fit_pixel_classifier(SimpleNamespace(pixel_classifier=None), split_of(halves(), 1), [], seed=0, on_step=None)

@@ -144,7 +144,7 @@ def test_minutes_include_validations(
     assert records[-1]["step"] == trained.state.step
 
 
-def test_a_run_finishes_after_its_final_weights(tmp_path: Path) -> None:
+def test_a_run_is_not_marked_finished_until_its_final_weights_are_saved(tmp_path: Path) -> None:
     weights = []
 
     def fail(checkpoint: str) -> None:
@@ -162,7 +162,7 @@ def test_a_run_finishes_after_its_final_weights(tmp_path: Path) -> None:
 def test_slow_checkpoints_are_not_written_after_every_short_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, epochs: list[int]
 ) -> None:
-    """The first and the last always are, the last before its validation and when all is done."""
+    """Those after the first and the last epoch always are written, and one more when the run is done."""
     states = record_checkpoints(monkeypatch, seconds)
     make_trainer(tmp_path, batches=2, epochs=5).fit()
     assert [state.epoch for state in states] == epochs

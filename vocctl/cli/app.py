@@ -43,7 +43,7 @@ USER_ERRORS = (
     errno.EACCES,
     errno.EPERM,
     errno.ENAMETOOLONG,
-)  # a path that the user named, and that pathlib cannot check
+)  # of a path that the user named: pathlib raises these where it answers False for a missing one
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download,
     "train-cls": train_cls,
@@ -81,7 +81,9 @@ def main(args: list[str] | None = None) -> int:
         messages.print_error(_usage(error))
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        messages.print_error("interrupted: no partial files were left")
+        messages.print_error(
+            "interrupted: nothing incomplete was left, except a download's .part file, from which it resumes"
+        )
         return 130
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):

@@ -8,6 +8,7 @@ import typer
 
 from vocctl.cli import messages, tables
 from vocctl.config import TrainClsConfig, TrainSegConfig
+from vocctl.config.data import MAX_CHOSEN_SIZE
 from vocctl.config.recipes import RECIPES, recipe_about, recipe_config
 
 
@@ -31,7 +32,7 @@ def _row(name: Any) -> dict[str, Any]:
     return {
         "recipe": name,
         "machine": about.pop("machine"),
-        "segmenter": f"{seg.model.encoder}, {seg.model.decoder}, {seg.data.size} px",
+        "segmenter": f"{seg.model.encoder}, {seg.model.decoder}, {seg.data.size or f'up to {MAX_CHOSEN_SIZE}'} px",
         "classifier": f"{cls.model.model}, {cls.data.size} px",
         "batch": f"{seg.train.batch}, {cls.train.batch}",
         "precision": f"{seg.train.precision}, {cls.train.precision}",

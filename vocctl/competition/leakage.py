@@ -1,4 +1,4 @@
-"""Why a run is refused: it was trained or validated on the competition's test images, or started from VOC weights.
+"""What submit objects to: a run trained or validated on the competition's test images, or started from VOC weights.
 
 Validation counts, because it selects the checkpoint, stops training early and fits the thresholds. A run that started from
 the weights of another run inherits that run's images. Runs with test images are refused unless --allow-test-images is
@@ -70,17 +70,17 @@ class LeakageCheck:
 
 
 def voc_weight_warnings(runs: Sequence[RunFolder]) -> list[str]:
-    """A warning for each run whose initial weights are known to be trained on VOC."""
+    """A warning for each run whose initial weights are named after VOC, or come from a run on another data set."""
     reasons = [(run, voc_weights(run)) for run in runs]
     return [
-        f"{run.path} started from weights trained on VOC ({reason}), which the course does not allow"
+        f"{run.path} started from weights that may be trained on VOC ({reason}), which the course does not allow"
         for run, reason in reasons
         if reason is not None
     ]
 
 
 def voc_weights(run: RunFolder) -> str | None:
-    """What shows that the run's initial weights were trained on VOC; None: nothing does."""
+    """Why the run's initial weights may be trained on VOC: their name, or a run on another data set. None: no sign of it."""
     model = run_config(run).model
     if model.weights not in ("auto", "none") and VOC_NAMES.search(Path(model.weights).name):
         return Path(model.weights).name

@@ -84,6 +84,7 @@ class TrainAdvConfig:
 
     def __post_init__(self) -> None:
         check_choice("--monitor", self.train.monitor, self.monitors)
+        require(self.data.size > 0, "--size 0 is for train-seg: give a multiple of 32 pixels")
 
 
 @dataclass(frozen=True, kw_only=True)

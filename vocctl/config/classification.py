@@ -27,6 +27,11 @@ class ClsModelConfig:
     freeze_encoder: bool = setting(
         False, "Train the head only, on features from the cache, of images and mirrored images."
     )
+    mask_evidence: bool = setting(
+        True,
+        "Pretrained models and training images with masks: also fit a pixel classifier, and average what it finds with the "
+        "image's logits.",
+    )
     freeze_bn: bool = setting(
         True, "Pretrained batch norms keep their statistics; they are folded into the convolutions before them."
     )
@@ -47,6 +52,11 @@ class ClsModelConfig:
     @property
     def pretrained(self) -> bool:
         return self.model != "scratch" and self.weights != "none"
+
+    @property
+    def uses_mask_evidence(self) -> bool:
+        """A frozen classifier reads pooled features alone."""
+        return self.mask_evidence and self.pretrained and not self.freeze_encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +121,7 @@ class TrainClsConfig:
 
     def __post_init__(self) -> None:
         check_choice("--monitor", self.train.monitor, self.monitors)
+        require(self.data.size > 0, "--size 0 is for train-seg: give a multiple of 32 pixels")
         check_attack_precision(self.adversarial_training, self.train)
         require(
             self.adversarial_training.adv_train == "none" or not self.data.mixes,

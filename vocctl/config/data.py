@@ -8,6 +8,7 @@ from vocctl.config.checks import check_choices, require, setting
 Augmentation = Literal["none", "light", "strong", "affine"]
 AugmentDevice = Literal["auto", "cpu", "gpu"]
 
+MAX_CHOSEN_SIZE = 288  # pixels, of --size 0
 MAX_WORKERS = 256  # each process starts with a copy of this one: thousands would bring the machine down
 
 
@@ -21,7 +22,11 @@ class DataConfig:
     )
     folds: int = setting(0, "Number of cross-validation folds of the training split; 0: off.", unset="off")
     fold: int = setting(0, "Fold index to validate on, from 0.")
-    size: int = setting(160, "Input size in pixels: side of a training crop, shorter side of a validation image.")
+    size: int = setting(
+        160,
+        "Input size in pixels: side of a training crop, shorter side of a validation image; 0 (train-seg): 288, or less if most "
+        "training images are smaller.",
+    )
     size_from: int = setting(96, "Progressive resizing: initial crop size in pixels; 0: off.")
     augment: Augmentation = setting("light", "Augmentation preset.")
     augment_on: AugmentDevice = setting(
@@ -33,7 +38,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        require(self.size >= 32 and self.size % 32 == 0, f"--size is a multiple of 32 pixels, got {self.size}")
+        require(self.size >= 0 and self.size % 32 == 0, f"--size is a multiple of 32 pixels, got {self.size}")
         require(
             self.size_from >= 0 and self.size_from % 32 == 0,
             f"--size-from is 0 (off) or a multiple of 32 pixels, got {self.size_from}",

@@ -97,7 +97,7 @@ class LossConfig:
 class TrainSegConfig:
     monitors: ClassVar[tuple[str, ...]] = get_args(SegMonitor)  # choices of --monitor
 
-    data: DataConfig = field(default_factory=lambda: DataConfig(size=288, size_from=0))
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=0, size_from=0))
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: ProbeOptimConfig = field(default_factory=lambda: ProbeOptimConfig(lr=1e-3, encoder_lr=0.1))

@@ -12,7 +12,7 @@ from filelock import FileLock
 from vocctl.errors import RunError
 from vocctl.files import local_atomic_folder
 
-ABANDONED_AFTER = 86400.0  # seconds after its last change: an incomplete folder that no process is writing any more
+ABANDONED_AFTER = 86400.0  # seconds since anything in an incomplete folder changed: no process is writing it any more
 
 Content = TypeVar("Content")
 
@@ -53,5 +53,6 @@ def _remove_abandoned(cache_dir: Path) -> None:
     """Remove the incomplete folders of processes that were killed. Another process may rename its own meanwhile."""
     for part in cache_dir.glob("*.part"):
         with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > ABANDONED_AFTER:
+            changed = max(path.stat().st_mtime for path in (part, *part.iterdir()))
+            if time.time() - changed > ABANDONED_AFTER:
                 shutil.rmtree(part, ignore_errors=True)

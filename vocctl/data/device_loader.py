@@ -1,4 +1,4 @@
-"""A training set in the device's memory whose batches are augmented there (`--augment-on gpu`)."""
+"""A training set in the device's memory whose batches are augmented there (`--augment-on auto` or `gpu`)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

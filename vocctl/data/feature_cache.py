@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,10 @@ class CachedFeatures:
     def __len__(self) -> int:
         return len(self.shapes)
 
+    def without_last_map(self) -> "CachedFeatures":
+        """The same features, of which maps returns all but the last map."""
+        return replace(self, shapes=tuple(maps[:-1] for maps in self.shapes))
+
     def maps(self, index: int) -> list[Tensor]:
         """Maps (C, h, w) float32 of one image, finest first."""
         maps, start = [], int(self.starts[index])
@@ -66,16 +70,24 @@ def cached_features(
     encoder_hash: of everything that decides what encode returns. mirrored: of the images flipped horizontally.
     Raises RunError: the cache folder is not writable, or its disk is too small.
     """
-    content = f"{VERSION}/{encoder_hash}/{images.fingerprint}/{images.sizes}/{mirrored}"
-    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-    folder = (cache_dir or default_cache_dir()) / f"features-{key}"
     return open_or_build(
-        folder,
+        _folder(images, encoder_hash, mirrored, cache_dir),
         lambda complete: _open(complete, len(images)),
         lambda empty: _compute(images, encode, mirrored, empty, on_image),
         content="features",
         advice="free space, set --cache-dir, or use --no-cache-features",
     )
+
+
+def are_cached(images: CachedSplit, encoder_hash: str, *, cache_dir: Path | None = None) -> bool:
+    """Whether cached_features would find the features of the images, not mirrored."""
+    return _open(_folder(images, encoder_hash, False, cache_dir), len(images)) is not None
+
+
+def _folder(images: CachedSplit, encoder_hash: str, mirrored: bool, cache_dir: Path | None) -> Path:
+    content = f"{VERSION}/{encoder_hash}/{images.fingerprint}/{images.sizes}/{mirrored}"
+    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return (cache_dir or default_cache_dir()) / f"features-{key}"
 
 
 def _open(folder: Path, num_images: int) -> CachedFeatures | None:

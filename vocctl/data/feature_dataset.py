@@ -42,7 +42,7 @@ class PooledDataset(Dataset):
     """(features (D,) float32, labels (20,) uint8) of an image or, by chance, of its mirror image."""
 
     def __init__(self, targets: np.ndarray, views: Sequence[CachedFeatures], *, seed: int) -> None:
-        """targets: (N, 20). views: as in FeatureDataset, of one map of a single pixel."""
+        """targets: (N, 20). views: as in FeatureDataset, whose last map is a single pixel."""
         self.targets, self.views, self.seed = targets, views, seed
 
     def __len__(self) -> int:
@@ -52,12 +52,13 @@ class PooledDataset(Dataset):
         epoch, index, _ = key
         generator = torch.Generator().manual_seed(derived_seed("view", self.seed, epoch, index))
         view = self.views[int(torch.randint(len(self.views), (), generator=generator))]
-        return view.maps(index)[0].flatten(), torch.from_numpy(np.array(self.targets[index]))
+        return view.maps(index)[-1].flatten(), torch.from_numpy(np.array(self.targets[index]))
 
 
 def pooled(features: CachedFeatures) -> Tensor:
-    """(N, D) float32 from the one map of a single pixel that each image has."""
-    return torch.stack([features.maps(index)[0].flatten() for index in range(len(features))])
+    """(N, D) float32 from the last map of each image, a single pixel. No features: (0, 0)."""
+    rows = [features.maps(index)[-1].flatten() for index in range(len(features))]
+    return torch.stack(rows) if rows else torch.empty(0, 0)
 
 
 def sample_points(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vocctl.config import DataConfig
+from vocctl.config.data import MAX_CHOSEN_SIZE
 from vocctl.data.cache import CachedSplit, fingerprint
 from vocctl.data.cache_build import OnImage, cached_split
 from vocctl.data.source import Source, open_dataset
@@ -14,6 +15,8 @@ from vocctl.data.stratify import stratified_parts
 from vocctl.distributed import world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import classes_in_mask
+
+MEASURED_IMAGES = 100  # evenly spaced, whose sides are compared with it
 
 OnProgress = Callable[[str, int, int], None]  # called with (stage, done, total)
 
@@ -102,6 +105,29 @@ def open_cls_splits(config: DataConfig, on_progress: OnProgress = _no_progress) 
     if config.holds_out:
         return _splits(source, *hold_out(train, config))
     return _splits(source, train, open_cls_split(source, config.val_split, config, on_progress))
+
+
+def chosen_size(source: Source, split: str) -> int:
+    """The input size for --size 0: MAX_CHOSEN_SIZE, or less if most images of the split are smaller, in steps of 32 pixels.
+
+    Enlarging images costs time and adds nothing to see. Raises DataError as Source does.
+    """
+    ids = source.ids(split)
+    sides = [min(source.image(image_id).shape[:2]) for image_id in ids[:: max(len(ids) // MEASURED_IMAGES, 1)]]
+    return min(max(int(np.median(sides)) // 32 * 32, 32), MAX_CHOSEN_SIZE)
+
+
+def images_with_masks(splits: Splits, config: DataConfig, on_progress: OnProgress = _no_progress) -> CachedSplit | None:
+    """The training images of a classification run that have masks: those in the segmentation split of the same name.
+
+    None: there are none. Raises DataError as open_seg_split does.
+    """
+    if config.train_split not in splits.source.splits():
+        return None
+    images = open_seg_split(splits.source, config.train_split, config, on_progress).images
+    trained_on = set(splits.train.images.ids)  # with --val or --folds not all of the split
+    indices = [index for index, image_id in enumerate(images.ids) if image_id in trained_on]
+    return images.take(indices) if indices else None
 
 
 def open_seg_split(source: Source, split: str, config: DataConfig, on_progress: OnProgress = _no_progress) -> SegSplit:

@@ -1,7 +1,7 @@
 """Reader of the PASCAL VOC development kit, of any year.
 
 Source: the devkit's layout, `VOCdevkit/VOC<year>/{JPEGImages,SegmentationClass,ImageSets/{Segmentation,Main}}`. The root
-may be the folder of a year, its VOCdevkit, or the folder that contains VOCdevkit (in 2011's archive that is TrainVal).
+may be the folder of a year, its VOCdevkit, or a folder that contains VOCdevkit, or TrainVal/VOCdevkit as in 2011's archive.
 `ImageSets/Segmentation/<split>.txt` lists the images with masks. `ImageSets/Main/<class>_<split>.txt` has one line per
 image: its id and 1 (present), -1 (absent) or 0 (only objects marked "difficult": not scored). `SegmentationClassAug` is not
 VOC's: it has masks of images that VOC has not annotated (sbd.py).

@@ -11,7 +11,7 @@ What differs here:
   within seconds; the network, whose last layer starts at 0, refines it. With --universal it is used alone.
 * A few more universal perturbations are mixed per location, with weights that depend on the network's deepest features.
 
-An image is resized to the training size as a model's input is (resizing.py), and its perturbation is resized back.
+An image is resized to the training size as a model's input is (input_resize.py), and its perturbation is resized back.
 Without this, a victim that downsamples a larger image would average the pattern away.
 
 Generators map images (B, 3, H, W) in [0, 1], with H and W multiples of their `size_multiple`, to raw perturbations of
@@ -74,7 +74,9 @@ class GatedPerturbations(nn.Module):
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
         self.universal = UniversalPerturbation(NUM_GATED, side)
-        self.center = nn.BatchNorm2d(channels, affine=False)  # normalizes; the name stands in saved weights
+        self.center = nn.BatchNorm2d(
+            channels, affine=False
+        )  # normalizes; files of saved weights contain the name center, so it stays
         self.gate = nn.Conv2d(channels, NUM_GATED, 1)
         nn.init.normal_(self.gate.weight, std=GATE_INIT_STD / channels**0.5)
 
@@ -196,7 +198,7 @@ class Adversary(nn.Module):
         self.generator = None if config.universal else _build_generator(config, side)
 
     def lr_scales(self) -> dict[str, float]:
-        """Learning rate of each trainable parameter as a multiple of --lr, by its name."""
+        """Learning rate of each parameter, frozen ones included, as a multiple of --lr, by its name."""
         scales = {}
         for name, _ in self.named_parameters():
             if name.endswith("universal.raw"):

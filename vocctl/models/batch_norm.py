@@ -1,8 +1,8 @@
 """Fold batch norms with fixed statistics into the convolutions before them.
 
 A batch norm in evaluation mode is one multiplication and one addition per channel, which the convolution can do: the
-network computes the same function with fewer passes over its feature maps. In training, the statistics of small batches
-also move features that were pretrained on a million images.
+network computes the same function with fewer passes over its feature maps. Fixed statistics also protect
+pretrained features in training: the statistics of small batches would move them.
 Source of the folded weights: torch.nn.utils.fusion.
 """
 
@@ -33,7 +33,8 @@ def fold_batch_norms(model: nn.Module, side: int | None = None) -> None:
         running_means = [model.get_buffer(f"{name}.running_mean") for _, name in pairs]
         means = [mean.clone() for mean in running_means]
         for mean, (_, name) in zip(running_means, pairs, strict=True):
-            # the statistics of a new norm would hide a change, and random weights need the same structure
+            # a new norm (mean 0, variance 1) changes little: a wrong fold would not show. A model that is built with random
+            # weights before its file is loaded must fold the same norms, or the file would not fit
             mean.add_(model.get_buffer(f"{name}.running_var").sqrt())
         before = _tensors(model(example))
         originals = _fold(model, pairs)
@@ -54,7 +55,7 @@ def _fold(model: nn.Module, pairs: list[tuple[str, str]]) -> dict[str, nn.Module
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, _BatchNorm)
         originals |= {conv_name: conv, norm_name: norm}
-        # torch copies requires_grad from the convolution, whose new bias had none
+        # the bias that torch adds to a convolution without one has requires_grad=False, so it would never train
         _replace(model, conv_name, fuse_conv_bn_eval(conv, norm).requires_grad_(conv.weight.requires_grad))
         _replace(model, norm_name, _activation(norm))
     return originals

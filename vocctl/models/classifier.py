@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import timm
+import torch
 import torch.nn.functional as F
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from vocctl.errors import ConfigError
 from vocctl.labels import CLASSES
 from vocctl.models.batch_norm import fold_batch_norms, freeze_statistics
 from vocctl.models.encoder import check_known
+from vocctl.models.mask_evidence import MaskEvidence, can_give_evidence
 from vocctl.models.normalize import Normalize
 from vocctl.models.plain_cnn import PlainClassifier
 from vocctl.models.weights import load_pretrained as load_weights
@@ -36,6 +38,7 @@ class Classifier(nn.Module):
         self.freezes_bn = config.freeze_bn and config.pretrained
         self.input_side: int | None = None  # of a model with a fixed input size
         self.side_multiple = 1
+        self.evidence: MaskEvidence | None = None
         if config.model == "scratch":
             self.normalize = Normalize((0.5,) * 3, (0.25,) * 3)
             self.backbone: nn.Module = PlainClassifier(len(CLASSES))
@@ -49,15 +52,19 @@ class Classifier(nn.Module):
         load_weights(self.backbone, config.model, weights, arguments, freezes_bn=config.freeze_bn)
         if self.freezes_bn:
             fold_batch_norms(self.backbone.eval(), self.input_side)
+        if config.uses_mask_evidence and self.head is not None and can_give_evidence(self.backbone):
+            self.evidence = MaskEvidence(self.backbone)
 
     def forward(self, images: Tensor) -> Tensor:
         """Instead of images: the head's inputs (B, D), as feature_maps returns them."""
         if images.ndim == 2 and self.head is not None:
             return self.head(images).float()
-        return self.backbone(self._preprocess(images)).float()
+        if self.evidence is None:
+            return self.backbone(self._preprocess(images)).float()
+        return self._outputs(images)[0]
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """The inputs of the linear head as one map [(B, D, 1, 1)]: what remains fixed if the head alone is trained.
+        """The maps that the mask evidence reads, if there is one, and the inputs of the linear head as a last one (B, D, 1, 1).
 
         Raises RuntimeError for a model whose head is not linear.
         """
@@ -66,15 +73,15 @@ class Classifier(nn.Module):
         inputs: list[Tensor] = []
         hook = self.head.register_forward_pre_hook(lambda head, arguments: inputs.append(arguments[0]))
         try:
-            self.backbone(self._preprocess(images))
+            _, _, maps = self._outputs(images)
         finally:
             hook.remove()
-        return [inputs[0][:, :, None, None]]
+        return [*maps, inputs[0][:, :, None, None]]
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The tensors that decide the head's inputs, by name."""
-        head = tuple(f"{name}." for name, module in self.named_modules() if module is self.head)
-        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(head)}
+        """The tensors that decide the feature maps, by name."""
+        trained = ("evidence.", *(f"{name}." for name, module in self.named_modules() if module is self.head))
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(trained)}
 
     def features(self, images: Tensor) -> Tensor:
         """The last features before pooling: (B, D, h, w), or (B, N, D) of a transformer."""
@@ -82,9 +89,21 @@ class Classifier(nn.Module):
 
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The logits, and the features as above, in one pass."""
-        output = self.backbone.forward_features(self._preprocess(images))  # type: ignore[operator]
+        logits, features, _ = self._outputs(images)
+        return logits, features
+
+    def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The logits, the last features before pooling, and the maps that the mask evidence reads."""
+        x, maps = self._preprocess(images), []
+        if self.evidence is None:
+            output = self.backbone.forward_features(x)  # type: ignore[operator]
+        else:
+            output, maps = self.backbone.forward_intermediates(x, indices=self.evidence.indices)  # type: ignore[operator]
+        logits = self.backbone.forward_head(output).float()  # type: ignore[operator]
+        if self.evidence is not None:
+            logits = (logits + self.evidence(maps)) / 2
         features: Tensor = output[-1] if isinstance(output, list) else output  # EfficientViM returns several maps
-        return self.backbone.forward_head(output).float(), features  # type: ignore[operator]
+        return logits, features, maps
 
     def _preprocess(self, images: Tensor) -> Tensor:
         x = self.normalize(images)
@@ -98,17 +117,16 @@ class Classifier(nn.Module):
     ) -> dict[str, float]:
         """Learning rate of each trainable parameter as a multiple of --lr, by its name.
 
-        Layers of the backbone get backbone_lr_scale * layer_decay ** (number of layers above), by timm.optim.
+        Layers of the backbone get backbone_lr_scale * layer_decay ** (number of layers above), by timm.optim; the mask
+        evidence gets the head's.
         """
         groups = param_groups_layer_decay(self.backbone, layer_decay=layer_decay)
         scales = {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
         scales = {key: backbone_lr_scale * scale for key, scale in scales.items()}
         scales |= {id(parameter): head_lr_scale for parameter in _head_parameters(self.backbone)}
-        return {
-            f"backbone.{name}": scales[id(parameter)]
-            for name, parameter in self.backbone.named_parameters()
-            if parameter.requires_grad
-        }
+        if self.evidence is not None:
+            scales |= {id(parameter): head_lr_scale for parameter in self.evidence.parameters()}
+        return {name: scales[id(parameter)] for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     @property
     def head(self) -> nn.Linear | None:
@@ -130,6 +148,21 @@ class Classifier(nn.Module):
         if self.freezes_bn:  # those that are folded are no longer there
             freeze_statistics(self.backbone)
         return self
+
+
+class PooledFeatures(nn.Module):
+    """A classifier's encoder whose feature maps are the head's inputs alone, for images without masks."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        return self.classifier.feature_maps(images)[-1:]
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The tensors that decide the feature maps, and a mark that there is one map only."""
+        return self.classifier.encoder_state() | {"one map": torch.ones(1)}
 
 
 def _head_parameters(backbone: nn.Module) -> Iterator[nn.Parameter]:

@@ -48,14 +48,15 @@ class PixelClassifier(nn.Module):
         """As classify, but the first layer is applied to each map before it is interpolated: both are linear, so their order
         does not matter, and a coarse map has few pixels.
         """
-        maps = maps[self.levels]
-        weight, bias = self._first_layer()
-        *weights, context_weight = weight.split([*self.channels, self.channels[-1]], dim=1)
+        maps = [level.float() for level in maps[self.levels]]
+        parts = [*self.channels, self.channels[-1]]
+        *means, context_mean = self.mean.split(parts)
+        *weights, context_weight = self._first_weight().split(parts, dim=1)
         size = maps[self.grid_level].shape[-2:]
-        outputs = F.linear(maps[-1].mean((2, 3)), context_weight, bias)[:, :, None, None]
-        for level, stride, level_weight in zip(maps, self.strides, weights, strict=True):
-            pooled = pool_to_stride(level, stride, self.strides[self.grid_level])
-            outputs = outputs + interpolate(F.conv2d(pooled, level_weight[:, :, None, None]), size)
+        outputs = F.linear(maps[-1].mean((2, 3)) - context_mean, context_weight, self._first.bias)[:, :, None, None]
+        for level, stride, mean, weight in zip(maps, self.strides, means, weights, strict=True):
+            pooled = pool_to_stride(level, stride, self.strides[self.grid_level]) - mean[:, None, None]
+            outputs = outputs + interpolate(F.conv2d(pooled, weight[:, :, None, None]), size)
         return self._later_layers(outputs.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def classify(self, features: Tensor) -> Tensor:
@@ -64,13 +65,18 @@ class PixelClassifier(nn.Module):
         There may be more features than this classifier reads: without skips it reads the last ones, those of the deepest
         map and its mean.
         """
-        return self._later_layers(F.linear(features[..., -self.num_features :], *self._first_layer()))
+        centered = features[..., -self.num_features :].float() - self.mean
+        return self._later_layers(F.linear(centered, self._first_weight(), self._first.bias))
 
-    def _first_layer(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the first layer for features that are not standardized."""
+    @property
+    def _first(self) -> nn.Linear:
         first = self.layers[0]
-        weight = first.weight / self.std  # type: ignore[operator]
-        return weight, first.bias - (weight * self.mean).sum(1)  # type: ignore[operator]
+        assert isinstance(first, nn.Linear)
+        return first
+
+    def _first_weight(self) -> Tensor:
+        """The first layer's weight for features that are centered, in fp32 before autocast rounds them, but not divided."""
+        return self._first.weight / self.std
 
     def _later_layers(self, outputs: Tensor) -> Tensor:
         """outputs: (..., C) of the first layer."""

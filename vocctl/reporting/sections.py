@@ -20,8 +20,8 @@ from vocctl.reporting.task_views import view_of
 from vocctl.runs.evaluations import Evaluation
 from vocctl.runs.records import RunRecord
 
-KINDS_OF_RUN = ("curves", "confusion", "classes", "masks", "errors")
-KINDS_OF_RUNS = ("compare", "curves", "classes")
+PLOTS_OF_ONE_RUN = ("curves", "confusion", "classes", "masks", "errors")
+PLOTS_OF_SEVERAL_RUNS = ("compare", "curves", "classes")
 HEADLINE_SCORES = (
     "mean_iou", "mean_dice", "pixel_accuracy", "competition_dice",
     "map_11_point", "map_all_points", "map_sklearn", "sample_f1", "calibration_error",
@@ -36,7 +36,7 @@ def run_section(run: RunRecord) -> RunSection:
         name=run.name,
         summary=_summary(run, run_info),
         headlines=_headline_scores(run),
-        figures=[*draw_figures([run], KINDS_OF_RUN), *attack_figures(run)],
+        figures=[*draw_figures([run], PLOTS_OF_ONE_RUN), *attack_figures(run)],
         tables=[*_class_tables(run), *attack_tables(run)],
         settings={name: {key: _format_value(value) for key, value in table.items()} for name, table in tables.items()},
         environment=_environment(run, run_info),
@@ -140,7 +140,7 @@ def _class_tables(run: RunRecord) -> list[Table]:
         for name in run.kind.class_names
     ]
     definitions = " ".join(f"{METRICS[key].title}: {METRICS[key].definition}" for key in columns)
-    note = f"{definitions} Intervals: bootstrap over the images. Click a head to sort; - means undefined."
+    note = f"{definitions} Intervals: bootstrap over the images. Click a column's header to sort; - means undefined."
     return [Table("Scores by class", headers, rows, note)]
 
 

@@ -7,7 +7,7 @@ Scores are those of `vocctl eval`. Segmenters: mean IoU and pixel accuracy from 
 image_accuracy, the mean over the images of their pixel accuracies.
 Classifiers: scikit-learn's mAP, and the mean F1 per image of labels predicted with the run's own thresholds.
 
-Rates are fractions in [0, 1]. Among correct clean predictions they are nan if there are none:
+Rates are fractions in [0, 1]. Those among correct clean predictions are nan if no clean prediction is correct:
 prediction_change_rate   pixels, or images, whose prediction differs from the clean prediction
 fooling_rate             pixels, or images, whose prediction became wrong, among those whose clean prediction is correct
 label_flip_rate          classifiers: pairs of image and label whose prediction changed; label_flip_rate:CLASS for one label

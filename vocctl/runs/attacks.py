@@ -273,8 +273,8 @@ def evaluation_name(data: str, split: str, config: AttackConfig) -> str:
 def evaluation_folder(run: Path, name: str, file: str, settings: dict[str, Any]) -> Path:
     """RUN/attacks/<name>, or <name>-2, <name>-3, ... where that contains another evaluation.
 
-    The same evaluation again replaces its folder, and so does any evaluation a corrupt one. file: ATTACK_FILE or
-    TRANSFER_FILE. settings: of the new evaluation, with the keys IDENTITY.
+    The same evaluation again replaces its folder; a folder whose file is missing or corrupt is replaced by any evaluation.
+    file: ATTACK_FILE or TRANSFER_FILE. settings: of the new evaluation, with the keys IDENTITY.
     """
     identity = json.loads(json.dumps(to_json({key: settings[key] for key in IDENTITY})))
     folder, number = run / "attacks" / name, 1

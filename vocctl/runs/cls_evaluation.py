@@ -4,7 +4,7 @@ scores.json         what was scored, the scores, the scores of each class, 95 % 
 predictions.csv     a line per image: probability of each class, predicted and true labels, and the labels that are ignored
                     because all objects of their class are difficult
 errors.csv          for each class the most confident false positives and false negatives
-confused_with.csv   images, rows: class with a false negative, columns: class with a false positive on the same image
+confused_with.csv   numbers of images; rows: class with a false negative, columns: class with a false positive on the same image
 """
 
 from collections.abc import Sequence

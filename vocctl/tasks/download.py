@@ -30,7 +30,7 @@ class DownloadProgress:
     """Functions to call with (done, total); total is None if unknown."""
 
     on_fetch: OnProgress | None = None  # bytes downloaded
-    on_unpack: OnProgress | None = None  # bytes of the archive
+    on_unpack: OnProgress | None = None  # bytes: of a tar those read, of a zip those unpacked
     on_image: OnProgress | None = None  # images or masks generated or written
     on_check: OnProgress | None = None  # images checked
 

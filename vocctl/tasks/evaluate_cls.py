@@ -58,7 +58,7 @@ def evaluate(names: Sequence[str], options: EvalOptions = DEFAULTS, on_image: On
     ids, targets = labeled.images.ids, labeled.targets
     probs = mean_probs([_run_probs(run, options, on_image) for run in runs])
     kind = options.thresholds or config.threshold.thresholds
-    # adversarial images are predicted as the attack's own table predicts them
+    # adversarial images (MANIFEST) get the run's own thresholds, as in the attack's table
     may_cross_fit = not (source.root / MANIFEST).is_file()
     predicted, threshold_source = _predict_labels(runs, options.checkpoint, kind, ids, probs, targets, may_cross_fit)
     predictions = ClsPredictions(ids, probs, predicted, targets)
@@ -121,8 +121,8 @@ def _predict_labels(
 ) -> tuple[np.ndarray, str]:  # fmt: skip
     """Predicted labels (N, 20) bool, and how their thresholds were fitted.
 
-    The runs' thresholds were fitted on their validation images, so those are cross-fitted. may_cross_fit: False for
-    images that only share their ids with the validation images.
+    If any image is a validation image of the first run, on which its thresholds were fitted, all are cross-fitted.
+    may_cross_fit: False for images that only share their ids with the validation images.
     """
     if kind == "0.5":
         return binarize(probs, np.full(len(CLASSES), 0.5)), "no fit: 0.5 for all classes"

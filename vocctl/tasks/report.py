@@ -9,7 +9,7 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.files import write_text
 from vocctl.plots.report_page import ReportPage, render_page
 from vocctl.reporting.gallery import MAX_CARDS, SELECTION_RULE, gallery_cards
-from vocctl.reporting.sections import KINDS_OF_RUNS, draw_figures, overview_table, run_section
+from vocctl.reporting.sections import PLOTS_OF_SEVERAL_RUNS, draw_figures, overview_table, run_section
 from vocctl.reporting.segmenter_view import LEGEND
 from vocctl.runs.records import RunRecord, read_runs
 
@@ -47,7 +47,7 @@ def report(
         "loads nothing from the network.",
         sections=sections,
         overview=overview_table(runs) if has_several else None,
-        figures=draw_figures(runs, KINDS_OF_RUNS) if has_several else (),
+        figures=draw_figures(runs, PLOTS_OF_SEVERAL_RUNS) if has_several else (),
         cards=cards,
         gallery_note=f"{len(cards)} images, {SELECTION_RULE}",
         legend=LEGEND if any(card.layers for card in cards) else {},

@@ -1,5 +1,6 @@
 """Train a classifier: a config in, a run folder, its thresholds and its scores out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,7 @@ from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.feature_cache import CachedFeatures
 from vocctl.data.feature_dataset import PooledDataset, pooled
 from vocctl.data.loaders import eval_loader
-from vocctl.data.splits import LabeledSplit, Splits, open_cls_splits
+from vocctl.data.splits import LabeledSplit, Splits, images_with_masks, open_cls_splits
 from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.errors import ConfigError, DataError
 from vocctl.inference.predict import predict_label_probs
@@ -23,14 +24,16 @@ from vocctl.labels import CLASSES, IGNORE
 from vocctl.losses.classification import bce_loss, loss_function
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.multilabel import sample_f1
-from vocctl.models.classifier import Classifier
+from vocctl.models.classifier import Classifier, PooledFeatures
 from vocctl.runs.folder import RunFolder
 from vocctl.seeding import seed_everything
 from vocctl.training import launch
 from vocctl.training.adversarial import adversarial_examples, training_attack
-from vocctl.training.encoder_features import encoder_features, num_images_in
+from vocctl.training.encoder_features import HasEncoder, encoder_features, num_images_in
 from vocctl.training.mixup import batch_mixing
 from vocctl.training.optim import encoder_lr_scale
+from vocctl.training.pixel_probe import MAX_PROBE_IMAGES as MAX_MASKED_IMAGES
+from vocctl.training.pixel_probe import fit_pixel_classifier
 from vocctl.training.probe import evenly_spaced, linear_probe
 from vocctl.training.reporter import Reporter, reporting
 from vocctl.training.signals import InterruptCheck
@@ -73,6 +76,11 @@ class ClassificationTask:
         if not resumed:
             check_class_coverage(self.splits, reporter)
         seed_everything(config.train.seed)
+        self.masked: CachedSplit | None = None  # the training images with masks, if the masks are used
+        if not resumed and config.model.uses_mask_evidence:
+            self.masked = self._open_masks()
+            if self.masked is None:
+                self.config = config = replace(config, model=replace(config.model, mask_evidence=False))
         self.model = Classifier(
             config.model, config.data.size, load_pretrained=not resumed or config.model.freeze_encoder
         )
@@ -102,11 +110,14 @@ class ClassificationTask:
     def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:
         train = self.splits.train
         if self.config.model.freeze_encoder:
-            views = [self._features(train.images, check_interrupt, mirrored=mirrored) for mirrored in (False, True)]
+            views = [
+                self._features(self.model, train.images, check_interrupt, mirrored=mirrored)
+                for mirrored in (False, True)
+            ]
             self.dataset = PooledDataset(train.targets, views, seed=self.config.train.seed)
-            self.val_features = pooled(self._features(self.splits.val.images, check_interrupt))
+            self.val_features = pooled(self._features(self.model, self.splits.val.images, check_interrupt))
         if self.probes and not resumed:
-            self._init_head_by_linear_probe(train, check_interrupt)
+            self._fit_to_frozen_features(train, check_interrupt)
 
     def on_epoch_start(self, epoch: int) -> None:
         self.model.freeze_backbone(self.config.model.freeze_encoder or epoch < self.config.optim.freeze_epochs)
@@ -143,25 +154,63 @@ class ClassificationTask:
         }
         run.save_thresholds(checkpoint, thresholds)
 
-    def _init_head_by_linear_probe(self, split: LabeledSplit, check_interrupt: InterruptCheck) -> None:
-        """Fit the head to the pretrained features of the training images, without augmentation."""
+    def _open_masks(self) -> CachedSplit | None:
+        """The training images with masks. None, with a note: there are none, they cannot be read, or there is no probe."""
+        if not self.config.optim.probe:
+            return None
+        try:
+            masked = images_with_masks(self.splits, self.config.data, self.reporter.count)
+        except DataError as error:
+            self.reporter.note(f"masks are not used: {error}")
+            return None
+        if masked is None:
+            self.reporter.note("no training image has a mask: labels alone are used")
+        return masked
+
+    def _fit_to_frozen_features(self, train: LabeledSplit, check_interrupt: InterruptCheck) -> None:
+        """Fit the head to labels, and the mask evidence to masks, on the pretrained features of images as they are."""
         head = self.model.head
         if head is None:
             return
-        most = num_images_in(self.config.train.minutes, self.model, split.images, self.setup)
-        split = split.take(np.array(evenly_spaced(len(split.images), min(most, MAX_PROBE_IMAGES))))
+        masked, others = self._probe_images(train.images)
+        features, ids = [], [*masked.ids, *others.ids]
+        if self.model.evidence is not None and len(masked):
+            maps = self._features(self.model, masked, check_interrupt)
+            fit_pixel_classifier(
+                self.model.evidence.pixels,
+                masked,
+                [maps.without_last_map()],
+                seed=self.config.train.seed,
+                on_step=reporting(self.reporter, "fitting the pixel classifier, steps", check_interrupt),
+            )
+            features.append(pooled(maps))
+        if len(others):
+            encoder = self.model if self.model.evidence is None else PooledFeatures(self.model)
+            features.append(pooled(self._features(encoder, others, check_interrupt)))
+        targets = dict(zip(train.images.ids, train.targets, strict=True))
         weight, bias = linear_probe(
-            pooled(self._features(split.images, check_interrupt)), torch.from_numpy(split.targets)
+            torch.cat(features), torch.from_numpy(np.stack([targets[image_id] for image_id in ids]))
         )
         with torch.no_grad():
             head.weight.copy_(weight)
             head.bias.copy_(bias)
 
+    def _probe_images(self, train: CachedSplit) -> tuple[CachedSplit, CachedSplit]:
+        """Images with masks, none if masks are not used, and other training images: as many as there is time for."""
+        most = num_images_in(self.config.train.minutes, self.model, train, self.setup, self.config.data)
+        most = min(most, MAX_PROBE_IMAGES)
+        masked = self.masked or train.take([])
+        masked = masked.take(evenly_spaced(len(masked), min(most, MAX_MASKED_IMAGES)))
+        with_masks = set(masked.ids)
+        others = [index for index, image_id in enumerate(train.ids) if image_id not in with_masks]
+        chosen = evenly_spaced(len(others), most - len(masked))
+        return masked, train.take([others[index] for index in chosen])
+
     def _features(
-        self, images: CachedSplit, check_interrupt: InterruptCheck, *, mirrored: bool = False
+        self, model: HasEncoder, images: CachedSplit, check_interrupt: InterruptCheck, *, mirrored: bool = False
     ) -> CachedFeatures:
         on_image = reporting(self.reporter, f"features of {'mirrored ' if mirrored else ''}images", check_interrupt)
-        return encoder_features(self.model, images, self.setup, self.config.data, mirrored=mirrored, on_image=on_image)
+        return encoder_features(model, images, self.setup, self.config.data, mirrored=mirrored, on_image=on_image)
 
     def _label_probs(self, model: nn.Module, split: LabeledSplit, check_interrupt: InterruptCheck) -> np.ndarray:
         """(N, 20) probabilities of a split's images; from their cached features if there are some."""

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from vocctl.config import TrainSegConfig
+from vocctl.config import TrainSegConfig, given
 from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.feature_cache import CachedFeatures
 from vocctl.data.feature_dataset import FeatureDataset
 from vocctl.data.loaders import eval_loader
-from vocctl.data.splits import open_seg_splits
+from vocctl.data.source import open_dataset
+from vocctl.data.splits import chosen_size, open_seg_splits
 from vocctl.devices import DeviceSetup, loader_workers
 from vocctl.distributed import all_gather_object, all_reduce_sum
 from vocctl.inference.predict import predict_labels, predict_probs, predict_probs_from_features
@@ -65,6 +66,9 @@ class SegmentationTask:
 
     def __init__(self, config: TrainSegConfig, setup: DeviceSetup, reporter: Reporter, resumed: bool) -> None:
         training_attack(config.adversarial_training)  # raises before any work is done
+        if config.data.size == 0:
+            source = open_dataset(Path(config.data.path))
+            config = given(config, size=chosen_size(source, config.data.train_split))
         self.config, self.setup, self.reporter = config, setup, reporter
         self.splits = open_seg_splits(config.data, reporter.count)
         seed_everything(config.train.seed)
@@ -96,19 +100,21 @@ class SegmentationTask:
             views = [self._features(train, check_interrupt, mirrored=mirrored) for mirrored in (False, True)]
             self.dataset = FeatureDataset(train, views, seed=self.config.train.seed)
             self.val_features = self._features(val, check_interrupt)
-        if not self.probes or resumed:
+        classifier = self.model.pixel_classifier
+        if not self.probes or resumed or classifier is None:
             return
         if not self.uses_cached_features:
-            most = num_images_in(self.config.train.minutes, self.model, train, self.setup)
+            most = num_images_in(self.config.train.minutes, self.model, train, self.setup, self.config.data)
             train = train.take(evenly_spaced(len(train), min(most, MAX_PROBE_IMAGES)))
             views = [self._features(train, check_interrupt)]
         fit_pixel_classifier(
-            self.model,
+            classifier,
             train,
             views,
             seed=self.config.train.seed,
             on_step=reporting(self.reporter, "fitting the pixel classifier, steps", check_interrupt),
         )
+        self.model.init_from_pixel_classifier()
 
     def _features(
         self, images: CachedSplit, check_interrupt: InterruptCheck, *, mirrored: bool = False

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vocctl.config import DataConfig, TrainConfig
-from vocctl.devices import memory_of
+from vocctl.devices import memory_of, pick_device
 from vocctl.errors import ConfigError, MemoryExceeded, RunError, is_out_of_memory
 from vocctl.runs.folder import RunFolder
 
@@ -17,10 +17,16 @@ def explain_oom(train: TrainConfig, data: DataConfig) -> Iterator[None]:
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        on_device = "; --augment-on gpu also keeps all images on the device, --augment-on cpu does not"
+        augments_there = data.augment_on == "gpu" or (
+            data.augment_on == "auto" and pick_device(train.device).type == "cuda"
+        )
+        on_device = (
+            "; the images may be on the device too, --augment-on cpu keeps them off it" if augments_there else ""
+        )
+        size = f"{data.size} px" if data.size else "the chosen size"
         raise MemoryExceeded(
-            f"out of memory with batches of {train.batch} at {data.size} px on {memory_of(train.device)}: halve --batch and "
-            f"set --accumulate 2, or lower --size{on_device if data.augment_on != 'cpu' else ''}"
+            f"out of memory with batches of {train.batch} at {size} on {memory_of(train.device)}: halve --batch and "
+            f"double --accumulate, or lower --size{on_device}"
         ) from error
 
 

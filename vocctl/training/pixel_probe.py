@@ -1,4 +1,4 @@
-"""Fit a pixel classifier to an encoder's frozen features before training: for a segmenter what probe.py is for a classifier.
+"""Fit a pixel classifier to an encoder's frozen features before training: for masks what probe.py is for labels.
 
 A few random pixels of each image are enough: neighbors look alike. The number of passes is small because more overfit:
 after 17 passes the training loss is .01, and the mean IoU 1 point lower than after 6 (docs/recipes.md).
@@ -15,7 +15,6 @@ from vocctl.data.feature_cache import CachedFeatures
 from vocctl.data.feature_dataset import sample_points
 from vocctl.labels import IGNORE
 from vocctl.models.pixel_classifier import PixelClassifier
-from vocctl.models.segmenter import Segmenter
 from vocctl.seeding import derived_seed
 from vocctl.training.schedule import cosine
 
@@ -28,21 +27,16 @@ OnStep = Callable[[int, int], None]  # receives (steps done, all steps)
 
 
 def fit_pixel_classifier(
-    model: Segmenter, images: CachedSplit, views: Sequence[CachedFeatures], *, seed: int, on_step: OnStep
+    classifier: PixelClassifier, images: CachedSplit, views: Sequence[CachedFeatures], *, seed: int, on_step: OnStep
 ) -> None:
-    """Standardize the features of the model's pixel classifier and train it on random pixels of the images, in place.
+    """Standardize the features that a pixel classifier reads and train it on random pixels of the images, in place.
 
-    The head of a U-Net is then set to 0, so that its logits are at first those of the pixel classifier. views: as in
-    FeatureDataset.
+    views: as in FeatureDataset.
     """
-    classifier = model.pixel_classifier
-    if classifier is None:
-        return
     features, labels = _probe_pixels(images, views, seed)
     _fit(
         classifier, features[:, -classifier.num_features :], labels, seed, on_step
     )  # without skips it reads the last ones
-    model.init_from_pixel_classifier()
 
 
 def _probe_pixels(images: CachedSplit, views: Sequence[CachedFeatures], seed: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Cat and dog: sitting, standing and lying.
+"""A cat sitting, standing or lying, and a dog sitting or standing.
 
 Units: a sitting animal is about 1.3 tall. The cat has a round face with a short muzzle, pricked triangular ears,
 whiskers and a long thin tail; the dog a long snout with a black nose, hanging or folded ears, a tongue and a collar.
