@@ -30,7 +30,7 @@ test: .venv/ready
 
 test-long: .venv/ready
 	VOCCTL_LONG=1 $(BIN)/pytest tests/tasks/test_compile.py tests/tasks/test_distributed.py tests/tasks/test_kills.py \
-		tests/tasks/test_untrusted_input.py
+		tests/tasks/test_train_cls.py tests/tasks/test_untrusted_input.py
 
 clean:
 	rm -rf .venv $(DEMO)

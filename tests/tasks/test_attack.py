@@ -71,7 +71,7 @@ def test_strongest_attack_gives_the_examples(attackable_runs: dict[str, Path]) -
 
 
 def test_only_the_same_evaluation_replaces_its_folder(attackable_runs: dict[str, Path], tmp_path: Path) -> None:
-    config = AttackConfig(attack=("fgsm",), eps=("8/255",), images=5)
+    config = AttackConfig(attack=("fgsm",), eps=("8/255",), images=2)
     first = attack([str(attackable_runs["seg"])], config)
     before = (first.folder / "attack.json").read_text()
     folders = {first.folder}
@@ -80,7 +80,7 @@ def test_only_the_same_evaluation_replaces_its_folder(attackable_runs: dict[str,
     shutil.copytree(attackable_runs["data"], tmp_path / "tiny")  # a data set of the same name may have other images
     folders.add(attack([str(attackable_runs["seg"])], config, EvalOptions(data=tmp_path / "tiny")).folder)
     assert len(folders) == 4
-    assert all(folder.name.startswith("tiny-val-linf-5") for folder in folders)
+    assert all(folder.name.startswith("tiny-val-linf-2") for folder in folders)
     assert attack([str(attackable_runs["seg"])], config).folder == first.folder
     assert (first.folder / "attack.json").read_text() == before
     assert attack([str(attackable_runs["seg"])], replace(config, attack=("fgsm", "fgsm"))).rows == first.rows

@@ -66,7 +66,7 @@ def test_losses_of_two_processes_equal_those_of_one(
     assert sum(losses[1][:5]) > sum(losses[1][15:20])
 
 
-@pytest.mark.parametrize("kind", ["seg", "cls"])
+@pytest.mark.parametrize("kind", [pytest.param("seg", marks=needs_long), "cls"])
 def test_two_processes_evaluate_every_image_once(attackable_runs: dict[str, Path], tmp_path: Path, kind: str) -> None:
     """One process evaluates after the two, because each evaluation replaces the folder of the one before."""
     scores = {}

@@ -87,7 +87,16 @@ def real_images_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("real-images-cache")
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "convnext_atto",
+        pytest.param(
+            "vit_tiny_patch16_224",
+            marks=pytest.mark.skipif("VOCCTL_LONG" not in os.environ, reason="`make test-long` runs it"),
+        ),
+    ],
+)
 def test_run_on_real_images_is_interrupted_resumed_evaluated_and_exported(
     shared: Path, real_images_cache: Path, tmp_path: Path, name: str
 ) -> None:
