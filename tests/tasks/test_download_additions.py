@@ -277,7 +277,7 @@ HOSTILE = {
     "id with a folder": (changed(val_txt=b"d\n../../evil\n"), "'../../evil'"),
     "unknown image": (changed(val_txt=b"d\nz\n", z_mat=mat(MASK)), "z.jpg is missing"),
     "path outside of the folder": (sbd_files() | {f"{SBD_FILES}/cls/../../../evil.mat": b""}, "outside of the output folder"),
-    "absolute path": (sbd_files() | {"/tmp/evil.mat": b""}, "outside of the output folder"),
+    "absolute path": (sbd_files() | {"/evil.mat": b""}, "outside of the output folder"),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from vocctl.labels import CLASSES, IGNORE
 
 LABELED_SPLITS = ("train", "val", "trainval")
 SPLITS = (*LABELED_SPLITS, "test")
-VAL_EVERY = 5  # one of so many training images is in val
+VAL_EVERY = 5  # every fifth training image is in val
 
 
 def void_to_background(mask: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ class AttackBenchmark:
             yield spec, worst
 
     def generate(self, spec: AttackSpec, threat: Threat, num_images: int | None = None) -> list[np.ndarray]:
-        """Adversarial images (H, W, 3) uint8. num_images: only for the first so many images; None for all."""
+        """Adversarial images (H, W, 3) uint8. num_images: only for the first num_images images; None for all."""
         images = self.truth.images[:num_images]
         if self.is_unbounded(spec):
             threat = replace(threat, epsilon=UNBOUNDED_EPSILON)

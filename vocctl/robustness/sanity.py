@@ -20,7 +20,7 @@ from vocctl.data.loaders import same_shape_batches
 from vocctl.robustness.benchmark import AttackBenchmark, ProgressCounter
 from vocctl.robustness.outcomes import Predictions, distortion_stats
 
-NUM_IMAGES = 16  # the checks attack the first so many images
+NUM_IMAGES = 16  # the checks attack the first NUM_IMAGES images
 FEW_STEPS, MANY_STEPS = 5, 20
 LARGE_EPS = 64 / 255
 TOLERANCE = 0.005  # a difference in mean attack loss that a few images cause

@@ -56,7 +56,7 @@ def encoder_features(
 
 
 def num_images_in(minutes: float, model: HasEncoder, images: CachedSplit, setup: DeviceSetup, data: DataConfig) -> int:
-    """How many of the images a probe may use in a run of so many minutes, the same number in all processes.
+    """How many of the images a probe may use in a run of that many minutes, the same number in all processes.
 
     All if minutes is 0 or their features are cached. Otherwise features must not take more than SHARE_OF_MINUTES, by a
     measurement; but BATCH images are always used.
