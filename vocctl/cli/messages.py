@@ -4,6 +4,7 @@ In a distributed run only the main process prints results and notes; any process
 """
 
 import io
+import re
 import sys
 import time
 from functools import partial
@@ -40,7 +41,10 @@ def print_error(message: str) -> None:
     if not is_main_process():
         time.sleep(SHUTDOWN_SECONDS)
         message = f"rank {rank()} of {world_size()}: {message}"
-    PlainConsole(stderr=True).print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+    line = re.sub(
+        r"[\x00-\x1f\x7f-\x9f]", "?", " ".join(message.split())
+    )  # a file's text may hold the terminal's codes
+    PlainConsole(stderr=True).print(f"[bold red]error:[/] {escape(line)}")
 
 
 def print_note(text: str, *, quiet: bool) -> None:
