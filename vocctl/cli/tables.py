@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vocctl.tasks.export import ExportResult
     from vocctl.tasks.list_runs import RunSummary
     from vocctl.tasks.predict import Prediction
+    from vocctl.tasks.smoke import SmokeResult
     from vocctl.training.task import TrainResult
 
 VALIDATION_SCORES = ("mean_iou", "pixel_accuracy", "map_11_point", "map_sklearn", "sample_f1")  # printed where present
@@ -66,6 +67,17 @@ def print_train_result(result: TrainResult, *, is_generator: bool) -> None:
     )
     arguments = f"VICTIM --attack adv:{result.run}" if is_generator else result.run
     print_line(f"Next: run `vocctl eval {arguments}`, then `vocctl plot {result.run}`")
+
+
+def print_smoke_result(result: SmokeResult) -> None:
+    """Print what a smoke test measured, and that it passed."""
+    memory = f"peak memory {result.peak_memory >> 20:,} MB on {result.device}; " if result.peak_memory else ""
+    print_line(
+        f"{memory}{result.step_seconds:.2f} s per step of {result.batch} images; an epoch of {result.train_images} images "
+        f"takes about {format_duration(result.epoch_seconds)} min, a validation of {result.val_images} images about "
+        f"{format_duration(result.val_seconds)} min"
+    )
+    print_line("smoke test passed")
 
 
 def print_predictions(results: Sequence[Prediction]) -> None:
