@@ -109,7 +109,7 @@ def test_a_torchscript_program(tmp_path):
     ],
 )
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_a_file_that_is_no_weights_is_said_to_be_what_it_is(tmp_path, name, content, text):
+def test_a_file_of_another_kind(tmp_path, name, content, text):
     (tmp_path / name).write_bytes(content)
     assert text in error_of(tmp_path / name)
 

@@ -208,7 +208,7 @@ def test_invalid_values_are_named_when_a_file_is_loaded(tmp_path, name, value):
     assert is_loaded(features, before)
 
 
-def test_a_tensor_of_another_shape_or_type_is_named(tmp_path):
+def test_a_tensor_of_another_shape_or_type(tmp_path):
     tensors, features = random_weights(), extractor()
     save_file(tensors | {"conv1.weight": torch.zeros(64, 1, 7, 7)}, tmp_path / "w.safetensors")
     expected = "has 99 of the 100 tensors of resnet18 (conv1.weight has shape (64, 1, 7, 7), expected (64, 3, 7, 7))"

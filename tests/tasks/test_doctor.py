@@ -20,7 +20,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def check_named(name: str) -> doctor.Check:
+def find_check(name: str) -> doctor.Check:
     (check,) = (check for check in doctor.run_checks() if check.name == name)
     return check
 
@@ -63,21 +63,21 @@ def test_exit_code_1_if_a_folder_cannot_be_written(monkeypatch, capsys):
     assert "error    runs folder       runs is not writable: fix its permissions" in capsys.readouterr().out
 
 
-def test_versions_outside_of_the_metadata_are_named(monkeypatch):
+def test_versions_outside_of_the_metadata(monkeypatch):
     required = ["timm>=9.0", "no-such-package>=1.5", "torch>=1.0", "pytest>=99; extra == 'dev'"]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: required)
-    check = check_named("packages")
+    check = find_check("packages")
     assert check.status == "error"
     assert check.value.startswith("no-such-package is missing; timm ")
     assert check.value.endswith(" is outside >=9.0")
     assert check.advice == "pip install 'no-such-package>=1.5' 'timm>=9.0'"
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: required[:1])
-    assert check_named("packages").status == "warning"
+    assert find_check("packages").status == "warning"
 
 
 def test_python_outside_of_the_metadata(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "metadata", lambda name: SimpleNamespace(json={"requires_python": ">=4"}))
-    check = check_named("Python")
+    check = find_check("Python")
     assert (check.status, check.advice) == ("error", "vocctl needs Python >=4: make an environment with one")
 
 
@@ -114,8 +114,8 @@ def test_driver_without_a_torch_that_can_use_it(monkeypatch):
 def test_little_memory_and_disk_are_warnings(monkeypatch):
     monkeypatch.setattr(doctor, "_memory", lambda: (8 << 30, 1 << 30))
     monkeypatch.setattr(doctor, "MIN_DISK", 1 << 62)
-    assert check_named("memory").value == "1.0 of 8.0 GB free"
-    assert check_named("memory").status == check_named("cache folder").status == "warning"
+    assert find_check("memory").value == "1.0 of 8.0 GB free"
+    assert find_check("memory").status == find_check("cache folder").status == "warning"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_credentials_in_a_home_folder_do_not_show_its_path(monkeypatch, tmp_path
     monkeypatch.setenv("HOME", str(tmp_path / "ann"))
     (tmp_path / "ann" / ".kaggle").mkdir(parents=True)
     (tmp_path / "ann" / ".kaggle" / "access_token").write_text("secret")
-    assert check_named("Kaggle") == doctor.Check("Kaggle", "ok", "an access token")
+    assert find_check("Kaggle") == doctor.Check("Kaggle", "ok", "an access token")
 
 
 def test_a_proxy_that_never_answers(monkeypatch):

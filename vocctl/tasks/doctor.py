@@ -4,6 +4,7 @@ torch is imported inside, because a broken installation of it is what a check ma
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -216,13 +217,13 @@ def _memory() -> tuple[int, int]:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) << 10
     for path in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # the file says "max" where there is no limit
+        with suppress(OSError, ValueError):  # the file says "max" without a limit
             total = min(total, int(Path(path).read_text(encoding="ascii")))
     return total, min(free, total)
 
 
 def _cache_folder() -> tuple[Path | None, str]:
-    """The folder, None if there is no home folder, and the flag that changes it."""
+    """The folder, None without a home folder, and the flag that changes it."""
     try:
         return default_cache_dir(), "--cache-dir"
     except RuntimeError:
@@ -266,7 +267,7 @@ class _HubRequest:
 
             answer = requests.head(ENDPOINT, timeout=HUB_TIMEOUT, allow_redirects=False)
             self.answer = answer.status_code
-        except Exception as error:  # of requests, urllib3, the proxy's settings: all mean that there is no hub
+        except Exception as error:  # of requests, urllib3, the proxy's settings: the hub cannot be used, whatever it is
             self.answer = type(error).__name__
 
     def check(self) -> Check:
@@ -291,7 +292,10 @@ def _check_kaggle() -> Check:
     if found is None:
         advice = "needed for `vocctl submit` and its data only: set KAGGLE_API_TOKEN"
         return Check("Kaggle", "ok", "no credentials", advice)
-    return Check("Kaggle", "ok", found.partition(",")[0])
+    kind = found.partition(",")[0]
+    if importlib.util.find_spec("kaggle") is None:
+        return Check("Kaggle", "warning", f"{kind}, but its client is not installed", "pip install kaggle")
+    return Check("Kaggle", "ok", kind)
 
 
 def _short(error: Exception) -> str:
