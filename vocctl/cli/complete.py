@@ -16,21 +16,25 @@ from vocctl.reporting.kinds import PLOT_KINDS
 RUNS = "runs"  # as runs/find.py has it, whose import takes too long
 
 
-def run_names(incomplete: str, kinds: str = "*") -> list[str]:
-    """Names of the runs below runs/. kinds: seg, cls or adv; *: all."""
-    return sorted({path.parent.name for path in Path(RUNS).glob(f"{kinds}/*/run.json")})
+def run_names(incomplete: str) -> list[str]:
+    """Names of all runs below runs/."""
+    return _names_of_runs("*")
 
 
 def seg_runs(incomplete: str) -> list[str]:
-    return run_names(incomplete, "seg")
+    return _names_of_runs("seg")
 
 
 def cls_runs(incomplete: str) -> list[str]:
-    return run_names(incomplete, "cls")
+    return _names_of_runs("cls")
 
 
 def adv_runs(incomplete: str) -> list[str]:
-    return run_names(incomplete, "adv")
+    return _names_of_runs("adv")
+
+
+def _names_of_runs(kind: str) -> list[str]:
+    return sorted({path.parent.name for path in Path(RUNS).glob(f"{kind}/*/run.json")})
 
 
 def evaluations(incomplete: str) -> list[str]:
@@ -56,7 +60,7 @@ def timm_models(incomplete: str) -> list[str]:
 def attacks(incomplete: str) -> list[str]:
     """Attacks separated by commas; adv:RUN with the runs of train-adv."""
     names = [name for name, attack in ATTACKS.items() if not attack.trained]
-    names += [f"{name}:{run}" for name, attack in ATTACKS.items() if attack.trained for run in adv_runs("")]
+    names += [f"{name}:{run}" for name, attack in ATTACKS.items() if attack.trained for run in _names_of_runs("adv")]
     return _continue_list(incomplete, names)
 
 
