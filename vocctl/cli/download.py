@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress, tables
+from vocctl.cli.complete import data_sets
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
@@ -17,11 +18,14 @@ def download(
             metavar="[WHAT]",
             help="voc2007 ... voc2012; voc2007-test and sbd (the split trainaug), added to data/voc2007 and data/voc2012; "
             "shapes (generated, no network); h02a5a (the competition), or any Kaggle slug.",
+            autocompletion=data_sets,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Output folder; of what is added to a VOC year, its folder.  [default: data/WHAT]"),
+        typer.Option(
+            "--out", help="Output folder; of what is added to a VOC year, its folder. [dim]\\[default: data/WHAT][/dim]"
+        ),
     ] = None,
     url: Annotated[
         list[str] | None, typer.Option("--url", help="Download from this address; repeat for several.")

@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import progress, tables
-from vocctl.cli.options import Quiet
+from vocctl.cli.options import Quiet, Run
 from vocctl.config import Checkpoint
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name under runs/.")],
+    run: Run,
     file_format: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Output file. [dim]\\[RUN/CHECKPOINT.onnx][/dim]")
+        Path | None, typer.Option("--out", "-o", help="Output file. [dim]\\[default: RUN/CHECKPOINT.onnx][/dim]")
     ] = None,
     checkpoint: Annotated[
         Checkpoint, typer.Option("--checkpoint", help="best: highest validation score; final: last epoch.")

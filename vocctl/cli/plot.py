@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress
-from vocctl.cli.options import Quiet, Runs
+from vocctl.cli.complete import plot_kinds
+from vocctl.cli.options import Evaluation, Quiet, Runs
 from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import Format, PlotOptions
 
@@ -19,26 +20,26 @@ def plot(
         list[str] | None,
         typer.Option(
             "--kind",
-            help=f"What to draw; repeat, or separate by commas. [dim]\\[all that the runs have data for][/dim] {KIND_HELP}.",
+            help=f"What to draw; repeat, or separate by commas. {KIND_HELP}. "
+            "[dim]\\[default: all that the runs have data for][/dim]",
+            autocompletion=plot_kinds,
         ),
     ] = None,
-    evaluation: Annotated[
-        str | None, typer.Option("--evaluation", help="Name of a folder in RUN/eval/. [dim]\\[the newest][/dim]")
-    ] = None,
+    evaluation: Evaluation = None,
     select: Annotated[
         str,
         typer.Option(
             "--select",
             help="Images of masks: best, worst, random, or image ids separated by commas. "
-            "[dim]\\[half random, half worst][/dim]",
+            "[dim]\\[default: half random, half worst][/dim]",
             show_default=False,
         ),
     ] = "",
     images: Annotated[
-        int | None, typer.Option("--images", min=1, help="Images in a figure. [dim]\\[6; errors: 8][/dim]")
+        int | None, typer.Option("--images", min=1, help="Images in a figure. [dim]\\[default: 6; errors: 8][/dim]")
     ] = None,
     file_format: Annotated[Format, typer.Option("--format", help="File format.")] = "png",
-    out: Annotated[Path | None, typer.Option("--out", help="Output folder. [dim]\\[RUN/plots][/dim]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder. [dim]\\[default: RUN/plots][/dim]")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw figures of runs, and figures that compare several runs.

@@ -6,15 +6,13 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress
-from vocctl.cli.options import Quiet, Runs
+from vocctl.cli.options import Evaluation, Quiet, Runs
 
 
 def report(
     runs: Runs,
     out: Annotated[Path, typer.Option("--out", "-o", help="Output file.")] = Path("report.html"),
-    evaluation: Annotated[
-        str | None, typer.Option("--evaluation", help="Name of a folder in RUN/eval/. [dim]\\[the newest][/dim]")
-    ] = None,
+    evaluation: Evaluation = None,
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained HTML page on one run or several: scores, figures, tables, and a gallery of predictions.

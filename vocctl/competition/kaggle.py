@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vocctl.errors import DataError, NetworkError, RunError, VocctlError
+from vocctl.folders import home_folder
 
 TOKEN_URL = "https://www.kaggle.com/settings/api"
 TIMEOUT = (15.0, 120.0)  # seconds: to connect, and between two received bytes
@@ -50,28 +51,31 @@ def find_credentials() -> str | None:
 
     Searches in the client's order. The client may find a token expired, and continue with the next kind.
     """
-    home = Path.home() / ".kaggle"
+    home = home_folder()
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") and os.environ.get("KAGGLE_API_V1_TOKEN"):
         return "the notebook's access token"
     if os.environ.get("KAGGLE_API_TOKEN"):
         return "an access token, KAGGLE_API_TOKEN"
     for name in ("access_token", "access_token.txt"):
-        if (home / name).is_file():
-            return f"an access token, {home / name}"
+        if home is not None and os.path.isfile(file := home / ".kaggle" / name):  # False too if it may not be read
+            return f"an access token, {file}"
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return "an API key, KAGGLE_USERNAME and KAGGLE_KEY"
-    if (key_file := _config_folder() / "kaggle.json").is_file():
-        return f"an API key, {key_file}"
-    if (home / "credentials.json").is_file():
-        return f"a login, {home / 'credentials.json'}"
+    if (folder := _config_folder(home)) is not None and os.path.isfile(file := folder / "kaggle.json"):
+        return f"an API key, {file}"
+    if home is not None and os.path.isfile(file := home / ".kaggle" / "credentials.json"):
+        return f"a login, {file}"
     return None
 
 
-def _config_folder() -> Path:
+def _config_folder(home: Path | None) -> Path | None:
+    """The folder of the client's kaggle.json. None: it would be in a home folder, and there is none."""
     if folder := os.environ.get("KAGGLE_CONFIG_DIR"):
         return Path(folder)
-    home = Path.home() / ".kaggle"
-    return home if home.is_dir() else Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    if home is not None and os.path.isdir(home / ".kaggle"):
+        return home / ".kaggle"
+    parent = os.environ.get("XDG_CONFIG_HOME") or (home / ".config" if home is not None else None)
+    return None if parent is None else Path(parent) / "kaggle"
 
 
 class Kaggle:
