@@ -26,6 +26,11 @@ def test_names_are_not_interpreted_as_rich_markup_or_emoji(capsys):
     assert printed.err == "error: no run :car:[x]\n"
 
 
+def test_an_error_is_one_line_without_terminal_codes(capsys):
+    messages.print_error("w.pth has \x1b[1m\x9bbold\x07\ntensors")
+    assert capsys.readouterr().err == "error: w.pth has ?[1m?bold? tensors\n"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="on Windows every file name is valid Unicode")
 def test_a_file_name_that_is_not_utf8_is_printed():
     code = (

@@ -35,7 +35,14 @@ def test_runs_loads_no_slow_library(trained) -> None:
     assert loaded_modules("runs", str(trained.seg.parent)) & set(SLOW_LIBRARIES) == set()
 
 
-@pytest.mark.parametrize("command", ["train-seg", "eval", "predict", "plot", "report", "submit", "export", "runs"])
+@pytest.mark.parametrize("command", [["models", "convnext*"], ["train-seg", "--print-config"]])
+def test_commands_that_only_list_load_no_slow_library(command: list[str]) -> None:
+    assert loaded_modules(*command) & set(SLOW_LIBRARIES) == set()
+
+
+@pytest.mark.parametrize(
+    "command", ["train-seg", "eval", "predict", "plot", "report", "submit", "export", "runs", "doctor"]
+)
 def test_help_loads_no_slow_library(command: str) -> None:
     assert loaded_modules(command, "--help") & {*SLOW_LIBRARIES, "numpy"} == set()
 

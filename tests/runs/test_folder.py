@@ -240,6 +240,14 @@ def test_weights_of_another_model_are_an_error(run):
         assert "\n" not in str(caught.value)
 
 
+def test_weights_with_nan_are_an_error(run):
+    model = linear()
+    torch.nn.init.constant_(model.bias, torch.nan)
+    run.save_weights("best", model, {})
+    with pytest.raises(DataError, match=r"best\.safetensors has NaN or infinite values in bias"):
+        run.load_weights("best", linear())
+
+
 def test_missing_and_truncated_weights_are_errors(run):
     with pytest.raises(DataError, match=r"best\.safetensors is missing"):
         run.load_weights("best", linear())

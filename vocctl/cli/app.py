@@ -15,9 +15,11 @@ from typer.exceptions import TyperException
 
 from vocctl import __version__
 from vocctl.cli import messages
+from vocctl.cli.doctor import doctor
 from vocctl.cli.download import download
 from vocctl.cli.evaluate import evaluate
 from vocctl.cli.export import export
+from vocctl.cli.models import models
 from vocctl.cli.plot import plot
 from vocctl.cli.predict import predict
 from vocctl.cli.recipes import recipes
@@ -56,6 +58,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "runs": runs,
     "recipes": recipes,
+    "models": models,
+    "doctor": doctor,
 }
 for command_name, command in COMMANDS.items():
     app.command(command_name)(command)

@@ -6,6 +6,7 @@ In a distributed run only the main process prints results and notes; any process
 import errno
 import io
 import os
+import re
 import sys
 import time
 from typing import Any
@@ -100,7 +101,10 @@ def print_error(message: str) -> None:
     if not is_main_process():
         time.sleep(SHUTDOWN_SECONDS)
         message = f"rank {rank()} of {world_size()}: {message}"
-    _ErrConsole(stderr=True).print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+    line = re.sub(
+        r"[\x00-\x1f\x7f-\x9f]", "?", " ".join(message.split())
+    )  # a file's text may hold the terminal's codes
+    _ErrConsole(stderr=True).print(f"[bold red]error:[/] {escape(line)}")
 
 
 def print_note(text: str, *, quiet: bool) -> None:

@@ -67,6 +67,16 @@ Resume = Annotated[
         "--resume", help="Resume this run (name or folder) with its saved settings.", autocompletion=run_names
     ),
 ]
+Smoke = Annotated[
+    bool,
+    typer.Option(
+        "--smoke",
+        help="Try these settings: a few steps, a validation, save, resume and eval on a few images; nothing is kept.",
+    ),
+]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as TOML, which --config reads, and stop.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder, instead of one under runs/.")]
 Name = Annotated[
     str | None, typer.Option("--name", help="Name of the run under runs/. [dim]\\[default: generated][/dim]")

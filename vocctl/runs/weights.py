@@ -58,6 +58,8 @@ def load_weights(path: Path, model: "nn.Module", *, run: Path) -> None:
         raise DataError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
     except (SafetensorError, RuntimeError) as error:
         raise DataError(f"{path} is corrupt: {_reason_line(error, 1)}; train the run again") from error
+    if invalid := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise DataError(f"{path} has NaN or infinite values in {invalid[0]}: train the run again, with a lower --lr")
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:  # its first line names the class only

@@ -14,6 +14,7 @@ from vocctl.distributed import all_gather_object, world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.runs.find import find_run, new_run_dir
 from vocctl.runs.folder import RunFolder, create_run
+from vocctl.training.batch_check import check_batch_shape
 from vocctl.training.checkpoint import has_checkpoint
 from vocctl.training.explain import explain_compile_error, explain_oom
 from vocctl.training.reporter import Reporter, SilentReporter
@@ -40,13 +41,14 @@ def train(
     """Train a new run into out, or into runs/<kind>/<name>; the name is generated from the config if none is given.
 
     command_started: time.perf_counter() from which --minutes counts; None: now.
-    Raises ConfigError and DataError before the run folder is created; MemoryExceeded; RunError and Interrupted as
-    Trainer.fit does.
+    Raises, before the run folder is created, DataError and ConfigError, also for batches that are too small for the model;
+    MemoryExceeded; RunError and Interrupted as Trainer.fit does.
     """
     reporter, started = reporter or SilentReporter(), command_started or time.perf_counter()
     setup = training_setup(config)  # before any work: it raises what can be known now
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, False)
+        check_batch(task)
         run = create_run(new_run_dir(out, name, command.removeprefix("train-"), task.run_name), command, task.config)
         write_run_info(run, task, setup, reporter)
         with catch_signals() as stop:
@@ -77,6 +79,7 @@ def resume(
     resumable = has_checkpoint(run.checkpoint_dir)
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, resumable)
+        check_batch(task)
         check_data_unchanged(run, task)
         if not resumable:
             reporter.note(f"{run.path} was stopped before its first checkpoint: it starts again")
@@ -106,6 +109,14 @@ def training_setup(config: TrainingConfig) -> DeviceSetup:
         with explain_compile_error():
             torch.compile(lambda numbers: numbers + 1)(torch.ones(2, device=setup.device))
     return setup
+
+
+def check_batch(task: TrainingTask) -> None:
+    """Raise ConfigError if the batches are too small for the model, as check_batch_shape does."""
+    config = task.config
+    if isinstance(config, TrainClsConfig) and config.model.freeze_encoder:
+        return  # its head trains on the encoder's features
+    check_batch_shape(task.model, config.data, config.train.batch, len(task.splits.train.images))
 
 
 def write_run_info(run: RunFolder, task: TrainingTask, setup: DeviceSetup, reporter: Reporter) -> None:
