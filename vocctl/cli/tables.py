@@ -47,6 +47,8 @@ def format_scores(scores: Mapping[str, Any], separator: str) -> str:
 def print_audit(audit: Audit) -> None:
     for problem in audit.problems:
         print_line(f"{problem.path}: {problem.reason}")
+    for note in audit.notes:
+        print_line(f"note: {note.path}: {note.reason}")
     counts = f"{audit.num_images} images checked, {len(audit.problems)} problems"
     print_line(f"{audit.root}: {audit.layout}; {_split_sizes(audit.splits)}; {counts}")
 

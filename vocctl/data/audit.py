@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vocctl.data.pixel_audit import pixel_notes, pixel_problems
 from vocctl.data.source import Source, open_dataset
 from vocctl.data.split_files import Problem, SplitFile, format_ids
 from vocctl.errors import DataError
@@ -21,6 +22,7 @@ class Audit:
     splits: dict[str, int]  # name of a split, as in SplitFile -> number of images
     num_images: int  # distinct images, each of which was decoded once
     problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...] = ()  # what is read as it should be, but not as it is stored: nothing to fix
 
 
 def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Audit:
@@ -30,6 +32,7 @@ def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Aud
     """
     source = open_dataset(root)
     problems: list[Problem] = []
+    notes: list[Problem] = []
     splits = _read_splits(source, problems)
     problems += _split_problems(splits)
     problems += source.label_problems()
@@ -38,11 +41,11 @@ def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Aud
         for image_id in ids:
             needs_mask[image_id] = needs_mask.get(image_id, False) or split_file.has_masks
     for done, (image_id, has_mask) in enumerate(needs_mask.items(), start=1):
-        problems += _image_problems(source, image_id, source.mask_path(image_id) if has_mask else None)
+        problems += _image_problems(source, image_id, source.mask_path(image_id) if has_mask else None, notes)
         if on_image is not None:
             on_image(done, len(needs_mask))
     sizes = {split_file.name: len(ids) for split_file, ids in splits.items()}
-    return Audit(root, source.layout, sizes, len(needs_mask), tuple(dict.fromkeys(problems)))
+    return Audit(root, source.layout, sizes, len(needs_mask), tuple(dict.fromkeys(problems)), tuple(notes))
 
 
 def _problem(path: Path, error: DataError) -> Problem:
@@ -98,11 +101,12 @@ def _disjoint_splits(name: str) -> list[str]:
     return []
 
 
-def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> Iterator[Problem]:
-    """The problems of one image and its mask. mask_path: None if the image needs no mask."""
+def _image_problems(source: Source, image_id: str, mask_path: Path | None, notes: list[Problem]) -> Iterator[Problem]:
+    """The problems of one image and its mask. mask_path: None if the image needs no mask. Notes are appended to notes."""
     path, shape = source.image_path(image_id), None
     try:
         shape = source.image(image_id).shape[:2]
+        notes += pixel_notes(path, shape, has_mask=mask_path is not None)
     except DataError as error:
         yield _problem(path, error)
     if mask_path is None:
@@ -112,6 +116,5 @@ def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> It
     except DataError as error:
         yield _problem(mask_path, error)
         return
-    if shape is not None and mask.shape != shape:
-        sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {shape[1]} x {shape[0]}"
-        yield Problem(mask_path, f"is {sizes}: a mask must have the size of its image, replace the mask")
+    if shape is not None:
+        yield from pixel_problems(path, shape, mask_path, mask)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from vocctl.data.archive import Limits, OnProgress
-from vocctl.data.images import image_size, mask_png
+from vocctl.data.images import fit_mask, image_size, mask_png
 from vocctl.data.mat_file import MatError, read_segmentation
 from vocctl.data.split_files import is_file_stem
 from vocctl.data.tar_archive import unpack_tar
@@ -83,7 +83,7 @@ def _mask_png(path: Path, archive: Path, image_path: Path) -> bytes:
     except MatError as error:
         raise DataError(f"{archive}: cls/{path.name} {error}: {advice}") from error
     height, width = image_size(image_path)
-    if mask.shape != (height, width):
+    if fit_mask(mask, image_path).shape != (height, width):
         sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, {image_path} {width} x {height}"
         raise DataError(f"{archive}: cls/{path.name} has {sizes}: {advice}, or VOC2012")
     return mask_png(mask)

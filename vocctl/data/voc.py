@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.images import read_image, read_mask
+from vocctl.data.images import fit_mask, read_image, read_mask
 from vocctl.data.split_files import Problem, SplitFile, is_file_stem
 from vocctl.errors import DataError
 from vocctl.files import read_text
@@ -109,7 +109,7 @@ class VocData:
         return read_image(self.image_path(image_id))
 
     def mask(self, image_id: str) -> np.ndarray:
-        return read_mask(self.mask_path(image_id))
+        return fit_mask(read_mask(self.mask_path(image_id)), self.image_path(image_id))
 
     def label_splits(self) -> tuple[str, ...]:
         prefix = f"{CLASSES[0]}_"

@@ -5,6 +5,7 @@ original size. The original size is that after the EXIF rotation, as every viewe
 is named in the result, and the others are predicted.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
-from vocctl.data.images import read_any_image, write_mask
+from vocctl.data.images import read_image, write_mask
 from vocctl.data.resize import resize_to_model
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import atomic_file
@@ -29,7 +30,11 @@ from vocctl.plots.mask_colors import overlay_labels
 from vocctl.runs.find import open_run
 from vocctl.runs.folder import RunFolder
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs",
+)  # fmt: skip
+logger = logging.getLogger(__name__)
 MIN_FRACTION = 0.005  # a class on fewer of the pixels is not listed
 
 
@@ -106,7 +111,7 @@ def predict(
     predictions: list[Prediction] = []
     for done, (path, relative) in enumerate(files, start=1):
         try:
-            image = read_any_image(path)
+            image = read_image(path)
         except DataError as error:
             predictions.append(FailedPrediction(path, str(error)))
         else:
@@ -179,17 +184,37 @@ def _open_predictor(run: RunFolder, checkpoint: str, tta: str, device: str | Non
 
 
 def _find_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield (image, its path relative to the named folder, without its suffix)."""
+    """Yield (image, its path relative to the named folder, without its suffix). Logs which other files a folder has."""
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            if not files:
-                raise DataError(f"{path} contains no image ({', '.join(SUFFIXES)}): name another folder")
-            yield from ((file, file.relative_to(path).with_suffix("")) for file in files)
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            images = [file for file in files if file.suffix.lower() in SUFFIXES]
+            skipped = _skipped_files(path, files)
+            if not images:
+                advice = f"{skipped}; save them as JPEG or PNG, or" if skipped else f"({', '.join(SUFFIXES)}):"
+                raise DataError(
+                    f"{path} contains no image that can be read{':' * bool(skipped)} {advice} name another folder"
+                )
+            if skipped:
+                logger.warning("%s: %s", path, skipped)
+            yield from ((file, file.relative_to(path).with_suffix("")) for file in images)
         elif path.is_file():
             yield path, Path(path.stem)
         else:
             raise DataError(f"{path} is neither an image nor a folder: fix its name")
+
+
+def _skipped_files(folder: Path, files: Sequence[Path]) -> str:
+    """How many of a folder's files are not images that predict reads, and their suffixes; "" for none. Hidden files are not
+    counted.
+    """
+    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    suffixes = [file.suffix.lower() for file in visible if file.suffix.lower() not in SUFFIXES]
+    if not suffixes:
+        return ""
+    count = f"{len(suffixes)} file{'s' * (len(suffixes) > 1)} skipped"
+    names = sorted({suffix or "a file without a suffix" for suffix in suffixes})
+    return f"{count}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not read"
 
 
 class _OutputPaths:
