@@ -76,9 +76,9 @@ def test_mask_has_an_unknown_label(capsys: pytest.CaptureFixture[str], tiny: Pat
     check_failure(capsys, train(tiny), 3, "tiny_003.png has label 77", "fix it")
 
 
-def test_mask_is_rgb(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    Image.new("RGB", (32, 32)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
-    check_failure(capsys, train(tiny), 3, "tiny_003.png is a RGB mask", "mode P")
+def test_mask_has_a_color_that_voc_does_not_have(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
+    check_failure(capsys, train(tiny), 3, "tiny_003.png", "(1, 2, 3)")
 
 
 def test_image_is_truncated(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
@@ -89,7 +89,7 @@ def test_image_is_truncated(capsys: pytest.CaptureFixture[str], tiny: Path) -> N
 
 def test_check_lists_every_bad_file_and_exits_with_3(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     (devkit(tiny) / "JPEGImages" / "tiny_001.jpg").unlink()
-    Image.new("RGB", (32, 32)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
     assert main(["download", "--check", str(tiny), "--quiet"]) == 3
     printed = capsys.readouterr()
     assert "tiny_001.jpg" in printed.out
