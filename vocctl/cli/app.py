@@ -72,6 +72,7 @@ def version(version: Annotated[bool, typer.Option("--version", help="Print the v
 def main(args: list[str] | None = None) -> int:
     """Run one command; return the exit code. An error that the user can fix is one line on stderr."""
     messages.escape_undecodable_names()
+    messages.print_logged_notes()
     try:
         return int(app(args, standalone_mode=False, prog_name="vocctl") or 0)
     except VocctlError as error:

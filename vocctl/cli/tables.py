@@ -13,6 +13,8 @@ from vocctl.cli.messages import out, print_line
 from vocctl.metrics.table import METRICS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vocctl.data.audit import Audit
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.export import ExportResult
@@ -43,8 +45,14 @@ def format_scores(scores: Mapping[str, Any], separator: str) -> str:
 def print_audit(audit: Audit) -> None:
     for problem in audit.problems:
         print_line(f"{problem.path}: {problem.reason}")
+    for note in audit.notes:
+        print_line(f"note: {note.path}: {note.reason}")
     counts = f"{audit.num_images} images checked, {len(audit.problems)} problems"
     print_line(f"{audit.root}: {audit.layout}; {_split_sizes(audit.splits)}; {counts}")
+
+
+def print_new_lists(folder: Path, sizes: Mapping[str, int]) -> None:
+    print_line(f"{folder}: wrote ImageSets/Segmentation/train.txt and val.txt; {_split_sizes(sizes)}")
 
 
 def print_download(result: DownloadResult) -> None:
