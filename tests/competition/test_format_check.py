@@ -67,8 +67,11 @@ def test_every_kind_of_invalid_row(tmp_path, rows, line, name, reason):
     [
         (b"", "is empty: expected Id,Predicted and 4 rows"),
         (b"0_classification,1 1\n", "begins with '0_classification,1 1'"),
-        (b"\xef\xbb\xbfId,Predicted\n", "begins with"),
         (b"Id;Predicted\n0_classification;1 1\n", "begins with 'Id;Predicted'"),
+        (b"Id;Predicted\n0_classification;1 1\n", "columns are separated by commas, not by semicolons"),
+        (b"Id\tPredicted\n", "columns are separated by commas, not by tabs"),
+        (b"Id,Predicted\n,\n", "is a blank row, as spreadsheets leave them"),
+        (b"Id,Predicted\n0_segmentation,1.5E+15\n", "a spreadsheet has changed the number"),
         (b"Id,Predicted,More\n", "begins with 'Id,Predicted,More'"),
         (b"Id,Predicted\n0_classification,1,1\n", "has 3 columns"),
         (b"Id,Predicted\n0_classification\n", "has 1 columns"),

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vocctl.data.audit import audit
 from vocctl.data.images import write_mask
+from vocctl.data.split_files import make_lists_hint
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES
 
@@ -73,8 +74,11 @@ def test_image_that_only_main_lists_needs_no_mask(devkit):
     for split in ("val", "trainval"):
         path = devkit / "ImageSets" / "Segmentation" / f"{split}.txt"
         path.write_text(path.read_text().replace("c", "d"))
-    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
-        (devkit / folder / f"d.{ending}").write_bytes((devkit / folder / f"a.{ending}").read_bytes())
+    for source, target in (
+        ("JPEGImages/c.jpg", "JPEGImages/d.jpg"),
+        ("SegmentationClass/a.png", "SegmentationClass/d.png"),
+    ):
+        (devkit / target).write_bytes((devkit / source).read_bytes())
     assert audit(devkit).problems == ()
     assert audit(devkit).num_images == 4
 
@@ -221,7 +225,7 @@ def test_invalid_line_of_a_class_list(devkit, line):
 def test_devkit_without_lists(devkit):
     for path in (devkit / "ImageSets").rglob("*.txt"):
         path.unlink()
-    assert only_problem(devkit) == ("VOC2009", "has no split lists: unpack the archive again")
+    assert only_problem(devkit) == ("VOC2009", f"has no lists of images: {make_lists_hint(devkit)}")
 
 
 def test_folder_that_is_not_a_data_set(tmp_path):

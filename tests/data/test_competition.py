@@ -92,7 +92,7 @@ def test_read_table(root):
         ("", "does not start with Id and the 20 class names"),
         (HEADER.replace("aeroplane,bicycle", "bicycle,aeroplane") + row(0), "does not start with Id"),
         (HEADER, "is empty"),
-        (HEADER + row(0) + row(0), "line 3: expected a new numeric id"),
+        (HEADER + row(0, "1") + row(0, "0"), "line 3: Id 0 is listed twice with different labels"),
         (HEADER + row(0) + "1,0,1\n", "line 3: expected a new numeric id and 20 labels"),
         (HEADER + row(0).replace("0,", "../a,", 1), "line 2: expected a new numeric id"),
         (HEADER + row(0, "x"), "line 2: labels are 0, 1 or -1"),

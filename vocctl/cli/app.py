@@ -75,6 +75,7 @@ def version(version: Annotated[bool, typer.Option("--version", help="Print the v
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code. An error that the user can fix is one line on stderr."""
     messages.escape_undecodable_names()
+    messages.print_logged_notes()
     args = list(sys.argv[1:] if args is None else args)
     if not args or args[0] == "help":  # `vocctl help COMMAND` is `vocctl COMMAND --help`
         args = [*args[1:2], "--help"]

@@ -38,21 +38,32 @@ def download(
         typer.Option("--from", help="Build the competition's data from this VOC devkit; needs no Kaggle account."),
     ] = None,
     years: Annotated[bool, typer.Option("--years", help="List the data sets that can be downloaded.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of the shapes.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the shapes, and of --make-lists.")] = 0,
     check: Annotated[
         Path | None, typer.Option("--check", help="Check every file of the data set in this folder; list the problems.")
     ] = None,
+    make_lists: Annotated[
+        bool,
+        typer.Option(
+            "--make-lists",
+            help="With --check: first write the lists train and val for a folder that has none, of the images with a mask.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Download a VOC year or the competition's data, generate the shapes data set, or check a data set.
 
     vocctl download voc2009      vocctl download shapes      vocctl download --check data/voc2009
     """
+    if make_lists and check is None:
+        raise ConfigError("--make-lists requires --check FOLDER, the folder to write lists for")
     if years:
         _list_data_sets()
     elif what is not None and check is None:
         _download(what, out, url or [], archive, from_devkit, seed, quiet=quiet)
     elif check is not None and what is None:
+        if make_lists:
+            _make_lists(check, seed, quiet=quiet)
         _check(check, quiet=quiet)
     else:
         raise ConfigError("give either a data set to download (--years lists them) or --check FOLDER")
@@ -63,6 +74,14 @@ def _list_data_sets() -> None:
 
     for name, description in known_data_sets().items():
         messages.print_line(f"{name:<36}{description}")
+
+
+def _make_lists(folder: Path, seed: int, *, quiet: bool) -> None:
+    from vocctl.data.make_lists import make_lists
+
+    with progress.counter("reading", "images", quiet=quiet) as on_image:
+        sizes = make_lists(folder, seed=seed, on_image=on_image)
+    tables.print_new_lists(folder, sizes)
 
 
 def _check(folder: Path, *, quiet: bool) -> None:

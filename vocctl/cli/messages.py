@@ -5,6 +5,7 @@ In a distributed run only the main process prints results and notes; any process
 
 import errno
 import io
+import logging
 import os
 import re
 import sys
@@ -111,6 +112,25 @@ def print_note(text: str, *, quiet: bool) -> None:
     """Print to stderr, unless --quiet."""
     if not quiet:
         err.print(text, markup=False)
+
+
+class _NoteHandler(logging.Handler):
+    """Prints what the modules below the command line log, each message once: a list is read several times."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.printed: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self.printed:
+            self.printed.add(message)
+            err.print(f"note: {message}", markup=False)
+
+
+def print_logged_notes() -> None:
+    """Print what vocctl logs to stderr, also with --quiet: these notes are about the user's data."""
+    logging.getLogger("vocctl").handlers = [_NoteHandler()]
 
 
 def wait_for_shutdown() -> int:

@@ -14,6 +14,8 @@ from vocctl.config.packaged import PACKAGED, installed_encoders, pip_name
 from vocctl.metrics.table import METRICS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vocctl.config.model_table import ModelInfo
     from vocctl.data.audit import Audit
     from vocctl.tasks.doctor import Check
@@ -51,6 +53,10 @@ def print_audit(audit: Audit) -> None:
         print_line(f"note: {note.path}: {note.reason}")
     counts = f"{audit.num_images} images checked, {len(audit.problems)} problems"
     print_line(f"{audit.root}: {audit.layout}; {_split_sizes(audit.splits)}; {counts}")
+
+
+def print_new_lists(folder: Path, sizes: Mapping[str, int]) -> None:
+    print_line(f"{folder}: wrote ImageSets/Segmentation/train.txt and val.txt; {_split_sizes(sizes)}")
 
 
 def print_download(result: DownloadResult) -> None:

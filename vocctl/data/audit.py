@@ -1,7 +1,7 @@
 """Check every image, mask and list of a data set.
 
-The problems are files that are corrupt, missing or invalid, images that a split lists twice, and images that are in two of
-the training, validation and test splits.
+The problems are files that are corrupt, missing or invalid, images that a split lists twice, images that are in two of
+the training, validation and test splits, also under two names, and splits whose masks or labels hold no class.
 """
 
 from collections import Counter
@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vocctl.data.list_audit import SplitContents, disjoint_splits
 from vocctl.data.pixel_audit import pixel_notes, pixel_problems
 from vocctl.data.source import Source, open_dataset
-from vocctl.data.split_files import Problem, SplitFile, format_ids
+from vocctl.data.split_files import Problem, SplitFile, format_ids, make_lists_hint
 from vocctl.errors import DataError
 
 
@@ -22,7 +23,7 @@ class Audit:
     splits: dict[str, int]  # name of a split, as in SplitFile -> number of images
     num_images: int  # distinct images, each of which was decoded once
     problems: tuple[Problem, ...]
-    notes: tuple[Problem, ...] = ()  # what is read as it should be, but not as it is stored: nothing to fix
+    notes: tuple[Problem, ...] = ()  # what a user should know, but need not fix
 
 
 def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Audit:
@@ -36,14 +37,17 @@ def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Aud
     splits = _read_splits(source, problems)
     problems += _split_problems(splits)
     problems += source.label_problems()
+    contents = SplitContents()
     needs_mask: dict[str, bool] = {}
     for split_file, ids in splits.items():
         for image_id in ids:
             needs_mask[image_id] = needs_mask.get(image_id, False) or split_file.has_masks
     for done, (image_id, has_mask) in enumerate(needs_mask.items(), start=1):
-        problems += _image_problems(source, image_id, source.mask_path(image_id) if has_mask else None, notes)
+        problems += _image_problems(source, image_id, contents, notes, has_mask=has_mask)
         if on_image is not None:
             on_image(done, len(needs_mask))
+    problems += contents.problems(source, splits)
+    notes += contents.notes(splits)
     sizes = {split_file.name: len(ids) for split_file, ids in splits.items()}
     return Audit(root, source.layout, sizes, len(needs_mask), tuple(dict.fromkeys(problems)), tuple(notes))
 
@@ -56,7 +60,7 @@ def _read_splits(source: Source, problems: list[Problem]) -> dict[SplitFile, lis
     """The ids of each split that can be read. What is wrong with the files is appended to problems."""
     split_files = source.split_files()
     if not split_files:
-        problems.append(Problem(source.root, "has no split lists: unpack the archive again"))
+        problems.append(Problem(source.root, f"has no lists of images: {make_lists_hint(source.root)}"))
     splits: dict[SplitFile, list[str]] = {}
     for split_file in split_files:
         try:
@@ -82,7 +86,7 @@ def _split_problems(splits: dict[SplitFile, list[str]]) -> Iterator[Problem]:
         name = split_file.name
         if repeated := [image_id for image_id, count in Counter(ids).items() if count > 1]:
             yield Problem(split_file.path, f"lists {format_ids(repeated)} more than once: remove the duplicates")
-        for other_name in _disjoint_splits(name):
+        for other_name in disjoint_splits(name):
             if shared := sorted(set(ids) & ids_of.get(other_name, set())):
                 reason = (
                     f"lists {format_ids(shared)}, which {other_name} lists too: an image in both leaks into the score, "
@@ -91,21 +95,23 @@ def _split_problems(splits: dict[SplitFile, list[str]]) -> Iterator[Problem]:
                 yield Problem(split_file.path, reason)
 
 
-def _disjoint_splits(name: str) -> list[str]:
-    """The names of the splits that must not share images with this one; none unless this is for validation or test."""
-    folder, slash, split = name.rpartition("/")
-    if split == "test":
-        return [f"{folder}{slash}{other}" for other in ("train", "val", "trainval", "trainaug")]
-    if split.endswith("val") and not split.endswith("trainval"):
-        return [name.removesuffix("val") + other for other in ("train", "trainaug")]
-    return []
+def _image_problems(
+    source: Source, image_id: str, contents: SplitContents, notes: list[Problem], *, has_mask: bool
+) -> Iterator[Problem]:
+    """The problems of one image and its mask, whose contents are added to contents. has_mask: the image needs a mask.
 
-
-def _image_problems(source: Source, image_id: str, mask_path: Path | None, notes: list[Problem]) -> Iterator[Problem]:
-    """The problems of one image and its mask. mask_path: None if the image needs no mask. Notes are appended to notes."""
-    path, shape = source.image_path(image_id), None
+    Notes are appended to notes.
+    """
     try:
-        shape = source.image(image_id).shape[:2]
+        path, mask_path = source.image_path(image_id), source.mask_path(image_id) if has_mask else None
+    except DataError as error:  # several files have this id
+        yield _problem(source.root, error)
+        return
+    shape = None
+    try:
+        image = source.image(image_id)
+        shape = image.shape[:2]
+        contents.add_image(image_id, image)
         notes += pixel_notes(path, shape, has_mask=mask_path is not None)
     except DataError as error:
         yield _problem(path, error)
@@ -113,6 +119,7 @@ def _image_problems(source: Source, image_id: str, mask_path: Path | None, notes
         return
     try:
         mask = source.mask(image_id)
+        contents.add_mask(image_id, mask)
     except DataError as error:
         yield _problem(mask_path, error)
         return

@@ -1,0 +1,74 @@
+"""Write the lists that a folder of images and masks lacks, as annotation tools leave it: Segmentation/train.txt and val.txt.
+
+Only images with a mask are listed. The split is random and stratified by the classes in the masks. Images of the same pixels
+under several names stay together, so that none of them is both trained on and scored.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from vocctl.data.split_files import is_file_stem, pixel_hash
+from vocctl.data.stratify import stratified_parts
+from vocctl.data.voc import MASK_FOLDERS, VocData
+from vocctl.errors import DataError
+from vocctl.files import merge_folder, temporary_folder
+from vocctl.labels import CLASSES, classes_in_mask
+
+VAL_FRACTION = 0.2
+
+
+def make_lists(root: Path, *, seed: int, on_image: Callable[[int, int], None] | None = None) -> dict[str, int]:
+    """Write ImageSets/Segmentation/train.txt and val.txt into a devkit, both or none. Returns the number of images in each.
+
+    on_image: called with (images read, all images). Raises DataError: not a devkit, a list that exists, an image or mask that
+    cannot be read, or fewer than two different images with a mask; and RunError: the disk.
+    """
+    data = VocData.open(root)
+    lists = data.devkit / "ImageSets" / "Segmentation"
+    if existing := sorted({"train", "val"}.intersection(data.splits())):
+        raise DataError(f"{lists / existing[0]}.txt exists already: remove it first, or use the lists as they are")
+    ids = data.masked_ids()
+    if invalid := [image_id for image_id in ids if not is_file_stem(image_id)]:
+        raise DataError(f"{data.devkit / 'JPEGImages'} has {invalid[0]!r}, which a list cannot name: rename that file")
+    groups, targets = _groups_of_copies(data, ids, on_image)
+    if len(targets) < 2:
+        folders = " or ".join(MASK_FOLDERS)
+        raise DataError(
+            f"{data.devkit} has {len(targets)} different images with a mask, two lists need at least 2: expected "
+            f"JPEGImages/<id>.jpg and a mask of the same name, <id>.png, in {folders}"
+        )
+    generator = np.random.default_rng(seed)
+    in_val = stratified_parts(targets, (VAL_FRACTION, 1 - VAL_FRACTION), generator) == 0
+    if not in_val.any() or in_val.all():  # of few images
+        in_val = np.arange(len(targets)) == generator.integers(len(targets))
+    splits = {
+        name: [image_id for image_id, group in zip(ids, groups, strict=True) if in_val[group] == (name == "val")]
+        for name in ("train", "val")
+    }
+    with temporary_folder(data.devkit) as folder:
+        new_lists = folder / "devkit" / lists.relative_to(data.devkit)
+        new_lists.mkdir(parents=True)
+        for name, listed in splits.items():
+            (new_lists / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in listed), encoding="utf-8")
+        merge_folder(folder / "devkit", data.devkit)
+    return {name: len(listed) for name, listed in splits.items()}
+
+
+def _groups_of_copies(
+    data: VocData, ids: list[str], on_image: Callable[[int, int], None] | None
+) -> tuple[list[int], np.ndarray]:
+    """The group of each image, equal for images of the same pixels, and the classes of each group: (groups, 20) uint8."""
+    group_of: dict[bytes, int] = {}
+    groups, targets = [], []
+    for done, image_id in enumerate(ids, start=1):
+        image, mask = data.image(image_id), data.mask(image_id)
+        group = group_of.setdefault(pixel_hash(image, image_id), len(group_of))
+        if group == len(targets):
+            targets.append(np.zeros(len(CLASSES), np.uint8))
+        targets[group] |= classes_in_mask(mask)
+        groups.append(group)
+        if on_image is not None:
+            on_image(done, len(ids))
+    return groups, np.array(targets)
