@@ -106,6 +106,44 @@ def test_invalid_tables(tmp_path, text, message):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + HEADER + row(0) + row(1),
+        HEADER + row(0) + row(1) + "\n\n",
+        HEADER + row(0) + row(1) + "," * 20 + "\n",  # a blank row of a spreadsheet
+        HEADER + row(0) + row(1) + row(0),
+        (HEADER + row(0) + row(1)).replace("\n", "\r\n"),
+    ],
+)
+def test_tables_of_other_programs(tmp_path, text):
+    path = tmp_path / "train_set.csv"
+    path.write_bytes(text.encode())
+    assert list(read_table(path)) == ["0", "1"]
+
+
+def test_repeated_rows_are_noted_and_are_problems(root, caplog):
+    path = root / "train" / "train_set.csv"
+    path.write_text(path.read_text() + row(7, "1") + row(3, "1"))
+    assert len(CompetitionData(root).ids("trainval")) == 12
+    assert "train_set.csv lists 3, 7 more than once: each image is used once" in caplog.text
+    problems = list(CompetitionData(root).label_problems())
+    assert [problem.reason for problem in problems] == ["lists Id 3, 7 more than once: remove the duplicates"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEADER.replace(",", ";") + row(0).replace(",", ";"), "replace it, with commas instead of semicolons"),
+        (HEADER + row(0).replace("0,", "1E+05,", 1), "line 2: .*; a spreadsheet has changed the id"),
+    ],
+)
+def test_what_spreadsheets_change(tmp_path, text, message):
+    (tmp_path / "train_set.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "train_set.csv")
+
+
 def test_missing_table(tmp_path):
     with pytest.raises(DataError, match=r"none\.csv is missing"):
         read_table(tmp_path / "none.csv")

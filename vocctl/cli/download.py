@@ -80,8 +80,8 @@ def _make_lists(folder: Path, seed: int, *, quiet: bool) -> None:
     from vocctl.data.make_lists import make_lists
 
     with progress.counter("reading", "images", quiet=quiet) as on_image:
-        sizes = make_lists(folder, seed=seed, on_image=on_image)
-    tables.print_new_lists(folder, sizes)
+        lists = make_lists(folder, seed=seed, on_image=on_image)
+    tables.print_new_lists(lists)
 
 
 def _check(folder: Path, *, quiet: bool) -> None:

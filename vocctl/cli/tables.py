@@ -14,10 +14,9 @@ from vocctl.config.packaged import PACKAGED, installed_encoders, pip_name
 from vocctl.metrics.table import METRICS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from vocctl.config.model_table import ModelInfo
     from vocctl.data.audit import Audit
+    from vocctl.data.make_lists import NewLists
     from vocctl.tasks.doctor import Check
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.export import ExportResult
@@ -55,8 +54,9 @@ def print_audit(audit: Audit) -> None:
     print_line(f"{audit.root}: {audit.layout}; {_split_sizes(audit.splits)}; {counts}")
 
 
-def print_new_lists(folder: Path, sizes: Mapping[str, int]) -> None:
-    print_line(f"{folder}: wrote ImageSets/Segmentation/train.txt and val.txt; {_split_sizes(sizes)}")
+def print_new_lists(lists: NewLists) -> None:
+    unlisted = f"; without a mask, thus in no list: {lists.num_without_mask}" if lists.num_without_mask else ""
+    print_line(f"{lists.folder}: wrote train.txt and val.txt; {_split_sizes(lists.splits)}{unlisted}")
 
 
 def print_download(result: DownloadResult) -> None:

@@ -4,7 +4,6 @@ The problems are files that are corrupt, missing or invalid, images that a split
 the training, validation and test splits, also under two names, and splits whose masks or labels hold no class.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from vocctl.data.list_audit import SplitContents, disjoint_splits
 from vocctl.data.pixel_audit import pixel_notes, pixel_problems
 from vocctl.data.source import Source, open_dataset
-from vocctl.data.split_files import Problem, SplitFile, format_ids, make_lists_hint
+from vocctl.data.split_files import Problem, SplitFile, format_ids, format_repetitions, make_lists_hint
 from vocctl.errors import DataError
 
 
@@ -84,8 +83,8 @@ def _split_problems(splits: dict[SplitFile, list[str]]) -> Iterator[Problem]:
     ids_of = {split_file.name: set(ids) for split_file, ids in splits.items()}
     for split_file, ids in splits.items():
         name = split_file.name
-        if repeated := [image_id for image_id, count in Counter(ids).items() if count > 1]:
-            yield Problem(split_file.path, f"lists {format_ids(repeated)} more than once: remove the duplicates")
+        if repeated := format_repetitions(ids):
+            yield Problem(split_file.path, f"lists {repeated} more than once: remove the duplicates")
         for other_name in disjoint_splits(name):
             if shared := sorted(set(ids) & ids_of.get(other_name, set())):
                 reason = (
@@ -119,9 +118,10 @@ def _image_problems(
         return
     try:
         mask = source.mask(image_id)
-        contents.add_mask(image_id, mask)
     except DataError as error:
         yield _problem(mask_path, error)
         return
+    if shape is None or mask.shape == shape:
+        contents.add_mask(image_id, mask)
     if shape is not None:
         yield from pixel_problems(path, shape, mask_path, mask)

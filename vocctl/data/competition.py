@@ -8,7 +8,6 @@ of them in `trainval`.
 """
 
 import csv
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vocctl.data.images import check_labels, read_array
-from vocctl.data.split_files import Problem, SplitFile, format_ids, without_repetitions
+from vocctl.data.split_files import Problem, SplitFile, format_ids, format_repetitions, without_repetitions
 from vocctl.errors import DataError
 from vocctl.files import read_csv
 from vocctl.labels import CLASSES, IGNORE
@@ -190,8 +189,8 @@ class CompetitionData:
             except DataError:
                 continue  # reported when the splits were read
             table = dict(rows)
-            if repeated := [csv_id for csv_id, count in Counter(csv_id for csv_id, _ in rows).items() if count > 1]:
-                yield Problem(path, f"lists Id {format_ids(repeated)} more than once: remove the duplicates")
+            if repeated := format_repetitions([csv_id for csv_id, _ in rows]):
+                yield Problem(path, f"lists Id {repeated} more than once: remove the duplicates")
             files = {file.stem for file in (path.parent / "img").glob("*.npy")}
             if unlisted := sorted(files - {f"{part}_{number}" for number in table}):
                 reason = f"does not list {format_ids(unlisted)} of img/: remove these files, or download the data again"

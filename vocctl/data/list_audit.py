@@ -13,7 +13,8 @@ from vocctl.data.split_files import Problem, SplitFile, format_ids, is_test_spli
 from vocctl.errors import DataError
 from vocctl.labels import IGNORE, classes_in_mask
 
-NO_CLASS = "no mask holds a class: 255 is void, classes are 1..20"
+NO_CLASS = "no mask holds a class; 255 is void, classes are 1..20"
+ONLY_VOID = "all masks are void (255) alone"
 
 
 @dataclass
@@ -47,22 +48,23 @@ class SplitContents:
 
     def notes(self, splits: Mapping[SplitFile, Sequence[str]]) -> Iterator[Problem]:
         """Test splits without masks, and single masks that are all void."""
-        for split_file in splits:
+        for split_file, ids in splits.items():
             folder, _, name = split_file.name.rpartition("/")
             if folder == "Segmentation" and is_test_split(name) and not split_file.has_masks:
                 yield Problem(split_file.path, "is a test split without masks: it can be predicted, but not scored")
-        if void := [image_id for image_id, is_void in self.is_void.items() if is_void]:
-            masks, them = ("mask", "it") if len(void) == 1 else ("masks", "them")
-            first = next(split_file for split_file, ids in splits.items() if void[0] in ids)
-            yield Problem(
-                first.path, f"{format_ids(void)}: void (255) alone in the {masks}; nothing is learned from {them}"
-            )
+            void = [image_id for image_id in ids if self.is_void.get(image_id)]
+            if split_file.has_masks and void and any(self.has_class.get(image_id) for image_id in ids):
+                yield Problem(
+                    split_file.path,
+                    f"lists {format_ids(void)} with nothing but void (255) in the mask: not trained on, not scored",
+                )
 
     def _splits_without_a_class(self, splits: Mapping[SplitFile, Sequence[str]]) -> Iterator[Problem]:
         for split_file, ids in splits.items():
             masked = [image_id for image_id in ids if image_id in self.has_class]
             if split_file.has_masks and masked and not any(self.has_class[image_id] for image_id in masked):
-                yield Problem(split_file.path, f"lists {format_ids(masked)}, and {NO_CLASS}")
+                content = ONLY_VOID if all(self.is_void[image_id] for image_id in masked) else NO_CLASS
+                yield Problem(split_file.path, f"lists {format_ids(masked)}: {content}")
 
     def _copies(
         self, split_file: SplitFile, ids: Sequence[str], other_name: str, other_ids: Sequence[str]

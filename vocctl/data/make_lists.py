@@ -5,6 +5,7 @@ under several names stay together, so that none of them is both trained on and s
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,15 @@ from vocctl.labels import CLASSES, classes_in_mask
 VAL_FRACTION = 0.2
 
 
-def make_lists(root: Path, *, seed: int, on_image: Callable[[int, int], None] | None = None) -> dict[str, int]:
-    """Write ImageSets/Segmentation/train.txt and val.txt into a devkit, both or none. Returns the number of images in each.
+@dataclass(frozen=True)
+class NewLists:
+    folder: Path
+    splits: dict[str, int]  # name -> number of images
+    num_without_mask: int  # images that no list names
+
+
+def make_lists(root: Path, *, seed: int, on_image: Callable[[int, int], None] | None = None) -> NewLists:
+    """Write ImageSets/Segmentation/train.txt and val.txt into a devkit, both or none.
 
     on_image: called with (images read, all images). Raises DataError: not a devkit, a list that exists, an image or mask that
     cannot be read, or fewer than two different images with a mask; and RunError: the disk.
@@ -53,7 +61,8 @@ def make_lists(root: Path, *, seed: int, on_image: Callable[[int, int], None] | 
         for name, listed in splits.items():
             (new_lists / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in listed), encoding="utf-8")
         merge_folder(folder / "devkit", data.devkit)
-    return {name: len(listed) for name, listed in splits.items()}
+    sizes = {name: len(listed) for name, listed in splits.items()}
+    return NewLists(lists, sizes, data.num_images - len(ids))
 
 
 def _groups_of_copies(
@@ -61,7 +70,8 @@ def _groups_of_copies(
 ) -> tuple[list[int], np.ndarray]:
     """The group of each image, equal for images of the same pixels, and the classes of each group: (groups, 20) uint8."""
     group_of: dict[bytes, int] = {}
-    groups, targets = [], []
+    groups: list[int] = []
+    targets: list[np.ndarray] = []
     for done, image_id in enumerate(ids, start=1):
         image, mask = data.image(image_id), data.mask(image_id)
         group = group_of.setdefault(pixel_hash(image, image_id), len(group_of))

@@ -34,10 +34,16 @@ def format_ids(ids: list[str]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
+def format_repetitions(ids: Sequence[str]) -> str:
+    """The ids that a list has more than once, for a message; empty: there are none."""
+    repeated = [image_id for image_id, count in Counter(ids).items() if count > 1]
+    return format_ids(repeated) + " ids" * (len(repeated) > 3)
+
+
 def without_repetitions(ids: Sequence[str], where: Path) -> list[str]:
     """Each id once, at its first place, so that no image counts twice or is in two parts of a split. Logs what is dropped."""
-    if repeated := [image_id for image_id, count in Counter(ids).items() if count > 1]:
-        logger.warning("%s lists %s more than once: each image is used once", where, format_ids(repeated))
+    if repeated := format_repetitions(ids):
+        logger.warning("%s lists %s more than once: each image is used once", where, repeated)
     return list(dict.fromkeys(ids))
 
 
@@ -52,7 +58,7 @@ def pixel_hash(image: np.ndarray, image_id: str) -> bytes:
     Images of one color are told apart by their ids: that they are equal does not make them copies.
     """
     content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    content.update(image_id.encode() if is_one_color(image) else np.ascontiguousarray(image))
+    content.update(image_id.encode() if is_one_color(image) else image.tobytes())
     return content.digest()
 
 

@@ -1,5 +1,6 @@
 """The images that a run is trained on and those that it is validated on, with their labels."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from vocctl.config import DataConfig
 from vocctl.config.data import MAX_CHOSEN_SIZE
 from vocctl.data.cache import CachedSplit, fingerprint
 from vocctl.data.cache_build import OnImage, cached_split
-from vocctl.data.list_audit import NO_CLASS
+from vocctl.data.list_audit import NO_CLASS, ONLY_VOID
 from vocctl.data.source import Source, open_dataset
 from vocctl.data.split_files import format_ids, is_one_color, is_test_split
 from vocctl.data.stratify import stratified_parts
@@ -100,7 +101,7 @@ def open_seg_splits(config: DataConfig, on_progress: OnProgress = _no_progress) 
     if config.holds_out:
         held_out = hold_out(train, config)
         for name, part in zip(("training", "validation"), held_out, strict=True):
-            check_masks(part, f"{config.train_split}, {name} part", source)
+            check_masks(part.images, f"{config.train_split}, {name} part", source)
         return _splits(source, *held_out)
     return _splits(source, train, open_seg_split(source, config.val_split, config, on_progress))
 
@@ -158,20 +159,20 @@ def first_copies(splits: Sequence[CachedSplit]) -> np.ndarray:
     return first
 
 
-def check_masks(split: SegSplit, name: str, source: Source) -> None:
+def check_masks(images: CachedSplit, name: str, source: Source) -> None:
     """Raise DataError if no mask of a split holds a class: nothing can be learned from it, and its scores mean nothing.
 
     name: of the split, for the message. As a rule one mask is read.
     """
-    images, only_void = split.images, True
+    only_void = True
     for index in range(len(images)):
         mask = images.original_mask(index)
         if classes_in_mask(mask).any():
             return
         only_void = only_void and bool((mask == IGNORE).all())
-    files = format_ids([str(source.mask_path(image_id)) for image_id in images.ids])
-    content = "void (255) alone is in the masks" if only_void else NO_CLASS
-    raise DataError(f"{source.root}: {content} of the split {name} ({files}): replace them, or choose another split")
+    files = format_ids([os.path.relpath(source.mask_path(image_id) or "", source.root) for image_id in images.ids])
+    content = ONLY_VOID if only_void else NO_CLASS
+    raise DataError(f"{source.root}, split {name}: {content} ({files}); fix the masks, or choose another split")
 
 
 def open_seg_split(source: Source, split: str, config: DataConfig, on_progress: OnProgress = _no_progress) -> SegSplit:
@@ -181,13 +182,13 @@ def open_seg_split(source: Source, split: str, config: DataConfig, on_progress: 
     """
     paths = map(source.mask_path, source.ids(split))
     if not any(path is not None and path.is_file() for path in paths):  # as a rule the first one is there
-        test = "it is a test split: `vocctl predict` shows what a run predicts; " if is_test_split(split) else ""
+        hint = "`vocctl predict` shows what a run predicts for it; to score, " if is_test_split(split) else ""
         raise DataError(
-            f"split {split} of {source.root} has no masks, thus no ground truth: {test}choose a split with masks"
+            f"split {split} of {source.root} has no masks, so no ground truth: {hint}choose a split with masks"
         )
     images = cached_split(source, split, config.size, _cache_dir(config), _decoding(split, on_progress))
     labeled = SegSplit(images)
-    check_masks(labeled, split, source)
+    check_masks(labeled.images, split, source)
     return labeled
 
 

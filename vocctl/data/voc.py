@@ -7,6 +7,7 @@ image: its id and 1 (present), -1 (absent) or 0 (only objects marked "difficult"
 VOC's: it has masks of images that VOC has not annotated (sbd.py).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vocctl.data.class_names import class_name_problems
 from vocctl.data.file_index import IMAGE_ENDINGS, JPEG_ENDINGS, FileIndex, files_by_stem, only_file
 from vocctl.data.images import fit_mask, read_image, read_mask
 from vocctl.data.split_files import Problem, SplitFile, is_test_split, make_lists_hint, without_repetitions
@@ -21,6 +23,7 @@ from vocctl.data.voc_lists import LABEL_OF, ClassRow, class_list_problems, read_
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, classes_in_mask
 
+logger = logging.getLogger(__name__)
 YEAR_FOLDERS = ("VOC20*", "VOCdevkit/VOC20*", "TrainVal/VOCdevkit/VOC20*")
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # an image's mask is in the first one that has it
 
@@ -97,9 +100,13 @@ class VocData:
     def ids(self, split: str) -> list[str]:
         path = self._split_paths.get(split)
         if path is None:
-            known = f"the splits with masks are {', '.join(self.splits())}"
+            known = (
+                f"the splits with masks are {', '.join(self.splits())}; name one of them, or hold out a part with --val"
+            )
             hint = known if self.splits() else f"there are no lists; {make_lists_hint(self.devkit)}"
             raise DataError(f"{self._segmentation / split}.txt is missing: {hint}")
+        for problem in class_name_problems(self.devkit):
+            logger.warning("%s %s", problem.path, problem.reason)
         ids = read_ids(path, self._images)
         if not ids:
             raise DataError(f"{path} is empty: a split needs at least one image")
@@ -116,6 +123,11 @@ class VocData:
                 lossless = [name for name in names if not name.lower().endswith(JPEG_ENDINGS)]
                 return only_file(folder, lossless or names)
         return self._masks[0][0] / f"{image_id}.png"
+
+    @property
+    def num_images(self) -> int:
+        """In JPEGImages, whether a list names them or not."""
+        return len(self._images)
 
     def masked_ids(self) -> list[str]:
         """The images that have a mask, whether a list names them or not, sorted."""
@@ -188,6 +200,7 @@ class VocData:
 
     def label_problems(self) -> Iterator[Problem]:
         """Line by line: one list may have several problems."""
+        yield from class_name_problems(self.devkit)
         for path in sorted(self._main.glob("[!.]*_*.txt")):
             if _is_class_list(path):
                 yield from class_list_problems(path, self._images)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vocctl.data.file_index import IMAGE_ENDINGS
-from vocctl.data.split_files import Problem, format_ids, is_file_stem
+from vocctl.data.split_files import Problem, format_repetitions, is_file_stem
 from vocctl.errors import DataError
 from vocctl.files import read_text
 from vocctl.labels import IGNORE
@@ -92,7 +92,7 @@ def class_list_problems(path: Path, images: Collection[str]) -> Iterator[Problem
     if not lines:
         yield Problem(path, "is empty: expected a line for each image of the split")
     rows: dict[str, ClassRow] = {}
-    repeated = []
+    ids = []
     for number, text in lines:
         row = _class_row(number, text, images)
         if row is None:
@@ -100,10 +100,10 @@ def class_list_problems(path: Path, images: Collection[str]) -> Iterator[Problem
             yield Problem(path, f"line {number} is {shown!r}: expected an id and 1, -1 or 0")
         elif rows.setdefault(row.image_id, row).value != row.value:
             yield Problem(path, f"line {number}: {row.image_id} is listed twice with different values: fix the list")
-        elif rows[row.image_id] is not row:
-            repeated.append(row.image_id)
-    if repeated:
-        yield Problem(path, f"lists {format_ids(sorted(set(repeated)))} more than once: remove the duplicates")
+        else:
+            ids.append(row.image_id)
+    if repeated := format_repetitions(ids):
+        yield Problem(path, f"lists {repeated} more than once: remove the duplicates")
 
 
 def _class_row(number: int, text: str, images: Collection[str]) -> ClassRow | None:
