@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 import typer.main
-from typer.exceptions import TyperException
 
 from vocctl import __version__
 from vocctl.cli import messages
@@ -39,6 +38,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 success, 1 the run failed, 2 usage or config, 3 data or weights, 4 network, 5 out of memory, "
     "130 interrupted, 143 terminated.",
 )
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer moved it from version to version
 USER_ERRORS = (
     errno.EACCES,
     errno.EPERM,
@@ -90,7 +90,7 @@ def _run(args: Sequence[str]) -> int:
     except VocctlError as error:
         messages.print_error(str(error))
         return error.exit_code
-    except TyperException as error:
+    except UsageError as error:
         messages.print_error(usage_line(error, args, typer.main.get_command(app).commands))  # type: ignore[attr-defined]
         return 2
     except (KeyboardInterrupt, typer.Abort):

@@ -1,9 +1,9 @@
 """Kaggle through its official client: download a competition's data, upload a submission, read limits and scores.
 
-Source: the package kaggle 2.2.4 (kaggle_api_extended.py, kagglesdk). Only this file imports it, and only inside functions:
-importing it searches for credentials, sends them to Kaggle, prints, and exits the process if there are none. The client's
-output is suppressed, and its exceptions become our own errors without a cause, because their headers and URLs hold secrets.
-It sets no timeouts, so its requests get ours.
+Source: the package kaggle, 2.0.0 to 2.2.4 (kaggle_api_extended.py, kagglesdk), vocctl's extra `kaggle`. Only this file imports
+it, and only inside functions: importing it searches for credentials, sends them to Kaggle, prints, and exits the process if
+there are none. The client's output is suppressed, and its exceptions become our own errors without a cause, because their
+headers and URLs hold secrets. It sets no timeouts, so its requests get ours.
 """
 
 import contextlib
@@ -95,15 +95,17 @@ class Kaggle:
         if "LEGACY" in str(self._api.config_values.get("auth_method")) and "API key" not in credentials:
             self.credentials = "an API key, because the access token has expired"
 
-    def limits(self) -> SubmissionLimits:
-        """Raises NetworkError."""
+    def limits(self) -> SubmissionLimits | None:
+        """None: the client is too old to ask for them (2.2.0 is, 2.2.4 is not). Raises NetworkError."""
+        if not hasattr(self._api, "competition_get_submission_limits"):
+            return None
         limits = self._call("read the limits", lambda: self._api.competition_get_submission_limits(self.slug))
         return SubmissionLimits(limits.num_today, limits.num_total, limits.num_allowed_now)
 
     def upload(self, path: Path, message: str) -> int:
         """Submit a file. Returns Kaggle's number of the submission. Raises NetworkError: the upload failed or is refused."""
         answer = self._call("submit", lambda: self._api.competition_submit(str(path), message, self.slug, quiet=True))
-        if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE or not answer.ref:
+        if not answer.ref:
             raise NetworkError(f"the upload of {path} failed on Kaggle's side, nothing was submitted: try again")
         return int(answer.ref)
 
@@ -162,7 +164,9 @@ class Kaggle:
                 f"Kaggle does not accept the credentials ({self.credentials}): create a new token at {TOKEN_URL}"
             )
         except ImportError as error:
-            failure = NetworkError(f"the package kaggle cannot be imported ({error.name}): install vocctl again")
+            failure = NetworkError(
+                f'Kaggle\'s client cannot be imported ({error}): install it with `pip install "vocctl[kaggle]"`'
+            )
         except Exception as error:  # the client raises requests', urllib3's, its own and plain exceptions
             failure = self._to_vocctl_error(error, action)
         raise failure

