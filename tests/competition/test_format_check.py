@@ -108,7 +108,7 @@ def test_a_row_that_a_spreadsheet_has_cut(tmp_path, length):
     assert all("has exactly 32767 characters, at which spreadsheets cut a cell" in error.reason for error in errors)
 
 
-def test_a_byte_order_mark_is_no_error(tmp_path):
+def test_a_byte_order_mark_is_accepted(tmp_path):
     write_table(tmp_path / "valid.csv", VALID)
     (tmp_path / "valid.csv").write_text((tmp_path / "valid.csv").read_text() + "\n", encoding="utf-8-sig")
     assert check_file(tmp_path / "valid.csv", REQUIRED) == []

@@ -43,6 +43,7 @@ def test_other_classes_than_vocs(devkit, caplog, name, text, reason):
     [
         ("class_names.txt", "\n".join(["_background_", *CLASSES])),
         ("class_names.txt", "_background_\naeroplane\n"),
+        ("class_names.txt", "cat\ndog\n"),  # not labelme's: it starts with the background
         ("labelmap.txt", labelmap(SEG_CLASSES)),
         ("labelmap.txt", "mug:1,2,3::\nnot a row\n"),  # a color that is not VOC's is refused when a mask has it
         ("labelmap.txt", ""),

@@ -56,7 +56,7 @@ def test_a_jpeg_is_not_a_mask(devkit):
 @pytest.mark.parametrize(
     ("folder", "names"), [("JPEGImages", "a.JPG and a.jpg"), ("SegmentationClass", "a.PNG and a.png")]
 )
-def test_two_files_of_one_id_are_named(devkit, folder, names):
+def test_two_files_of_one_id_are_an_error(devkit, folder, names):
     path = next((devkit / folder).glob("a.*"))
     (devkit / folder / names.split()[0]).write_bytes(path.read_bytes())
     data = VocData(devkit, "tiny")

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vocctl.data.make_lists import make_lists
@@ -41,6 +42,23 @@ def test_lists_are_stratified_and_follow_the_seed(unlisted):
     shutil.rmtree(unlisted / "VOCdevkit" / "VOC2009" / "ImageSets")
     make_lists(unlisted, seed=1)
     assert written(unlisted) != splits
+
+
+def test_class_lists_follow_the_masks(unlisted):
+    make_lists(unlisted, seed=0)
+    data = open_dataset(unlisted)
+    for split in ("train", "val"):
+        labels = data.labels(split)
+        assert list(labels) == data.ids(split)
+        assert all(np.flatnonzero(row).tolist() == [int(i[-3:]) % 2] for i, row in labels.items())
+
+
+def test_existing_class_lists_are_kept(unlisted):
+    path = unlisted / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main" / "aeroplane_train.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("noisy_000  1\n")
+    make_lists(unlisted, seed=0)
+    assert [file.name for file in path.parent.iterdir()] == ["aeroplane_train.txt"]
 
 
 def test_copies_of_an_image_are_in_the_same_list(unlisted):

@@ -9,7 +9,7 @@ from vocctl.data.voc_lists import read_ids
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES
 
-IMAGES = {"a", "b", "my photo 1", "my photo"}
+IMAGES = {"a", "b", "my image 1", "my image"}
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def id_list(tmp_path: Path) -> Path:
 
 
 def test_an_id_may_have_blanks(id_list):
-    id_list.write_text("my photo 1\n  a \n\nnot there\n")
-    assert read_ids(id_list, IMAGES) == ["my photo 1", "a", "not there"]
+    id_list.write_text("my image 1\n  a \n\nnot there\n")
+    assert read_ids(id_list, IMAGES) == ["my image 1", "a", "not there"]
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -41,7 +41,7 @@ def test_other_encodings_are_refused(id_list, encoding):
         ("a -1", "'a -1' is a line of a class list .*: this list has one id a line, remove the second column"),
         ("b  1", "is a line of a class list"),
         ("missing -1", "is a line of a class list"),
-        ("my photo 0", "is a line of a class list"),
+        ("my image 0", "is a line of a class list"),
         ("a b", "'a b' is 2 ids: a list has one id a line"),
         ("a.jpg", "lists 'a.jpg': an id has no ending, write 'a'"),
         ("a.JPEG", "an id has no ending"),
@@ -56,24 +56,24 @@ def test_an_error_names_the_line(id_list, line, message):
 
 
 def test_values_are_dropped_where_a_list_may_have_them(id_list):
-    id_list.write_text("a -1\nmy photo 1\nmy photo 1  1\nb\n")
-    assert read_ids(id_list, IMAGES, has_values=True) == ["a", "my photo 1", "my photo 1", "b"]
+    id_list.write_text("a -1\nmy image 1\nmy image 1  1\nb\n")
+    assert read_ids(id_list, IMAGES, has_values=True) == ["a", "my image 1", "my image 1", "b"]
 
 
 @pytest.fixture
 def labeled(tiny) -> Path:
-    """The devkit of tiny, whose image tiny_008 (of val) is called "my photo 1" instead."""
+    """The devkit of tiny, whose image tiny_008 (of val) is called "my image 1" instead."""
     devkit = tiny / "VOCdevkit" / "VOC2009"
     for path in [*devkit.glob("JPEGImages/tiny_008.*"), *devkit.glob("SegmentationClass/tiny_008.*")]:
-        path.rename(path.with_stem("my photo 1"))
+        path.rename(path.with_stem("my image 1"))
     for path in (devkit / "ImageSets").rglob("*val.txt"):
-        path.write_text(path.read_text().replace("tiny_008", "my photo 1"), encoding="utf-8-sig")
+        path.write_text(path.read_text().replace("tiny_008", "my image 1"), encoding="utf-8-sig")
     return devkit
 
 
 def test_ids_with_blanks_have_class_labels(labeled):
-    assert list(VocData(labeled, "tiny").labels("val")) == ["my photo 1", "tiny_009", "tiny_010", "tiny_011"]
-    assert VocData(labeled, "tiny").ids("val") == ["my photo 1", "tiny_009", "tiny_010", "tiny_011"]
+    assert list(VocData(labeled, "tiny").labels("val")) == ["my image 1", "tiny_009", "tiny_010", "tiny_011"]
+    assert VocData(labeled, "tiny").ids("val") == ["my image 1", "tiny_009", "tiny_010", "tiny_011"]
 
 
 def test_repeated_rows_count_once_with_one_note(labeled, caplog):
@@ -81,9 +81,9 @@ def test_repeated_rows_count_once_with_one_note(labeled, caplog):
     for name in CLASSES:
         path = lists / f"{name}_val.txt"
         path.write_text(path.read_text() * 2)
-    assert list(VocData(labeled, "tiny").labels("val")) == ["my photo 1", "tiny_009", "tiny_010", "tiny_011"]
+    assert list(VocData(labeled, "tiny").labels("val")) == ["my image 1", "tiny_009", "tiny_010", "tiny_011"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"{lists}/aeroplane_val.txt lists my photo 1, tiny_009, tiny_010 and 1 more ids more than once: each image is used once"
+        f"{lists}/aeroplane_val.txt lists my image 1, tiny_009, tiny_010 and 1 more ids more than once: each image is used once"
     ]
 
 

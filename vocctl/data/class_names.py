@@ -29,6 +29,8 @@ def class_name_problems(devkit: Path) -> Iterator[Problem]:
 
 def _labelme_difference(lines: list[str]) -> str:
     names = [line for line in lines if line != "__ignore__"]
+    if not names or names[0].strip("_") != SEG_CLASSES[0]:
+        return ""  # of another tool: which label the first line names is not known
     for label, (name, expected) in enumerate(zip(names, SEG_CLASSES, strict=False)):
         if name.strip("_") != expected:
             return f"names label {label} {name}, which is {expected} in VOC"

@@ -1,4 +1,4 @@
-"""What is wrong with the lists of a data set, seen from the images, masks and class labels that they name.
+"""What is wrong with the lists of a data set, by the images, masks and class labels that they name.
 
 The contents are collected while audit.py reads the files one by one; the lists are judged at the end.
 """

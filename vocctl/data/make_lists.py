@@ -1,7 +1,7 @@
-"""Write the lists that a folder of images and masks lacks, as annotation tools leave it: Segmentation/train.txt and val.txt.
+"""Write the lists that a folder of images and masks lacks, as annotation tools leave it: train and val, for both tasks.
 
-Only images with a mask are listed. The split is random and stratified by the classes in the masks. Images of the same pixels
-under several names stay together, so that none of them is both trained on and scored.
+Only images with a mask are listed. Their class labels are the classes in their masks. The split is random and stratified by
+class. Images of the same pixels under several names stay together, so that none of them is both trained on and scored.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vocctl.data.devkit import write_class_lists
 from vocctl.data.split_files import is_file_stem, pixel_hash
 from vocctl.data.stratify import stratified_parts
 from vocctl.data.voc import MASK_FOLDERS, VocData
@@ -28,7 +29,7 @@ class NewLists:
 
 
 def make_lists(root: Path, *, seed: int, on_image: Callable[[int, int], None] | None = None) -> NewLists:
-    """Write ImageSets/Segmentation/train.txt and val.txt into a devkit, both or none.
+    """Write ImageSets/Segmentation/train.txt and val.txt into a devkit, and class lists unless it has some; all or none.
 
     on_image: called with (images read, all images). Raises DataError: not a devkit, a list that exists, an image or mask that
     cannot be read, or fewer than two different images with a mask; and RunError: the disk.
@@ -40,7 +41,10 @@ def make_lists(root: Path, *, seed: int, on_image: Callable[[int, int], None] | 
     ids = data.masked_ids()
     if invalid := [image_id for image_id in ids if not is_file_stem(image_id)]:
         raise DataError(f"{data.devkit / 'JPEGImages'} has {invalid[0]!r}, which a list cannot name: rename that file")
-    groups, targets = _groups_of_copies(data, ids, on_image)
+    groups, classes = _groups_of_copies(data, ids, on_image)
+    targets = np.zeros((len(set(groups)), len(CLASSES)), np.uint8)
+    for image_id, group in zip(ids, groups, strict=True):
+        targets[group] |= classes[image_id]
     if len(targets) < 2:
         folders = " or ".join(MASK_FOLDERS)
         raise DataError(
@@ -55,30 +59,34 @@ def make_lists(root: Path, *, seed: int, on_image: Callable[[int, int], None] | 
         name: [image_id for image_id, group in zip(ids, groups, strict=True) if in_val[group] == (name == "val")]
         for name in ("train", "val")
     }
-    with temporary_folder(data.devkit) as folder:
-        new_lists = folder / "devkit" / lists.relative_to(data.devkit)
-        new_lists.mkdir(parents=True)
-        for name, listed in splits.items():
-            (new_lists / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in listed), encoding="utf-8")
-        merge_folder(folder / "devkit", data.devkit)
+    _write(data, splits, classes)
     sizes = {name: len(listed) for name, listed in splits.items()}
     return NewLists(lists, sizes, data.num_images - len(ids))
 
 
+def _write(data: VocData, splits: dict[str, list[str]], classes: dict[str, np.ndarray]) -> None:
+    """Write the lists of ids, and the class lists unless the devkit has some; all or none."""
+    with temporary_folder(data.devkit) as folder:
+        lists = folder / "devkit" / "ImageSets"
+        for name in ("Segmentation", "Main"):
+            (lists / name).mkdir(parents=True)
+        for split, ids in splits.items():
+            (lists / "Segmentation" / f"{split}.txt").write_text("".join(f"{i}\n" for i in ids), encoding="utf-8")
+            if not data.label_splits():
+                write_class_lists(lists / "Main", split, ids, np.stack([classes[image_id] for image_id in ids]))
+        merge_folder(folder / "devkit", data.devkit)
+
+
 def _groups_of_copies(
     data: VocData, ids: list[str], on_image: Callable[[int, int], None] | None
-) -> tuple[list[int], np.ndarray]:
-    """The group of each image, equal for images of the same pixels, and the classes of each group: (groups, 20) uint8."""
+) -> tuple[list[int], dict[str, np.ndarray]]:
+    """The group of each image, from 0, equal for images of the same pixels; and the classes (20,) uint8 in each mask."""
     group_of: dict[bytes, int] = {}
     groups: list[int] = []
-    targets: list[np.ndarray] = []
+    classes: dict[str, np.ndarray] = {}
     for done, image_id in enumerate(ids, start=1):
-        image, mask = data.image(image_id), data.mask(image_id)
-        group = group_of.setdefault(pixel_hash(image, image_id), len(group_of))
-        if group == len(targets):
-            targets.append(np.zeros(len(CLASSES), np.uint8))
-        targets[group] |= classes_in_mask(mask)
-        groups.append(group)
+        groups.append(group_of.setdefault(pixel_hash(data.image(image_id), image_id), len(group_of)))
+        classes[image_id] = classes_in_mask(data.mask(image_id)).astype(np.uint8)
         if on_image is not None:
             on_image(done, len(ids))
-    return groups, np.array(targets)
+    return groups, classes

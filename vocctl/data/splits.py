@@ -99,10 +99,10 @@ def open_seg_splits(config: DataConfig, on_progress: OnProgress = _no_progress) 
     source = open_dataset(Path(config.path))
     train = open_seg_split(source, config.train_split, config, on_progress)
     if config.holds_out:
-        held_out = hold_out(train, config)
-        for name, part in zip(("training", "validation"), held_out, strict=True):
+        parts = hold_out(train, config)
+        for name, part in zip(("training", "validation"), parts, strict=True):
             check_masks(part.images, f"{config.train_split}, {name} part", source)
-        return _splits(source, *held_out)
+        return _splits(source, *parts)
     return _splits(source, train, open_seg_split(source, config.val_split, config, on_progress))
 
 

@@ -47,7 +47,7 @@ def find_devkit(root: Path) -> Path:
     """The folder with JPEGImages and ImageSets. Raises DataError: there is none, or there are several years."""
     folders = _year_folders(root)
     if not folders:
-        raise DataError(f"{root} has no VOC devkit: expected VOCdevkit/VOC<year>/JPEGImages in it")
+        raise DataError(f"{root} has no VOC devkit: expected VOCdevkit/VOC<year>/JPEGImages or JPEGImages itself in it")
     if len(folders) > 1:
         years = ", ".join(path.name for path in folders)
         raise DataError(f"{root} has several years ({years}): name one of them, as --data {folders[-1]}")
@@ -113,11 +113,11 @@ class VocData:
         return without_repetitions(ids, path)
 
     def image_path(self, image_id: str) -> Path:
-        """<id>.jpg if there is no such image. Raises DataError: several images have this id."""
+        """<id>.jpg if the image is missing. Raises DataError: several images have this id."""
         return only_file(self.devkit / "JPEGImages", self._images.get(image_id, [f"{image_id}.jpg"]))
 
     def mask_path(self, image_id: str) -> Path:
-        """SegmentationClass/<id>.png if there is no such mask. Raises DataError: several masks of a folder have this id."""
+        """SegmentationClass/<id>.png if the mask is missing. Raises DataError: several masks of a folder have this id."""
         for folder, masks in self._masks:
             if names := masks.get(image_id):
                 lossless = [name for name in names if not name.lower().endswith(JPEG_ENDINGS)]

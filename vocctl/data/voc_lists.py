@@ -119,9 +119,9 @@ def _id_problem(number: int, text: str, images: Collection[str]) -> str:
     row = _class_row(number, text, images)
     if row is not None and (row.image_id in images or row.value == "-1"):
         return f"{text!r} is a line of a class list (ImageSets/Main): this list has one id a line, remove the second column"
-    words = text.split()
-    if len(words) > 1 and all(word in images for word in words):
-        return f"{text[:60]!r} is {len(words)} ids: a list has one id a line"
+    parts = text.split()
+    if len(parts) > 1 and all(part in images for part in parts):
+        return f"{text[:60]!r} is {len(parts)} ids: a list has one id a line"
     if not is_file_stem(text):
         return f"lists {text[:120]!r}: an id is a file name without its folder, fix the list"
     if Path(text).suffix.lower() in IMAGE_ENDINGS and Path(text).stem in images:
