@@ -77,8 +77,9 @@ class _RunFlags:
 
 def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> None:
     started = time.perf_counter()
-    if flags.resume is not None and (settings or flags.name or flags.out or flags.config or flags.recipe):
-        raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
+    others = settings.keys() - {"path"} or flags.name or flags.out or flags.config or flags.recipe
+    if flags.resume is not None and others:
+        raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet and --data")
     config = default
     if flags.recipe is not None:
         config = recipe_config(flags.recipe, module.replace("_", "-"), config)
@@ -88,7 +89,8 @@ def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
     with progress.training_view(quiet=flags.quiet) as view:
         if flags.resume is not None:
-            result = task.resume(flags.resume, reporter=view, command_started=started)
+            data = Path(settings["path"]) if "path" in settings else None
+            result = task.resume(flags.resume, data=data, reporter=view, command_started=started)
         else:
             result = task.run(config, flags.out, name=flags.name, reporter=view, command_started=started)
     tables.print_train_result(result, is_generator=isinstance(default, TrainAdvConfig))
