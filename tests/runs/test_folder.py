@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from vocctl.config import TrainClsConfig, TrainSegConfig
+from vocctl.config import TrainClsConfig, TrainSegConfig, given
 from vocctl.config.training import ProbeOptimConfig
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import write_text
@@ -41,7 +41,7 @@ def test_new_run_records_its_command_and_versions(run):
     assert info["command"].startswith("vocctl")
     assert info["versions"]["torch"] == version("torch")
     assert info["started"].endswith("+00:00")
-    assert run.config(TrainSegConfig()) == CONFIG
+    assert run.config(TrainSegConfig()) == given(CONFIG, path=os.path.abspath(CONFIG.data.path))
     assert run.checkpoint_dir.is_dir()
     assert partial_files(run.path) == []
 
@@ -106,7 +106,7 @@ def test_unknown_run_suggests_the_closest_name(run, tmp_path):
         find_run("fist", "train-seg", tmp_path / "runs")
     with pytest.raises(DataError, match=r"no run 0000: .*/ holds 1 run$"):
         find_run("0000", "train-seg", tmp_path / "runs")
-    with pytest.raises(DataError, match="holds 0 runs"):
+    with pytest.raises(DataError, match="holds 0 runs: train one with `vocctl train-seg`"):
         find_run("first", "train-seg", tmp_path / "none")
 
 

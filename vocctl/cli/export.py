@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import progress, tables
-from vocctl.cli.options import Quiet, Run
+from vocctl.cli.options import MovedData, Quiet, Run
 from vocctl.config import Checkpoint
 
 
@@ -22,6 +22,7 @@ def export(
     images: Annotated[
         int, typer.Option("--images", min=1, help="Number of validation images on which both models are compared.")
     ] = 16,
+    data: MovedData = None,
     quiet: Quiet = False,
 ) -> None:
     """Export a run's model to ONNX, and compare its outputs with the run's on validation images.
@@ -32,6 +33,6 @@ def export(
 
     with progress.counter("comparing", "images", quiet=quiet) as on_image:
         result = task.export(
-            run, form=file_format, out=out, checkpoint=checkpoint, num_images=images, on_image=on_image
+            run, form=file_format, out=out, data=data, checkpoint=checkpoint, num_images=images, on_image=on_image
         )
     tables.print_export(result)

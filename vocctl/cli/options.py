@@ -51,6 +51,10 @@ Evaluation = Annotated[
         autocompletion=evaluations,
     ),
 ]
+MovedData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the images, if it was moved. [dim]\\[default: where they were][/dim]"),
+]
 Device = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ import typer
 
 from vocctl.cli import messages, progress
 from vocctl.cli.complete import plot_kinds
-from vocctl.cli.options import Evaluation, Quiet, Runs
+from vocctl.cli.options import Evaluation, MovedData, Quiet, Runs
 from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import Format, PlotOptions
 
@@ -26,6 +26,7 @@ def plot(
         ),
     ] = None,
     evaluation: Evaluation = None,
+    data: MovedData = None,
     select: Annotated[
         str,
         typer.Option(
@@ -52,7 +53,7 @@ def plot(
     options = PlotOptions(select=select, num_images=images, format=file_format, out=out)
     kinds = [name for text in kind or () for name in text.split(",")]
     with progress.counter("drawing", "kinds", quiet=quiet) as on_kind:
-        paths = task.plot(runs, kinds=kinds, evaluation=evaluation, options=options, on_kind=on_kind)
+        paths = task.plot(runs, kinds=kinds, evaluation=evaluation, data=data, options=options, on_kind=on_kind)
     for path in paths:
         messages.print_line(str(path))
     only_curves = all(path.stem.startswith("curves") for path in paths)

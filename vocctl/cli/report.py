@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress
-from vocctl.cli.options import Evaluation, Quiet, Runs
+from vocctl.cli.options import Evaluation, MovedData, Quiet, Runs
 
 
 def report(
     runs: Runs,
     out: Annotated[Path, typer.Option("--out", "-o", help="Output file.")] = Path("report.html"),
     evaluation: Evaluation = None,
+    data: MovedData = None,
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained HTML page on one run or several: scores, figures, tables, and a gallery of predictions.
@@ -22,5 +23,5 @@ def report(
     from vocctl.tasks import report as task
 
     with progress.counter("reporting", "steps", quiet=quiet) as on_step:
-        path = task.report(runs, out, evaluation=evaluation, on_step=on_step)
+        path = task.report(runs, out, evaluation=evaluation, data=data, on_step=on_step)
     messages.print_line(str(path))

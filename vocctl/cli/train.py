@@ -93,8 +93,8 @@ class _RunFlags:
 def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> None:
     started = time.perf_counter()
     others = (flags.name, flags.out, flags.config, flags.recipe, flags.smoke, flags.print_config)
-    if flags.resume is not None and (settings or any(others)):
-        raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
+    if flags.resume is not None and (settings.keys() - {"path"} or any(others)):
+        raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet and --data")
     config = _resolved(module, default, settings, flags)
     if flags.print_config:
         messages.print_line(tomli_w.dumps(as_tables(config)).rstrip())
@@ -105,7 +105,8 @@ def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
     with progress.training_view(quiet=flags.quiet) as view:
         if flags.resume is not None:
-            result = task.resume(flags.resume, reporter=view, command_started=started)
+            data = Path(settings["path"]) if "path" in settings else None
+            result = task.resume(flags.resume, data=data, reporter=view, command_started=started)
         else:
             result = task.run(config, flags.out, name=flags.name, reporter=view, command_started=started)
     tables.print_train_result(result, is_generator=isinstance(default, TrainAdvConfig))

@@ -1,7 +1,7 @@
 """Find runs by folder or by name, and name new ones."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vocctl.errors import ConfigError, DataError
@@ -33,6 +33,18 @@ def free_name(folder: Path, name: str, suffix: str = "") -> Path:
     return path
 
 
+def numbered_folder(folder: Path, is_same: Callable[[Path], bool]) -> Path:
+    """Return folder, or <name>-2, <name>-3, ... in its place, so that nothing but what is_same accepts is replaced.
+
+    is_same: whether an existing folder may be replaced, because it holds an earlier result of the same inputs.
+    """
+    path, number = folder, 1
+    while path.exists() and not is_same(path):
+        number += 1
+        path = folder.with_name(f"{folder.name}-{number}")
+    return path
+
+
 def distinct_names(paths: Sequence[Path]) -> list[str]:
     """Return for each folder the shortest end of its path that no other one has; its name, if names differ."""
     folders = [path.resolve().parts for path in paths]
@@ -55,6 +67,8 @@ def open_run(name: str, runs: Path = RUNS) -> RunFolder:
             close = difflib.get_close_matches(name, list(by_name), n=1, cutoff=0.3)
             count = "1 run" if len(by_name) == 1 else f"{len(by_name)} runs"
             hint = f"did you mean {close[0]}?" if close else f"{runs}/ holds {count}"
+            if not by_name:
+                hint += ": train one with `vocctl train-seg` or `vocctl train-cls`, or give the folder of a run"
             raise DataError(f"no run {name}: {hint}")
         if len(by_name[name]) > 1:
             raise DataError(f"{name} is ambiguous ({', '.join(map(str, by_name[name]))}): give the run's folder")

@@ -31,6 +31,7 @@ from vocctl.distributed import broadcast_object, is_main_process
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import is_number, parse_json, read_json, read_text, write_json, write_text
 from vocctl.labels import CLASSES
+from vocctl.runs.paths import absolute_paths, existing_paths
 from vocctl.runs.weights import load_weights, write_tensors
 
 if TYPE_CHECKING:
@@ -81,9 +82,25 @@ class RunFolder:
     def config(self, default: Config) -> Config:
         """Read config.toml; settings that it lacks are those of default, a config of the run's task.
 
+        Its paths are those that exist now: see paths.py.
         Raises DataError: no config.toml. ConfigError: it is not TOML, or has an unknown or invalid setting.
         """
-        return read_toml(default, self.path / "config.toml")
+        return existing_paths(read_toml(default, self.path / "config.toml"), self.given_paths())
+
+    def given_paths(self) -> dict[str, str]:
+        """The relative paths that the run was given, by the absolute path; empty if run.json cannot be read."""
+        try:
+            given = read_json(self.path / "run.json").get("given_paths")
+        except (OSError, ValueError):
+            return {}
+        items = given.items() if isinstance(given, dict) else ()
+        return {absolute: path for absolute, path in items if isinstance(path, str) and "\0" not in absolute + path}
+
+    def write_config(self, config: TrainingConfig) -> dict[str, str]:
+        """Write config.toml with absolute paths; return those that were given as relative ones, for run.json."""
+        absolute, given = absolute_paths(config)
+        write_text(self.path / "config.toml", tomli_w.dumps(as_tables(absolute)))
+        return given
 
     def write_json(self, name: str, value: Any) -> None:
         write_json(self.path / name, value, indent=1)
@@ -196,11 +213,12 @@ def create_run(path: Path, task: str, config: TrainingConfig) -> RunFolder:
         (path / "state").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path} cannot be created: {error.strerror}; choose another --out") from error
-    write_text(path / "config.toml", tomli_w.dumps(as_tables(config)))
+    given = RunFolder(path).write_config(config)
     info = {
         "task": task,
         "command": shlex.join(["vocctl", *sys.argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "given_paths": given,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     write_json(path / "run.json", info)

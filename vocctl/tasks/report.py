@@ -19,9 +19,11 @@ def report(
     path: Path,
     *,
     evaluation: str | None = None,
+    data: Path | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write the page and return its path. evaluation: a folder of RUN/eval; None: the newest one that all runs have.
+    data: where its images are now; None: where they were.
 
     Raises ConfigError: path is not an .html file in an existing folder. DataError: a run of train-adv, or a file of a run is
     missing or corrupt. RunError: no space, read-only.
@@ -30,7 +32,7 @@ def report(
         raise ConfigError(f"--out takes an .html file, got {path}")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} cannot be written: name a file in an existing folder")
-    runs = read_runs(list(dict.fromkeys(names)), evaluation)
+    runs = read_runs(list(dict.fromkeys(names)), evaluation, data)
     _check_no_generator(runs)
     steps = 2 * len(runs) + 1
     sections, cards = [], []
