@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress
+from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import Evaluation, MovedData, Quiet, Runs
 
 
@@ -20,6 +21,8 @@ def report(
 
     vocctl report first second -o report.html
     """
+    check_runs(runs)
+    check_data(data)
     from vocctl.tasks import report as task
 
     with progress.counter("reporting", "steps", quiet=quiet) as on_step:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.cli import progress, tables
+from vocctl.cli.early_checks import check_new_run, check_resumed_run
 from vocctl.cli.options import ConfigFile, Name, Out, Quiet, Recipe, Resume, config_options
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig, given, read_toml
 from vocctl.config.recipes import RecipeName, recipe_config
@@ -86,10 +87,14 @@ def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags
     if flags.config is not None:
         config = read_toml(config, flags.config)
     config = given(config, **settings)
+    data = Path(settings["path"]) if "path" in settings else None
+    if flags.resume is not None:
+        check_resumed_run(flags.resume, default, module.replace("_", "-"), data)
+    else:
+        check_new_run(config, default)
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
     with progress.training_view(quiet=flags.quiet) as view:
         if flags.resume is not None:
-            data = Path(settings["path"]) if "path" in settings else None
             result = task.resume(flags.resume, data=data, reporter=view, command_started=started)
         else:
             result = task.run(config, flags.out, name=flags.name, reporter=view, command_started=started)
