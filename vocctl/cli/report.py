@@ -12,7 +12,12 @@ from vocctl.cli.options import Evaluation, MovedData, Quiet, Runs
 
 def report(
     runs: Runs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output file.")] = Path("report.html"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Output file. [dim]\\[default: report.html, report-2.html for other runs, ...][/dim]"
+        ),
+    ] = None,
     evaluation: Evaluation = None,
     data: MovedData = None,
     quiet: Quiet = False,
