@@ -138,3 +138,22 @@ def test_wrong_inputs_are_errors(trained, tmp_path: Path) -> None:
         predict([images(trained.data)], str(trained.seg), checkpoint="last")
     with pytest.raises(DataError, match="no run nothing"):
         predict([images(trained.data)], "nothing")
+
+
+def test_masks_of_other_images_and_runs_are_kept(trained_once, tmp_path: Path) -> None:
+    """The same prediction again replaces its own mask."""
+    first, other = tmp_path / "first", tmp_path / "other"
+    for folder, image_id in ((first, "tiny_013"), (other, "tiny_014")):
+        folder.mkdir()
+        shutil.copy(images(trained_once.data) / f"{image_id}.jpg", folder / "cat.jpg")
+
+    def masks(folder: Path, **options: str) -> list[str]:
+        run = str(trained_once.seg)
+        return [result.mask.name for result in predict([folder / "cat.jpg"], run, out=tmp_path / "out", **options)]
+
+    assert masks(first) == ["cat.png"]
+    assert masks(other) == ["cat-2.png"]
+    assert masks(first, tta="flip") == ["cat-3.png"]
+    assert [masks(first), masks(other), masks(first, tta="flip")] == [["cat.png"], ["cat-2.png"], ["cat-3.png"]]
+    (tmp_path / "out" / "predictions.json").unlink()
+    assert masks(first) == ["cat-4.png"]  # nothing says what the others were predicted from

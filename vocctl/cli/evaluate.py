@@ -12,6 +12,7 @@ from vocctl.attacks.table import attack_help
 from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import evaluate_attack
 from vocctl.cli.complete import attacks, goals
+from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import Device, Quiet, Runs
 from vocctl.config import TTA, AttackConfig, Checkpoint, EvalOptions, Norm, Reference, Thresholds
 from vocctl.errors import ConfigError
@@ -155,6 +156,8 @@ def evaluate(
     for_classifiers = _given(
         {"--ensemble": ensemble, "--compare": compare, "--ci": ci, "--thresholds": thresholds is not None}
     )
+    check_runs(runs)
+    check_data(data)
     if attack is not None:
         if excluded := for_classifiers + _given({"--tta": tta != DEFAULTS.tta}):
             raise ConfigError(f"--attack cannot be combined with {', '.join(excluded)}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import progress, tables
+from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import MovedData, Quiet, Run
 from vocctl.config import Checkpoint
 
@@ -29,6 +30,8 @@ def export(
 
     vocctl export first --format onnx
     """
+    check_runs([run])
+    check_data(data)
     from vocctl.tasks import export as task
 
     with progress.counter("comparing", "images", quiet=quiet) as on_image:

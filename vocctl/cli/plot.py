@@ -7,6 +7,7 @@ import typer
 
 from vocctl.cli import messages, progress
 from vocctl.cli.complete import plot_kinds
+from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import Evaluation, MovedData, Quiet, Runs
 from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import Format, PlotOptions
@@ -47,6 +48,8 @@ def plot(
 
     vocctl plot first second --kind curves,compare
     """
+    check_runs(runs)
+    check_data(data)
     from vocctl.runs.find import open_run
     from vocctl.tasks import plot as task
 

@@ -8,6 +8,7 @@ import typer
 
 from vocctl.cli import messages, progress, tables
 from vocctl.cli.complete import run_names
+from vocctl.cli.early_checks import check_images, check_runs
 from vocctl.cli.options import Device, Quiet
 from vocctl.config import TTA, Checkpoint
 from vocctl.errors import DataError
@@ -40,6 +41,8 @@ def predict(
 
     vocctl predict holiday/ --run first --out masks
     """
+    check_images(images)
+    check_runs([run])
     from vocctl.tasks import predict as task
 
     with progress.counter("predicting", "images", quiet=quiet or as_json) as on_image:

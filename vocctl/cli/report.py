@@ -6,12 +6,18 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress
+from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import Evaluation, MovedData, Quiet, Runs
 
 
 def report(
     runs: Runs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output file.")] = Path("report.html"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Output file. [dim]\\[default: report.html, report-2.html for other runs, ...][/dim]"
+        ),
+    ] = None,
     evaluation: Evaluation = None,
     data: MovedData = None,
     quiet: Quiet = False,
@@ -20,6 +26,8 @@ def report(
 
     vocctl report first second -o report.html
     """
+    check_runs(runs)
+    check_data(data)
     from vocctl.tasks import report as task
 
     with progress.counter("reporting", "steps", quiet=quiet) as on_step:

@@ -8,6 +8,7 @@ import typer
 
 from vocctl.cli import messages, progress, submit_tables
 from vocctl.cli.complete import cls_runs, competitions, devices, seg_runs
+from vocctl.cli.early_checks import check_exist, check_runs
 from vocctl.cli.options import Quiet
 from vocctl.config import TTA, Checkpoint
 from vocctl.errors import ConfigError, DataError
@@ -128,14 +129,17 @@ def submit(
 
     vocctl submit --dry-run      vocctl submit --cls a --cls b --seg c --tta flip
     """
-    modes = {"--file": file, "--check": check, "--merge": merge, "--score": score, "--history": history or None}
-    mode = _single_mode([flag for flag, value in modes.items() if value is not None])
+    files = {"--file": file, "--check": check, "--merge": merge, "--score": score}
+    mode = _single_mode([flag for flag, value in {**files, "--history": history or None}.items() if value is not None])
     if (score is None) != (truth is None):
         raise ConfigError("--score FILE and --truth DATA belong together: give both")
     if mode and (dry_run or cls or seg or allow_test_images):
         raise ConfigError(f"{mode} cannot be combined with --cls, --seg, --dry-run or --allow-test-images")
     if wait is not None and not isfinite(wait):
         raise ConfigError(f"--wait is a number of seconds, got {wait}")
+    check_exist({**files, "--data": data, "--truth": truth})
+    check_runs(cls or (), "train-cls")
+    check_runs(seg or (), "train-seg")
     if check is not None:
         _check(check, competition, data, quiet)
     elif merge is not None:

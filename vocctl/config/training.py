@@ -88,7 +88,7 @@ class AdversarialTrainingConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_budget(self.adv_eps, self.adv_norm)
+        check_budget(self.adv_eps, self.adv_norm, "--adv-eps")
         require(
             0 < self.adv_fraction <= 1, f"--adv-fraction is a fraction of each batch in (0, 1], got {self.adv_fraction}"
         )

@@ -80,6 +80,7 @@ class RunSection:
 class ReportPage:
     title: str
     created: str  # when and by which version
+    runs: str  # their folders, by which a later report of other runs recognizes that this page is not its own
     sections: Sequence[RunSection]
     overview: Table | None  # of several runs
     figures: Sequence[FigureImage] = ()  # of several runs together

@@ -24,7 +24,7 @@ from vocctl.config import AttackConfig, Norm, parse_epsilon
 from vocctl.data.images import read_image, read_mask, write_mask
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import read_json, to_json, write_csv, write_json
-from vocctl.runs.find import numbered_folder
+from vocctl.runs.find import free_name
 
 ATTACK_FILE, TRANSFER_FILE = "attack.json", "transfer.json"
 IDENTITY = ("members", "data_path", "checkpoint", "config")  # keys that are equal if two evaluations are the same
@@ -286,7 +286,7 @@ def evaluation_folder(run: Path, name: str, file: str, settings: dict[str, Any])
             return True
         return identity == {key: existing.get(key) for key in IDENTITY}
 
-    return numbered_folder(run / "attacks" / name, is_same)
+    return free_name(run / "attacks", name, is_same=is_same)
 
 
 def file_name(attack: str) -> str:

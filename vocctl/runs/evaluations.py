@@ -8,7 +8,7 @@ from vocctl.config import did_you_mean
 from vocctl.errors import DataError
 from vocctl.files import read_json
 from vocctl.runs.cls_evaluation import ClsEvaluation
-from vocctl.runs.find import numbered_folder
+from vocctl.runs.find import free_name
 from vocctl.runs.kinds import SEG, RunKind
 from vocctl.runs.seg_evaluation import SegEvaluation
 
@@ -48,7 +48,7 @@ def new_evaluation_folder(
             return True  # it holds no evaluation that can be read
         return is_same_data and (len(runs) == 1 or members == [run.resolve() for run in runs])
 
-    return numbered_folder(runs[0] / "eval" / name, is_same)
+    return free_name(runs[0] / "eval", name, is_same=is_same)
 
 
 def newest_common_evaluation(runs: Sequence[Path]) -> str | None:

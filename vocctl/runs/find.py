@@ -24,24 +24,17 @@ def new_run_dir(out: Path | None, name: str | None, kind: str, default_name: str
     return RUNS / kind / name
 
 
-def free_name(folder: Path, name: str, suffix: str = "") -> Path:
-    """Return folder/<name><suffix>, or <name>-2<suffix>, <name>-3<suffix>, ... if that exists."""
-    path, number = folder / f"{name}{suffix}", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}{suffix}"
-    return path
+def free_name(
+    folder: Path, name: str, suffix: str = "", *, is_same: Callable[[Path], bool] = lambda existing: False
+) -> Path:
+    """Return folder/<name><suffix>, or <name>-2<suffix>, <name>-3<suffix>, ... if that exists.
 
-
-def numbered_folder(folder: Path, is_same: Callable[[Path], bool]) -> Path:
-    """Return folder, or <name>-2, <name>-3, ... in its place, so that nothing but what is_same accepts is replaced.
-
-    is_same: whether an existing folder may be replaced, because it holds an earlier result of the same inputs.
+    is_same: whether an existing one may be replaced, because it is an earlier result of the same inputs.
     """
-    path, number = folder, 1
+    path, number = folder / f"{name}{suffix}", 1
     while path.exists() and not is_same(path):
         number += 1
-        path = folder.with_name(f"{folder.name}-{number}")
+        path = folder / f"{name}-{number}{suffix}"
     return path
 
 

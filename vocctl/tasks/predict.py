@@ -21,7 +21,7 @@ from vocctl.config import check_checkpoint, check_tta
 from vocctl.data.images import read_image, write_mask
 from vocctl.data.resize import resize_to_model
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.files import atomic_file
+from vocctl.files import atomic_file, read_json, write_json
 from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.inference.thresholds import binarize
@@ -34,6 +34,7 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
     ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs",
 )  # fmt: skip
+SOURCES = "predictions.json"  # in the folder of masks and overlays
 logger = logging.getLogger(__name__)
 MIN_FRACTION = 0.005  # a class on fewer of the pixels is not listed
 
@@ -106,8 +107,13 @@ def predict(
     check_checkpoint(checkpoint)
     check_tta(tta)
     files = list(_find_images(images))
-    predictor = _open_predictor(open_run(name), checkpoint, tta, device)
-    output = _OutputPaths(out or Path("predictions"), {_identity(path) for path, _ in files})
+    run = open_run(name)
+    predictor = _open_predictor(run, checkpoint, tta, device)
+    output = _OutputPaths(
+        out or Path("predictions"),
+        {_identity(path) for path, _ in files},
+        f"{run.path.resolve()}, {checkpoint}, tta {tta}",
+    )
     predictions: list[Prediction] = []
     for done, (path, relative) in enumerate(files, start=1):
         try:
@@ -117,6 +123,7 @@ def predict(
         else:
             predictions.append(predictor.predict(path, image, relative, output))
         on_image(done, len(files))
+    output.write_sources()
     return predictions
 
 
@@ -159,7 +166,7 @@ class _SegmenterPredictor:
         ((_, labels),) = predict_labels(probs, [(image.shape[0], image.shape[1])])
         counts = np.bincount(labels.ravel(), minlength=len(SEG_CLASSES)) / labels.size
         ranking = [label for label in np.argsort(-counts, kind="stable") if counts[label] > 0]
-        mask, overlay = output.reserve(relative)
+        mask, overlay = output.reserve(path, relative)
         _write_outputs(mask, overlay, image, labels)
         return MaskPrediction(
             path,
@@ -218,21 +225,44 @@ def _skipped_files(folder: Path, files: Sequence[Path]) -> str:
 
 
 class _OutputPaths:
-    """Names masks and overlays in a folder so that no two images share one and no input image is overwritten."""
+    """Names masks and overlays in a folder so that no two images share one and only an earlier result of the same image,
+    run and options is overwritten. SOURCES in the folder says what each mask was predicted from.
+    """
 
-    def __init__(self, folder: Path, input_files: set[str]) -> None:
-        self.folder, self.input_files = folder, input_files
+    def __init__(self, folder: Path, input_files: set[str], predictor: str) -> None:
+        """predictor: the run, and the options that change what it predicts."""
+        self.folder, self.input_files, self.predictor = folder, input_files, predictor
         self.reserved: set[Path] = set()
+        try:
+            self.sources = read_json(folder / SOURCES)  # mask, relative to the folder -> its image and predictor
+        except (OSError, ValueError):
+            self.sources = {}
 
-    def reserve(self, relative: Path) -> tuple[Path, Path]:
+    def reserve(self, image: Path, relative: Path) -> tuple[Path, Path]:
         """Return the mask's and the overlay's path: relative.png, or relative-2.png, ... if that is in use."""
         stem = candidate = self.folder / relative
+        source = f"{os.path.realpath(image)}, {self.predictor}"
         number = 1
-        while candidate in self.reserved or self.input_files & set(map(_identity, _output_files(candidate))):
+        while candidate in self.reserved or not self._may_write(candidate, source):
             number += 1
             candidate = stem.with_name(f"{stem.name}-{number}")
         self.reserved.add(candidate)
+        self.sources[self._name(candidate)] = source
         return _output_files(candidate)
+
+    def write_sources(self) -> None:
+        """Raises RunError: no space, or read-only."""
+        if self.reserved:
+            write_json(self.folder / SOURCES, self.sources)
+
+    def _may_write(self, stem: Path, source: str) -> bool:
+        files = _output_files(stem)
+        if self.input_files & set(map(_identity, files)):
+            return False
+        return not any(path.exists() for path in files) or self.sources.get(self._name(stem)) == source
+
+    def _name(self, stem: Path) -> str:
+        return _output_files(stem)[0].relative_to(self.folder).as_posix()
 
 
 def _output_files(stem: Path) -> tuple[Path, Path]:
