@@ -7,7 +7,7 @@ import pytest
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainSegConfig, given
 from vocctl.errors import DataError
 from vocctl.runs.folder import create_run
-from vocctl.runs.paths import absolute_paths, check_data_folder, find_path
+from vocctl.runs.paths import PathRecord, absolute_paths, check_data_folder
 
 
 @pytest.fixture(autouse=True)
@@ -36,22 +36,34 @@ def test_words_are_not_paths(weights: str) -> None:
 
 
 def test_a_path_that_is_gone_is_found_where_it_was_given(tmp_path: Path) -> None:
-    given_paths = {"/gone/d": "../d"}
-    assert find_path("/gone/d", given_paths) == "/gone/d"  # it is not there either
+    record = PathRecord({"/gone/d": "../d"}, "/gone/run", "/gone/run")
+    assert record.find("/gone/d") == "/gone/d"  # it is not there either
     (tmp_path / "d" / "VOC2009").mkdir(parents=True)
-    assert find_path("/gone/d", given_paths) == str(tmp_path / "d")
-    assert find_path("/gone/d/VOC2009", given_paths) == str(tmp_path / "d" / "VOC2009")
-    assert find_path("/gone/data", given_paths) == "/gone/data"
-    assert find_path("/gone/d", {}) == "/gone/d"
+    assert record.find("/gone/d") == str(tmp_path / "d")
+    assert record.find("/gone/d/VOC2009") == str(tmp_path / "d" / "VOC2009")
+    assert record.find("/gone/data") == "/gone/data"
+    assert PathRecord({}, "", "/gone/run").find("/gone/d") == "/gone/d"
 
 
-def test_the_absolute_path_comes_first(tmp_path: Path) -> None:
+def test_the_absolute_path_comes_before_the_working_folder(tmp_path: Path) -> None:
     """The working folder may have data of the same name."""
     (tmp_path / "cwd" / "d").mkdir()
-    (tmp_path / "first" / "d").mkdir(parents=True)
-    assert find_path(str(tmp_path / "first" / "d"), {str(tmp_path / "first" / "d"): "d"}) == str(
-        tmp_path / "first" / "d"
+    data = tmp_path / "first" / "d"
+    data.mkdir(parents=True)
+    run = str(tmp_path / "first" / "run")
+    assert PathRecord({str(data): "d"}, run, run).find(str(data)) == str(data)
+
+
+def test_a_copied_project_uses_its_own_data(tmp_path: Path) -> None:
+    """Also while the original is there, and from every working folder."""
+    data, copied = tmp_path / "project" / "data" / "d", tmp_path / "copy" / "data" / "d"
+    record = PathRecord(
+        {str(data): "data/d"}, str(tmp_path / "project/runs/seg/one"), str(tmp_path / "copy/runs/seg/one")
     )
+    data.mkdir(parents=True)
+    assert record.find(str(data)) == str(data)  # the run alone was copied
+    copied.mkdir(parents=True)
+    assert record.find(str(data)) == str(copied)
 
 
 def test_a_run_is_read_from_another_folder_and_after_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +72,6 @@ def test_a_run_is_read_from_another_folder_and_after_a_move(tmp_path: Path, monk
     monkeypatch.chdir("/")
     assert run.config(TrainClsConfig()).data.path == str(tmp_path / "cwd" / "d")
     (tmp_path / "cwd").rename(tmp_path / "moved")
-    monkeypatch.chdir(tmp_path / "moved")
     moved = type(run)(tmp_path / "moved" / "run")
     assert moved.config(TrainClsConfig()).data.path == str(tmp_path / "moved" / "d")
     (moved.path / "run.json").write_text('{"given_paths": 3}')

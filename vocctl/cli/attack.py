@@ -28,7 +28,8 @@ def evaluate_attack(
     if transfer and (len(runs) < 2 or save_adv):
         raise ConfigError("--transfer takes two runs or more and cannot be combined with --save-adv")
 
-    check_runs([name.removeprefix("adv:") for name in config.attack if name.startswith("adv:")], "train-adv")
+    generators = [name.removeprefix("adv:") for name in config.attack if name.startswith("adv:")]
+    check_runs(filter(None, generators), "train-adv")
     from vocctl.tasks import attack as task
 
     with progress.counter("attacking", "images", quiet=quiet or as_json) as on_progress:

@@ -77,15 +77,7 @@ def plot_kinds(incomplete: str) -> list[str]:
 
 
 def data_sets(incomplete: str) -> list[str]:
-    from vocctl.competition.editions import ALIAS
-
-    return [*(f"voc{year}" for year in range(2007, 2013)), "voc2007-test", "sbd", "shapes", ALIAS]
-
-
-def competitions(incomplete: str) -> list[str]:
-    from vocctl.competition.editions import ALIAS, EDITIONS
-
-    return [ALIAS, *(edition.slug for edition in EDITIONS.values())]
+    return [*(f"voc{year}" for year in range(2007, 2013)), "voc2007-test", "sbd", "shapes", "h02a5a"]
 
 
 def devices(incomplete: str) -> list[str]:

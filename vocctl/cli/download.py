@@ -7,7 +7,7 @@ import typer
 
 from vocctl.cli import messages, progress, tables
 from vocctl.cli.complete import data_sets
-from vocctl.cli.early_checks import check_exist
+from vocctl.cli.early_checks import check_files, check_folder
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
@@ -58,7 +58,9 @@ def download(
     """
     if make_lists and check is None:
         raise ConfigError("--make-lists requires --check FOLDER, the folder to write lists for")
-    check_exist({"--archive": archive, "--from": from_devkit, "--check": check})
+    check_files("--archive", archive)
+    check_folder("--from", from_devkit)
+    check_folder("--check", check)
     if years:
         _list_data_sets()
     elif what is not None and check is None:

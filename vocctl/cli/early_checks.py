@@ -3,7 +3,7 @@
 The functions import what they need, because help and shell completion do not wait for numpy.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vocctl.config import TrainAdvConfig, TrainingConfig
@@ -26,12 +26,17 @@ def check_data(path: Path | None) -> None:
         open_dataset(path)
 
 
-def check_exist(paths: Mapping[str, Path | tuple[Path, ...] | None]) -> None:
-    """Raise DataError for a path that does not exist. paths: by flag; None: the flag was not used."""
-    for flag, value in paths.items():
-        for path in value if isinstance(value, tuple) else (value,):
-            if path is not None and not path.exists():
-                raise DataError(f"{path} is missing: fix {flag}")
+def check_files(flag: str, *paths: Path | None) -> None:
+    """Raise DataError for a path that is not a file. None: the flag was not used."""
+    for path in paths:
+        if path is not None and not path.is_file():
+            raise DataError(f"{path} is not a file: fix {flag}")
+
+
+def check_folder(flag: str, path: Path | None) -> None:
+    """Raise DataError for a path that is not a folder. None: the flag was not used."""
+    if path is not None and not path.is_dir():
+        raise DataError(f"{path} is not a folder: fix {flag}")
 
 
 def check_images(paths: Sequence[Path]) -> None:

@@ -7,14 +7,21 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress, submit_tables
-from vocctl.cli.complete import cls_runs, competitions, devices, seg_runs
-from vocctl.cli.early_checks import check_exist, check_runs
+from vocctl.cli.complete import cls_runs, devices, seg_runs
+from vocctl.cli.early_checks import check_files, check_folder, check_runs
 from vocctl.cli.options import Quiet
 from vocctl.config import TTA, Checkpoint
 from vocctl.errors import ConfigError, DataError
 
 FILES = "An existing csv"
 UPLOAD = "Upload"
+
+
+def competitions(incomplete: str) -> list[str]:
+    """What the shell completes behind --competition."""
+    from vocctl.competition.editions import ALIAS, EDITIONS
+
+    return [ALIAS, *(edition.slug for edition in EDITIONS.values())]
 
 
 def submit(
@@ -137,7 +144,11 @@ def submit(
         raise ConfigError(f"{mode} cannot be combined with --cls, --seg, --dry-run or --allow-test-images")
     if wait is not None and not isfinite(wait):
         raise ConfigError(f"--wait is a number of seconds, got {wait}")
-    check_exist({**files, "--data": data, "--truth": truth})
+    check_files("--check", check)
+    check_files("--score", score)
+    check_files("--merge", *(merge or ()))
+    check_folder("--data", data)
+    check_folder("--truth", truth)
     check_runs(cls or (), "train-cls")
     check_runs(seg or (), "train-seg")
     if check is not None:

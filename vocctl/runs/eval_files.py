@@ -15,7 +15,7 @@ from vocctl.files import is_number, read_text
 from vocctl.metrics.table import METRICS
 from vocctl.runs.folder import RunFolder
 from vocctl.runs.kinds import RunKind
-from vocctl.runs.paths import check_data_folder, find_path
+from vocctl.runs.paths import check_data_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class EvalInfo:
     @cached_property
     def source(self) -> Source:
         """The data set. Raises DataError: it is no longer at data_path."""
-        path = find_path(self.data_path, RunFolder(self.run).given_paths())
+        path = RunFolder(self.run).path_record().find(self.data_path)
         check_data_folder(self.run, path)
         return open_dataset(Path(path))
 

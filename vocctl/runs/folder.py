@@ -31,7 +31,7 @@ from vocctl.distributed import broadcast_object, is_main_process
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import is_number, parse_json, read_json, read_text, write_json, write_text
 from vocctl.labels import CLASSES
-from vocctl.runs.paths import absolute_paths, existing_paths
+from vocctl.runs.paths import PathRecord, absolute_paths
 from vocctl.runs.weights import load_weights, write_tensors
 
 if TYPE_CHECKING:
@@ -85,22 +85,25 @@ class RunFolder:
         Its paths are those that exist now: see paths.py.
         Raises DataError: no config.toml. ConfigError: it is not TOML, or has an unknown or invalid setting.
         """
-        return existing_paths(read_toml(default, self.path / "config.toml"), self.given_paths())
+        return self.path_record().existing(read_toml(default, self.path / "config.toml"))
 
-    def given_paths(self) -> dict[str, str]:
-        """The relative paths that the run was given, by the absolute path; empty if run.json cannot be read."""
+    def path_record(self) -> PathRecord:
+        """What run.json says about the run's paths; nothing if it cannot be read."""
         try:
-            given = read_json(self.path / "run.json").get("given_paths")
+            info = read_json(self.path / "run.json")
         except (OSError, ValueError):
-            return {}
+            info = {}
+        given, created_in = info.get("given_paths"), info.get("folder")
         items = given.items() if isinstance(given, dict) else ()
-        return {absolute: path for absolute, path in items if isinstance(path, str) and "\0" not in absolute + path}
+        known = {absolute: path for absolute, path in items if isinstance(path, str) and "\0" not in absolute + path}
+        is_path = isinstance(created_in, str) and "\0" not in created_in
+        return PathRecord(known, created_in if is_path else "", os.path.realpath(self.path))
 
-    def write_config(self, config: TrainingConfig) -> dict[str, str]:
-        """Write config.toml with absolute paths; return those that were given as relative ones, for run.json."""
+    def write_config(self, config: TrainingConfig) -> dict[str, Any]:
+        """Write config.toml with absolute paths; return what run.json records about the paths."""
         absolute, given = absolute_paths(config)
         write_text(self.path / "config.toml", tomli_w.dumps(as_tables(absolute)))
-        return given
+        return {"folder": os.path.realpath(self.path), "given_paths": given}
 
     def write_json(self, name: str, value: Any) -> None:
         write_json(self.path / name, value, indent=1)
@@ -213,12 +216,12 @@ def create_run(path: Path, task: str, config: TrainingConfig) -> RunFolder:
         (path / "state").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path} cannot be created: {error.strerror}; choose another --out") from error
-    given = RunFolder(path).write_config(config)
+    paths = RunFolder(path).write_config(config)
     info = {
         "task": task,
         "command": shlex.join(["vocctl", *sys.argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "given_paths": given,
+        **paths,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     write_json(path / "run.json", info)

@@ -1,12 +1,12 @@
 """The paths that a run keeps: absolute, so that every working folder finds them, and as they were given.
 
-A path as it was given is used, relative to the working folder, when the absolute one is gone, as in a project that was moved
-together with its data.
+A path that was given as a relative one is looked for beside the run first if the run folder is no longer where it was created,
+because its project may have been moved or copied; then at its absolute path; then relative to the working folder.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,20 +36,29 @@ def absolute_paths(config: Config) -> tuple[Config, dict[str, str]]:
     return _map_paths(config, to_absolute), given
 
 
-def existing_paths(config: Config, given: Mapping[str, str]) -> Config:
-    """Return config with the paths that exist now. given: as absolute_paths returned it."""
-    return _map_paths(config, lambda path: find_path(path, given))
+@dataclass(frozen=True)
+class PathRecord:
+    """What run.json says about paths."""
 
+    given: Mapping[str, str]  # as absolute_paths returned it
+    created_in: str  # the run folder at its creation; "": unknown
+    folder: str  # the run folder now
 
-def find_path(path: str, given: Mapping[str, str]) -> str:
-    """path, or if it does not exist where it, or the folder that it is in, was given relative to the working folder."""
-    if not os.path.exists(path):
-        for absolute, relative in given.items():
+    def existing(self, config: Config) -> Config:
+        """Return config with the paths that exist now."""
+        return _map_paths(config, self.find)
+
+    def find(self, path: str) -> str:
+        """Where path is now; path itself if it is found nowhere."""
+        for absolute, relative in self.given.items():
             if Path(path).is_relative_to(absolute):
-                moved = os.path.abspath(Path(relative) / Path(path).relative_to(absolute))
-                if os.path.exists(moved):
-                    return moved
-    return path
+                rest = Path(path).relative_to(absolute)
+                candidates = [path, os.path.abspath(Path(relative) / rest)]
+                if self.created_in not in ("", self.folder):
+                    beside = os.path.join(self.folder, os.path.relpath(absolute, self.created_in), rest)
+                    candidates.insert(0, os.path.normpath(beside))
+                return next((candidate for candidate in candidates if os.path.exists(candidate)), path)
+        return path
 
 
 def check_data_folder(run: Path, data_path: str) -> None:

@@ -88,7 +88,7 @@ def resume(
         check_batch(task)
         check_data_unchanged(run, task)
         if data is not None:
-            run.update_info(given_paths=run.given_paths() | run.write_config(config))
+            run.update_info(**run.write_config(config))
         if not resumable:
             reporter.note(f"{run.path} was stopped before its first checkpoint: it starts again")
             write_run_info(run, task, setup, reporter)
