@@ -96,8 +96,9 @@ class RunFolder:
         given, created_in = info.get("given_paths"), info.get("folder")
         items = given.items() if isinstance(given, dict) else ()
         known = {absolute: path for absolute, path in items if isinstance(path, str) and "\0" not in absolute + path}
-        is_path = isinstance(created_in, str) and "\0" not in created_in
-        return PathRecord(known, created_in if is_path else "", os.path.realpath(self.path))
+        if not isinstance(created_in, str) or "\0" in created_in:
+            created_in = ""
+        return PathRecord(known, created_in, os.path.realpath(self.path))
 
     def write_config(self, config: TrainingConfig) -> dict[str, Any]:
         """Write config.toml with absolute paths; return what run.json records about the paths."""

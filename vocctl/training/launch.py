@@ -80,8 +80,8 @@ def resume(
     config = run.config(default)
     if data is not None:
         config = replace(config, data=replace(config.data, path=str(data)))
-    check_data_folder(run.path, config.data.path)
     setup = training_setup(config)
+    check_data_folder(run.path, config.data.path)
     resumable = has_checkpoint(run.checkpoint_dir)
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, resumable)
