@@ -14,7 +14,6 @@ from vocctl.distributed import all_gather_object, world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.runs.find import find_run, new_run_dir
 from vocctl.runs.folder import RunFolder, create_run
-from vocctl.runs.paths import check_data_folder
 from vocctl.training.checkpoint import has_checkpoint
 from vocctl.training.explain import explain_compile_error, explain_oom
 from vocctl.training.reporter import Reporter, SilentReporter
@@ -78,7 +77,7 @@ def resume(
     config = run.config(default)
     if data is not None:
         config = replace(config, data=replace(config.data, path=str(data)))
-    check_data_folder(run.path, config.data.path)
+    run.check_data_folder(config.data.path)
     setup = training_setup(config)
     resumable = has_checkpoint(run.checkpoint_dir)
     with explain_oom(config.train, config.data):
