@@ -60,10 +60,9 @@ def check_new_run(config: TrainingConfig, default: TrainingConfig) -> None:
 def check_resumed_run(name: str, default: TrainingConfig, command: str, data: Path | None) -> None:
     """Raise DataError if the run to resume or its data is not found. data: where its data is now; None: where it was."""
     from vocctl.runs.find import find_run
-    from vocctl.runs.paths import check_data_folder
 
     run = find_run(name, command)
     config = run.config(default)
     if data is None:
-        check_data_folder(run.path, config.data.path)
+        run.check_data_folder(config.data.path)
     check_data(data)

@@ -9,7 +9,6 @@ from vocctl.data.source import Source, open_dataset
 from vocctl.data.splits import LabeledSplit, open_cls_split, open_seg_split
 from vocctl.errors import DataError
 from vocctl.runs.folder import RunFolder
-from vocctl.runs.paths import check_data_folder
 
 HELD_OUT = "held-out"  # name of the split that --val or --folds kept from training
 
@@ -23,7 +22,7 @@ def eval_split(
     Raises DataError: no such data set or split, or a split without ground truth.
     """
     if data is None:
-        check_data_folder(run.path, config.path)
+        run.check_data_folder(config.path)
     source = open_dataset(data or Path(config.path))
     open_split = open_cls_split if run.task == "train-cls" else open_seg_split
     if split is None and config.holds_out and (data is None or _has_images_of(run, source, config)):

@@ -15,7 +15,6 @@ from vocctl.files import is_number, read_text
 from vocctl.metrics.table import METRICS
 from vocctl.runs.folder import RunFolder
 from vocctl.runs.kinds import RunKind
-from vocctl.runs.paths import check_data_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +46,9 @@ class EvalInfo:
     @cached_property
     def source(self) -> Source:
         """The data set. Raises DataError: it is no longer at data_path."""
-        path = RunFolder(self.run).path_record().find(self.data_path)
-        check_data_folder(self.run, path)
+        run = RunFolder(self.run)
+        path = run.path_record().find(self.data_path)
+        run.check_data_folder(path)
         return open_dataset(Path(path))
 
 

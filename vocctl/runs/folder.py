@@ -31,7 +31,7 @@ from vocctl.distributed import broadcast_object, is_main_process
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import is_number, parse_json, read_json, read_text, write_json, write_text
 from vocctl.labels import CLASSES
-from vocctl.runs.paths import PathRecord, absolute_paths
+from vocctl.runs.paths import PathRecord, relative_paths
 from vocctl.runs.weights import load_weights, write_tensors
 
 if TYPE_CHECKING:
@@ -93,18 +93,25 @@ class RunFolder:
             info = read_json(self.path / "run.json")
         except (OSError, ValueError):
             info = {}
-        given, created_in = info.get("given_paths"), info.get("folder")
-        items = given.items() if isinstance(given, dict) else ()
-        known = {absolute: path for absolute, path in items if isinstance(path, str) and "\0" not in absolute + path}
+        relative, created_in = info.get("relative_paths"), info.get("folder")
+        items = relative.items() if isinstance(relative, dict) else ()
+        known = {
+            path: absolute for path, absolute in items if isinstance(absolute, str) and "\0" not in path + absolute
+        }
         if not isinstance(created_in, str) or "\0" in created_in:
             created_in = ""
         return PathRecord(known, created_in, os.path.realpath(self.path))
 
+    def check_data_folder(self, path: str) -> None:
+        """Raise DataError unless the folder of the run's data exists. path: as config returns it."""
+        if not os.path.isdir(path):
+            place = self.path_record().absolute(path)
+            raise DataError(f"the data of {self.path} is no longer in {place}: give its folder with --data")
+
     def write_config(self, config: TrainingConfig) -> dict[str, Any]:
-        """Write config.toml with absolute paths; return what run.json records about the paths."""
-        absolute, given = absolute_paths(config)
-        write_text(self.path / "config.toml", tomli_w.dumps(as_tables(absolute)))
-        return {"folder": os.path.realpath(self.path), "given_paths": given}
+        """Write config.toml; return what run.json records about its paths."""
+        write_text(self.path / "config.toml", tomli_w.dumps(as_tables(config)))
+        return {"folder": os.path.realpath(self.path), "relative_paths": relative_paths(config)}
 
     def write_json(self, name: str, value: Any) -> None:
         write_json(self.path / name, value, indent=1)

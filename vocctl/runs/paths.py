@@ -1,4 +1,4 @@
-"""The paths that a run keeps: absolute, so that every working folder finds them, and as they were given.
+"""The paths among a run's settings: config.toml has them as they were given, run.json has the absolute ones.
 
 A path that was given as a relative one is looked for beside the run first if the run folder is no longer where it was created,
 because its project may have been moved or copied; then at its absolute path; then relative to the working folder.
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from vocctl.config import TrainingConfig
-from vocctl.errors import DataError
 
 Config = TypeVar("Config", bound=TrainingConfig)
 PATH_SETTINGS = {  # section of a config -> its fields that hold a path
@@ -23,24 +22,24 @@ PATH_SETTINGS = {  # section of a config -> its fields that hold a path
 NOT_PATHS = ("", "auto", "none")
 
 
-def absolute_paths(config: Config) -> tuple[Config, dict[str, str]]:
-    """Return config with absolute paths, and for each that was relative: the absolute path -> as it was given."""
-    given: dict[str, str] = {}
+def relative_paths(config: TrainingConfig) -> dict[str, str]:
+    """Each relative path of config, as it is given -> the absolute path."""
+    paths: dict[str, str] = {}
 
-    def to_absolute(path: str) -> str:
-        absolute = os.path.abspath(path)
-        if absolute != path:
-            given[absolute] = path
-        return absolute
+    def record(path: str) -> str:
+        if not os.path.isabs(path):
+            paths[path] = os.path.abspath(path)
+        return path
 
-    return _map_paths(config, to_absolute), given
+    _map_paths(config, record)
+    return paths
 
 
 @dataclass(frozen=True)
 class PathRecord:
     """What run.json says about paths."""
 
-    given: Mapping[str, str]  # as absolute_paths returned it
+    relative: Mapping[str, str]  # as relative_paths returned it
     created_in: str  # the run folder at its creation; "": unknown
     folder: str  # the run folder now
 
@@ -49,22 +48,20 @@ class PathRecord:
         return _map_paths(config, self.find)
 
     def find(self, path: str) -> str:
-        """Where path is now; path itself if it is found nowhere."""
-        for absolute, relative in self.given.items():
-            if Path(path).is_relative_to(absolute):
-                rest = Path(path).relative_to(absolute)
-                candidates = [path, os.path.abspath(Path(relative) / rest)]
-                if self.created_in not in ("", self.folder):
-                    beside = os.path.join(self.folder, os.path.relpath(absolute, self.created_in), rest)
-                    candidates.insert(0, os.path.normpath(beside))
-                return next((candidate for candidate in candidates if os.path.exists(candidate)), path)
+        """Where a path of the config, or one in a folder that such a path names, is now; path itself if it is not found."""
+        for given, absolute in self.relative.items():
+            if path != given and not Path(path).is_relative_to(absolute):
+                continue
+            inside = "" if path == given else os.path.relpath(path, absolute)
+            candidates = [os.path.join(absolute, inside), os.path.join(os.path.abspath(given), inside)]
+            if self.created_in not in ("", self.folder):
+                candidates.insert(0, os.path.join(self.folder, os.path.relpath(absolute, self.created_in), inside))
+            return next(filter(os.path.exists, map(os.path.normpath, candidates)), path)
         return path
 
-
-def check_data_folder(run: Path, data_path: str) -> None:
-    """Raise DataError unless the folder of the run's data exists."""
-    if not os.path.isdir(data_path):
-        raise DataError(f"the data of {run} is no longer in {data_path}: give its folder with --data")
+    def absolute(self, path: str) -> str:
+        """Where a path of the config was when the run was created."""
+        return self.relative.get(path, os.path.abspath(path))
 
 
 def _map_paths(config: Config, change: Callable[[str], str]) -> Config:

@@ -14,7 +14,6 @@ from vocctl.distributed import all_gather_object, world_size
 from vocctl.errors import ConfigError, DataError
 from vocctl.runs.find import find_run, new_run_dir
 from vocctl.runs.folder import RunFolder, create_run
-from vocctl.runs.paths import check_data_folder
 from vocctl.training.batch_check import check_batch_shape
 from vocctl.training.checkpoint import has_checkpoint
 from vocctl.training.explain import explain_compile_error, explain_oom
@@ -81,7 +80,7 @@ def resume(
     if data is not None:
         config = replace(config, data=replace(config.data, path=str(data)))
     setup = training_setup(config)
-    check_data_folder(run.path, config.data.path)
+    run.check_data_folder(config.data.path)
     resumable = has_checkpoint(run.checkpoint_dir)
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, resumable)
