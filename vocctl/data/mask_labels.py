@@ -26,8 +26,8 @@ def mask_labels(image: Image.Image, path: Path) -> tuple[np.ndarray, bool]:
     path: for messages.
     Raises DataError: a mode whose values can't be labels, or colors that are not VOC's.
     """
-    tile = getattr(image, "tile", None)  # of an opened file, before it is loaded, which empties it
-    raw_mode = tile[0][3] if tile else ""
+    tiles = getattr(image, "tile", [])  # how the file stores the pixels; empty once the image is loaded
+    raw_mode = tiles[0][3] if tiles else ""
     if (raw_mode[0] if isinstance(raw_mode, tuple) else raw_mode) in GRAY_BELOW_8_BITS:
         raise DataError(f"{path} has gray values of less than 8 bits, which may be labels or shades: {ADVICE}")
     if image.mode == "P":
@@ -71,7 +71,7 @@ def _palette_labels(palette: bytes, indices: np.ndarray, path: Path) -> np.ndarr
         )
     table = np.zeros(256, np.uint8)
     for index, label in labels.items():
-        table[index] = 0 if label is None else label
+        table[index] = label or 0  # none is None here
     return table
 
 

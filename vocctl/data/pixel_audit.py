@@ -31,8 +31,7 @@ def pixel_notes(image_path: Path, shape: tuple[int, ...], *, has_mask: bool) -> 
     """What is read as it should be, but not as it is stored."""
     orientation = image_orientation(image_path)
     if orientation != 1 and not (has_mask and _hides_orientation(orientation, shape)):
-        fits = "; its size tells how its mask was drawn" if has_mask else ""
-        yield Problem(image_path, f"has EXIF orientation {orientation}: it is read upright, as viewers show it{fits}")
+        yield Problem(image_path, f"has EXIF orientation {orientation}: it is read upright, as viewers show it")
 
 
 def _hides_orientation(orientation: int, shape: tuple[int, ...]) -> bool:
