@@ -79,7 +79,7 @@ def test_corrupt_file_in_a_folder_is_reported_and_the_rest_predicted(trained_onc
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
-def test_files_that_are_not_read_are_named(trained_once, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_logged(trained_once, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.heic", "b.HEIC", "c.png", ".hidden", "notes"):
         (tmp_path / name).write_bytes(b"")
     Image.new("RGB", (20, 10)).save(tmp_path / "c.png")

@@ -1,7 +1,7 @@
 """Which label each pixel of an opened mask has, whatever the mode of its file.
 
 VOC's masks are palette PNGs: the stored index is the label, and the palette only says how a viewer shows it. A tool that
-writes the file again may number the colors anew (`Image.quantize`, many editors): then the index says nothing, and the color
+writes the file again may renumber the colors (`Image.quantize`, many editors): then the index says nothing, and the color
 is still VOC's. Annotation tools also export RGB in VOC's colors.
 """
 

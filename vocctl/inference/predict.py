@@ -17,7 +17,9 @@ from vocctl.distributed import all_gather_object, rank, world_size
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
 
 MAX_BUFFERED_PIXELS = 32_000_000  # of label maps, one byte each
-MAX_RESIZED_PIXELS = 25_000_000  # of an image for all of whose classes probabilities are held at once, 84 bytes each
+MAX_RESIZED_PIXELS = (
+    25_000_000  # of an image for all of whose classes probabilities are in memory at once, 84 bytes each
+)
 
 OnImage = Callable[[int, int], None]  # receives (images done, total)
 
