@@ -98,8 +98,9 @@ class RunFolder:
         known = {
             path: absolute for path, absolute in items if isinstance(absolute, str) and "\0" not in path + absolute
         }
-        is_path = isinstance(created_in, str) and "\0" not in created_in
-        return PathRecord(known, created_in if is_path else "", os.path.realpath(self.path))
+        if not isinstance(created_in, str) or "\0" in created_in:
+            created_in = ""
+        return PathRecord(known, created_in, os.path.realpath(self.path))
 
     def check_data_folder(self, path: str) -> None:
         """Raise DataError unless the folder of the run's data exists. path: as config returns it."""
