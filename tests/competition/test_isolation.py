@@ -1,5 +1,5 @@
 """vocctl/competition can be deleted: the rest of the package works without it, apart from `vocctl submit`, `vocctl download` of
-a competition or with --years, `vocctl doctor`, and the completion of competitions.
+a competition or with --years, and `vocctl doctor`.
 """
 
 import ast
@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "vocctl"
 SUBMIT = {"tasks/submit.py"}  # imported only by cli/submit.py, inside functions
-LAZY = {"cli/complete.py", "cli/submit.py", "tasks/doctor.py", "tasks/download.py"}  # import it inside functions
+LAZY = {"cli/submit.py", "tasks/doctor.py", "tasks/download.py"}  # import it inside functions
 
 
 def is_type_checking(node: ast.AST) -> bool:

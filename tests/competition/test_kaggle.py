@@ -56,7 +56,7 @@ def test_a_submission_is_scored_after_two_polls(kaggle, csv):
     assert client.limits() == SubmissionLimits(today=1, total=9, remaining_today=4)
     ref = client.upload(csv, "by a test")
     progress = []
-    status = client.wait_for_score(ref, 5, lambda done, total: progress.append((done, total)))
+    status = client.wait_for_score(ref, 60, lambda done, total: progress.append((done, total)))
     assert (status.status, status.public_score) == ("complete", "0.61234")
     assert len(progress) == 3
     assert kaggle.uploaded == csv.read_bytes()
@@ -114,7 +114,7 @@ def test_a_failed_poll_is_repeated(kaggle, csv):
         progress.append(done)
         kaggle.failures.clear()
 
-    assert client.wait_for_score(client.upload(csv, ""), 5, repair).status == "complete"
+    assert client.wait_for_score(client.upload(csv, ""), 60, repair).status == "complete"
     assert len(progress) == 2
 
 
