@@ -30,31 +30,22 @@ def timm_row(name: str) -> tuple[str | int, ...]:
         strides = feature_strides(name)
     except ConfigError:
         strides = ()
+    fixed = cfg is not None and cfg.fixed_input_size
+    is_encoder = _takes_any_size(name) if is_plain_vit(name) else not fixed and len(set(strides)) == len(strides) > 0
     shown = sorted(set(strides))
     has_weights = cfg is not None and bool(cfg.hf_hub_id or cfg.url)
     weights = "packaged" if name in PACKAGED else "hub" if has_weights else "none"
     tags = [tagged.partition(".")[2] for tagged in timm.list_pretrained(f"{name}.*")]
     side = cfg.input_size[-1] if cfg is not None else 0
-    return (
-        name,
-        parameters,
-        " ".join(map(str, shown)),
-        side,
-        int(is_encoder(name, strides)),
-        weights,
-        " ".join(filter(None, tags)),
-    )
+    return name, parameters, " ".join(map(str, shown)), side, int(is_encoder), weights, " ".join(filter(None, tags))
 
 
-def is_encoder(name: str, strides: tuple[int, ...]) -> bool:
-    """Whether TimmEncoder accepts the model: one of any input size, whose feature maps have several strides, or a plain ViT."""
-    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    if not is_plain_vit(name):
-        return len(set(strides)) == len(strides) > 0 and not (cfg is not None and cfg.fixed_input_size)
+def _takes_any_size(name: str) -> bool:
+    """Whether a plain ViT can be built as TimmEncoder builds it."""
     try:
         with torch.device("meta"):
             timm.create_model(name, features_only=True, pretrained=False, **vit_arguments(name))
-    except (*BUILD_ERRORS, NotImplementedError):
+    except BUILD_ERRORS:
         return False
     return True
 

@@ -97,7 +97,7 @@ def _type_name(hint: Any) -> str:
 
 def _split_default(help_text: str) -> tuple[str, str]:
     """Split a help text in rich's markup into description and default."""
-    default = re.search(r"\[dim\]\\?\[(.*?)\]\[/dim\]", help_text)
+    default = re.search(r"\[dim\]\\?\[(?:default: )?(.*?)\]\[/dim\]", help_text)
     if default:
         help_text = help_text.replace(default[0], "")
     help_text = re.sub(r"\[bold\](.*?)\[/(?:bold)?\]", r"`\1`", help_text)

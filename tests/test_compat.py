@@ -32,7 +32,10 @@ def test_a_second_call_returns_the_same():
 def test_a_declared_operator_still_raises():
     import torch
 
-    if not declare_missing_ops():
+    declare_missing_ops()
+    from torchvision.extension import _has_ops
+
+    if _has_ops():
         pytest.skip("torchvision's own operators load here")
     with pytest.raises((NotImplementedError, RuntimeError)):
         torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)

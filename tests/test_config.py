@@ -141,7 +141,7 @@ def test_invalid_tables_are_errors(tables, message):
         (OptimConfig, {"schedule": "step"}, "--schedule is one of cosine, poly, constant"),
         (OptimConfig, {"optimizer": "adam"}, "did you mean adamw"),
         (OptimConfig, {"lr": 0.0}, "lr"),
-        (OptimConfig, {"encoder_lr": -0.1}, "--encoder-lr"),
+        (ClsOptimConfig, {"encoder_lr": -0.1}, "--encoder-lr"),
         (OptimConfig, {"weight_decay": -1.0}, "--weight-decay"),
         (OptimConfig, {"warmup": 1.0}, "warmup"),
         (OptimConfig, {"clip_norm": -1.0}, "--clip-norm"),
@@ -195,7 +195,7 @@ def test_invalid_values_are_errors(section, values, message):
     ("section", "values"),
     [
         (DataConfig, {"size": 32, "workers": -1}),
-        (OptimConfig, {"warmup": 0.0, "ema": 0.0, "encoder_lr": 0.0, "clip_norm": 0.0, "weight_decay": 0.0}),
+        (ClsOptimConfig, {"warmup": 0.0, "ema": 0.0, "encoder_lr": 0.0, "clip_norm": 0.0, "weight_decay": 0.0}),
         (TrainConfig, {"epochs": 1, "batch": 1, "seed": 2**31 - 1}),
         (LossConfig, {"loss": "focal", "loss_stride": 8, "class_weights": (0.0, *(1.0,) * 20)}),
     ],

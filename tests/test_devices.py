@@ -122,8 +122,13 @@ def test_auto_precision_of_other_devices(monkeypatch):
     ],
 )
 def test_auto_precision_of_cpus(monkeypatch, cpu, expected):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu, raising=False)
     assert pick_precision("auto", CPU) == expected
+
+
+def test_auto_precision_is_fp32_if_torch_does_not_know_the_cpu(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert pick_precision("auto", CPU) == "fp32"
 
 
 def test_autocast_on_a_cpu():

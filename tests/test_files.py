@@ -1,5 +1,6 @@
 """Reading untrusted files within limits; writing files and folders that are complete or absent."""
 
+import csv
 import errno
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from vocctl.files import (
     atomic_folder,
     disk_errors,
     local_atomic_folder,
+    read_csv,
     read_json,
     read_text,
     staging_folder,
@@ -25,6 +27,33 @@ def test_file_that_is_too_large_to_read_is_an_error(tmp_path: Path) -> None:
     for read in (read_text, read_json):
         with pytest.raises(OSError, match="larger than 1024 MB"):
             read(path)
+
+
+def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text('{"a": 1}', encoding="utf-8-sig")
+    assert read_text(path) == '{"a": 1}'
+    assert read_json(path) == {"a": 1}
+    path.write_text("a,b\r\n\r\n1,2\r\n", encoding="utf-8-sig")
+    assert read_csv(path) == [(1, ["a", "b"]), (3, ["1", "2"])]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_not_text(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "file").write_text("a,b\n", encoding=encoding)
+    for read in (read_text, read_csv):
+        with pytest.raises(UnicodeDecodeError):
+            read(tmp_path / "file")
+
+
+def test_csv_names_the_line_of_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text('a,b\n"1,2\n')
+    with pytest.raises(csv.Error, match="line 2: not a csv"):
+        read_csv(tmp_path / "file")
+    (tmp_path / "file").write_text("a\n" + 11 * "b" + "\n")
+    with pytest.raises(csv.Error, match="line 2"):
+        read_csv(tmp_path / "file", max_field=10)
+    assert len(read_csv(tmp_path / "file")) == 2  # the limit was for that call
 
 
 def interrupt_after_writing(path: Path) -> None:

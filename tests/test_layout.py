@@ -22,7 +22,7 @@ LAYERS = [
     {"data", "models", "attacks", "plots"},
     {"losses", "metrics"},
     {"config", "devices"},
-    {"files", "resizing", "seeding", "compat"},
+    {"files", "folders", "resizing", "seeding", "compat"},
     {"errors", "labels", "distributed", "__init__"},
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -25,9 +25,31 @@ MAX_BYTES = 1 << 30  # a larger file is not read whole; every file of vocctl and
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file. Raises OSError (also for a pipe or a device) and UnicodeDecodeError (a ValueError)."""
+    """Read a UTF-8 file, without the byte-order mark that some editors write. Every text of a user is read by this function.
+
+    Raises OSError (also for a pipe or a device) and UnicodeDecodeError (a ValueError): not UTF-8; UTF-16 is not.
+    """
     check_regular_file(path)
-    return path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
+    if "\0" in text[:2]:  # UTF-16 without a byte-order mark, which decodes as UTF-8
+        raise UnicodeDecodeError("utf-8", text[:2].encode(), 0, 2, "it looks like UTF-16")
+    return text
+
+
+def read_csv(path: Path, *, max_field: int = 1 << 17) -> list[tuple[int, list[str]]]:
+    """(number of its last line, cells) of each row, without empty lines. max_field: characters that a cell may have.
+
+    Raises OSError and UnicodeDecodeError as read_text, and csv.Error, which names the line.
+    """
+    text = read_text(path)
+    limit = csv.field_size_limit(max_field)
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        return [(reader.line_num, cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise csv.Error(f"line {reader.line_num}: not a csv ({error})") from error
+    finally:
+        csv.field_size_limit(limit)
 
 
 def read_json(path: Path) -> dict[str, Any]:

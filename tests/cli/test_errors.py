@@ -2,6 +2,7 @@
 
 import errno
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from vocctl.cli.app import main
+from vocctl.data.images import read_mask, write_mask
 from vocctl.tasks import download as download_task
 
 SMALL = [
@@ -76,9 +78,9 @@ def test_mask_has_an_unknown_label(capsys: pytest.CaptureFixture[str], tiny: Pat
     check_failure(capsys, train(tiny), 3, "tiny_003.png has label 77", "fix it")
 
 
-def test_mask_is_rgb(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    Image.new("RGB", (32, 32)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
-    check_failure(capsys, train(tiny), 3, "tiny_003.png is a RGB mask", "mode P")
+def test_mask_has_a_color_that_voc_does_not_have(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
+    check_failure(capsys, train(tiny), 3, "tiny_003.png", "(1, 2, 3)")
 
 
 def test_image_is_truncated(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
@@ -89,7 +91,7 @@ def test_image_is_truncated(capsys: pytest.CaptureFixture[str], tiny: Path) -> N
 
 def test_check_lists_every_bad_file_and_exits_with_3(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     (devkit(tiny) / "JPEGImages" / "tiny_001.jpg").unlink()
-    Image.new("RGB", (32, 32)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(devkit(tiny) / "SegmentationClass" / "tiny_003.png")
     assert main(["download", "--check", str(tiny), "--quiet"]) == 3
     printed = capsys.readouterr()
     assert "tiny_001.jpg" in printed.out
@@ -348,3 +350,27 @@ def test_predict_reports_unreadable_images(capsys: pytest.CaptureFixture[str], t
     )
     assert Path("predictions/valid.png").is_file()
     check_failure(capsys, ["predict", "gone.jpg", "--run", str(trained.seg)], 3, "neither an image nor a folder")
+
+
+def test_folder_without_lists_gets_lists(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    shutil.rmtree(devkit(tiny) / "ImageSets")
+    check_failure(capsys, train(tiny), 3, "train.txt is missing: there are no lists", "--make-lists")
+    check_failure(capsys, ["download", "--make-lists"], 2, "--make-lists requires --check FOLDER")
+    check = ["download", "--check", str(tiny)]
+    assert main(check) == 3
+    assert "has no lists of images: expected ImageSets/Segmentation/train.txt and val.txt" in capsys.readouterr().out
+    assert main([*check, "--make-lists", "--seed", "3"]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert "wrote train.txt and val.txt; train " in first
+    assert last.endswith("12 images checked, 0 problems")
+    check_failure(capsys, [*check, "--make-lists"], 3, "train.txt exists already")
+
+
+def test_masks_of_0_and_255(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    for path in (devkit(tiny) / "SegmentationClass").iterdir():
+        write_mask(path, np.where(read_mask(path) == 0, 0, 255))
+    reason = "no mask holds a class; 255 is void, classes are 1..20"
+    check_failure(capsys, train(tiny), 3, reason, "SegmentationClass/tiny_000.png")
+    assert not Path("runs").exists()
+    assert main(["download", "--check", str(tiny)]) == 3
+    assert reason in capsys.readouterr().out

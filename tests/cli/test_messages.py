@@ -1,5 +1,6 @@
 """What the terminal shows: names without interpretation, names that cannot be encoded, durations and undefined scores."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -57,3 +58,11 @@ def test_durations_are_printed_in_minutes_and_from_one_hour_on_in_hours():
 
 def test_an_undefined_score_is_printed_as_a_dash():
     assert [tables.percent(value) for value in (float("nan"), 0.0, 0.12345)] == ["-", "0.0", "12.3"]
+
+
+def test_what_modules_log_is_printed_once_as_a_note(capsys):
+    messages.print_logged_notes()
+    for _ in range(2):
+        logging.getLogger("vocctl.data").warning("%s lists [a] twice", "train.txt")
+    logging.getLogger("vocctl.data").info("not printed")
+    assert capsys.readouterr().err == "note: train.txt lists [a] twice\n"

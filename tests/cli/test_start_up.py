@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from vocctl.cli.app import main
+
 SLOW_LIBRARIES = (
     "torch", "torchvision", "timm", "segmentation_models_pytorch", "albumentations", "matplotlib", "seaborn", "pandas",
     "sklearn", "onnx", "jinja2", "kaggle", "kagglesdk", "requests",
@@ -50,3 +52,41 @@ def test_help_loads_no_slow_library(command: str) -> None:
 def test_help_of_every_command_works_without_the_slow_libraries() -> None:
     process = subprocess.run([sys.executable, "-c", HELP_OF_ALL_COMMANDS], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict nowhere.jpg --run RUN",
+        "predict IMAGE --run nothing",
+        "eval nothing",
+        "eval RUN --data nowhere",
+        "eval RUN --attack adv:nothing",
+        "plot nothing",
+        "plot RUN --data nowhere",
+        "report nothing",
+        "export nothing",
+        "submit --data nowhere",
+        "submit --file nowhere.csv",
+        "submit --check nowhere.csv",
+        "submit --merge nowhere.csv also.csv",
+        "submit --score nowhere.csv --truth nowhere",
+        "submit --cls nothing",
+        "train-seg --data nowhere",
+        "train-cls --weights nowhere.pth",
+        "train-seg --config nowhere.toml",
+        "train-seg --resume nothing",
+        "train-adv --target nothing",
+        "download voc2009 --archive nowhere.tar",
+        "download --check nowhere",
+    ],
+)
+def test_a_missing_path_is_said_before_slow_imports(
+    line: str, trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("vocctl.tasks.", "vocctl.competition."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails now
+    image = trained.data / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_000.jpg"
+    assert main(line.replace("RUN", str(trained.seg)).replace("IMAGE", str(image)).split()) == 3
+    assert "no" in capsys.readouterr().err

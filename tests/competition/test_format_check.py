@@ -2,7 +2,7 @@
 
 import pytest
 
-from vocctl.competition.format_check import check_file
+from vocctl.competition.format_check import check_file, check_written_file
 from vocctl.competition.table import RequiredRow, row_names, write_table
 from vocctl.errors import DataError
 
@@ -67,8 +67,11 @@ def test_every_kind_of_invalid_row(tmp_path, rows, line, name, reason):
     [
         (b"", "is empty: expected Id,Predicted and 4 rows"),
         (b"0_classification,1 1\n", "begins with '0_classification,1 1'"),
-        (b"\xef\xbb\xbfId,Predicted\n", "begins with"),
         (b"Id;Predicted\n0_classification;1 1\n", "begins with 'Id;Predicted'"),
+        (b"Id;Predicted\n0_classification;1 1\n", "columns are separated by commas, not by semicolons"),
+        (b"Id\tPredicted\n", "columns are separated by commas, not by tabs"),
+        (b"Id,Predicted\n,\n", "is a blank row, as spreadsheets leave them"),
+        (b"Id,Predicted\n0_segmentation,1.5E+15\n", "a spreadsheet has changed the number"),
         (b"Id,Predicted,More\n", "begins with 'Id,Predicted,More'"),
         (b"Id,Predicted\n0_classification,1,1\n", "has 3 columns"),
         (b"Id,Predicted\n0_classification\n", "has 1 columns"),
@@ -90,3 +93,22 @@ def test_what_is_not_a_csv(tmp_path, text):
 def test_errors_are_listed_in_the_files_order(tmp_path):
     write_table(tmp_path / "wrong.csv", [("0_classification", ""), ("9_x", "1 1"), *VALID[1:3]])
     assert [error.line for error in check_file(tmp_path / "wrong.csv", REQUIRED)] == [2, 3, 0]
+
+
+@pytest.mark.parametrize("length", [32_766, 32_767, 32_768])
+def test_a_row_that_a_spreadsheet_has_cut(tmp_path, length):
+    """Single pixels of class 1, far apart. Of exactly 32,767 characters, with an even count of numbers, it looks valid."""
+    text = " ".join(f"{10_001 + 4 * run} 1" for run in range(4000))[: length - 10].rpartition(" 1 ")[0] + " 1"
+    text = text.ljust(length)
+    write_table(tmp_path / "cut.csv", [("0_segmentation", text)])
+    required = [RequiredRow("0_segmentation", 5000, 5000)]
+    errors = check_file(tmp_path / "cut.csv", required)
+    assert check_written_file(tmp_path / "cut.csv", required) == []
+    assert [(error.line, error.name) for error in errors] == ([(2, "0_segmentation")] if length == 32_767 else [])
+    assert all("has exactly 32767 characters, at which spreadsheets cut a cell" in error.reason for error in errors)
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path):
+    write_table(tmp_path / "valid.csv", VALID)
+    (tmp_path / "valid.csv").write_text((tmp_path / "valid.csv").read_text() + "\n", encoding="utf-8-sig")
+    assert check_file(tmp_path / "valid.csv", REQUIRED) == []

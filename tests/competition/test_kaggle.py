@@ -5,15 +5,20 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import requests
+from packaging.version import Version
 
 from vocctl.competition.kaggle import TIMEOUT, Kaggle, SubmissionLimits, find_credentials
 from vocctl.errors import DataError, NetworkError, VocctlError
 
 TOKEN = "KGAT_canary_7f3a91"
+needs_limits = pytest.mark.skipif(
+    Version(version("kaggle")) < Version("2.2.4"), reason="this client cannot ask for the limits"
+)
 CANARIES = (TOKEN, "canary_in_an_address", "canary-key")
 
 
@@ -44,18 +49,33 @@ def check_failure(function, *parts: str) -> None:
     assert not any(canary in error_chain_text(caught.value) for canary in CANARIES)
 
 
+@needs_limits
 def test_a_submission_is_scored_after_two_polls(kaggle, csv):
     kaggle.polls = [{"status": "PENDING"}, {"status": "PENDING"}, {"status": "COMPLETE", "publicScore": "0.61234"}]
     client = Kaggle("test-competition")
     assert client.limits() == SubmissionLimits(today=1, total=9, remaining_today=4)
     ref = client.upload(csv, "by a test")
     progress = []
-    status = client.wait_for_score(ref, 5, lambda done, total: progress.append((done, total)))
+    status = client.wait_for_score(ref, 60, lambda done, total: progress.append((done, total)))
     assert (status.status, status.public_score) == ("complete", "0.61234")
     assert len(progress) == 3
     assert kaggle.uploaded == csv.read_bytes()
     assert kaggle.submitted["submissionDescription"] == "by a test"
     assert kaggle.submitted["blobFileTokens"] == "blob"
+
+
+def test_an_old_client_submits_without_limits(kaggle, csv, monkeypatch):
+    client = Kaggle("test-competition")
+    monkeypatch.delattr(type(client._api), "competition_get_submission_limits", raising=False)
+    assert client.limits() is None
+    assert client.upload(csv, "") == 4711
+
+
+def test_a_missing_client_is_an_error_with_the_command_that_installs_it(kaggle, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "kaggle"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "kaggle", None)  # as if it were not installed
+    check_failure(lambda: Kaggle("test-competition"), 'pip install "vocctl[kaggle]"')
 
 
 def test_a_refused_submission_has_a_reason(kaggle, csv):
@@ -94,7 +114,7 @@ def test_a_failed_poll_is_repeated(kaggle, csv):
         progress.append(done)
         kaggle.failures.clear()
 
-    assert client.wait_for_score(client.upload(csv, ""), 5, repair).status == "complete"
+    assert client.wait_for_score(client.upload(csv, ""), 60, repair).status == "complete"
     assert len(progress) == 2
 
 
@@ -110,7 +130,7 @@ def test_a_failed_poll_is_repeated(kaggle, csv):
         (400, ("HTTP 400", "Deadline has passed")),
     ],
 )
-@pytest.mark.parametrize("method", ["GetSubmissionLimits", "StartSubmissionUpload"])
+@pytest.mark.parametrize("method", [pytest.param("GetSubmissionLimits", marks=needs_limits), "StartSubmissionUpload"])
 def test_every_http_error_is_one_line(kaggle, csv, status, parts, method):
     client = Kaggle("test-competition")
     kaggle.failures[method] = (status, {"code": status, "message": f"Deadline has passed, {TOKEN}"})
@@ -122,7 +142,7 @@ def test_unreachable_network_is_an_error(kaggle, monkeypatch):
     import kagglesdk.kaggle_env as environment
 
     monkeypatch.setitem(environment._env_to_endpoint, environment.KaggleEnv.LOCAL, "http://127.0.0.1:9")
-    check_failure(client.limits, "cannot reach Kaggle", "network")
+    check_failure(lambda: client.status(1), "cannot reach Kaggle", "network")
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
@@ -240,9 +260,9 @@ def test_a_download_before_the_rules_are_accepted_is_an_error(kaggle, tmp_path):
 
 def test_our_errors_have_no_cause(kaggle):
     """The client's exceptions hold the request with its token, so a traceback of ours must not include them."""
-    kaggle.failures["GetSubmissionLimits"] = (401, {"code": 401, "message": "no"})
+    kaggle.failures["ListSubmissions"] = (401, {"code": 401, "message": "no"})
     with pytest.raises(VocctlError) as caught:
-        Kaggle("test-competition").limits()
+        Kaggle("test-competition").status(1)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     assert not isinstance(caught.value, DataError)

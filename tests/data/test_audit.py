@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from vocctl.data.audit import audit
+from vocctl.data.images import write_mask
+from vocctl.data.split_files import make_lists_hint
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES
 
@@ -72,17 +74,75 @@ def test_image_that_only_main_lists_needs_no_mask(devkit):
     for split in ("val", "trainval"):
         path = devkit / "ImageSets" / "Segmentation" / f"{split}.txt"
         path.write_text(path.read_text().replace("c", "d"))
-    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
-        (devkit / folder / f"d.{ending}").write_bytes((devkit / folder / f"a.{ending}").read_bytes())
+    for source, target in (
+        ("JPEGImages/c.jpg", "JPEGImages/d.jpg"),
+        ("SegmentationClass/a.png", "SegmentationClass/d.png"),
+    ):
+        (devkit / target).write_bytes((devkit / source).read_bytes())
     assert audit(devkit).problems == ()
     assert audit(devkit).num_images == 4
 
 
-def test_rgb_mask(devkit):
-    save_mask(devkit, "a", np.zeros((6, 8)), mode="RGB")
+def test_mask_with_a_color_that_voc_does_not_have(devkit):
+    path = devkit / "SegmentationClass" / "a.png"
+    Image.new("RGB", (8, 6), (192, 128, 128)).save(path)
+    assert audit(devkit).problems == ()
+    Image.new("RGB", (8, 6), (192, 128, 129)).save(path)
     name, reason = only_problem(devkit)
     assert name == "a.png"
-    assert "RGB mask: label masks are mode P (palette) or L PNGs" in reason
+    assert "is an RGB mask with color (192, 128, 129) at x 0, y 0, none of VOC's" in reason
+
+
+def test_palette_that_contradicts_the_labels(devkit):
+    path = devkit / "SegmentationClass" / "a.png"
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:] = 15
+    write_mask(path, mask)
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(2).save(path)
+    name, reason = only_problem(devkit)
+    assert name == "a.png"
+    assert "has VOC's colors in its palette, but at other indices than the labels: it is read by color" in reason
+
+
+def save_with_orientation(path: Path, size: tuple[int, int], orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size, "red").save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_exif_orientation_that_the_masks_size_does_not_tell_is_a_problem(devkit, orientation):
+    save_with_orientation(devkit / "JPEGImages" / "a.jpg", (8, 6) if orientation == 3 else (6, 6), orientation)
+    save_mask(devkit, "a", np.zeros((6, 8 if orientation == 3 else 6)))
+    name, reason = only_problem(devkit)
+    assert name == "a.jpg"
+    assert f"has EXIF orientation {orientation}, and its mask fits upright or as stored" in reason
+
+
+@pytest.mark.parametrize("size", [(6, 8), (8, 6)])
+def test_exif_orientation_that_the_masks_size_tells_is_a_note(devkit, size):
+    save_with_orientation(devkit / "JPEGImages" / "a.jpg", size, 6)  # the mask is 8 x 6: as stored, or upright
+    result = audit(devkit)
+    assert result.problems == ()
+    (note,) = result.notes
+    assert note.path.name == "a.jpg"
+    assert "has EXIF orientation 6: it is read upright" in note.reason
+
+
+def test_exif_orientation_of_an_image_without_a_mask_is_a_note(devkit):
+    for split in ("train", "val", "trainval"):
+        (devkit / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("c\n" if split == "val" else "b\n")
+    save_with_orientation(devkit / "JPEGImages" / "a.jpg", (8, 6), 3)
+    assert audit(devkit).problems == ()
+    assert [note.path.name for note in audit(devkit).notes] == ["a.jpg"]
+
+
+def test_mask_of_another_size_names_the_exif_orientation(devkit):
+    save_with_orientation(devkit / "JPEGImages" / "a.jpg", (8, 7), 6)
+    name, reason = only_problem(devkit)
+    assert name == "a.png"
+    assert "is 8 x 6 pixels, its image 7 x 8 after its EXIF orientation 6" in reason
 
 
 def test_label_that_voc_does_not_have(devkit):
@@ -110,7 +170,7 @@ def test_decompression_bomb(devkit):
     (devkit / "JPEGImages" / "a.jpg").write_bytes(bomb)  # a PNG whatever its extension
     name, reason = only_problem(devkit)
     assert name == "a.jpg"
-    assert "declares too many pixels, the limit is 64000000" in reason
+    assert "declares too many pixels, the limit is 200000000" in reason
 
 
 @pytest.mark.parametrize("lists", ["Main", "Segmentation"])
@@ -165,7 +225,7 @@ def test_invalid_line_of_a_class_list(devkit, line):
 def test_devkit_without_lists(devkit):
     for path in (devkit / "ImageSets").rglob("*.txt"):
         path.unlink()
-    assert only_problem(devkit) == ("VOC2009", "has no split lists: unpack the archive again")
+    assert only_problem(devkit) == ("VOC2009", f"has no lists of images: {make_lists_hint(devkit)}")
 
 
 def test_folder_that_is_not_a_data_set(tmp_path):

@@ -111,6 +111,29 @@ def test_changed_image_or_mask_gets_a_new_cache(tiny, folder):
     assert cached_split(source, "train", 32, folder).folder not in (before.folder, changed.folder)
 
 
+def test_changed_reader_gets_a_new_cache(tiny, folder, monkeypatch):
+    source = open_dataset(tiny)
+    before = cached_split(source, "train", 32, folder).folder
+    monkeypatch.setattr(cache_build, "READER_VERSION", cache_build.READER_VERSION + 1)
+    assert cached_split(source, "train", 32, folder).folder != before
+
+
+def test_mask_as_stored_is_turned_with_its_image(tiny, folder):
+    source = open_dataset(tiny)
+    image_id = source.ids("val")[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: the stored left side is at the top
+    pixels = np.zeros((32, 64, 3), np.uint8)
+    pixels[:, :32] = 255
+    Image.fromarray(pixels).save(source.image_path(image_id), exif=exif, quality=100)
+    write_mask(source.mask_path(image_id), pixels[..., 0] // 255 * 15)
+    split = cached_split(source, "val", 32, folder)
+    assert split.original_sizes[0] == (64, 32)
+    assert (split.image(0)[:32] == 255).all()
+    assert (split.original_mask(0)[:32] == 15).all()
+    assert (split.original_mask(0)[32:] == 0).all()
+
+
 def test_fingerprint_depends_on_content_and_order(tiny, tmp_path):
     source = open_dataset(tiny)
     ids = source.ids("train")
@@ -327,9 +350,8 @@ def test_classification_split_has_no_masks(tiny, folder):
     assert not split.has_masks
 
 
-def test_image_that_is_listed_twice_stays_twice(tiny, folder):
+def test_image_that_is_listed_twice_is_decoded_once(tiny, folder):
     path = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Segmentation" / "val.txt"
     path.write_text("tiny_008\ntiny_009\ntiny_008\n")
     split = cached_split(open_dataset(tiny), "val", 32, folder)
-    assert split.ids == ("tiny_008", "tiny_009", "tiny_008")
-    assert np.array_equal(split.original_mask(0), split.original_mask(2))
+    assert split.ids == ("tiny_008", "tiny_009")

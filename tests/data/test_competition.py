@@ -92,7 +92,7 @@ def test_read_table(root):
         ("", "does not start with Id and the 20 class names"),
         (HEADER.replace("aeroplane,bicycle", "bicycle,aeroplane") + row(0), "does not start with Id"),
         (HEADER, "is empty"),
-        (HEADER + row(0) + row(0), "line 3: expected a new numeric id"),
+        (HEADER + row(0, "1") + row(0, "0"), "line 3: Id 0 is listed twice with different labels"),
         (HEADER + row(0) + "1,0,1\n", "line 3: expected a new numeric id and 20 labels"),
         (HEADER + row(0).replace("0,", "../a,", 1), "line 2: expected a new numeric id"),
         (HEADER + row(0, "x"), "line 2: labels are 0, 1 or -1"),
@@ -104,6 +104,44 @@ def test_invalid_tables(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         read_table(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + HEADER + row(0) + row(1),
+        HEADER + row(0) + row(1) + "\n\n",
+        HEADER + row(0) + row(1) + "," * 20 + "\n",  # a blank row of a spreadsheet
+        HEADER + row(0) + row(1) + row(0),
+        (HEADER + row(0) + row(1)).replace("\n", "\r\n"),
+    ],
+)
+def test_tables_of_other_programs(tmp_path, text):
+    path = tmp_path / "train_set.csv"
+    path.write_bytes(text.encode())
+    assert list(read_table(path)) == ["0", "1"]
+
+
+def test_repeated_rows_are_noted_and_are_problems(root, caplog):
+    path = root / "train" / "train_set.csv"
+    path.write_text(path.read_text() + row(7, "1") + row(3, "1"))
+    assert len(CompetitionData(root).ids("trainval")) == 12
+    assert "train_set.csv lists 3, 7 more than once: each image is used once" in caplog.text
+    problems = list(CompetitionData(root).label_problems())
+    assert [problem.reason for problem in problems] == ["lists Id 3, 7 more than once: remove the duplicates"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEADER.replace(",", ";") + row(0).replace(",", ";"), "replace it, with commas instead of semicolons"),
+        (HEADER + row(0).replace("0,", "1E+05,", 1), "line 2: .*; a spreadsheet has changed the id"),
+    ],
+)
+def test_what_spreadsheets_change(tmp_path, text, message):
+    (tmp_path / "train_set.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "train_set.csv")
 
 
 def test_missing_table(tmp_path):

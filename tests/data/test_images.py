@@ -3,11 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from vocctl.data import images
-from vocctl.data.images import check_labels, read_any_image, read_array, read_image, read_mask, write_mask
+from vocctl.data.images import (
+    check_labels,
+    fit_mask,
+    image_orientation,
+    image_size,
+    read_array,
+    read_image,
+    read_mask,
+    write_mask,
+)
 from vocctl.errors import DataError, RunError
 from vocctl.labels import FLAT_PALETTE
 
@@ -31,14 +41,6 @@ def test_image_of_any_mode_is_read_as_rgb(tmp_path, mode):
     assert np.abs(image.astype(int) - 200).max() <= 8
 
 
-def test_exif_orientation_is_ignored(tmp_path):
-    path = tmp_path / "rotated.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = 6  # a rotation by 90 degrees, which the mask does not have
-    Image.new("RGB", (8, 4)).save(path, exif=exif)
-    assert read_image(path).shape == (4, 8, 3)
-
-
 def test_unreadable_images(tmp_path):
     assert "is missing" in message_of(read_image, tmp_path / "none.jpg")
     corrupt = tmp_path / "corrupt.jpg"
@@ -52,7 +54,7 @@ def test_unreadable_images(tmp_path):
     assert "is not a readable image" in message_of(read_image, tmp_path)
 
 
-@pytest.mark.parametrize("read", [read_image, read_any_image, read_mask])
+@pytest.mark.parametrize("read", [read_image, read_mask])
 def test_postscript_is_not_executed(tmp_path, read):
     path = tmp_path / "image.jpg"
     Image.new("RGB", (8, 8)).save(path, "EPS")
@@ -89,13 +91,6 @@ def test_palette_mask_is_read_by_index(tmp_path):
 def test_gray_mask(tmp_path):
     Image.fromarray(LABELS).save(tmp_path / "mask.png")
     assert np.array_equal(read_mask(tmp_path / "mask.png"), LABELS)
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "1", "I;16"])
-def test_mask_of_another_mode(tmp_path, mode):
-    path = tmp_path / "mask.png"
-    Image.new(mode, (4, 3)).save(path)
-    assert f"is a {mode} mask" in message_of(read_mask, path)
 
 
 def test_unreadable_masks(tmp_path):
@@ -164,18 +159,16 @@ def test_unreadable_arrays(tmp_path, monkeypatch):
 def test_any_exception_of_pillow_names_the_file(tmp_path, monkeypatch):
     path = tmp_path / "image.jpg"
     Image.new("RGB", (8, 4)).save(path, dpi=(72, 72), exif=b"Exif\0\0MM\0*\0\0")  # truncated: a struct.error
-    assert "cannot be decoded" in message_of(read_any_image, path)
-    assert read_image(path).shape == (4, 8, 3)  # it does not read the EXIF data
+    assert read_image(path).shape == (4, 8, 3)
 
     def corrupt(*_):
         raise RuntimeError("a plugin's error")
 
     Image.new("RGB", (8, 4)).save(path)
     monkeypatch.setattr(Image.Image, "convert", corrupt)
-    for read in (read_image, read_any_image):
-        assert "cannot be decoded: replace it (a plugin's error)" in message_of(read, path)
+    assert "cannot be decoded: replace it (a plugin's error)" in message_of(read_image, path)
     monkeypatch.setattr(Image, "open", corrupt)
-    for read in (read_image, read_any_image, read_mask):
+    for read in (read_image, read_mask):
         assert "is not a readable image" in message_of(read, path)
 
 
@@ -185,12 +178,19 @@ def test_memory_error_is_not_converted(tmp_path, monkeypatch):
 
     Image.new("RGB", (8, 4)).save(tmp_path / "image.png")
     monkeypatch.setattr(Image.Image, "convert", full)
-    for read in (read_image, read_any_image):
-        with pytest.raises(MemoryError):
-            read(tmp_path / "image.png")
+    with pytest.raises(MemoryError):
+        read_image(tmp_path / "image.png")
 
 
 RED = (200, 30, 40)
+
+
+def clear_palette() -> Image.Image:
+    image = Image.new("RGB", (4, 2), RED).quantize(4)
+    image.info["transparency"] = 0
+    return image
+
+
 KINDS = {
     "gray.png": lambda: (Image.new("L", (4, 2), 90), (90, 90, 90)),
     "bilevel.png": lambda: (Image.new("1", (4, 2), 1), (255, 255, 255)),
@@ -199,54 +199,107 @@ KINDS = {
     "half.webp": lambda: (Image.new("RGBA", (4, 2), (0, 0, 0, 127)), (128, 128, 128)),
     "gray-clear.png": lambda: (Image.new("LA", (4, 2), (90, 0)), (255, 255, 255)),
     "cmyk.jpg": lambda: (Image.new("CMYK", (16, 8), (0, 255, 255, 0)), (254, 0, 0)),
+    "clear-color.png": lambda: (Image.new("RGBA", (4, 2), (9, 9, 9, 0)), (255, 255, 255)),
+    "clear-palette.png": lambda: (clear_palette(), (255, 255, 255)),
+    "dark.png": lambda: (Image.fromarray(np.full((2, 4), 0x4000, np.uint16)), (64, 64, 64)),
+    "sixteen.pgm": lambda: (Image.fromarray(np.full((2, 4), 0x4000, np.uint16)), (64, 64, 64)),
     "sixteen.png": lambda: (Image.fromarray(np.full((2, 4), 32896, np.uint16)), (128, 128, 128)),
     "sixteen.tif": lambda: (Image.fromarray(np.full((2, 4), 65535, np.uint16)), (255, 255, 255)),
 }
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_read_any_image_of_any_mode(tmp_path, name):
+def test_colors_of_every_mode(tmp_path, name):
     image, color = KINDS[name]()
     image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
-    read = read_any_image(tmp_path / name)
+    read = read_image(tmp_path / name)
     assert (read.dtype, read.shape) == (np.uint8, (image.height, image.width, 3))
     assert np.abs(read.astype(int) - color).max() <= 2
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_read_any_image_follows_exif(tmp_path, orientation):
-    from PIL import ImageOps
-
-    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    image = Image.fromarray(pixels)
+def test_image_is_read_upright(tmp_path, orientation, ending):
+    path = tmp_path / f"a.{ending}"
+    pixels = np.arange(0, 240, 10, dtype=np.uint8).reshape(2, 4, 3)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image.save(tmp_path / "a.png", exif=exif)
-    read = read_any_image(tmp_path / "a.png")
-    assert read.shape == ((4, 2, 3) if orientation > 4 else (2, 4, 3))
-    with Image.open(tmp_path / "a.png") as stored:
-        assert np.array_equal(read, np.asarray(ImageOps.exif_transpose(stored)))
-    assert {1: np.array_equal(read, pixels), 3: np.array_equal(read, pixels[::-1, ::-1])}.get(orientation, True)
+    Image.fromarray(pixels).resize((32, 16), 0).save(path, exif=exif)
+    read = read_image(path)
+    assert image_size(path) == read.shape[:2] == ((32, 16) if orientation > 4 else (16, 32))
+    assert image_orientation(path) == orientation
+    # By EXIF: 3 is turned by 180 degrees, 6 has to be turned clockwise, 8 counterclockwise; the rest are mirror images.
+    upright = {
+        1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.swapaxes(0, 1),
+        6: np.rot90(pixels, -1), 7: pixels[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(pixels),
+    }[orientation]  # fmt: skip
+    if ending in ("png", "tif"):
+        assert np.array_equal(read[4::8, 4::8], upright)
 
 
-def test_read_any_image_errors(tmp_path):
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_mask_is_turned_with_its_image_where_the_size_tells(tmp_path, orientation):
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.zeros((16, 32), np.uint8)
+    stored[:8, :8] = 15
+    Image.fromarray(np.repeat(stored[..., None], 3, 2) * 17).save(path, exif=exif)
+    upright = (read_image(path)[..., 0] > 128) * np.uint8(15)
+    assert np.array_equal(fit_mask(upright, path), upright)
+    assert np.array_equal(fit_mask(stored, path), upright if orientation > 4 else stored)
+
+
+def test_mask_is_not_turned_without_its_image(tmp_path):
+    assert fit_mask(LABELS, tmp_path / "missing.jpg") is LABELS
+
+
+def test_mask_with_exif_orientation_is_refused(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(LABELS).save(tmp_path / "mask.png", exif=exif)
+    assert "has EXIF orientation 6: save the mask upright" in message_of(read_mask, tmp_path / "mask.png")
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+def test_heic_is_named_whatever_its_ending(tmp_path, brand):
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(100))
+    assert "is a HEIC image, which is not read: save it as JPEG or PNG" in message_of(read_image, tmp_path / "a.jpg")
+
+
+def test_large_image_needs_free_memory(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.new("1", (9248, 6936)).save(path)  # 64.1 megapixels, as phones make them
+    assert read_image(path).shape == (6936, 9248, 3)
+    memory = psutil.virtual_memory()._replace(available=900 << 20)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    assert "9248 x 6936 pixels and needs 978 MB of memory, 900 are free: shrink it" in message_of(read_image, path)
+    with Image.open(path) as image:  # Pillow's own limit is as before
+        assert image.size == (9248, 6936)
+    assert Image.MAX_IMAGE_PIXELS == 89478485
+
+
+def test_images_without_8_or_16_bits(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
-    assert "is not a readable image" in message_of(read_any_image, tmp_path / "a.jpg")
+    assert "is not a readable image" in message_of(read_image, tmp_path / "a.jpg")
     Image.fromarray(np.full((2, 4), 0.5, np.float32)).save(tmp_path / "a.tif")
-    assert "pixels that are not 8- or 16-bit" in message_of(read_any_image, tmp_path / "a.tif")
+    assert "pixels that are not 8- or 16-bit" in message_of(read_image, tmp_path / "a.tif")
+    Image.fromarray(np.full((2, 4), 200, np.int32)).save(tmp_path / "a.tif")
+    assert "pixels that are not 8- or 16-bit" in message_of(read_image, tmp_path / "a.tif")
     Image.new("RGB", (64, 64), RED).save(tmp_path / "b.jpg")
     (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:300])
-    assert "b.jpg" in message_of(read_any_image, tmp_path / "b.jpg")
+    assert "b.jpg" in message_of(read_image, tmp_path / "b.jpg")
 
 
-@pytest.mark.parametrize("side", [12_000, 20_000])  # above Pillow's limit for a warning, and for an error
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [15_000, 21_000])  # above ours; above twice ours, where Pillow raises an error
+@pytest.mark.filterwarnings("error")
 def test_limit_of_pillow_is_not_changed(tmp_path, side):
-    assert Image.MAX_IMAGE_PIXELS is not None
     Image.new("1", (side, side)).save(tmp_path / "bomb.png")
+    before = Image.MAX_IMAGE_PIXELS
     message = message_of(read_image, tmp_path / "bomb.png")
     assert "declares" in message
-    assert "the limit is 64000000 pixels" in message
+    assert "the limit is 200000000 pixels" in message
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_unwritable_mask_leaves_no_file(tmp_path):

@@ -108,5 +108,5 @@ def test_folder_without_a_devkit(devkit):
 
 def test_list_that_is_not_text(devkit):
     (devkit / "ImageSets/Main/train.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"train\.txt cannot be read as a list"):
+    with pytest.raises(DataError, match=r"train\.txt cannot be read as text"):
         check_release(devkit, TINY)

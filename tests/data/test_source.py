@@ -137,6 +137,6 @@ def test_row_in_the_table_adds_a_format(flat_folder, monkeypatch):
 def test_audit_of_an_added_format_finds_a_mask_of_other_size(flat_folder, monkeypatch):
     row = DataFormat("flat folder", lambda root: (root / "val").is_dir(), FlatFolder, "train and val")
     monkeypatch.setattr(module, "FORMATS", (*module.FORMATS, row))
-    write_mask(flat_folder / "val" / "0.png", np.zeros((32, 32)))
+    write_mask(flat_folder / "val" / "0.png", np.full((32, 32), 2))
     (problem,) = audit(flat_folder).problems
     assert "is 32 x 32 pixels, its image 40 x 32" in problem.reason

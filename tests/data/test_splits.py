@@ -1,12 +1,23 @@
 """Which images a run is trained and validated on, and their labels."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from vocctl.config import DataConfig
 from vocctl.data.images import read_mask, write_mask
-from vocctl.data.splits import ClsSplit, SegSplit, Splits, chosen_size, open_cls_splits, open_seg_splits
+from vocctl.data.source import open_dataset
+from vocctl.data.splits import (
+    ClsSplit,
+    SegSplit,
+    Splits,
+    chosen_size,
+    open_cls_splits,
+    open_seg_split,
+    open_seg_splits,
+)
 from vocctl.errors import ConfigError, DataError
 
 OPENERS = {"cls": open_cls_splits, "seg": open_seg_splits}
@@ -45,6 +56,69 @@ def test_validation_fraction_is_stratified_and_reproducible(tiny, task):
     labels = [int(image_id[-3:]) % 2 for image_id in first.val.images.ids]
     assert sorted(labels) == [0, 1]  # an aeroplane and a bicycle
     assert first.num_shared_images == 0
+
+
+@pytest.mark.parametrize("task", ["cls", "seg"])
+def test_images_that_are_listed_twice_do_not_leak(tiny, task):
+    devkit = tiny / "VOCdevkit" / "VOC2009" / "ImageSets"
+    for path in [*devkit.glob("*/train.txt"), *devkit.glob("Main/*_train.txt")]:
+        path.write_text(path.read_text() * 2)
+    splits = open_splits(tiny, task, val=0.25)
+    assert (len(splits.train.images), len(splits.val.images), splits.num_shared_images) == (6, 2, 0)
+    assert sorted(splits.train.images.ids + splits.val.images.ids) == [f"tiny_{n:03d}" for n in range(8)]
+
+
+def add_copies(root, number: int) -> None:
+    """Add copies of the first training images under other names to the training lists."""
+    devkit = root / "VOCdevkit" / "VOC2009"
+    ids = [f"noisy_{n:03d}" for n in range(number)]
+    for image_id in ids:
+        for path in devkit.glob(f"*/{image_id}.*"):
+            shutil.copy(path, path.with_stem(f"copy-{image_id}"))
+    path = devkit / "ImageSets" / "Segmentation" / "train.txt"
+    path.write_text(path.read_text() + "".join(f"copy-{image_id}\n" for image_id in ids))
+
+
+def test_copies_under_other_names_are_held_out_together(noisy_devkit, tmp_path):
+    shutil.copytree(noisy_devkit, tmp_path / "noisy")
+    add_copies(tmp_path / "noisy", 20)
+    splits = open_splits(tmp_path / "noisy", "seg", folds=4)
+    val_ids = set(splits.val.images.ids)
+    assert {f"copy-{image_id}" for image_id in val_ids if not image_id.startswith("copy-")} <= val_ids
+    assert splits.num_shared_images == 0
+
+
+def test_copies_in_both_splits_are_counted(noisy_devkit, tmp_path):
+    shutil.copytree(noisy_devkit, tmp_path / "noisy")
+    devkit = tmp_path / "noisy" / "VOCdevkit" / "VOC2009"
+    shutil.copy(devkit / "JPEGImages" / "noisy_000.jpg", devkit / "JPEGImages" / "noisy_022.jpg")
+    assert open_splits(tmp_path / "noisy", "seg").num_shared_images == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 255], "no mask holds a class; 255 is void, classes are 1..20"),
+        ([0], "no mask holds a class; 255 is void, classes are 1..20"),
+        ([255], r"all masks are void \(255\) alone"),
+    ],
+)
+@pytest.mark.parametrize(("split", "first"), [("train", 0), ("val", 8)])
+def test_masks_without_a_class_are_an_error(tiny, split, first, labels, message):
+    for number in range(first, 8 if split == "train" else 12):
+        path = tiny / "VOCdevkit" / "VOC2009" / "SegmentationClass" / f"tiny_{number:03d}.png"
+        write_mask(path, np.resize(labels, (32, 32)))
+    with pytest.raises(DataError, match=rf"split {split}: {message} \(SegmentationClass/tiny_{first:03d}\.png, "):
+        open_splits(tiny, "seg")
+
+
+def test_split_without_masks_has_no_ground_truth(tiny):
+    for path in (tiny / "VOCdevkit" / "VOC2009" / "SegmentationClass").iterdir():
+        path.unlink()
+    devkit = tiny / "VOCdevkit" / "VOC2009"
+    (devkit / "ImageSets" / "Segmentation" / "val.txt").rename(devkit / "ImageSets" / "Segmentation" / "test.txt")
+    with pytest.raises(DataError, match=r"split test of .* has no masks, so no ground truth: `vocctl predict`"):
+        open_seg_split(open_dataset(tiny), "test", DataConfig(size=32))
 
 
 def test_folds_do_not_depend_on_the_size(tiny):

@@ -92,7 +92,7 @@ def test_missing_image(data):
 
 
 def test_png_is_read_if_there_is_no_jpeg(data):
-    data.image_path("a").unlink()
+    (data.devkit / "JPEGImages" / "a.jpg").unlink()
     Image.new("RGB", (8, 6), (9, 8, 7)).save(data.devkit / "JPEGImages" / "a.png")
     assert (data.image("a") == (9, 8, 7)).all()
 

@@ -69,6 +69,17 @@ def test_labels_have_the_original_size():
     assert (labels[1] == 2).all()
 
 
+def test_large_image_has_the_same_labels(monkeypatch):
+    probs = torch.rand(21, 9, 7, generator=torch.Generator().manual_seed(0))
+    probs[5] = probs[3]  # of equal probabilities the first
+    expected = predict.labels_at_size(probs, (50, 61))
+    monkeypatch.setattr(predict, "MAX_RESIZED_PIXELS", 50 * 61 - 1)
+    monkeypatch.setattr(predict, "argmax_labels", lambda probs: pytest.fail("all classes at once"))
+    labels = predict.labels_at_size(probs, (50, 61))
+    assert torch.equal(labels, expected)
+    assert labels.unique().numel() > 15
+
+
 def test_probabilities_are_upsampled_before_the_argmax():
     # two pixels, (.6, .4, 0) and (0, .4, .6): halfway between them class 1 is the largest, though it is the largest in neither
     probs = torch.tensor([[0.6, 0.4, 0.0], [0.0, 0.4, 0.6]]).T.reshape(1, 3, 1, 2)

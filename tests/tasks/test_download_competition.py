@@ -152,15 +152,17 @@ def test_from_a_devkit(comp, tiny, capsys):
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["voc2009", "--from", "tree"], 2, "vocctl download h02a5a --from tree"),
+        (["voc2009", "--from", "comp"], 2, "vocctl download h02a5a --from comp"),
         (["h02a5a", "--from", "nowhere"], 3, "nowhere is no"),
-        (["h02a5a", "--from", "a", "--archive", "b"], 2, "mutually exclusive"),
+        (["h02a5a", "--from", "comp", "--archive", "file.zip"], 2, "mutually exclusive"),
         (["h02a5a", "--url", "http://127.0.0.1/x"], 2, "leave out --url"),
         (["h02a5a", "--archive", "b.zip"], 3, "b.zip is not a file"),
         (["https://example.org/competitions/a-b"], 2, "is not the URL of a competition"),
     ],
 )
 def test_wrong_arguments(comp, capsys, args, code, message):
+    Path("comp").mkdir()
+    Path("file.zip").touch()
     check_failure(capsys, args, code, message)
     assert not Path("data").exists()
 

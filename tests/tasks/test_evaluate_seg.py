@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +73,23 @@ def test_written_confusions_agree_with_the_written_scores(trained: Path) -> None
     assert not list((trained / "eval").glob("*.part"))
 
 
-@pytest.mark.parametrize("tta", ["flip", "ms"])
-def test_a_second_evaluation_replaces_the_first(trained: Path, tta: str) -> None:
-    evaluate(str(trained))
-    assert evaluate(str(trained), EvalOptions(tta=tta)).info.tta == tta
-    assert json.loads((trained / "eval" / "tiny-val" / "scores.json").read_text())["tta"] == tta
+def test_evaluations_stand_beside_each_other(
+    trained: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same one again replaces its folder, from every working folder and after a move of the data."""
+    shutil.copytree(tiny, tmp_path / "other" / "tiny")
+    all_options = [
+        EvalOptions(), EvalOptions(tta="flip"), EvalOptions(tta="ms", checkpoint="final"), EvalOptions(split="train"),
+        EvalOptions(data=tmp_path / "other" / "tiny"),
+    ]  # fmt: skip
+    names = [evaluate(str(trained), options).info.name for options in all_options]
+    assert names == ["tiny-val", "tiny-val-flip", "tiny-val-final-ms", "tiny-train", "tiny-val-2"]
+    monkeypatch.chdir(tmp_path / "other")
+    assert evaluate(str(trained), EvalOptions(data=Path("tiny"))).info.name == "tiny-val-2"
+    assert sorted(path.name for path in (trained / "eval").iterdir()) == sorted(names)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").rename(tmp_path / "moved")
+    assert evaluate(str(trained), EvalOptions(data=tmp_path / "moved" / "tiny")).info.name == "tiny-val-2"
 
 
 def test_validation_during_training_and_evaluation_agree(trained: Path) -> None:

@@ -75,7 +75,7 @@ def test_wrong_options_are_errors(trained, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(RunError, match="cannot be written"):
         export(str(trained.seg), out=tmp_path / "taken" / "model.onnx", num_images=1)
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r"pip install 'vocctl\[export\]'"):
+    with pytest.raises(ConfigError, match=r'pip install "vocctl\[export\]"'):
         export(str(trained.seg))
 
 

@@ -181,8 +181,14 @@ def test_undefined_mean_is_not_compared(trained) -> None:
 
 def test_runs_evaluated_on_different_images_are_not_compared(trained) -> None:
     dice = variant(trained.seg, "dice", ('loss = "ce+dice"', 'loss = "dice"'))
-    (dice / "eval" / "tiny-val").rename(dice / "eval" / "tiny-test")
+    folder = (dice / "eval" / "tiny-val").rename(dice / "eval" / "tiny-test")
+    scores = json.loads((folder / "scores.json").read_text()) | {"fingerprint": "of other images"}
+    (folder / "scores.json").write_text(json.dumps(scores))
     with pytest.raises(NothingToPlot, match="tiny-test and tiny-val"):
+        plot([str(trained.seg), str(dice)], kinds=["compare"])
+    (folder / "scores.json").write_text(json.dumps(scores | {"data_path": "/b/voc"}))
+    folder.rename(dice / "eval" / "tiny-val")  # two data sets of one name
+    with pytest.raises(NothingToPlot, match=r"evaluated on /b/voc and .*VOC2009: name"):
         plot([str(trained.seg), str(dice)], kinds=["compare"])
 
 

@@ -1,15 +1,19 @@
 """Predicting images of any size: masks in VOC's palette, and the same predictions as eval."""
 
+import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from vocctl.config import EvalOptions
 from vocctl.data.images import read_image, read_mask
 from vocctl.errors import ConfigError, DataError
 from vocctl.labels import CLASSES, FLAT_PALETTE, PALETTE
 from vocctl.runs.records import read_run
+from vocctl.tasks import evaluate_seg
 from vocctl.tasks.predict import predict
 
 
@@ -75,6 +79,42 @@ def test_corrupt_file_in_a_folder_is_reported_and_the_rest_predicted(trained_onc
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
+def test_skipped_files_are_logged(trained_once, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.heic", "b.HEIC", "c.png", ".hidden", "notes"):
+        (tmp_path / name).write_bytes(b"")
+    Image.new("RGB", (20, 10)).save(tmp_path / "c.png")
+    with caplog.at_level(logging.WARNING):
+        (prediction,) = predict([tmp_path], str(trained_once.cls))
+    assert prediction.image.name == "c.png"
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path}: 3 files skipped: .heic, a file without a suffix are not read"
+    ]
+    (tmp_path / "c.png").unlink()
+    with pytest.raises(
+        DataError, match=r"no image that can be read: 3 files skipped: \.heic, .*save them as JPEG or PNG"
+    ):
+        predict([tmp_path], str(trained_once.cls))
+
+
+@pytest.mark.parametrize("kind", ["16-bit", "transparent", "orientation 3", "orientation 6"])
+def test_mask_equals_that_of_eval_for_every_kind_of_image(trained, tmp_path: Path, kind: str) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(trained.data, data)
+    generator, exif = np.random.default_rng(0), Image.Exif()
+    image = Image.fromarray(generator.integers(0, 256, (32, 32, 4), np.uint8))
+    if kind == "16-bit":
+        image = Image.fromarray(generator.integers(0, 65536, (32, 32), np.uint16))
+    elif kind != "transparent":
+        exif[0x0112] = int(kind[-1])
+    (images(data) / "tiny_013.jpg").unlink()
+    path = images(data) / "tiny_013.png"
+    image.save(path, exif=exif)
+    evaluate_seg.evaluate(str(trained.seg), EvalOptions(data=data, split="val"))
+    (prediction,) = predict([path], str(trained.seg), out=tmp_path / "out")
+    label_map = read_run(str(trained.seg)).evaluation.label_map("tiny_013", (32, 32))
+    assert np.array_equal(read_mask(prediction.mask), label_map)
+
+
 def test_input_images_are_not_overwritten(trained_once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["a.png", "b.jpg", "b-overlay.jpg", "C.PNG"]
@@ -92,9 +132,28 @@ def test_wrong_inputs_are_errors(trained, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither an image nor a folder"):
         predict([tmp_path / "nothing.jpg"], str(trained.seg))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="contains no image"):
+    with pytest.raises(DataError, match="contains no image that can be read"):
         predict([tmp_path / "empty"], str(trained.seg))
     with pytest.raises(ConfigError, match="--checkpoint is one of best, final"):
         predict([images(trained.data)], str(trained.seg), checkpoint="last")
     with pytest.raises(DataError, match="no run nothing"):
         predict([images(trained.data)], "nothing")
+
+
+def test_masks_of_other_images_and_runs_are_kept(trained_once, tmp_path: Path) -> None:
+    """The same prediction again replaces its own mask."""
+    first, other = tmp_path / "first", tmp_path / "other"
+    for folder, image_id in ((first, "tiny_013"), (other, "tiny_014")):
+        folder.mkdir()
+        shutil.copy(images(trained_once.data) / f"{image_id}.jpg", folder / "cat.jpg")
+
+    def masks(folder: Path, **options: str) -> list[str]:
+        run = str(trained_once.seg)
+        return [result.mask.name for result in predict([folder / "cat.jpg"], run, out=tmp_path / "out", **options)]
+
+    assert masks(first) == ["cat.png"]
+    assert masks(other) == ["cat-2.png"]
+    assert masks(first, tta="flip") == ["cat-3.png"]
+    assert [masks(first), masks(other), masks(first, tta="flip")] == [["cat.png"], ["cat-2.png"], ["cat-3.png"]]
+    (tmp_path / "out" / "predictions.json").unlink()
+    assert masks(first) == ["cat-4.png"]  # nothing says what the others were predicted from

@@ -132,3 +132,12 @@ def test_errors_leave_no_page(trained, attacked, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="attack again"):
         report([str(trained.seg)], tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_report_of_other_runs_is_kept(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = ([str(trained.seg)], [str(trained.cls)], [str(trained.seg), str(trained.cls)])
+    assert [report(names).name for names in runs] == ["report.html", "report-2.html", "report-3.html"]
+    assert [report(names).name for names in runs] == ["report.html", "report-2.html", "report-3.html"]
+    (tmp_path / "report.html").write_text("another page")
+    assert report(runs[0]).name == "report-4.html"

@@ -284,7 +284,7 @@ def test_in_a_kaggle_notebook(workspace, capsys, monkeypatch, tmp_path):
     data = tmp_path / "kaggle" / "input" / "ga-2"
     for name in ("cls", "seg"):
         config = Path("runs") / name / "one" / "config.toml"
-        config.write_text(config.read_text().replace("data/h02a5a", str(data)))
+        config.write_text(re.sub(r'^path = ".*"$', f'path = "{data}"', config.read_text(), flags=re.MULTILINE))
     for module in ("competition.test_set", "tasks.submit"):
         monkeypatch.setattr(f"vocctl.{module}.KAGGLE_INPUT", tmp_path / "kaggle" / "input")
     monkeypatch.setattr("vocctl.tasks.submit.KAGGLE_WORKING", tmp_path / "kaggle" / "working")

@@ -171,7 +171,7 @@ def test_a_batch_of_all_images_must_split_evenly_over_processes(
         check_batch_size(settings, 5, len(victims))
 
 
-TRAINING = {"size": 32, "size_from": 0, "precision": "fp32", "batch": 4, "lr": 0.003, "encoder_lr": 1.0, "ema": 0.5}
+TRAINING = {"size": 32, "size_from": 0, "precision": "fp32", "batch": 4, "lr": 0.003, "ema": 0.5}
 ADVERSARIAL = {"adv_train": "pgd-3", "adv_eps": "32/255", "adv_fraction": 0.5}
 
 
@@ -179,7 +179,11 @@ def test_adversarial_training_makes_a_segmenter_robust(tiny_set: Path, tmp_path:
     """A large budget: the squares differ so much in color that small ones fool no segmenter."""
     scores, eps = {}, "64/255"
     for name, flags in (("plain", {}), ("robust", {"adv_train": "pgd-3", "adv_eps": eps, "adv_fraction": 1.0})):
-        settings = TRAINING | flags | {"encoder": "scratch", "decoder": "linear", "epochs": 20, "eval_every": 20}
+        settings = (
+            TRAINING
+            | flags
+            | {"encoder": "scratch", "encoder_lr": 1.0, "decoder": "linear", "epochs": 20, "eval_every": 20}
+        )
         train_seg(given(TrainSegConfig(), path=str(tiny_set), **settings), tmp_path / name)
         rows = attack([str(tmp_path / name)], AttackConfig(attack=("pgd-20",), eps=(eps,))).rows
         scores[name] = rows[1].scores["mean_iou"]

@@ -10,14 +10,14 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from vocctl.config import ClsModelConfig, GeneratorConfig, ModelConfig, OptimConfig
-from vocctl.config.training import Optimizer
+from vocctl.config import ClsModelConfig, GeneratorConfig, ModelConfig
+from vocctl.config.training import Optimizer, ProbeOptimConfig
 from vocctl.models.adversary import Adversary
 from vocctl.models.classifier import Classifier
 from vocctl.models.segmenter import Segmenter
 from vocctl.training.optim import build_optimizer, clip_and_step, param_groups, set_lr
 
-CONFIG = OptimConfig(lr=0.5, encoder_lr=0.1, weight_decay=0.2)
+CONFIG = ProbeOptimConfig(lr=0.5, encoder_lr=0.1, weight_decay=0.2)
 
 
 def network() -> nn.ModuleDict:

@@ -5,14 +5,12 @@ Exit codes: 0 success, 1 the run failed, 2 usage or config, 3 data or weights, 4
 """
 
 import errno
-import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
+import typer.main
 
 from vocctl import __version__
 from vocctl.cli import messages
@@ -28,24 +26,25 @@ from vocctl.cli.report import report
 from vocctl.cli.runs import runs
 from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
-from vocctl.config import did_you_mean
+from vocctl.cli.usage import usage_line
 from vocctl.distributed import world_size
-from vocctl.errors import DataError, MemoryExceeded, VocctlError, is_out_of_memory
+from vocctl.errors import DataError, MemoryExceeded, RunError, VocctlError, is_out_of_memory
 
 app = typer.Typer(
     help="Train, attack and compare vision models on PASCAL VOC.",
-    no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # commands inherit them
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     epilog="Exit codes: 0 success, 1 the run failed, 2 usage or config, 3 data or weights, 4 network, 5 out of memory, "
     "130 interrupted, 143 terminated.",
 )
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer moved it from version to version
 USER_ERRORS = (
     errno.EACCES,
     errno.EPERM,
     errno.ENAMETOOLONG,
 )  # of a path that the user named: pathlib raises these where it answers False for a missing one
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS: dict[str, Callable[..., None]] = {
     "download": download,
     "train-cls": train_cls,
@@ -73,56 +72,64 @@ def version(version: Annotated[bool, typer.Option("--version", help="Print the v
         raise typer.Exit
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code. An error that the user can fix is one line on stderr."""
     messages.escape_undecodable_names()
+    messages.print_logged_notes()
+    args = list(sys.argv[1:] if args is None else args)
+    if not args or args[0] == "help":  # `vocctl help COMMAND` is `vocctl COMMAND --help`
+        args = [*args[1:2], "--help"]
+    code = _run(args)
+    error = messages.flush()
+    return code if error is None or code else _output_failed(error)
+
+
+def _run(args: Sequence[str]) -> int:
     try:
         return int(app(args, standalone_mode=False, prog_name="vocctl") or 0)
     except VocctlError as error:
         messages.print_error(str(error))
         return error.exit_code
-    except TyperException as error:
-        messages.print_error(_usage(error))
+    except UsageError as error:
+        messages.print_error(usage_line(error, args, typer.main.get_command(app).commands))  # type: ignore[attr-defined]
         return 2
     except (KeyboardInterrupt, typer.Abort):
         messages.print_error(
             "interrupted: nothing incomplete was left, except a download's .part file, from which it resumes"
         )
         return 130
+    except messages.OutputError as error:
+        return _output_failed(error.cause)
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich exits when nobody reads typer's help any more
+            return 0
+        raise
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             return _no_memory()
         if world_size() == 1 or "peer" not in str(error).lower():
             raise
         return messages.wait_for_shutdown()
-    except BrokenPipeError:  # the reader of our output is gone, as with `| head`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        return 0
     except OSError as error:
         if is_out_of_memory(error):
             return _no_memory()
+        if error.errno in DISK_FULL:  # typer printed help; writers of files raise RunError themselves
+            return _output_failed(error)
         if error.errno not in USER_ERRORS or error.filename is None:
             raise
         messages.print_error(f"{error.filename} cannot be used ({error.strerror}): fix that or name another path")
         return DataError.exit_code
 
 
+def _output_failed(error: OSError) -> int:
+    """The exit code if stdout cannot be written; 0 if nobody reads it any more, as with `| head`."""
+    messages.flush()
+    if isinstance(error, BrokenPipeError):
+        return 0
+    messages.print_error(f"the output cannot be written ({error.strerror}): free space, or print it somewhere else")
+    return RunError.exit_code
+
+
 def _no_memory() -> int:
     messages.print_error("out of memory: close other programs, or use smaller images or another --device")
     return MemoryExceeded.exit_code
-
-
-def _usage(error: TyperException) -> str:
-    """One line for an unknown flag or command, a missing or a wrong value; with the closest valid name."""
-    message = " ".join(getattr(error, "format_message", lambda: str(error))().split())
-    if message.startswith("No such command"):
-        name = message.split("'")[1]
-        hint = did_you_mean(name, COMMANDS) or ":"
-        return f"{name!r} is not a command{hint} `vocctl --help` lists them"
-    similar = getattr(error, "possibilities", None)
-    if similar:
-        return f"no option {message.split(':')[1].split()[0]}, did you mean {similar[0]}?"
-    if choice := re.search(r"'(--[\w-]+)'.*?'(.*?)' is not one of (.*?)\.?$", message):
-        flag, value, choices = choice[1], choice[2], choice[3].replace("'", "").split(", ")
-        return f"{flag} is one of {', '.join(choices)}; got {value!r}{did_you_mean(value, choices)}"
-    return f"{message.rstrip('.')}: `vocctl COMMAND --help` lists the options"

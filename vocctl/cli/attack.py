@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vocctl.cli import attack_tables, messages, progress
+from vocctl.cli.early_checks import check_runs
 from vocctl.config import AttackConfig, EvalOptions
 from vocctl.errors import ConfigError
 from vocctl.files import to_json
@@ -27,6 +28,8 @@ def evaluate_attack(
     if transfer and (len(runs) < 2 or save_adv):
         raise ConfigError("--transfer takes two runs or more and cannot be combined with --save-adv")
 
+    generators = [name.removeprefix("adv:") for name in config.attack if name.startswith("adv:")]
+    check_runs(filter(None, generators), "train-adv")
     from vocctl.tasks import attack as task
 
     with progress.counter("attacking", "images", quiet=quiet or as_json) as on_progress:

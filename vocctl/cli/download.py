@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress, tables
+from vocctl.cli.complete import data_sets
+from vocctl.cli.early_checks import check_files, check_folder
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
@@ -17,11 +19,14 @@ def download(
             metavar="[WHAT]",
             help="voc2007 ... voc2012; voc2007-test and sbd (the split trainaug), added to data/voc2007 and data/voc2012; "
             "shapes (generated, no network); h02a5a (the competition), or any Kaggle slug.",
+            autocompletion=data_sets,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Output folder; of what is added to a VOC year, its folder.  [default: data/WHAT]"),
+        typer.Option(
+            "--out", help="Output folder; of what is added to a VOC year, its folder. [dim]\\[default: data/WHAT][/dim]"
+        ),
     ] = None,
     url: Annotated[
         list[str] | None, typer.Option("--url", help="Download from this address; repeat for several.")
@@ -34,21 +39,35 @@ def download(
         typer.Option("--from", help="Build the competition's data from this VOC devkit; needs no Kaggle account."),
     ] = None,
     years: Annotated[bool, typer.Option("--years", help="List the data sets that can be downloaded.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of the shapes.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the shapes, and of --make-lists.")] = 0,
     check: Annotated[
         Path | None, typer.Option("--check", help="Check every file of the data set in this folder; list the problems.")
     ] = None,
+    make_lists: Annotated[
+        bool,
+        typer.Option(
+            "--make-lists",
+            help="With --check: first write the lists train and val for a folder that has none, of the images with a mask.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Download a VOC year or the competition's data, generate the shapes data set, or check a data set.
 
     vocctl download voc2009      vocctl download shapes      vocctl download --check data/voc2009
     """
+    if make_lists and check is None:
+        raise ConfigError("--make-lists requires --check FOLDER, the folder to write lists for")
+    check_files("--archive", archive)
+    check_folder("--from", from_devkit)
+    check_folder("--check", check)
     if years:
         _list_data_sets()
     elif what is not None and check is None:
         _download(what, out, url or [], archive, from_devkit, seed, quiet=quiet)
     elif check is not None and what is None:
+        if make_lists:
+            _make_lists(check, seed, quiet=quiet)
         _check(check, quiet=quiet)
     else:
         raise ConfigError("give either a data set to download (--years lists them) or --check FOLDER")
@@ -59,6 +78,14 @@ def _list_data_sets() -> None:
 
     for name, description in known_data_sets().items():
         messages.print_line(f"{name:<36}{description}")
+
+
+def _make_lists(folder: Path, seed: int, *, quiet: bool) -> None:
+    from vocctl.data.make_lists import make_lists
+
+    with progress.counter("reading", "images", quiet=quiet) as on_image:
+        lists = make_lists(folder, seed=seed, on_image=on_image)
+    tables.print_new_lists(lists)
 
 
 def _check(folder: Path, *, quiet: bool) -> None:

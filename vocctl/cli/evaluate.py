@@ -11,7 +11,9 @@ import typer
 from vocctl.attacks.table import attack_help
 from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import evaluate_attack
-from vocctl.cli.options import Quiet, Runs
+from vocctl.cli.complete import attacks, goals
+from vocctl.cli.early_checks import check_data, check_runs
+from vocctl.cli.options import Device, Quiet, Runs
 from vocctl.config import TTA, AttackConfig, Checkpoint, EvalOptions, Norm, Reference, Thresholds
 from vocctl.errors import ConfigError
 from vocctl.files import to_json
@@ -29,11 +31,11 @@ EPS = ",".join(ATTACK_DEFAULTS.eps)
 def evaluate(
     runs: Runs,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Data set to score. [dim]\\[the run's][/dim]")
+        Path | None, typer.Option("--data", help="Data set to score. [dim]\\[default: the run's][/dim]")
     ] = DEFAULTS.data,
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Split to score. [dim]\\[the images that the run validated on][/dim]"),
+        typer.Option("--split", help="Split to score. [dim]\\[default: the images that the run validated on][/dim]"),
     ] = DEFAULTS.split,
     checkpoint: Annotated[
         Checkpoint, typer.Option("--checkpoint", help="best: highest validation score; final: last epoch.")
@@ -47,13 +49,19 @@ def evaluate(
     thresholds: Annotated[
         Thresholds | None,
         typer.Option(
-            "--thresholds", help="How thresholds are fitted. [dim]\\[the run's][/dim]", rich_help_panel=CLASSIFIERS
+            "--thresholds",
+            help="How thresholds are fitted. [dim]\\[default: the run's][/dim]",
+            rich_help_panel=CLASSIFIERS,
         ),
     ] = DEFAULTS.thresholds,
     ci: Annotated[
         int,
         typer.Option(
-            "--ci", min=0, help="Bootstrap resamples for 95 % intervals; 0: no intervals.", rich_help_panel=CLASSIFIERS
+            "--ci",
+            min=0,
+            help="Bootstrap resamples for 95 % intervals; 0: off. [dim]\\[default: off][/dim]",
+            show_default=False,
+            rich_help_panel=CLASSIFIERS,
         ),
     ] = DEFAULTS.ci,
     ensemble: Annotated[
@@ -67,38 +75,59 @@ def evaluate(
     ] = False,
     attack: Annotated[
         str | None,
-        typer.Option("--attack", help=attack_help(), rich_help_panel=ATTACKS),
+        typer.Option("--attack", help=attack_help(), rich_help_panel=ATTACKS, autocompletion=attacks),
     ] = None,
     eps: Annotated[
         str | None,
         typer.Option(
-            "--eps", help=f"Perturbation budgets, separated by commas. [dim]\\[{EPS}][/dim]", rich_help_panel=ATTACKS
+            "--eps",
+            help=f"Perturbation budgets, separated by commas. [dim]\\[default: {EPS}][/dim]",
+            rich_help_panel=ATTACKS,
         ),
     ] = None,
     norm: Annotated[
         Norm | None,
         typer.Option(
-            "--norm", help=f"Norm of the budget. [dim]\\[{ATTACK_DEFAULTS.norm}][/dim]", rich_help_panel=ATTACKS
+            "--norm",
+            help=f"Norm of the budget. [dim]\\[default: {ATTACK_DEFAULTS.norm}][/dim]",
+            rich_help_panel=ATTACKS,
         ),
     ] = None,
     goal: Annotated[
-        str | None, typer.Option("--goal", help="untargeted, target:CLASS or hide:CLASS.", rich_help_panel=ATTACKS)
+        str | None,
+        typer.Option(
+            "--goal",
+            help=f"untargeted, target:CLASS or hide:CLASS. [dim]\\[default: {ATTACK_DEFAULTS.goal}][/dim]",
+            rich_help_panel=ATTACKS,
+            autocompletion=goals,
+        ),
     ] = None,
     reference: Annotated[
         Reference | None,
         typer.Option(
             "--reference",
             help="Reference labels: the ground truth, or the run's clean prediction. "
-            f"[dim]\\[{ATTACK_DEFAULTS.reference}][/dim]",
+            f"[dim]\\[default: {ATTACK_DEFAULTS.reference}][/dim]",
             rich_help_panel=ATTACKS,
         ),
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option("--images", min=1, help="Attack a fixed subset of this many images.", rich_help_panel=ATTACKS),
+        typer.Option(
+            "--images",
+            min=1,
+            help="Attack a fixed subset of this many images. [dim]\\[default: all][/dim]",
+            rich_help_panel=ATTACKS,
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed of the subset and the attacks.", rich_help_panel=ATTACKS)
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            help=f"Seed of the subset and the attacks. [dim]\\[default: {ATTACK_DEFAULTS.seed}][/dim]",
+            rich_help_panel=ATTACKS,
+        ),
     ] = None,
     save_adv: Annotated[
         Path | None,
@@ -110,9 +139,7 @@ def evaluate(
             "--transfer", help="Generate adversarial images on each run, score them on all.", rich_help_panel=ATTACKS
         ),
     ] = False,
-    device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[the run's][/dim]")
-    ] = DEFAULTS.device,
+    device: Device = DEFAULTS.device,
     as_json: Annotated[bool, typer.Option("--json", help="Print only the scores, as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -129,6 +156,8 @@ def evaluate(
     for_classifiers = _given(
         {"--ensemble": ensemble, "--compare": compare, "--ci": ci, "--thresholds": thresholds is not None}
     )
+    check_runs(runs)
+    check_data(data)
     if attack is not None:
         if excluded := for_classifiers + _given({"--tta": tta != DEFAULTS.tta}):
             raise ConfigError(f"--attack cannot be combined with {', '.join(excluded)}")

@@ -6,6 +6,7 @@ help come from the field. A flag that is not given is None, and the config's val
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from vocctl.attacks.table import adv_train_help
+from vocctl.cli.complete import OF_SETTINGS, devices, evaluations, run_names
 from vocctl.config import TrainingConfig, flag_of
 from vocctl.config.recipes import RecipeName
 from vocctl.errors import ConfigError
@@ -34,13 +36,40 @@ PANELS = {  # section of a config -> heading in help
 DERIVED_HELP = {"adv_train": adv_train_help}  # fields whose help a table makes
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only, no progress.")]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or their names under runs/.")]
+Runs = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Run folders, or their names under runs/.", autocompletion=run_names),
+]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, or its name under runs/.", autocompletion=run_names)
+]
+Evaluation = Annotated[
+    str | None,
+    typer.Option(
+        "--evaluation",
+        help="Name of a folder in RUN/eval/. [dim]\\[default: the newest][/dim]",
+        autocompletion=evaluations,
+    ),
+]
+MovedData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the images, if it was moved. [dim]\\[default: where they were][/dim]"),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[default: the run's][/dim]", autocompletion=devices
+    ),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings; flags override it.")]
 Recipe = Annotated[
     RecipeName | None, typer.Option("--recipe", help="Settings for a kind of machine; `vocctl recipes` lists them.")
 ]
 Resume = Annotated[
-    str | None, typer.Option("--resume", help="Resume this run (name or folder) with its saved settings.")
+    str | None,
+    typer.Option(
+        "--resume", help="Resume this run (name or folder) with its saved settings.", autocompletion=run_names
+    ),
 ]
 Smoke = Annotated[
     bool,
@@ -53,7 +82,9 @@ PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print all settings as TOML, which --config reads, and stop.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder, instead of one under runs/.")]
-Name = Annotated[str | None, typer.Option("--name", help="Name of the run under runs/; generated if omitted.")]
+Name = Annotated[
+    str | None, typer.Option("--name", help="Name of the run under runs/. [dim]\\[default: generated][/dim]")
+]
 
 
 @dataclass(frozen=True)
@@ -82,7 +113,9 @@ class ConfigOption:
             return str(self.field.metadata["unset"])
         if isinstance(value, bool):
             return "on" if value else "off"
-        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        off = re.search(r"(\w+): off", self.help)  # "0: off" in the help text
+        return "off" if off is not None and shown in (off[1], f"{off[1]}.0") else shown
 
     @property
     def help(self) -> str:
@@ -94,8 +127,11 @@ class ConfigOption:
         repeated flag."""
         item = get_args(self.hint)[0] if get_origin(self.hint) is tuple else None
         kind: Any = self.hint if item is None else list[str] if item is str else str
-        help_text = f"{self.help} [dim]\\[{self.shown_default}][/dim]"
-        option = typer.Option(self.flag, help=help_text, rich_help_panel=PANELS[self.section], show_default=False)
+        default = "required" if self.shown_default == "required" else f"default: {self.shown_default}"
+        option = typer.Option(
+            self.flag, help=f"{self.help} [dim]\\[{default}][/dim]", rich_help_panel=PANELS[self.section], show_default=False,
+            autocompletion=OF_SETTINGS.get(f"{self.section}.{self.field.name}"),
+        )  # fmt: skip
         return Annotated[kind | None, option]
 
     def parse(self, value: Any) -> Any:

@@ -7,16 +7,23 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress, tables
-from vocctl.cli.options import Quiet
+from vocctl.cli.complete import run_names
+from vocctl.cli.early_checks import check_images, check_runs
+from vocctl.cli.options import Device, Quiet
 from vocctl.config import TTA, Checkpoint
 from vocctl.errors import DataError
 
 
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, and folders of images.")],
-    run: Annotated[str, typer.Option("--run", help="The run whose model predicts: a folder, or a name under runs/.")],
+    run: Annotated[
+        str,
+        typer.Option(
+            "--run", help="The run whose model predicts: a folder, or a name under runs/.", autocompletion=run_names
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for masks and overlays. [dim]\\[predictions][/dim]")
+        Path | None, typer.Option("--out", help="Folder for masks and overlays. [dim]\\[default: predictions][/dim]")
     ] = None,
     checkpoint: Annotated[
         Checkpoint, typer.Option("--checkpoint", help="best: highest validation score; final: last epoch.")
@@ -24,9 +31,7 @@ def predict(
     tta: Annotated[
         TTA, typer.Option("--tta", help="Test-time augmentation. flip: mirrored; ms: three scales, each also mirrored.")
     ] = "none",
-    device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[the run's][/dim]")
-    ] = None,
+    device: Device = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document per image, and nothing else.")
     ] = False,
@@ -36,6 +41,8 @@ def predict(
 
     vocctl predict holiday/ --run first --out masks
     """
+    check_images(images)
+    check_runs([run])
     from vocctl.tasks import predict as task
 
     with progress.counter("predicting", "images", quiet=quiet or as_json) as on_image:

@@ -13,7 +13,8 @@ from vocctl.files import to_json
 
 def runs(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="Folder that holds the runs. [dim]\\[runs/][/dim]")
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Folder that holds the runs. [dim]\\[default: runs/][/dim]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only one JSON line per run.")] = False,
 ) -> None:

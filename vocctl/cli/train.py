@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from vocctl.cli import messages, progress, tables
+from vocctl.cli.early_checks import check_new_run, check_resumed_run
 from vocctl.cli.options import ConfigFile, Name, Out, PrintConfig, Quiet, Recipe, Resume, Smoke, config_options
 from vocctl.cli.smoke import smoke_test
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig, as_tables, given, read_toml
@@ -93,19 +94,24 @@ class _RunFlags:
 def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags: _RunFlags) -> None:
     started = time.perf_counter()
     others = (flags.name, flags.out, flags.config, flags.recipe, flags.smoke, flags.print_config)
-    if flags.resume is not None and (settings or any(others)):
-        raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet")
+    if flags.resume is not None and (settings.keys() - {"path"} or any(others)):
+        raise ConfigError("--resume uses the run's saved settings: omit all other flags, except --quiet and --data")
     config = _resolved(module, default, settings, flags)
     if flags.print_config:
         messages.print_line(tomli_w.dumps(as_tables(config)).rstrip())
         return
+    data = Path(settings["path"]) if "path" in settings else None
+    if flags.resume is not None:
+        check_resumed_run(flags.resume, default, module.replace("_", "-"), data)
+    else:
+        check_new_run(config, default)
     if flags.smoke:
         smoke_test(module, config, quiet=flags.quiet)
         return
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
     with progress.training_view(quiet=flags.quiet) as view:
         if flags.resume is not None:
-            result = task.resume(flags.resume, reporter=view, command_started=started)
+            result = task.resume(flags.resume, data=data, reporter=view, command_started=started)
         else:
             result = task.run(config, flags.out, name=flags.name, reporter=view, command_started=started)
     tables.print_train_result(result, is_generator=isinstance(default, TrainAdvConfig))

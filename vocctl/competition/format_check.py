@@ -3,6 +3,7 @@
 Kaggle accepts a file with an empty row and scores that row 0, so an empty row is an error here.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,12 @@ from vocctl.competition.rle import RunLengths, parse_run_lengths, split_by_class
 from vocctl.competition.table import HEADER, RequiredRow, Row, read_rows
 from vocctl.labels import SEG_CLASSES
 
+SPREADSHEET_LIMIT = 32_767  # characters of a cell; Excel and others cut longer ones without a word
+SCIENTIFIC = re.compile(r"\d[Ee]\+\d")  # 1.5E+15
+CUT = (
+    f"has exactly {SPREADSHEET_LIMIT} characters, at which spreadsheets cut a cell: use the file as it was before a "
+    "spreadsheet saved it"
+)
 MAX_NAME = 40  # characters of an unknown row's name that a message repeats
 
 
@@ -24,23 +31,42 @@ class FormatError:
 
 
 def check_file(path: Path, required: Sequence[RequiredRow]) -> list[FormatError]:
-    """List all errors of the file, in its order; an empty list: Kaggle will accept it. Raises DataError: not a csv."""
+    """List all errors of the file, in its order; an empty list: Kaggle will accept it. Raises DataError: not a csv.
+
+    A row that a spreadsheet may have cut counts as an error, although Kaggle would accept and score it.
+    """
+    return _check_rows(path, required, may_be_cut=True)
+
+
+def check_written_file(path: Path, required: Sequence[RequiredRow]) -> list[FormatError]:
+    """As check_file, for a file that vocctl has just written: no spreadsheet has cut its rows, whatever their length."""
+    return _check_rows(path, required, may_be_cut=False)
+
+
+def _check_rows(path: Path, required: Sequence[RequiredRow], *, may_be_cut: bool) -> list[FormatError]:
     rows = read_rows(path)
     if not rows:
         return [FormatError(0, "", f"is empty: expected {','.join(HEADER)} and {len(required)} rows")]
     if rows[0].cells != HEADER:
         header = ",".join(rows[0].cells)[:60]
-        return [FormatError(rows[0].line, "", f"begins with {header!r}: expected {','.join(HEADER)}")]
-    return [*_row_errors(rows[1:], required), *_order_errors(rows[1:], required)]
+        hint = "".join(
+            f"; columns are separated by commas, not by {name}s"
+            for name, mark in (("semicolon", ";"), ("tab", "\t"))
+            if mark in header
+        )
+        return [FormatError(rows[0].line, "", f"begins with {header!r}: expected {','.join(HEADER)}{hint}")]
+    return [*_row_errors(rows[1:], required, may_be_cut=may_be_cut), *_order_errors(rows[1:], required)]
 
 
-def _row_errors(rows: Sequence[Row], required: Sequence[RequiredRow]) -> Iterator[FormatError]:
+def _row_errors(rows: Sequence[Row], required: Sequence[RequiredRow], *, may_be_cut: bool) -> Iterator[FormatError]:
     """The errors of single rows."""
     by_name = {row.name: row for row in required}
     lines: dict[str, int] = {}  # name -> its first line
     for row in rows:
         name = row.cells[0]
-        if len(row.cells) != 2:
+        if not any(map(str.strip, row.cells)):
+            yield FormatError(row.line, "", "is a blank row, as spreadsheets leave them: remove the line")
+        elif len(row.cells) != 2:
             reason = f"has {len(row.cells)} columns: expected a name, and run lengths separated by spaces"
             yield FormatError(row.line, name[:MAX_NAME], reason)
         elif name not in by_name:
@@ -48,7 +74,9 @@ def _row_errors(rows: Sequence[Row], required: Sequence[RequiredRow]) -> Iterato
         elif name in lines:
             yield FormatError(row.line, name, f"is already on line {lines[name]}: expected each row once")
         else:
-            if reason := _run_length_error(row.cells[1], by_name[name]):
+            if may_be_cut and len(row.cells[1]) == SPREADSHEET_LIMIT:
+                yield FormatError(row.line, name, CUT)
+            elif reason := _run_length_error(row.cells[1], by_name[name]):
                 yield FormatError(row.line, name, reason)
             lines[name] = row.line
 
@@ -87,7 +115,8 @@ def _run_length_error(text: str, required: RequiredRow) -> str:
     try:
         runs = parse_run_lengths(text)
     except ValueError as error:
-        return f"is invalid: {error}"
+        hint = "; a spreadsheet has changed the number" if SCIENTIFIC.search(text) else ""
+        return f"is invalid: {error}{hint}"
     unsorted = np.flatnonzero(runs.starts[1:] <= runs.starts[:-1])
     if len(unsorted):
         index = int(unsorted[0]) + 1

@@ -1,9 +1,9 @@
 """Kaggle through its official client: download a competition's data, upload a submission, read limits and scores.
 
-Source: the package kaggle 2.2.4 (kaggle_api_extended.py, kagglesdk). Only this file imports it, and only inside functions:
-importing it searches for credentials, sends them to Kaggle, prints, and exits the process if there are none. The client's
-output is suppressed, and its exceptions become our own errors without a cause, because their headers and URLs hold secrets.
-It sets no timeouts, so its requests get ours.
+Source: the package kaggle, 2.0.0 to 2.2.4 (kaggle_api_extended.py, kagglesdk), vocctl's extra `kaggle`. Only this file imports
+it, and only inside functions: importing it searches for credentials, sends them to Kaggle, prints, and exits the process if
+there are none. The client's output is suppressed, and its exceptions become our own errors without a cause, because their
+headers and URLs hold secrets. It sets no timeouts, so its requests get ours.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vocctl.errors import DataError, NetworkError, RunError, VocctlError
+from vocctl.folders import home_folder
 
 TOKEN_URL = "https://www.kaggle.com/settings/api"
 TIMEOUT = (15.0, 120.0)  # seconds: to connect, and between two received bytes
@@ -50,28 +51,31 @@ def find_credentials() -> str | None:
 
     Searches in the client's order. The client may find a token expired, and continue with the next kind.
     """
-    home = Path.home() / ".kaggle"
+    home = home_folder()
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") and os.environ.get("KAGGLE_API_V1_TOKEN"):
         return "the notebook's access token"
     if os.environ.get("KAGGLE_API_TOKEN"):
         return "an access token, KAGGLE_API_TOKEN"
     for name in ("access_token", "access_token.txt"):
-        if (home / name).is_file():
-            return f"an access token, {home / name}"
+        if home is not None and os.path.isfile(file := home / ".kaggle" / name):  # False too if it may not be read
+            return f"an access token, {file}"
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return "an API key, KAGGLE_USERNAME and KAGGLE_KEY"
-    if (key_file := _config_folder() / "kaggle.json").is_file():
-        return f"an API key, {key_file}"
-    if (home / "credentials.json").is_file():
-        return f"a login, {home / 'credentials.json'}"
+    if (folder := _config_folder(home)) is not None and os.path.isfile(file := folder / "kaggle.json"):
+        return f"an API key, {file}"
+    if home is not None and os.path.isfile(file := home / ".kaggle" / "credentials.json"):
+        return f"a login, {file}"
     return None
 
 
-def _config_folder() -> Path:
+def _config_folder(home: Path | None) -> Path | None:
+    """The folder of the client's kaggle.json. None: it would be in a home folder, and there is none."""
     if folder := os.environ.get("KAGGLE_CONFIG_DIR"):
         return Path(folder)
-    home = Path.home() / ".kaggle"
-    return home if home.is_dir() else Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    if home is not None and os.path.isdir(home / ".kaggle"):
+        return home / ".kaggle"
+    parent = os.environ.get("XDG_CONFIG_HOME") or (home / ".config" if home is not None else None)
+    return None if parent is None else Path(parent) / "kaggle"
 
 
 class Kaggle:
@@ -91,15 +95,17 @@ class Kaggle:
         if "LEGACY" in str(self._api.config_values.get("auth_method")) and "API key" not in credentials:
             self.credentials = "an API key, because the access token has expired"
 
-    def limits(self) -> SubmissionLimits:
-        """Raises NetworkError."""
+    def limits(self) -> SubmissionLimits | None:
+        """None: the client is too old to ask for them (2.2.0 is, 2.2.4 is not). Raises NetworkError."""
+        if not hasattr(self._api, "competition_get_submission_limits"):
+            return None
         limits = self._call("read the limits", lambda: self._api.competition_get_submission_limits(self.slug))
         return SubmissionLimits(limits.num_today, limits.num_total, limits.num_allowed_now)
 
     def upload(self, path: Path, message: str) -> int:
         """Submit a file. Returns Kaggle's number of the submission. Raises NetworkError: the upload failed or is refused."""
         answer = self._call("submit", lambda: self._api.competition_submit(str(path), message, self.slug, quiet=True))
-        if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE or not answer.ref:
+        if not answer.ref:
             raise NetworkError(f"the upload of {path} failed on Kaggle's side, nothing was submitted: try again")
         return int(answer.ref)
 
@@ -158,7 +164,9 @@ class Kaggle:
                 f"Kaggle does not accept the credentials ({self.credentials}): create a new token at {TOKEN_URL}"
             )
         except ImportError as error:
-            failure = NetworkError(f"the package kaggle cannot be imported ({error.name}): install vocctl again")
+            failure = NetworkError(
+                f'Kaggle\'s client cannot be imported ({error}): install it with `pip install "vocctl[kaggle]"`'
+            )
         except Exception as error:  # the client raises requests', urllib3's, its own and plain exceptions
             failure = self._to_vocctl_error(error, action)
         raise failure

@@ -5,14 +5,13 @@ lengths of competition/rle.py. format_check.py lists what Kaggle would refuse.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vocctl.competition.rle import NUM_CLASSES
 from vocctl.errors import DataError
-from vocctl.files import create_folder, write_csv
+from vocctl.files import create_folder, read_csv, write_csv
 
 HEADER = ("Id", "Predicted")
 ROW_KINDS = ("classification", "segmentation")
@@ -54,30 +53,16 @@ def write_table(path: Path, rows: Sequence[tuple[str, str]]) -> None:
     write_csv(path, [HEADER, *rows])
 
 
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    """Let the csv module read fields of up to MAX_FIELD characters."""
-    limit = csv.field_size_limit(MAX_FIELD)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)
-
-
 def read_rows(path: Path) -> list[Row]:
-    """Read every line that is not blank. Raises DataError: missing, not text, or not a csv."""
+    """Read every row that is not an empty line. Raises DataError: missing, not text, or not a csv."""
     if not path.is_file():
         raise DataError(f"{path} is not a file: give the csv of a submission")
     try:
-        with path.open(newline="", encoding="utf-8") as file, _long_fields():
-            reader = csv.reader(file, strict=True)
-            return [Row(reader.line_num, tuple(cells)) for cells in reader if cells]
+        return [Row(line, tuple(cells)) for line, cells in read_csv(path, max_field=MAX_FIELD)]
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path} cannot be read as text: a submission is a csv in UTF-8") from error
     except csv.Error as error:
-        raise DataError(
-            f"{path}, line {reader.line_num}: not a csv ({error}); a row is a name, a comma and numbers"
-        ) from error
+        raise DataError(f"{path}, {error}; a row is a name, a comma and numbers") from error
 
 
 def read_table(path: Path) -> dict[str, str]:

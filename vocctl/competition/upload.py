@@ -60,11 +60,13 @@ def upload(
     return UploadResult(file, slug, kaggle.credentials, remaining, status)
 
 
-def _remaining_today(limits: SubmissionLimits) -> int | None:
-    """Submissions left after the next one. Raises NetworkError: there is none left today.
+def _remaining_today(limits: SubmissionLimits | None) -> int | None:
+    """Submissions left after the next one; None: unknown. Raises NetworkError: there is none left today.
 
     Kaggle answers 0 for all limits before a team's first submission, which says nothing.
     """
+    if limits is None:
+        return None
     if limits.remaining_today > 0:
         return limits.remaining_today - 1
     if limits.today or limits.total:

@@ -27,6 +27,10 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        require(
+            self.encoder != "scratch",
+            "--encoder scratch is for train-seg: a generator from scratch is --generator unet or resnet",
+        )
         require(1 <= self.width <= 4096, f"--width is in 1..4096, got {self.width}")
         require(1 <= self.depth <= 32, f"--depth is in 1..32, got {self.depth}")
         require(self.generator != "unet" or self.depth <= 6, f"--depth of a U-Net is in 1..6, got {self.depth}")
@@ -36,7 +40,9 @@ class GeneratorConfig:
 class ThreatConfig:
     norm: Norm = setting("linf", "Norm of the budget.")
     eps: str = setting("8/255", "Budget for pixels in [0, 1]: 8/255, 8px or 0.03; l2: of the whole image.")
-    penalty: Penalty = setting("none", "Penalize this norm of the perturbation in the loss, instead of a bound.")
+    penalty: Penalty = setting(
+        "none", "Penalize this norm of the perturbation in the loss, instead of a bound; none: off."
+    )
     lam: float = setting(
         0.05, "Weight of the penalty, per level (1/255) of root mean square (l2) or maximum (linf).", flag="--lambda"
     )
@@ -56,7 +62,7 @@ class AttackLossConfig:
         "against classifiers without a --goal, else cosine.",
     )
     feature_weight: float = setting(
-        0.0, "Weight of the distance between the deepest features of clean and adversarial images.", unset="off"
+        0.0, "Weight of the distance between the deepest features of clean and adversarial images; 0: off."
     )
     reference: Reference = setting("truth", "Reference labels: the truth, or the victim's clean prediction.")
     goal: str = setting("untargeted", "untargeted, target:CLASS or hide:CLASS.")

@@ -58,24 +58,26 @@ def check_choices(config: "DataclassInstance") -> None:
             check_choice(flag_of(config_field), getattr(config, config_field.name), get_args(hint))
 
 
-def parse_epsilon(text: str) -> float:
+def parse_epsilon(text: str, flag: str = "--eps") -> float:
     """Parse a budget for pixels in [0, 1]: 8/255, 8px (the same) or 0.03. Raises ConfigError."""
     try:
         numerator, slash, denominator = text.strip().removesuffix("px").partition("/")
         divisor = float(denominator) if slash else 255 if text.strip().endswith("px") else 1
         value = float(numerator) / divisor
     except (ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"eps is written as 8/255, 8px or 0.03, for pixels in [0, 1]; got {text!r}") from error
-    require(0 < value < 1e6, f"eps is above 0, got {text!r}")
+        raise ConfigError(f"{flag} is written as 8/255, 8px or 0.03, for pixels in [0, 1]; got {text!r}") from error
+    require(0 < value < 1e6, f"{flag} is above 0, got {text!r}")
     return value
 
 
-def check_budget(text: str, norm: Norm) -> None:
+def check_budget(text: str, norm: Norm, flag: str = "--eps") -> None:
     """Raise ConfigError for a budget that cannot be parsed, or with linf one below 1/255 or above 1."""
-    epsilon = parse_epsilon(text)
+    epsilon = parse_epsilon(text, flag)
     if norm == "linf":
-        require(epsilon * 255 >= 1 - 1e-4, f"eps {text} is below one 8-bit level: with linf use 1/255 or more")
-        require(epsilon <= 1, f"eps {text} exceeds the pixel range [0, 1]: levels of 1/255 are written as 8px or 8/255")
+        require(epsilon * 255 >= 1 - 1e-4, f"{flag} {text} is below one 8-bit level: with linf use 1/255 or more")
+        require(
+            epsilon <= 1, f"{flag} {text} exceeds the pixel range [0, 1]: levels of 1/255 are written as 8px or 8/255"
+        )
 
 
 def check_goal(goal: str) -> None:

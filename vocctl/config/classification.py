@@ -62,10 +62,10 @@ class ClsModelConfig:
 @dataclass(frozen=True, kw_only=True)
 class ClsDataConfig(DataConfig):
     mixup: float = setting(
-        0.0, "Mixup: blend each image and its labels with another; alpha of the Beta distribution; 0: off.", unset="off"
+        0.0, "Mixup: blend each image and its labels with another; alpha of the Beta distribution; 0: off."
     )
     cutmix: float = setting(
-        0.0, "CutMix: paste a box of another image, and mix the labels by area; alpha of Beta; 0: off.", unset="off"
+        0.0, "CutMix: paste a box of another image, and mix the labels by area; alpha of Beta; 0: off."
     )
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class ClsLossConfig:
 @dataclass(frozen=True, kw_only=True)
 class ClsOptimConfig(ProbeOptimConfig):
     layer_decay: float = setting(1.0, "Layer-wise learning-rate decay, from the head down; 1: off.")
-    freeze_epochs: int = setting(0, "Epochs with a frozen backbone at the start.")
+    freeze_epochs: int = setting(0, "Epochs with a frozen backbone at the start; 0: off.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

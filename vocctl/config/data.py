@@ -17,10 +17,8 @@ class DataConfig:
     path: str = setting("data/voc2009", "VOC devkit of any year, or the competition's .npy folder.", flag="--data")
     train_split: str = setting("train", "Split to train on.")
     val_split: str = setting("val", "Split to validate on.")
-    val: float = setting(
-        0.0, "Fraction of the training split to validate on, instead of --val-split; 0: off.", unset="off"
-    )
-    folds: int = setting(0, "Number of cross-validation folds of the training split; 0: off.", unset="off")
+    val: float = setting(0.0, "Fraction of the training split to validate on, instead of --val-split; 0: off.")
+    folds: int = setting(0, "Number of cross-validation folds of the training split; 0: off.")
     fold: int = setting(0, "Fold index to validate on, from 0.")
     size: int = setting(
         160,

@@ -83,7 +83,9 @@ def read_toml(default: Config, path: Path) -> Config:
         raise DataError(f"{path} is missing: name a TOML file, such as those in examples/")
     try:
         tables = tomli.loads(read_text(path))
-    except (ValueError, RecursionError, OSError) as error:  # not TOML, not UTF-8, or a number with thousands of digits
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: it is not UTF-8 text, save it as UTF-8") from error
+    except (ValueError, RecursionError, OSError) as error:  # not TOML, or a number with thousands of digits
         raise ConfigError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
     return from_tables(default, tables, str(path))
 

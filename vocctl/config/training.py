@@ -16,7 +16,6 @@ class OptimConfig:
         "adamw", "Optimizer; sgd has Nesterov momentum of 0.9. --lr suits adamw: the others need another one."
     )
     lr: float = setting(2e-3, "Peak learning rate of newly initialized layers, after warm-up.")
-    encoder_lr: float = setting(0.3, "Learning rate of pretrained layers, and of a probed head, as a multiple of --lr.")
     weight_decay: float = setting(0.01, "Weight decay; not of norms, biases and position embeddings.")
     schedule: Schedule = setting("cosine", "Learning-rate schedule after warm-up.")
     warmup: float = setting(0.05, "Warm-up, fraction of training.")
@@ -29,7 +28,6 @@ class OptimConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         require(self.lr > 0, f"--lr is above 0, got {self.lr}")
-        require(self.encoder_lr >= 0, f"--encoder-lr is a multiple of --lr, 0 or more, got {self.encoder_lr}")
         require(self.weight_decay >= 0, f"--weight-decay is 0 or more, got {self.weight_decay}")
         require(0 <= self.warmup < 1, f"--warmup is a fraction in [0, 1), got {self.warmup}")
         require(self.clip_norm >= 0, f"--clip-norm is 0 (off) or more, got {self.clip_norm}")
@@ -39,23 +37,28 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeOptimConfig(OptimConfig):
+    """Of models whose pretrained layers are trained; a generator's encoder is frozen."""
+
+    encoder_lr: float = setting(0.3, "Learning rate of pretrained layers, and of a probed head, as a multiple of --lr.")
     probe: bool = setting(
         True, "Pretrained models: fit the head, or a segmenter's pixel classifier, to the frozen features first."
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.encoder_lr >= 0, f"--encoder-lr is a multiple of --lr, 0 or more, got {self.encoder_lr}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     epochs: int = setting(30, "Passes over the training images; ignored with --minutes.")
     minutes: float = setting(
-        0.0, "Wall time of the whole command, instead of --epochs: validation and saving included; 0: off.", unset="off"
+        0.0, "Wall time of the whole command, instead of --epochs: validation and saving included; 0: off."
     )
     batch: int = setting(8, "Batch size, over all processes.")
     eval_every: int = setting(1, "Epochs between validations.")
     save_every: float = setting(10.0, "Minutes between checkpoints inside an epoch; one is saved after each epoch.")
-    patience: int = setting(
-        0, "Early stopping: validations without improvement before training stops; 0: off.", unset="off"
-    )
+    patience: int = setting(0, "Early stopping: validations without improvement before training stops; 0: off.")
     monitor: str = setting("mean_iou", "Metric that selects the best checkpoint.")
     precision: Precision = setting(
         "auto",
@@ -85,7 +88,7 @@ class AdversarialTrainingConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_budget(self.adv_eps, self.adv_norm)
+        check_budget(self.adv_eps, self.adv_norm, "--adv-eps")
         require(
             0 < self.adv_fraction <= 1, f"--adv-fraction is a fraction of each batch in (0, 1], got {self.adv_fraction}"
         )

@@ -1,16 +1,17 @@
 """Check every image, mask and list of a data set.
 
-The problems are files that are corrupt, missing or invalid, images that a split lists twice, and images that are in two of
-the training, validation and test splits.
+The problems are files that are corrupt, missing or invalid, images that a split lists twice, images that are in two of
+the training, validation and test splits, also under two names, and splits whose masks or labels hold no class.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vocctl.data.list_audit import SplitContents, disjoint_splits
+from vocctl.data.pixel_audit import pixel_notes, pixel_problems
 from vocctl.data.source import Source, open_dataset
-from vocctl.data.split_files import Problem, SplitFile, format_ids
+from vocctl.data.split_files import Problem, SplitFile, format_ids, format_repetitions, make_lists_hint
 from vocctl.errors import DataError
 
 
@@ -21,6 +22,7 @@ class Audit:
     splits: dict[str, int]  # name of a split, as in SplitFile -> number of images
     num_images: int  # distinct images, each of which was decoded once
     problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...] = ()  # what a user should know, but need not fix
 
 
 def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Audit:
@@ -30,19 +32,23 @@ def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Aud
     """
     source = open_dataset(root)
     problems: list[Problem] = []
+    notes: list[Problem] = []
     splits = _read_splits(source, problems)
     problems += _split_problems(splits)
     problems += source.label_problems()
+    contents = SplitContents()
     needs_mask: dict[str, bool] = {}
     for split_file, ids in splits.items():
         for image_id in ids:
             needs_mask[image_id] = needs_mask.get(image_id, False) or split_file.has_masks
     for done, (image_id, has_mask) in enumerate(needs_mask.items(), start=1):
-        problems += _image_problems(source, image_id, source.mask_path(image_id) if has_mask else None)
+        problems += _image_problems(source, image_id, contents, notes, has_mask=has_mask)
         if on_image is not None:
             on_image(done, len(needs_mask))
+    problems += contents.problems(source, splits)
+    notes += contents.notes(splits)
     sizes = {split_file.name: len(ids) for split_file, ids in splits.items()}
-    return Audit(root, source.layout, sizes, len(needs_mask), tuple(dict.fromkeys(problems)))
+    return Audit(root, source.layout, sizes, len(needs_mask), tuple(dict.fromkeys(problems)), tuple(notes))
 
 
 def _problem(path: Path, error: DataError) -> Problem:
@@ -53,7 +59,7 @@ def _read_splits(source: Source, problems: list[Problem]) -> dict[SplitFile, lis
     """The ids of each split that can be read. What is wrong with the files is appended to problems."""
     split_files = source.split_files()
     if not split_files:
-        problems.append(Problem(source.root, "has no split lists: unpack the archive again"))
+        problems.append(Problem(source.root, f"has no lists of images: {make_lists_hint(source.root)}"))
     splits: dict[SplitFile, list[str]] = {}
     for split_file in split_files:
         try:
@@ -77,9 +83,9 @@ def _split_problems(splits: dict[SplitFile, list[str]]) -> Iterator[Problem]:
     ids_of = {split_file.name: set(ids) for split_file, ids in splits.items()}
     for split_file, ids in splits.items():
         name = split_file.name
-        if repeated := [image_id for image_id, count in Counter(ids).items() if count > 1]:
-            yield Problem(split_file.path, f"lists {format_ids(repeated)} more than once: remove the duplicates")
-        for other_name in _disjoint_splits(name):
+        if repeated := format_repetitions(ids):
+            yield Problem(split_file.path, f"lists {repeated} more than once: remove the duplicates")
+        for other_name in disjoint_splits(name):
             if shared := sorted(set(ids) & ids_of.get(other_name, set())):
                 reason = (
                     f"lists {format_ids(shared)}, which {other_name} lists too: an image in both leaks into the score, "
@@ -88,21 +94,24 @@ def _split_problems(splits: dict[SplitFile, list[str]]) -> Iterator[Problem]:
                 yield Problem(split_file.path, reason)
 
 
-def _disjoint_splits(name: str) -> list[str]:
-    """The names of the splits that must not share images with this one; none unless this is for validation or test."""
-    folder, slash, split = name.rpartition("/")
-    if split == "test":
-        return [f"{folder}{slash}{other}" for other in ("train", "val", "trainval", "trainaug")]
-    if split.endswith("val") and not split.endswith("trainval"):
-        return [name.removesuffix("val") + other for other in ("train", "trainaug")]
-    return []
+def _image_problems(
+    source: Source, image_id: str, contents: SplitContents, notes: list[Problem], *, has_mask: bool
+) -> Iterator[Problem]:
+    """The problems of one image and its mask, whose contents are added to contents. has_mask: the image needs a mask.
 
-
-def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> Iterator[Problem]:
-    """The problems of one image and its mask. mask_path: None if the image needs no mask."""
-    path, shape = source.image_path(image_id), None
+    Notes are appended to notes.
+    """
     try:
-        shape = source.image(image_id).shape[:2]
+        path, mask_path = source.image_path(image_id), source.mask_path(image_id) if has_mask else None
+    except DataError as error:  # several files have this id
+        yield _problem(source.root, error)
+        return
+    shape = None
+    try:
+        image = source.image(image_id)
+        shape = image.shape[:2]
+        contents.add_image(image_id, image)
+        notes += pixel_notes(path, shape, has_mask=mask_path is not None)
     except DataError as error:
         yield _problem(path, error)
     if mask_path is None:
@@ -112,6 +121,7 @@ def _image_problems(source: Source, image_id: str, mask_path: Path | None) -> It
     except DataError as error:
         yield _problem(mask_path, error)
         return
-    if shape is not None and mask.shape != shape:
-        sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {shape[1]} x {shape[0]}"
-        yield Problem(mask_path, f"is {sizes}: a mask must have the size of its image, replace the mask")
+    if shape is None or mask.shape == shape:
+        contents.add_mask(image_id, mask)
+    if shape is not None:
+        yield from pixel_problems(path, shape, mask_path, mask)

@@ -16,6 +16,7 @@ import numpy as np
 
 from vocctl.errors import RunError
 from vocctl.files import read_json
+from vocctl.folders import temporary_cache_dir, user_cache_dir
 
 IMAGES, MASKS, ORIGINAL_MASKS, INDEX = "images.bin", "masks.bin", "original_masks.bin", "index.json"
 
@@ -89,9 +90,14 @@ class CachedSplit:
 
 
 def default_cache_dir() -> Path:
-    """VOCCTL_CACHE, or else `vocctl` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("VOCCTL_CACHE") or Path(home) / "vocctl")
+    """VOCCTL_CACHE, or else `vocctl` in the user's cache folder, or else a folder of temporary files.
+
+    Raises RunError: none of them can be written.
+    """
+    if folder := os.environ.get("VOCCTL_CACHE"):
+        return Path(folder)
+    parent = user_cache_dir()
+    return temporary_cache_dir() if parent is None else parent / "vocctl"
 
 
 def fingerprint(content_hashes: Sequence[bytes]) -> str:

@@ -1,8 +1,8 @@
 """Decode and resize a split once, into a folder of the cache.
 
-The folder's name contains a hash of the files' bytes, of the input size and of VERSION; a changed image or mask gets a
-new folder. Processes that need the same folder, those of a distributed run too, wait on a file lock while one of them
-builds it.
+The folder's name contains a hash of the files' bytes, of the input size, of VERSION and of READER_VERSION: a changed image
+or mask gets a new folder, and so do changed rules of reading. Processes that need the same folder, those of a distributed
+run too, wait on a file lock while one of them builds it.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from vocctl.data.cache import (
     open_cache,
 )
 from vocctl.data.cache_folder import open_or_build
+from vocctl.data.images import READER_VERSION, size_mismatch
 from vocctl.data.resize import disable_opencv_threads, resize_mask, resize_to_model
 from vocctl.data.source import Source
 from vocctl.errors import DataError
@@ -58,7 +59,8 @@ def cached_split(
     """
     files = split_contents(source, split, for_classification=for_classification)
     hashes = content_hashes(files)
-    key = hashlib.blake2b(f"{VERSION}/{size}/{fingerprint(hashes)}".encode(), digest_size=16).hexdigest()
+    content = f"{VERSION}/{READER_VERSION}/{size}/{fingerprint(hashes)}"
+    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     folder = (cache_dir or default_cache_dir()) / f"{source.name}-{split}-{size}-{key}"
     return open_or_build(
         folder,
@@ -107,7 +109,7 @@ def _decode(source: Source, files: Sequence[ImageFiles], size: int, folder: Path
         (folder / MASKS).open("wb") as masks,
         (folder / ORIGINAL_MASKS).open("wb") as original_masks,
     ):
-        for done, (image_id, _, mask_path) in enumerate(files, start=1):
+        for done, (image_id, image_path, mask_path) in enumerate(files, start=1):
             image = source.image(image_id)
             resized = resize_to_model(image, size)
             original_sizes.append(image.shape[:2])
@@ -115,7 +117,7 @@ def _decode(source: Source, files: Sequence[ImageFiles], size: int, folder: Path
             images.write(resized.tobytes())
             if mask_path is not None:
                 mask = source.mask(image_id)
-                check_mask_size(mask, image, mask_path)
+                check_mask_size(mask, mask_path, image, image_path)
                 masks.write(resize_mask(mask, *resized.shape[:2]).tobytes())
                 mask_lengths.append(original_masks.write(zlib.compress(mask.tobytes(), level=1)))
             if on_image:
@@ -129,10 +131,7 @@ def _decode(source: Source, files: Sequence[ImageFiles], size: int, folder: Path
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
-def check_mask_size(mask: np.ndarray, image: np.ndarray, mask_path: Path) -> None:
+def check_mask_size(mask: np.ndarray, mask_path: Path, image: np.ndarray, image_path: Path) -> None:
     """Raise DataError if a mask (H, W) and its image (H, W, 3) differ in size."""
     if mask.shape != image.shape[:2]:
-        raise DataError(
-            f"{mask_path} is {mask.shape[1]} x {mask.shape[0]} pixels, its image {image.shape[1]} x {image.shape[0]}: "
-            "replace the mask"
-        )
+        raise DataError(f"{mask_path} {size_mismatch(mask, image.shape, image_path)}")

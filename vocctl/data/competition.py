@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from vocctl.data.images import check_labels, read_array
-from vocctl.data.split_files import Problem, SplitFile, format_ids
+from vocctl.data.split_files import Problem, SplitFile, format_ids, format_repetitions, without_repetitions
 from vocctl.errors import DataError
+from vocctl.files import read_csv
 from vocctl.labels import CLASSES, IGNORE
 
 LABELED_SPLITS = ("train", "val", "trainval")
@@ -35,26 +36,44 @@ def is_competition(root: Path) -> bool:
 
 
 def read_table(path: Path) -> dict[str, tuple[int, ...]]:
-    """Id -> the 20 labels, in the table's order. Raises DataError: missing, other columns, an invalid row, or no rows."""
+    """Id -> the 20 labels, in the table's order. A row that is repeated counts once; a note says so.
+
+    Raises DataError: missing, other columns, an invalid row, or no rows.
+    """
+    rows = _read_rows(path)
+    without_repetitions([csv_id for csv_id, _ in rows], path)
+    return dict(rows)
+
+
+def _read_rows(path: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """(Id, the 20 labels) of each row, with repetitions. Raises DataError as read_table does."""
     if not path.is_file():
         raise DataError(f"{path} is missing: download the competition's data again")
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.reader(stream))
+        # a spreadsheet leaves blank rows as commas alone
+        rows = [(line, cells) for line, cells in read_csv(path) if any(map(str.strip, cells))]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table: replace it") from error
-    if not rows or tuple(rows[0]) != ("Id", *CLASSES):
-        raise DataError(f"{path} does not start with Id and the 20 class names in VOC's order: replace it")
+        raise DataError(f"{path} cannot be read as a table: save it as a csv in UTF-8, or replace it") from error
+    header = tuple(rows[0][1]) if rows else ()
+    if header != ("Id", *CLASSES):
+        hint = ", with commas instead of semicolons" if ";" in "".join(header) else ""
+        raise DataError(f"{path} does not start with Id and the 20 class names in VOC's order: replace it{hint}")
     if len(rows) == 1:
         raise DataError(f"{path} is empty: a split needs at least one image")
-    table: dict[str, tuple[int, ...]] = {}
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != 1 + len(CLASSES) or not row[0].isdigit() or row[0] in table:
-            raise DataError(f"{path}, line {line}: expected a new numeric id and 20 labels, fix the line")
+    labels_of: dict[str, tuple[int, ...]] = {}
+    table = []
+    for line, cells in rows[1:]:
+        csv_id = cells[0]
+        if len(cells) != 1 + len(CLASSES) or not (csv_id.isascii() and csv_id.isdigit()):
+            hint = "; a spreadsheet has changed the id" if "E+" in csv_id.upper() else ""
+            raise DataError(f"{path}, line {line}: expected a new numeric id and 20 labels, fix the line{hint}")
         try:
-            table[row[0]] = tuple(int(value) for value in row[1:])
+            labels = tuple(int(value) for value in cells[1:])
         except ValueError as error:
             raise DataError(f"{path}, line {line}: labels are 0, 1 or -1, fix the line") from error
+        if labels_of.setdefault(csv_id, labels) != labels:
+            raise DataError(f"{path}, line {line}: Id {csv_id} is listed twice with different labels, fix the line")
+        table.append((csv_id, labels))
     return table
 
 
@@ -166,9 +185,12 @@ class CompetitionData:
         for part, allowed in (("train", {0, 1}), ("test", {-1, 0, 1})):
             path = self._table_path(part)
             try:
-                table = read_table(path)
+                rows = _read_rows(path)
             except DataError:
                 continue  # reported when the splits were read
+            table = dict(rows)
+            if repeated := format_repetitions([csv_id for csv_id, _ in rows]):
+                yield Problem(path, f"lists Id {repeated} more than once: remove the duplicates")
             files = {file.stem for file in (path.parent / "img").glob("*.npy")}
             if unlisted := sorted(files - {f"{part}_{number}" for number in table}):
                 reason = f"does not list {format_ids(unlisted)} of img/: remove these files, or download the data again"

@@ -47,7 +47,7 @@ def write_devkit(
             lists = part / "ImageSets"
             (lists / ("Segmentation" if len(masks) else "Main") / f"{split}.txt").write_text("\n".join(ids) + "\n")
             if targets is not None:
-                _write_class_lists(lists / "Main", split, ids, targets)
+                write_class_lists(lists / "Main", split, ids, targets)
             if manifest is not None:
                 (part / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     except OSError as error:
@@ -55,7 +55,8 @@ def write_devkit(
     return root
 
 
-def _write_class_lists(folder: Path, split: str, ids: Sequence[str], targets: np.ndarray) -> None:
+def write_class_lists(folder: Path, split: str, ids: Sequence[str], targets: np.ndarray) -> None:
+    """Write the 20 lists of a split to ImageSets/Main. targets: (N, 20), 1, 0 or IGNORE."""
     for column, name in enumerate(CLASSES):
         lines = [f"{image_id} {LIST_VALUE[int(row[column])]}\n" for image_id, row in zip(ids, targets, strict=True)]
-        (folder / f"{name}_{split}.txt").write_text("".join(lines))
+        (folder / f"{name}_{split}.txt").write_text("".join(lines), encoding="utf-8")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vocctl.data.cache import CachedSplit, default_cache_dir
 from vocctl.data.cache_folder import open_or_build
+from vocctl.data.images import READER_VERSION
 from vocctl.data.loaders import same_shape_batches
 from vocctl.files import read_json
 
@@ -85,7 +86,7 @@ def are_cached(images: CachedSplit, encoder_hash: str, *, cache_dir: Path | None
 
 
 def _folder(images: CachedSplit, encoder_hash: str, mirrored: bool, cache_dir: Path | None) -> Path:
-    content = f"{VERSION}/{encoder_hash}/{images.fingerprint}/{images.sizes}/{mirrored}"
+    content = f"{VERSION}/{READER_VERSION}/{encoder_hash}/{images.fingerprint}/{images.sizes}/{mirrored}"
     key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     return (cache_dir or default_cache_dir()) / f"features-{key}"
 

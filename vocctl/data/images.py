@@ -1,10 +1,13 @@
-"""Read and write one image or one mask, with limits and checks.
+"""Read and write one image or one mask, with limits and checks. Every file that holds pixels is read here.
 
-Images are (H, W, 3) uint8 RGB. Masks are (H, W) uint8 label maps with 0..20 and IGNORE. VOC's masks are palette PNGs (mode
-P): the stored index is the label, so they are never converted to gray.
+Images are (H, W, 3) uint8 RGB, as a viewer shows them: turned by their EXIF orientation, transparent pixels on white, 16-bit
+gray scaled to 8 bits. Masks are (H, W) uint8 label maps with 0..20 and IGNORE (mask_labels.py).
 """
 
 import io
+import logging
+import threading
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,34 +15,86 @@ from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
-from PIL import Image, ImageOps
+import psutil
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from vocctl.data.mask_labels import ADVICE, mask_labels
 from vocctl.errors import DataError, VocctlError
 from vocctl.files import atomic_file, check_regular_file
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
 
-MAX_PIXELS = 64_000_000  # of an image; checked before it is decoded. Pillow's own limit is higher
+READER_VERSION = 1  # raise it when a file is read as other pixels or labels than before: caches contain it
+MAX_PIXELS = 200_000_000  # of an image; checked before it is decoded. Phones have up to 200 megapixels
+BYTES_PER_PIXEL = 16  # that decoding takes: Pillow's 4 per copy, up to three copies, and 3 of the result
+ALWAYS_DECODED = 16_000_000  # pixels; the free memory is looked up for larger images only
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")  # Pillow decodes these itself
+LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")  # they may change labels
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8..11, after "ftyp"
 MISSING = "is missing: `vocctl download --check` lists all missing files"
+TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation -> what turns the stored image upright; 1 is upright
+SIDEWAYS = (5, 6, 7, 8)  # the orientations that exchange width and height
+_pillow_limit = threading.Lock()
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def _raised_limit() -> Iterator[None]:
+    """Let Pillow open and decode images up to MAX_PIXELS; its own limit is lower, and global."""
+    with _pillow_limit, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS  # an error at twice as many
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _open(path: Path) -> Image.Image:
     """Open an image of FORMATS. Pillow chooses by the first bytes, and starts other programs for formats like PostScript."""
-    too_large = f"the limit is {MAX_PIXELS} pixels: shrink it"
     try:
         check_regular_file(path)
-        image = Image.open(path, formats=FORMATS)
+        with _raised_limit():
+            image = Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:
         raise DataError(f"{path} {MISSING}") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} declares too many pixels, {too_large}") from error
+        raise DataError(f"{path} declares too many pixels, the limit is {MAX_PIXELS} pixels: shrink it") from error
     except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise exceptions of any type
+        if isinstance(error, UnidentifiedImageError) and _is_heic(path):
+            raise DataError(f"{path} is a HEIC image, which is not read: save it as JPEG or PNG") from error
         raise DataError(f"{path} is not a readable image: replace it ({_one_line(error)})") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{path} declares {image.width} x {image.height} pixels, {too_large}")
+    if too_large := _memory_problem(image.width, image.height):
+        image.close()
+        raise DataError(f"{path} {too_large}: shrink it")
     return image
+
+
+def _memory_problem(width: int, height: int) -> str | None:
+    """Why an image of this size is not decoded; None if it is."""
+    pixels = width * height
+    size = f"declares {width} x {height} pixels"
+    if pixels > MAX_PIXELS:
+        return f"{size}, the limit is {MAX_PIXELS} pixels"
+    if pixels <= ALWAYS_DECODED:
+        return None
+    needed, free = pixels * BYTES_PER_PIXEL, psutil.virtual_memory().available
+    return f"{size} and needs {needed >> 20:,} MB of memory, {free >> 20:,} are free" if free < needed else None
+
+
+def _is_heic(path: Path) -> bool:
+    with path.open("rb") as stream:
+        start = stream.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
 
 
 def _one_line(error: Exception) -> str:
@@ -50,7 +105,8 @@ def _one_line(error: Exception) -> str:
 def _decoding(path: Path) -> Iterator[None]:
     """Convert every exception of Pillow's plugins into DataError."""
     try:
-        yield
+        with _raised_limit():
+            yield
     except (VocctlError, MemoryError):
         raise
     except Exception as error:
@@ -58,58 +114,129 @@ def _decoding(path: Path) -> Iterator[None]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB as stored: its EXIF orientation is ignored, as masks have none. Raises DataError."""
+    """(H, W, 3) uint8 RGB of an image in any mode, upright; of several frames the first. Raises DataError."""
     with _open(path) as image, _decoding(path):
-        return np.asarray(image.convert("RGB"))
+        orientation = _orientation(image)
+        if orientation in TRANSPOSES and image.format != "TIFF":  # Pillow turns a TIFF itself
+            return _rgb(image.transpose(TRANSPOSES[orientation]), path)
+        return _rgb(image, path)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) that the file declares; it is not decoded. Raises DataError."""
-    with _open(path) as image:
-        return image.height, image.width
+def _rgb(image: Image.Image, path: Path) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _from_16_bit_gray(image, path)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
 
 
-def read_any_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image in any mode, rotated to its EXIF orientation. Raises DataError.
-
-    16-bit gray is scaled to 8 bits, transparent pixels are put on white, and of several frames the first is read.
-    """
-    with _open(path) as image, _decoding(path):
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode == "F" or upright.mode.startswith("I"):
-            return _from_16_bit_gray(np.asarray(upright), path)
-        if upright.has_transparency_data:
-            rgba = upright.convert("RGBA")
-            white = Image.new("RGBA", rgba.size, "white")
-            return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-        return np.asarray(upright.convert("RGB"))
-
-
-def _from_16_bit_gray(values: np.ndarray, path: Path) -> np.ndarray:
-    """values: (H, W) integers in [0, 65535]."""
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+def _from_16_bit_gray(image: Image.Image, path: Path) -> np.ndarray:
+    values = np.asarray(image)
+    has_no_range = values.dtype.kind == "f" or (image.format == "TIFF" and image.mode == "I")  # 32 bits
+    if has_no_range or values.min() < 0 or values.max() > 65535:
         raise DataError(f"{path} has pixels that are not 8- or 16-bit: save it as an 8-bit image")
-    gray = np.round(values.astype(np.float64) / 257).astype(np.uint8)
+    gray = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # rounded: 65535 becomes 255
+    if isinstance(transparent := image.info.get("transparency"), int):
+        gray[values == transparent] = 255
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """(H, W) uint8 labels. Raises DataError: not mode P or L, cannot be decoded, or a label that VOC does not have."""
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, of an image that is not loaded yet; 1 if its EXIF data are damaged."""
+    try:
+        # PNG's own getexif decodes the image, to look for EXIF data behind the pixels, where the format does not allow them.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    except MemoryError:
+        raise
+    except Exception:  # Pillow's parser raises exceptions of any type; other viewers, too, show the stored pixels then
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in TRANSPOSES else 1
+
+
+def image_orientation(path: Path) -> int:
+    """The EXIF orientation that the file declares, 1 to 8; 1 for a file that is not a readable image."""
+    try:
+        with _open(path) as image:
+            return _orientation(image)
+    except DataError:
+        return 1
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) of what read_image returns; the file is not decoded. Raises DataError."""
     with _open(path) as image:
-        if image.mode not in ("P", "L"):
-            raise DataError(
-                f"{path} is a {image.mode} mask: label masks are mode P (palette) or L PNGs, save it as one"
-            )
-        with _decoding(path):
-            mask = np.asarray(image)
-    return check_labels(mask, path)
+        turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) uint8 labels. Raises DataError: not a mask, cannot be decoded, or a label that VOC does not have."""
+    labels, by_color = _decode_mask(path)
+    if by_color:
+        _warn_of_colors(path.parent, path.name)
+    return labels
+
+
+def is_read_by_color(path: Path) -> bool:
+    """Whether the colors of a mask's palette, and not its indices, are its labels. False for a file that is not a mask."""
+    try:
+        return _decode_mask(path)[1]
+    except DataError:
+        return False
+
+
+def _decode_mask(path: Path) -> tuple[np.ndarray, bool]:
+    with _open(path) as image, _decoding(path):
+        if image.format in LOSSY_FORMATS:
+            raise DataError(f"{path} is a {image.format} file, whose compression changes labels: {ADVICE}")
+        if (orientation := _orientation(image)) != 1:
+            raise DataError(f"{path} has EXIF orientation {orientation}: save the mask upright, without EXIF data")
+        labels, by_color = mask_labels(image, path)
+    return check_labels(labels, path).astype(np.uint8, copy=False), by_color
+
+
+_folders_with_a_warning: set[Path] = set()
+
+
+def _warn_of_colors(folder: Path, name: str) -> None:
+    """Once per folder and process."""
+    if folder not in _folders_with_a_warning:
+        _folders_with_a_warning.add(folder)
+        logger.warning(
+            "%s: masks are read by color where palette and indices contradict each other, the first is %s; "
+            "`vocctl download --check` lists them",
+            folder, name,
+        )  # fmt: skip
+
+
+def fit_mask(mask: np.ndarray, image_path: Path) -> np.ndarray:
+    """A mask in the orientation of read_image(image_path): turned as the image if only its stored pixels have this size.
+
+    A square image, or one upside down or mirrored, does not tell: its mask is taken as drawn on the upright image.
+    """
+    orientation = image_orientation(image_path)
+    if orientation not in SIDEWAYS or mask.shape[0] == mask.shape[1] or mask.shape[::-1] != image_size(image_path):
+        return mask
+    return np.asarray(Image.fromarray(mask).transpose(TRANSPOSES[orientation]))
+
+
+def size_mismatch(mask: np.ndarray, image_shape: tuple[int, ...], image_path: Path) -> str:
+    """What is wrong with a mask that does not have the size (H, W) of its image."""
+    orientation = image_orientation(image_path)
+    turned = f" after its EXIF orientation {orientation}" if orientation != 1 else ""
+    sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {image_shape[1]} x {image_shape[0]}{turned}"
+    return f"is {sizes}: a mask must have the size of its image, replace the mask"
 
 
 def check_labels(mask: np.ndarray, path: Path) -> np.ndarray:
     """Return mask. Raises DataError if it has a label outside 0..20 and IGNORE. path: for the message."""
     invalid = (mask >= NUM_SEG_CLASSES) & (mask != IGNORE)
     if invalid.any():
-        label = np.bincount(mask[invalid]).argmax()
+        values, counts = np.unique(mask[invalid], return_counts=True)
+        label = values[counts.argmax()]
         raise DataError(f"{path} has label {label}: masks have labels 0..20 and 255 (border), fix it")
     return mask
 

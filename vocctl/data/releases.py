@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vocctl.data.voc import MASK_FOLDERS, find_devkit, read_ids
+from vocctl.data.file_index import IMAGE_ENDINGS, files_by_stem
+from vocctl.data.voc import MASK_FOLDERS, find_devkit
+from vocctl.data.voc_lists import read_ids
 from vocctl.errors import DataError
 
 SPLITS = ("train", "val", "trainval")
@@ -91,7 +93,7 @@ RELEASES: Mapping[str, Release] = {
 }  # fmt: skip
 
 
-# folder of lists -> (folders of files, extension): every image of the lists has such a file in one of the folders
+# folder of lists -> (folders of files, usual ending): every image of the lists has a file in one of the folders
 FILES_OF_LISTS = {
     "Main": ((("JPEGImages",), ".jpg"),),
     "Segmentation": ((("JPEGImages",), ".jpg"), (MASK_FOLDERS, ".png")),
@@ -119,9 +121,9 @@ def check_release(root: Path, release: Release) -> dict[str, int]:
         path = devkit / "ImageSets" / f"{name}.txt"
         ids = _read_split(path, release.split_sizes.get(name), advice)
         for folders, extension in FILES_OF_LISTS[path.parent.name]:
-            file_names = {file.name for folder in folders for file in (devkit / folder).glob("*")}
+            stems = {stem for folder in folders for stem in files_by_stem(devkit / folder, IMAGE_ENDINGS)}
             for image_id in ids:
-                if image_id + extension not in file_names:
+                if image_id not in stems:
                     missing = devkit / folders[0] / f"{image_id}{extension}"
                     raise DataError(f"{missing} is missing, but {name}.txt lists it: {advice}")
         sizes[name] = len(ids)

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from vocctl.data.archive import Limits, OnProgress
-from vocctl.data.images import image_size, mask_png
+from vocctl.data.images import fit_mask, image_size, mask_png
 from vocctl.data.mat_file import MatError, read_segmentation
 from vocctl.data.split_files import is_file_stem
 from vocctl.data.tar_archive import unpack_tar
-from vocctl.data.voc import MASK_FOLDERS, VocData, read_ids
+from vocctl.data.voc import MASK_FOLDERS, VocData
+from vocctl.data.voc_lists import read_lines
 from vocctl.errors import DataError
 from vocctl.files import merge_folder, temporary_folder
 
@@ -66,7 +67,10 @@ def _read_list(path: Path, archive: Path) -> list[str]:
     advice = "download SBD's benchmark.tgz again"
     if not path.is_file():
         raise DataError(f"{archive} has no {DATASET / path.name}: {advice}")
-    ids = read_ids(path)
+    try:
+        ids = [line.text for line in read_lines(path)]
+    except DataError as error:
+        raise DataError(f"{archive} has {DATASET / path.name}, which cannot be read as a list: {advice}") from error
     for image_id in ids:
         if not is_file_stem(image_id):
             raise DataError(f"{archive} lists {image_id!r}: an id is a file name without its folder, {advice}")
@@ -83,7 +87,7 @@ def _mask_png(path: Path, archive: Path, image_path: Path) -> bytes:
     except MatError as error:
         raise DataError(f"{archive}: cls/{path.name} {error}: {advice}") from error
     height, width = image_size(image_path)
-    if mask.shape != (height, width):
+    if fit_mask(mask, image_path).shape != (height, width):
         sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, {image_path} {width} x {height}"
         raise DataError(f"{archive}: cls/{path.name} has {sizes}: {advice}, or VOC2012")
     return mask_png(mask)

@@ -117,7 +117,7 @@ class DataFormat:
 # The first format that matches a folder reads it.
 FORMATS: tuple[DataFormat, ...] = (
     DataFormat("competition .npy", is_competition, CompetitionData, "train/train_set.csv"),
-    DataFormat("VOC devkit", is_voc, VocData.open, "VOCdevkit/VOC<year>/JPEGImages"),
+    DataFormat("VOC devkit", is_voc, VocData.open, "VOCdevkit/VOC<year>/JPEGImages or JPEGImages itself"),
 )
 
 

@@ -1,6 +1,7 @@
 """The images that a run is trained on and those that it is validated on, with their labels."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from vocctl.config import DataConfig
 from vocctl.config.data import MAX_CHOSEN_SIZE
 from vocctl.data.cache import CachedSplit, fingerprint
 from vocctl.data.cache_build import OnImage, cached_split
+from vocctl.data.list_audit import NO_CLASS, ONLY_VOID
 from vocctl.data.source import Source, open_dataset
+from vocctl.data.split_files import format_ids, is_one_color, is_test_split
 from vocctl.data.stratify import stratified_parts
 from vocctl.distributed import world_size
 from vocctl.errors import ConfigError, DataError
-from vocctl.labels import classes_in_mask
+from vocctl.labels import IGNORE, classes_in_mask
 
 MEASURED_IMAGES = 100  # evenly spaced, whose sides are compared with it
 
@@ -77,8 +80,10 @@ class Splits:
 
     @property
     def num_shared_images(self) -> int:
-        """Number of images in both splits."""
-        return len(set(self.train.images.ids) & set(self.val.images.ids))
+        """Number of validation images that are training images, under their own id or another one."""
+        train, val = self.train.images, self.val.images
+        train_ids, first = set(train.ids), first_copies([train, val])[len(train) :]
+        return sum(image_id in train_ids or copy < len(train) for image_id, copy in zip(val.ids, first, strict=True))
 
 
 def _no_progress(stage: str, done: int, total: int) -> None:
@@ -94,7 +99,10 @@ def open_seg_splits(config: DataConfig, on_progress: OnProgress = _no_progress) 
     source = open_dataset(Path(config.path))
     train = open_seg_split(source, config.train_split, config, on_progress)
     if config.holds_out:
-        return _splits(source, *hold_out(train, config))
+        parts = hold_out(train, config)
+        for name, part in zip(("training", "validation"), parts, strict=True):
+            check_masks(part.images, f"{config.train_split}, {name} part", source)
+        return _splits(source, *parts)
     return _splits(source, train, open_seg_split(source, config.val_split, config, on_progress))
 
 
@@ -130,12 +138,58 @@ def images_with_masks(splits: Splits, config: DataConfig, on_progress: OnProgres
     return images.take(indices) if indices else None
 
 
+def first_copies(splits: Sequence[CachedSplit]) -> np.ndarray:
+    """(N,) for each image of the splits, in order, the index of the first image with the same pixels, often its own."""
+    images = [(split, index) for split in splits for index in range(len(split))]
+    same_samples: dict[tuple, list[int]] = {}  # size and some pixels -> the first images of each content
+    first = np.arange(len(images))
+    for number, (split, index) in enumerate(images):
+        pixels = split.image(index)
+        if is_one_color(pixels):  # says nothing about being a copy
+            continue
+        key = (split.original_sizes[index], pixels.shape, pixels[::16, ::16].tobytes())
+        earlier = same_samples.setdefault(key, [])
+        for other in earlier:
+            other_split, other_index = images[other]
+            if np.array_equal(pixels, other_split.image(other_index)):
+                first[number] = other
+                break
+        else:
+            earlier.append(number)
+    return first
+
+
+def check_masks(images: CachedSplit, name: str, source: Source) -> None:
+    """Raise DataError if no mask of a split holds a class: nothing can be learned from it, and its scores mean nothing.
+
+    name: of the split, for the message. As a rule one mask is read.
+    """
+    only_void = True
+    for index in range(len(images)):
+        mask = images.original_mask(index)
+        if classes_in_mask(mask).any():
+            return
+        only_void = only_void and bool((mask == IGNORE).all())
+    files = format_ids([os.path.relpath(source.mask_path(image_id) or "", source.root) for image_id in images.ids])
+    content = ONLY_VOID if only_void else NO_CLASS
+    raise DataError(f"{source.root}, split {name}: {content} ({files}); fix the masks, or choose another split")
+
+
 def open_seg_split(source: Source, split: str, config: DataConfig, on_progress: OnProgress = _no_progress) -> SegSplit:
-    """Open and decode one split for segmentation. Raises DataError: its images have no masks; and as cached_split does."""
+    """Open and decode one split for segmentation.
+
+    Raises DataError: its images have no masks, or no mask holds a class; and as cached_split does.
+    """
+    paths = map(source.mask_path, source.ids(split))
+    if not any(path is not None and path.is_file() for path in paths):  # as a rule the first one is there
+        hint = "`vocctl predict` shows what a run predicts for it; to score, " if is_test_split(split) else ""
+        raise DataError(
+            f"split {split} of {source.root} has no masks, so no ground truth: {hint}choose a split with masks"
+        )
     images = cached_split(source, split, config.size, _cache_dir(config), _decoding(split, on_progress))
-    if not images.has_masks:
-        raise DataError(f"split {split} of {source.root} has no masks: choose a split with masks")
-    return SegSplit(images)
+    labeled = SegSplit(images)
+    check_masks(labeled.images, split, source)
+    return labeled
 
 
 def open_cls_split(source: Source, split: str, config: DataConfig, on_progress: OnProgress = _no_progress) -> ClsSplit:
@@ -174,6 +228,9 @@ def hold_out(split: LabeledSplit, config: DataConfig) -> tuple[LabeledSplit, Lab
         raise ConfigError(f"{num_images} images cannot be divided into {config.folds} folds: lower --folds")
     fractions = (1 / config.folds,) * config.folds if config.folds else (config.val, 1 - config.val)
     parts = stratified_parts(split.targets, fractions, np.random.default_rng(0))
+    parts = parts[
+        first_copies([split.images])
+    ]  # copies of an image stay together, or it would be trained on and scored
     in_val = parts == config.fold  # without --folds, fold is 0, and part 0 has the fraction --val
     if in_val.all() or not in_val.any():
         raise DataError(

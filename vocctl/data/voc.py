@@ -7,21 +7,25 @@ image: its id and 1 (present), -1 (absent) or 0 (only objects marked "difficult"
 VOC's: it has masks of images that VOC has not annotated (sbd.py).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.images import read_image, read_mask
-from vocctl.data.split_files import Problem, SplitFile, is_file_stem
+from vocctl.data.class_names import class_name_problems
+from vocctl.data.file_index import IMAGE_ENDINGS, JPEG_ENDINGS, FileIndex, files_by_stem, only_file
+from vocctl.data.images import fit_mask, read_image, read_mask
+from vocctl.data.split_files import Problem, SplitFile, is_test_split, make_lists_hint, without_repetitions
+from vocctl.data.voc_lists import LABEL_OF, ClassRow, class_list_problems, read_class_list, read_ids
 from vocctl.errors import DataError
-from vocctl.files import read_text
-from vocctl.labels import CLASSES, IGNORE, classes_in_mask
+from vocctl.labels import CLASSES, classes_in_mask
 
+logger = logging.getLogger(__name__)
 YEAR_FOLDERS = ("VOC20*", "VOCdevkit/VOC20*", "TrainVal/VOCdevkit/VOC20*")
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # an image's mask is in the first one that has it
-LABEL_OF = {"1": 1, "-1": 0, "0": IGNORE}  # value in a class list -> target
 
 
 def _year_folders(root: Path) -> list[Path]:
@@ -43,7 +47,7 @@ def find_devkit(root: Path) -> Path:
     """The folder with JPEGImages and ImageSets. Raises DataError: there is none, or there are several years."""
     folders = _year_folders(root)
     if not folders:
-        raise DataError(f"{root} has no VOC devkit: expected VOCdevkit/VOC<year>/JPEGImages in it")
+        raise DataError(f"{root} has no VOC devkit: expected VOCdevkit/VOC<year>/JPEGImages or JPEGImages itself in it")
     if len(folders) > 1:
         years = ", ".join(path.name for path in folders)
         raise DataError(f"{root} has several years ({years}): name one of them, as --data {folders[-1]}")
@@ -77,39 +81,66 @@ class VocData:
     def _segmentation(self) -> Path:
         return self.devkit / "ImageSets" / "Segmentation"
 
+    @cached_property
+    def _images(self) -> FileIndex:
+        return files_by_stem(self.devkit / "JPEGImages", IMAGE_ENDINGS)
+
+    @cached_property
+    def _masks(self) -> list[tuple[Path, FileIndex]]:
+        return [(self.devkit / name, files_by_stem(self.devkit / name, IMAGE_ENDINGS)) for name in MASK_FOLDERS]
+
+    @cached_property
+    def _split_paths(self) -> dict[str, Path]:
+        names = files_by_stem(self._segmentation, (".txt",))
+        return {split: only_file(self._segmentation, files) for split, files in names.items()}
+
     def splits(self) -> tuple[str, ...]:
-        return tuple(sorted(path.stem for path in self._segmentation.glob("*.txt")))
+        return tuple(sorted(self._split_paths))
 
     def ids(self, split: str) -> list[str]:
-        path = self._segmentation / f"{split}.txt"
-        if not path.is_file():
-            raise DataError(f"{path} is missing: the splits with masks are {', '.join(self.splits()) or 'none'}")
-        try:
-            ids = read_text(path).split()
-        except (UnicodeDecodeError, OSError) as error:
-            raise DataError(f"{path} cannot be read as text: replace the list") from error
+        path = self._split_paths.get(split)
+        if path is None:
+            known = (
+                f"the splits with masks are {', '.join(self.splits())}; name one of them, or hold out a part with --val"
+            )
+            hint = known if self.splits() else f"there are no lists; {make_lists_hint(self.devkit)}"
+            raise DataError(f"{self._segmentation / split}.txt is missing: {hint}")
+        for problem in class_name_problems(self.devkit):
+            logger.warning("%s %s", problem.path, problem.reason)
+        ids = read_ids(path, self._images)
         if not ids:
             raise DataError(f"{path} is empty: a split needs at least one image")
-        for image_id in ids:
-            if not is_file_stem(image_id):
-                raise DataError(f"{path} lists {image_id!r}: an id is a file name without its folder, fix the list")
-        return ids
+        return without_repetitions(ids, path)
 
     def image_path(self, image_id: str) -> Path:
-        """The .jpg, or else the .png: adversarial images are stored without loss."""
-        jpeg = self.devkit / "JPEGImages" / f"{image_id}.jpg"
-        png = jpeg.with_suffix(".png")
-        return png if not jpeg.exists() and png.exists() else jpeg
+        """<id>.jpg if the image is missing. Raises DataError: several images have this id."""
+        return only_file(self.devkit / "JPEGImages", self._images.get(image_id, [f"{image_id}.jpg"]))
 
     def mask_path(self, image_id: str) -> Path:
-        paths = [self.devkit / folder / f"{image_id}.png" for folder in MASK_FOLDERS]
-        return next((path for path in paths if path.exists()), paths[0])
+        """SegmentationClass/<id>.png if the mask is missing. Raises DataError: several masks of a folder have this id."""
+        for folder, masks in self._masks:
+            if names := masks.get(image_id):
+                lossless = [name for name in names if not name.lower().endswith(JPEG_ENDINGS)]
+                return only_file(folder, lossless or names)
+        return self._masks[0][0] / f"{image_id}.png"
+
+    @property
+    def num_images(self) -> int:
+        """In JPEGImages, whether a list names them or not."""
+        return len(self._images)
+
+    def masked_ids(self) -> list[str]:
+        """The images that have a mask, whether a list names them or not, sorted."""
+        return sorted(image_id for image_id in self._images if any(image_id in masks for _, masks in self._masks))
 
     def image(self, image_id: str) -> np.ndarray:
         return read_image(self.image_path(image_id))
 
     def mask(self, image_id: str) -> np.ndarray:
-        return read_mask(self.mask_path(image_id))
+        path = self.mask_path(image_id)
+        if path.suffix.lower() in JPEG_ENDINGS and path.is_file():
+            raise DataError(f"{path} is a JPEG, which changes labels: save the mask as PNG from its source")
+        return fit_mask(read_mask(path), self.image_path(image_id))
 
     def label_splits(self) -> tuple[str, ...]:
         prefix = f"{CLASSES[0]}_"
@@ -117,34 +148,24 @@ class VocData:
 
     def labels(self, split: str) -> dict[str, np.ndarray]:
         """Raises DataError: no such split, lists of different images, or an invalid line."""
-        columns = [self._class_list(name, split) for name in CLASSES]
-        for name, column in zip(CLASSES, columns, strict=True):
+        lists = {self._main / f"{name}_{split}.txt": self._class_list(name, split) for name in CLASSES}
+        first, *others = lists
+        ids = without_repetitions([row.image_id for row in lists[first]], first)
+        columns = [{row.image_id: LABEL_OF[row.value] for row in rows} for rows in lists.values()]
+        for path, column in zip(others, columns[1:], strict=True):
             if difference := column.keys() ^ columns[0].keys():
                 raise DataError(
-                    f"{self._main}/{name}_{split}.txt and {CLASSES[0]}_{split}.txt list different images "
-                    f"({min(difference)}): replace them, the 20 lists of a split have the same images"
+                    f"{path} and {first.name} list different images ({min(difference)}): replace them, the 20 lists of a "
+                    "split have the same images"
                 )
-        return {image_id: np.array([column[image_id] for column in columns], np.uint8) for image_id in columns[0]}
+        return {image_id: np.array([column[image_id] for column in columns], np.uint8) for image_id in ids}
 
-    def _class_list(self, class_name: str, split: str) -> dict[str, int]:
-        """Image id -> 1, 0 or IGNORE for one class."""
+    def _class_list(self, class_name: str, split: str) -> list[ClassRow]:
         path = self._main / f"{class_name}_{split}.txt"
         if not path.is_file():
             known = ", ".join(self.label_splits()) or "none"
             raise DataError(f"{path} is missing: the splits with class lists are {known}")
-        labels: dict[str, int] = {}
-        for number, row in _class_list_rows(path):
-            if not _is_class_list_row(row):
-                raise DataError(f"{path}, line {number}: expected an id and 1, 0 or -1, got {' '.join(row)[:60]!r}")
-            image_id, value = row
-            if not is_file_stem(image_id):
-                raise DataError(f"{path} lists {image_id!r}: an id is a file name without its folder, fix the list")
-            if image_id in labels:
-                raise DataError(f"{path}, line {number}: {image_id} is listed twice, fix the list")
-            labels[image_id] = LABEL_OF[value]
-        if not labels:
-            raise DataError(f"{path} is empty: a split needs at least one image")
-        return labels
+        return read_class_list(path, self._images)
 
     def test_ids(self) -> dict[str, str]:
         """Ids in a submission count from 0 in the order of val.txt."""
@@ -156,57 +177,34 @@ class VocData:
             yield classes_in_mask(mask), mask
 
     def split_files(self) -> list[SplitFile]:
-        files = [SplitFile(f"Segmentation/{name}", self._segmentation / f"{name}.txt", True) for name in self.splits()]
-        paths = [path for path in sorted(self._main.glob("*.txt")) if not _is_class_list(path)]
+        files = [
+            SplitFile(f"Segmentation/{name}", path, self._has_masks(name, path))
+            for name, path in sorted(self._split_paths.items())
+        ]
+        paths = [path for path in sorted(self._main.glob("[!.]*.txt")) if not _is_class_list(path)]
         return files + [SplitFile(f"Main/{path.stem}", path, False) for path in paths]
 
+    def _has_masks(self, split: str, path: Path) -> bool:
+        """False for a test split without any mask: VOC publishes those of 2007's test images alone."""
+        if not is_test_split(split):
+            return True
+        try:
+            ids = read_ids(path, self._images)
+        except DataError:  # reported when the list is read
+            return True
+        return not ids or any(image_id in masks for image_id in ids for _, masks in self._masks)
+
     def listed_ids(self, split_file: SplitFile) -> list[str]:
-        return self.ids(split_file.path.stem) if split_file.has_masks else read_ids(split_file.path)
+        in_main = split_file.path.parent.name == "Main"
+        return read_ids(split_file.path, self._images, has_values=in_main)
 
     def label_problems(self) -> Iterator[Problem]:
         """Line by line: one list may have several problems."""
-        for path in sorted(self._main.glob("*_*.txt")):
+        yield from class_name_problems(self.devkit)
+        for path in sorted(self._main.glob("[!.]*_*.txt")):
             if _is_class_list(path):
-                yield from _class_list_problems(path)
-
-
-def read_ids(path: Path) -> list[str]:
-    """The first word of each line of a list. Raises DataError: not text."""
-    try:
-        lines = read_text(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of ids: unpack the archive again") from error
-    return [line.split()[0] for line in lines if line.strip()]
+                yield from class_list_problems(path, self._images)
 
 
 def _is_class_list(path: Path) -> bool:
     return path.stem.rpartition("_")[0] in CLASSES
-
-
-def _class_list_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The number, from 1, and the words of each line that is not blank. Raises DataError: not text."""
-    try:
-        return _numbered_rows(read_text(path))
-    except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path} cannot be read as text: replace the list") from error
-
-
-def _numbered_rows(text: str) -> list[tuple[int, list[str]]]:
-    return [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-
-
-def _is_class_list_row(row: list[str]) -> bool:
-    return len(row) == 2 and row[1] in LABEL_OF
-
-
-def _class_list_problems(path: Path) -> Iterator[Problem]:
-    try:
-        rows = _numbered_rows(read_text(path))
-    except (OSError, UnicodeDecodeError):
-        yield Problem(path, "is not text: unpack the archive again")
-        return
-    if not rows:
-        yield Problem(path, "is empty: expected a line for each image of the split")
-    for number, row in rows:
-        if not _is_class_list_row(row):
-            yield Problem(path, f"line {number} is {' '.join(row)[:60]!r}: expected an id and 1, -1 or 0")

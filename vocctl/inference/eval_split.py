@@ -21,9 +21,11 @@ def eval_split(
     Returns the data set, the name of the split and its images.
     Raises DataError: no such data set or split, or a split without ground truth.
     """
+    if data is None:
+        run.check_data_folder(config.path)
     source = open_dataset(data or Path(config.path))
     open_split = open_cls_split if run.task == "train-cls" else open_seg_split
-    if data is None and split is None and config.holds_out:
+    if split is None and config.holds_out and (data is None or _has_images_of(run, source, config)):
         train_split = open_split(source, config.train_split, config)
         index_of = {image_id: index for index, image_id in enumerate(train_split.images.ids)}
         ids = run.split_ids("val")
@@ -34,3 +36,12 @@ def eval_split(
         return source, HELD_OUT, train_split.take(np.array([index_of[image_id] for image_id in ids]))
     split = split or config.val_split
     return source, split, open_split(source, split, config)
+
+
+def _has_images_of(run: RunFolder, source: Source, config: DataConfig) -> bool:
+    """Whether a data set has all images of the run in the split that it held images out from: it is the run's own."""
+    try:
+        listed = source.labels(config.train_split) if run.task == "train-cls" else source.ids(config.train_split)
+    except DataError:
+        return False
+    return {*run.split_ids("train"), *run.split_ids("val")} <= set(listed)

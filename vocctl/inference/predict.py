@@ -17,6 +17,9 @@ from vocctl.distributed import all_gather_object, rank, world_size
 from vocctl.inference.tta import averaged_label_probs, averaged_probs
 
 MAX_BUFFERED_PIXELS = 32_000_000  # of label maps, one byte each
+MAX_RESIZED_PIXELS = (
+    25_000_000  # of an image for all of whose classes probabilities are in memory at once, 84 bytes each
+)
 
 OnImage = Callable[[int, int], None]  # receives (images done, total)
 
@@ -140,7 +143,7 @@ def predict_label_groups(
             done += 1
             if on_image:
                 on_image(done, len(original_sizes))
-            group.append((index, argmax_labels(resize_probs(image_probs, size))))  # stays on the device: no wait
+            group.append((index, labels_at_size(image_probs, size)))  # stays on the device: no wait
             pixels += size[0] * size[1]
         if pixels > MAX_BUFFERED_PIXELS:
             yield _to_numpy(group)
@@ -150,6 +153,19 @@ def predict_label_groups(
 
 def _to_numpy(group: list[tuple[int, Tensor]]) -> list[tuple[int, np.ndarray]]:
     return [(index, labels.cpu().numpy()) for index, labels in group]
+
+
+def labels_at_size(probs: Tensor, size: tuple[int, int]) -> Tensor:
+    """argmax_labels(resize_probs(probs, size)), class by class if the image is large: a phone's would take 20 GB."""
+    if size[0] * size[1] <= MAX_RESIZED_PIXELS:
+        return argmax_labels(resize_probs(probs, size))
+    highest = resize_probs(probs[:1], size)[0].clone()
+    labels = torch.zeros(size, dtype=torch.uint8, device=probs.device)
+    for label in range(1, len(probs)):
+        values = resize_probs(probs[label : label + 1], size)[0]
+        labels[values > highest] = label
+        torch.maximum(highest, values, out=highest)
+    return labels
 
 
 def resize_probs(probs: Tensor, size: tuple[int, int]) -> Tensor:

@@ -20,6 +20,8 @@ from vocctl.models.plain_cnn import PlainClassifier
 from vocctl.models.weights import load_pretrained as load_weights
 from vocctl.models.weights import pixel_statistics
 
+FREE_UNIT = 32  # pixels by which the sides of a tested image differ, for models without patches
+
 
 class Classifier(nn.Module):
     """Maps images (B, 3, H, W) in [0, 1] of any size to logits (B, 20) float32.
@@ -173,7 +175,27 @@ def _head_parameters(backbone: nn.Module) -> Iterator[nn.Parameter]:
 
 def _patch_size(backbone: nn.Module) -> int:
     """Side of a ViT's patches in pixels; 1 for other models."""
-    return int(backbone.patch_embed.patch_size[0]) if hasattr(backbone, "patch_embed") else 1  # type: ignore[union-attr, index]
+    patch_size = getattr(getattr(backbone, "patch_embed", None), "patch_size", (1,))
+    return int(patch_size if isinstance(patch_size, int) else patch_size[0])
+
+
+@torch.inference_mode()
+def _size_error(backbone: nn.Module, size: int, side: int | None) -> Exception | None:
+    """The model's error for an image of its side or, if that is None, of about size x size but not square; None: it takes it.
+
+    Some models ignore dynamic_img_size and img_size without an error; which ones depends on timm's version.
+    """
+    patch_size = _patch_size(backbone)
+    unit = patch_size if patch_size > 1 else FREE_UNIT
+    height = max(unit, size // unit * unit)
+    training = backbone.training
+    try:
+        backbone.eval()(torch.zeros(1, 3, side or height, side or height + unit))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        return error
+    finally:
+        backbone.train(training)
+    return None
 
 
 def _timm_classifier(name: str, size: int) -> tuple[nn.Module, dict[str, Any], int | None]:
@@ -185,9 +207,12 @@ def _timm_classifier(name: str, size: int) -> tuple[nn.Module, dict[str, Any], i
     for arguments, side in attempts:
         try:
             backbone = timm.create_model(name, num_classes=len(CLASSES), pretrained=False, **arguments)
-            return backbone, arguments, side
+            error_at_size = _size_error(backbone, size, side) if len(attempts) > 1 else None
+            if error_at_size is None:
+                return backbone, arguments, side
+            last_error: Exception = error_at_size
         except TypeError as error:  # this family of models does not know the argument
-            last_error: Exception = error
+            last_error = error
         except (RuntimeError, ValueError, AssertionError) as error:
             last_error = error
             break

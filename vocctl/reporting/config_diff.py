@@ -29,6 +29,8 @@ def _format_setting(name: str, value: Any) -> str:
     label = "data" if name == "path" else name.replace("_", " ")
     if isinstance(value, bool):
         return label if value else f"no {label}"
+    if name == "target":
+        value = [Path(run).name for run in value]
     if isinstance(value, list):
         return f"{label} {'/'.join(map(_format_value, value)) or 'none'}"
     if name == "path":  # the data set's name, wherever it is stored

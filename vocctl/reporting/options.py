@@ -55,8 +55,10 @@ def evaluation_of(run: RunRecord) -> Evaluation:
 def evaluations_on_same_images(runs: Sequence[RunRecord]) -> list[Evaluation]:
     """The evaluation of each run. Raises NothingToPlot: a run has none, or they are of different data."""
     evaluations = [evaluation_of(run) for run in runs]
-    names = sorted({evaluation.info.name for evaluation in evaluations})
-    if len(names) > 1:
+    if len({evaluation.info.protocol for evaluation in evaluations}) > 1:
+        names = sorted({evaluation.info.name for evaluation in evaluations})
+        if len(names) == 1:  # data sets of one name
+            names = sorted({evaluation.info.data_path for evaluation in evaluations})
         raise NothingToPlot(
             f"the runs were evaluated on {' and '.join(names)}: name one of them with --evaluation, or run `vocctl eval` "
             "for each run on the same data"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vocctl.config import as_tables
+from vocctl.data.images import read_image
 from vocctl.files import is_number
 from vocctl.metrics.table import METRICS
 from vocctl.plots.report_page import FigureImage, HeadlineScore, RunSection, Table, figure_url
@@ -54,7 +55,7 @@ def draw_figures(runs: Sequence[RunRecord], kinds: Sequence[str]) -> list[Figure
             except NothingToPlot:
                 continue
             title = PLOT_KINDS[kind].title
-            figures += [FigureImage(title, figure_url(path)) for path in paths]
+            figures += [FigureImage(title, figure_url(read_image(path))) for path in paths]
     return figures
 
 

@@ -24,6 +24,7 @@ from vocctl.config import AttackConfig, Norm, parse_epsilon
 from vocctl.data.images import read_image, read_mask, write_mask
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import read_json, to_json, write_csv, write_json
+from vocctl.runs.find import free_name
 
 ATTACK_FILE, TRANSFER_FILE = "attack.json", "transfer.json"
 IDENTITY = ("members", "data_path", "checkpoint", "config")  # keys that are equal if two evaluations are the same
@@ -277,17 +278,15 @@ def evaluation_folder(run: Path, name: str, file: str, settings: dict[str, Any])
     file: ATTACK_FILE or TRANSFER_FILE. settings: of the new evaluation, with the keys IDENTITY.
     """
     identity = json.loads(json.dumps(to_json({key: settings[key] for key in IDENTITY})))
-    folder, number = run / "attacks" / name, 1
-    while folder.exists():
+
+    def is_same(folder: Path) -> bool:
         try:
             existing = read_json(folder / file)
         except (OSError, ValueError):
-            break
-        if identity == {key: existing.get(key) for key in IDENTITY}:
-            break
-        number += 1
-        folder = folder.with_name(f"{name}-{number}")
-    return folder
+            return True
+        return identity == {key: existing.get(key) for key in IDENTITY}
+
+    return free_name(run / "attacks", name, is_same=is_same)
 
 
 def file_name(attack: str) -> str:

@@ -13,6 +13,7 @@ from vocctl.data.source import Source, open_dataset
 from vocctl.errors import DataError
 from vocctl.files import is_number, read_text
 from vocctl.metrics.table import METRICS
+from vocctl.runs.folder import RunFolder
 from vocctl.runs.kinds import RunKind
 
 
@@ -37,10 +38,18 @@ class EvalInfo:
     def run(self) -> Path:
         return self.folder.parent.parent
 
+    @property
+    def protocol(self) -> tuple[str, ...]:
+        """Equal for two evaluations whose scores may be compared."""
+        return self.fingerprint, self.checkpoint, self.tta
+
     @cached_property
     def source(self) -> Source:
         """The data set. Raises DataError: it is no longer at data_path."""
-        return open_dataset(Path(self.data_path))
+        run = RunFolder(self.run)
+        path = run.path_record().find(self.data_path)
+        run.check_data_folder(path)
+        return open_dataset(Path(path))
 
 
 def info_from_json(folder: Path, values: dict[str, Any]) -> EvalInfo:

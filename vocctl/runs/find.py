@@ -1,7 +1,7 @@
 """Find runs by folder or by name, and name new ones."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vocctl.errors import ConfigError, DataError
@@ -24,10 +24,15 @@ def new_run_dir(out: Path | None, name: str | None, kind: str, default_name: str
     return RUNS / kind / name
 
 
-def free_name(folder: Path, name: str, suffix: str = "") -> Path:
-    """Return folder/<name><suffix>, or <name>-2<suffix>, <name>-3<suffix>, ... if that exists."""
+def free_name(
+    folder: Path, name: str, suffix: str = "", *, is_same: Callable[[Path], bool] = lambda existing: False
+) -> Path:
+    """Return folder/<name><suffix>, or <name>-2<suffix>, <name>-3<suffix>, ... if that exists.
+
+    is_same: whether an existing one may be replaced, because it is an earlier result of the same inputs.
+    """
     path, number = folder / f"{name}{suffix}", 1
-    while path.exists():
+    while path.exists() and not is_same(path):
         number += 1
         path = folder / f"{name}-{number}{suffix}"
     return path
@@ -55,6 +60,8 @@ def open_run(name: str, runs: Path = RUNS) -> RunFolder:
             close = difflib.get_close_matches(name, list(by_name), n=1, cutoff=0.3)
             count = "1 run" if len(by_name) == 1 else f"{len(by_name)} runs"
             hint = f"did you mean {close[0]}?" if close else f"{runs}/ holds {count}"
+            if not by_name:
+                hint += ": train one with `vocctl train-seg` or `vocctl train-cls`, or give the folder of a run"
             raise DataError(f"no run {name}: {hint}")
         if len(by_name[name]) > 1:
             raise DataError(f"{name} is ambiguous ({', '.join(map(str, by_name[name]))}): give the run's folder")

@@ -31,6 +31,7 @@ from vocctl.distributed import broadcast_object, is_main_process
 from vocctl.errors import ConfigError, DataError, RunError
 from vocctl.files import is_number, parse_json, read_json, read_text, write_json, write_text
 from vocctl.labels import CLASSES
+from vocctl.runs.paths import PathRecord, relative_paths
 from vocctl.runs.weights import load_weights, write_tensors
 
 if TYPE_CHECKING:
@@ -81,9 +82,36 @@ class RunFolder:
     def config(self, default: Config) -> Config:
         """Read config.toml; settings that it lacks are those of default, a config of the run's task.
 
+        Its paths are those that exist now: see paths.py.
         Raises DataError: no config.toml. ConfigError: it is not TOML, or has an unknown or invalid setting.
         """
-        return read_toml(default, self.path / "config.toml")
+        return self.path_record().existing(read_toml(default, self.path / "config.toml"))
+
+    def path_record(self) -> PathRecord:
+        """What run.json says about the run's paths; nothing if it cannot be read."""
+        try:
+            info = read_json(self.path / "run.json")
+        except (OSError, ValueError):
+            info = {}
+        relative, created_in = info.get("relative_paths"), info.get("folder")
+        items = relative.items() if isinstance(relative, dict) else ()
+        known = {
+            path: absolute for path, absolute in items if isinstance(absolute, str) and "\0" not in path + absolute
+        }
+        if not isinstance(created_in, str) or "\0" in created_in:
+            created_in = ""
+        return PathRecord(known, created_in, os.path.realpath(self.path))
+
+    def check_data_folder(self, path: str) -> None:
+        """Raise DataError unless the folder of the run's data exists. path: as config returns it."""
+        if not os.path.isdir(path):
+            place = self.path_record().absolute(path)
+            raise DataError(f"the data of {self.path} is no longer in {place}: give its folder with --data")
+
+    def write_config(self, config: TrainingConfig) -> dict[str, Any]:
+        """Write config.toml; return what run.json records about its paths."""
+        write_text(self.path / "config.toml", tomli_w.dumps(as_tables(config)))
+        return {"folder": os.path.realpath(self.path), "relative_paths": relative_paths(config)}
 
     def write_json(self, name: str, value: Any) -> None:
         write_json(self.path / name, value, indent=1)
@@ -196,11 +224,12 @@ def create_run(path: Path, task: str, config: TrainingConfig) -> RunFolder:
         (path / "state").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path} cannot be created: {error.strerror}; choose another --out") from error
-    write_text(path / "config.toml", tomli_w.dumps(as_tables(config)))
+    paths = RunFolder(path).write_config(config)
     info = {
         "task": task,
         "command": shlex.join(["vocctl", *sys.argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        **paths,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     write_json(path / "run.json", info)

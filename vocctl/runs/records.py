@@ -1,8 +1,9 @@
 """A run with its settings, metrics and one of its evaluations, as plot, report and `vocctl runs` need it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from vocctl.config import as_tables
@@ -39,16 +40,17 @@ class RunRecord:
         return record
 
 
-def read_run(name: str, evaluation: str | None = None) -> RunRecord:
-    """Read one run. Raises DataError as read_runs does."""
-    (run,) = read_runs([name], evaluation)
+def read_run(name: str) -> RunRecord:
+    """Read one run with its newest evaluation. Raises DataError as read_runs does."""
+    (run,) = read_runs([name])
     return run
 
 
-def read_runs(names: Sequence[str], evaluation: str | None = None) -> list[RunRecord]:
+def read_runs(names: Sequence[str], evaluation: str | None = None, data: Path | None = None) -> list[RunRecord]:
     """Read runs by name or folder, each with the named evaluation.
 
     Without a name: the newest evaluation that all named runs of the same kind have, otherwise each run's newest.
+    data: where the evaluated images are now; None: where they were.
     Raises DataError: no such run or evaluation, or a corrupt one.
     """
     folders = [open_run(name) for name in names]
@@ -58,6 +60,8 @@ def read_runs(names: Sequence[str], evaluation: str | None = None) -> list[RunRe
         same_kind = [path.path for path, its_kind in zip(folders, kinds, strict=True) if its_kind is kind]
         eval_name = newest_common_evaluation(same_kind) if evaluation is None else evaluation
         opened = open_evaluation(folder.path, kind, eval_name)
+        if opened is not None and data is not None:
+            opened = replace(opened, info=replace(opened.info, data_path=str(data.absolute())))
         records.append(RunRecord(folder, kind, flat_settings(folder), opened, name))
     return records
 

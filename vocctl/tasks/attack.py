@@ -173,7 +173,7 @@ def _open_benchmarks(
 
 def _settings(victims: Sequence[Victim], data_path: Path, config: AttackConfig) -> dict[str, Any]:
     """What identifies an evaluation: if all of it is equal, it is the same evaluation."""
-    runs = tuple(str(run.path) for victim in victims for run in victim.runs)
+    runs = tuple(str(run.path.absolute()) for victim in victims for run in victim.runs)
     return {"members": runs, "data_path": data_path, "checkpoint": victims[0].checkpoint, "config": asdict(config)}
 
 

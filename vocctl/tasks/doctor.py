@@ -294,7 +294,7 @@ def _check_kaggle() -> Check:
         return Check("Kaggle", "ok", "no credentials", advice)
     kind = found.partition(",")[0]
     if importlib.util.find_spec("kaggle") is None:
-        return Check("Kaggle", "warning", f"{kind}, but its client is not installed", "pip install kaggle")
+        return Check("Kaggle", "warning", f"{kind}, but its client is not installed", "pip install 'vocctl[kaggle]'")
     return Check("Kaggle", "ok", kind)
 
 

@@ -18,6 +18,7 @@ from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
 from vocctl.metrics.multilabel import expected_calibration_error, multilabel_scores, sample_f1
 from vocctl.runs.cls_evaluation import ClsEvaluation, ClsPredictions, write_cls_evaluation
 from vocctl.runs.eval_files import EvalInfo
+from vocctl.runs.evaluations import new_evaluation_folder
 from vocctl.runs.find import find_run
 from vocctl.runs.folder import RunFolder
 from vocctl.runs.kinds import CLS
@@ -40,9 +41,8 @@ class PairedComparison:
 
 
 def evaluate(names: Sequence[str], options: EvalOptions = DEFAULTS, on_image: OnImage | None = None) -> ClsEvaluation:
-    """Score one train-cls run, or the mean of several runs' probabilities, and write RUN/eval/<data>-<split>/.
+    """Score one train-cls run, or the mean of several runs' probabilities, and write a folder of the first run's eval/.
 
-    An ensemble's folder is RUN/eval/<data>-<split>-ensemble/ of the first run.
     Raises DataError: no such run; weights or data are missing or corrupt; the runs were validated on different images.
     RunError: no space.
     """
@@ -62,15 +62,18 @@ def evaluate(names: Sequence[str], options: EvalOptions = DEFAULTS, on_image: On
     may_cross_fit = not (source.root / MANIFEST).is_file()
     predicted, threshold_source = _predict_labels(runs, options.checkpoint, kind, ids, probs, targets, may_cross_fit)
     predictions = ClsPredictions(ids, probs, predicted, targets)
-    suffix = "-ensemble" if len(runs) > 1 else ""
+    folder = new_evaluation_folder(
+        [run.path for run in runs], data=source.name, split=split, data_path=source.root,
+        fingerprint=labeled.images.fingerprint, checkpoint=options.checkpoint, tta=options.tta,
+        thresholds=None if kind == config.threshold.thresholds else kind,
+    )  # fmt: skip
     info = EvalInfo(
-        folder=runs[0].path / "eval" / f"{source.name}-{split}{suffix}", data=source.name, split=split,
-        checkpoint=options.checkpoint, tta=options.tta, num_images=len(ids), data_path=str(source.root),
-        fingerprint=labeled.images.fingerprint,
+        folder=folder, data=source.name, split=split, checkpoint=options.checkpoint, tta=options.tta,
+        num_images=len(ids), data_path=str(source.root.absolute()), fingerprint=labeled.images.fingerprint,
     )  # fmt: skip
     evaluation = ClsEvaluation(
         info=info,
-        members=tuple(str(run.path) for run in runs),
+        members=tuple(str(run.path.absolute()) for run in runs),
         thresholds=kind,
         threshold_source=threshold_source,
         positives=dict(zip(CLASSES, (targets == 1).sum(0).tolist(), strict=True)),

@@ -22,6 +22,7 @@ from vocctl.inference.predict import predict_label_groups, predict_probs
 from vocctl.metrics.confusion import confusion_and_void, image_mean_iou, seg_scores
 from vocctl.metrics.dice import dice_of_counts
 from vocctl.runs.eval_files import EvalInfo
+from vocctl.runs.evaluations import new_evaluation_folder
 from vocctl.runs.find import find_run
 from vocctl.runs.kinds import SEG
 from vocctl.runs.seg_evaluation import SegEvaluation, write_label_map, write_seg_evaluation
@@ -39,7 +40,7 @@ class _ImageResult:
 
 
 def evaluate(name: str, options: EvalOptions = DEFAULTS, on_image: OnImage | None = None) -> SegEvaluation:
-    """Score a train-seg run and write RUN/eval/<data>-<split>/. options.thresholds and options.ci have no effect.
+    """Score a train-seg run and write its folder of RUN/eval/. options.thresholds and options.ci have no effect.
 
     Raises DataError: no such run, or weights or data are missing or corrupt. RunError: no space.
     """
@@ -51,10 +52,13 @@ def evaluate(name: str, options: EvalOptions = DEFAULTS, on_image: OnImage | Non
         EvalDataset(images), config.train.batch, workers=0, pin=setup.device.type == "cuda", shared=True
     )
     probs = predict_probs(model, loader, device=setup.device, precision=setup.precision, tta=options.tta)
+    folder = new_evaluation_folder(
+        [run.path], data=source.name, split=split, data_path=source.root,
+        fingerprint=images.fingerprint, checkpoint=options.checkpoint, tta=options.tta, thresholds=None,
+    )  # fmt: skip
     info = EvalInfo(
-        folder=run.path / "eval" / f"{source.name}-{split}", data=source.name, split=split,
-        checkpoint=options.checkpoint, tta=options.tta, num_images=len(images), data_path=str(source.root),
-        fingerprint=images.fingerprint,
+        folder=folder, data=source.name, split=split, checkpoint=options.checkpoint, tta=options.tta,
+        num_images=len(images), data_path=str(source.root.absolute()), fingerprint=images.fingerprint,
     )  # fmt: skip
     with atomic_folder(info.folder) as folder:
         batches = predict_label_groups(probs, images.original_sizes, on_image)

@@ -64,11 +64,13 @@ def export(
     *,
     form: str = "onnx",
     out: Path | None = None,
+    data: Path | None = None,
     checkpoint: str = "best",
     num_images: int = 16,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportResult:
     """Export a run and compare it on num_images of its validation images. out: [RUN/<checkpoint>.onnx].
+    data: where these images are now; None: where they were when the run was trained.
 
     Raises ConfigError: format, checkpoint, or missing packages. DataError: run, weights or data are missing. RunError: the
     model has no ONNX form, or the file differs from the run; then no file is left.
@@ -81,12 +83,12 @@ def export(
         import onnxruntime
     except ImportError as error:
         raise ConfigError(
-            f"export needs the package {error.name}: install it with pip install 'vocctl[export]'"
+            f'export needs the package {error.name}: install it with `pip install "vocctl[export]"`'
         ) from error
 
     exportable = _load(open_run(name), checkpoint)
     path = out or exportable.run.path / f"{checkpoint}.onnx"
-    images = _validation_images(exportable, num_images)
+    images = _validation_images(exportable, data, num_images)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -176,9 +178,9 @@ def _metadata(run: RunFolder, checkpoint: str, size: int) -> dict[str, str]:
     }
 
 
-def _validation_images(exportable: _Exportable, count: int) -> list[Tensor]:
+def _validation_images(exportable: _Exportable, data: Path | None, count: int) -> list[Tensor]:
     """(1, 3, H, W) each, spread evenly over the run's validation images, at the model's input size."""
-    _, _, split = eval_split(exportable.run, exportable.config.data, None, None)
+    _, _, split = eval_split(exportable.run, exportable.config.data, data, None)
     last = len(split.images) - 1
     indices = np.unique(np.linspace(0, last, min(max(count, 1), last + 1)).round().astype(int))
     images = [torch.from_numpy(np.array(split.images.image(index))) for index in indices]

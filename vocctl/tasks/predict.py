@@ -5,6 +5,7 @@ original size. The original size is that after the EXIF rotation, as every viewe
 is named in the result, and the others are predicted.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from PIL import Image
 from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
-from vocctl.data.images import read_any_image, write_mask
+from vocctl.data.images import read_image, write_mask
 from vocctl.data.resize import resize_to_model
 from vocctl.errors import ConfigError, DataError, RunError
-from vocctl.files import atomic_file
+from vocctl.files import atomic_file, read_json, write_json
 from vocctl.inference.load import load_classifier, load_segmenter
 from vocctl.inference.predict import predict_label_probs, predict_labels, predict_probs
 from vocctl.inference.thresholds import binarize
@@ -29,7 +30,12 @@ from vocctl.plots.mask_colors import overlay_labels
 from vocctl.runs.find import open_run
 from vocctl.runs.folder import RunFolder
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs",
+)  # fmt: skip
+SOURCES = "predictions.json"  # in the folder of masks and overlays
+logger = logging.getLogger(__name__)
 MIN_FRACTION = 0.005  # a class on fewer of the pixels is not listed
 
 
@@ -101,17 +107,23 @@ def predict(
     check_checkpoint(checkpoint)
     check_tta(tta)
     files = list(_find_images(images))
-    predictor = _open_predictor(open_run(name), checkpoint, tta, device)
-    output = _OutputPaths(out or Path("predictions"), {_identity(path) for path, _ in files})
+    run = open_run(name)
+    predictor = _open_predictor(run, checkpoint, tta, device)
+    output = _OutputPaths(
+        out or Path("predictions"),
+        {_identity(path) for path, _ in files},
+        f"{run.path.resolve()}, {checkpoint}, tta {tta}",
+    )
     predictions: list[Prediction] = []
     for done, (path, relative) in enumerate(files, start=1):
         try:
-            image = read_any_image(path)
+            image = read_image(path)
         except DataError as error:
             predictions.append(FailedPrediction(path, str(error)))
         else:
             predictions.append(predictor.predict(path, image, relative, output))
         on_image(done, len(files))
+    output.write_sources()
     return predictions
 
 
@@ -154,7 +166,7 @@ class _SegmenterPredictor:
         ((_, labels),) = predict_labels(probs, [(image.shape[0], image.shape[1])])
         counts = np.bincount(labels.ravel(), minlength=len(SEG_CLASSES)) / labels.size
         ranking = [label for label in np.argsort(-counts, kind="stable") if counts[label] > 0]
-        mask, overlay = output.reserve(relative)
+        mask, overlay = output.reserve(path, relative)
         _write_outputs(mask, overlay, image, labels)
         return MaskPrediction(
             path,
@@ -179,35 +191,78 @@ def _open_predictor(run: RunFolder, checkpoint: str, tta: str, device: str | Non
 
 
 def _find_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield (image, its path relative to the named folder, without its suffix)."""
+    """Yield (image, its path relative to the named folder, without its suffix). Logs which other files a folder has."""
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            if not files:
-                raise DataError(f"{path} contains no image ({', '.join(SUFFIXES)}): name another folder")
-            yield from ((file, file.relative_to(path).with_suffix("")) for file in files)
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            images = [file for file in files if file.suffix.lower() in SUFFIXES]
+            skipped = _skipped_files(path, files)
+            if not images:
+                advice = f"{skipped}; save them as JPEG or PNG, or" if skipped else f"({', '.join(SUFFIXES)}):"
+                raise DataError(
+                    f"{path} contains no image that can be read{':' * bool(skipped)} {advice} name another folder"
+                )
+            if skipped:
+                logger.warning("%s: %s", path, skipped)
+            yield from ((file, file.relative_to(path).with_suffix("")) for file in images)
         elif path.is_file():
             yield path, Path(path.stem)
         else:
             raise DataError(f"{path} is neither an image nor a folder: fix its name")
 
 
+def _skipped_files(folder: Path, files: Sequence[Path]) -> str:
+    """How many of a folder's files are not images that predict reads, and their suffixes; "" for none. Hidden files are not
+    counted.
+    """
+    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    suffixes = [file.suffix.lower() for file in visible if file.suffix.lower() not in SUFFIXES]
+    if not suffixes:
+        return ""
+    count = f"{len(suffixes)} file{'s' * (len(suffixes) > 1)} skipped"
+    names = sorted({suffix or "a file without a suffix" for suffix in suffixes})
+    return f"{count}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not read"
+
+
 class _OutputPaths:
-    """Names masks and overlays in a folder so that no two images share one and no input image is overwritten."""
+    """Names masks and overlays in a folder so that no two images share one and only an earlier result of the same image,
+    run and options is overwritten. SOURCES in the folder says what each mask was predicted from.
+    """
 
-    def __init__(self, folder: Path, input_files: set[str]) -> None:
-        self.folder, self.input_files = folder, input_files
+    def __init__(self, folder: Path, input_files: set[str], predictor: str) -> None:
+        """predictor: the run, and the options that change what it predicts."""
+        self.folder, self.input_files, self.predictor = folder, input_files, predictor
         self.reserved: set[Path] = set()
+        try:
+            self.sources = read_json(folder / SOURCES)  # mask, relative to the folder -> its image and predictor
+        except (OSError, ValueError):
+            self.sources = {}
 
-    def reserve(self, relative: Path) -> tuple[Path, Path]:
+    def reserve(self, image: Path, relative: Path) -> tuple[Path, Path]:
         """Return the mask's and the overlay's path: relative.png, or relative-2.png, ... if that is in use."""
         stem = candidate = self.folder / relative
+        source = f"{os.path.realpath(image)}, {self.predictor}"
         number = 1
-        while candidate in self.reserved or self.input_files & set(map(_identity, _output_files(candidate))):
+        while candidate in self.reserved or not self._may_write(candidate, source):
             number += 1
             candidate = stem.with_name(f"{stem.name}-{number}")
         self.reserved.add(candidate)
+        self.sources[self._name(candidate)] = source
         return _output_files(candidate)
+
+    def write_sources(self) -> None:
+        """Raises RunError: no space, or read-only."""
+        if self.reserved:
+            write_json(self.folder / SOURCES, self.sources)
+
+    def _may_write(self, stem: Path, source: str) -> bool:
+        files = _output_files(stem)
+        if self.input_files & set(map(_identity, files)):
+            return False
+        return not any(path.exists() for path in files) or self.sources.get(self._name(stem)) == source
+
+    def _name(self, stem: Path) -> str:
+        return _output_files(stem)[0].relative_to(self.folder).as_posix()
 
 
 def _output_files(stem: Path) -> tuple[Path, Path]:

@@ -171,7 +171,7 @@ def _write_split(
         for image_id, image, path in zip(ids, images, paths, strict=True):
             masks.append(source.mask(image_id))
             if path is not None:
-                check_mask_size(masks[-1], image, path)
+                check_mask_size(masks[-1], path, image, source.image_path(image_id))
     targets = None if labels is None else np.stack([labels[image_id] for image_id in ids])
     write_devkit(root, split, ids, images, masks=masks, targets=targets)
 

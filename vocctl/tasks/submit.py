@@ -11,7 +11,7 @@ from typing import Any
 from vocctl.competition import submission_log
 from vocctl.competition.editions import ALIAS, resolve_slug
 from vocctl.competition.ensemble import EnsembleSpec, NewCounter
-from vocctl.competition.format_check import FormatError, check_file
+from vocctl.competition.format_check import FormatError, check_file, check_written_file
 from vocctl.competition.leakage import LeakageCheck, voc_weight_warnings
 from vocctl.competition.prediction import DecisionParams, predict_test_set
 from vocctl.competition.rle import encode_classes, encode_label_map
@@ -117,7 +117,7 @@ def _write_csv(
             required[name] = RequiredRow(name, *labels.shape)
     names = expected_names(test_set)
     write_table(file, [(name, rows[name]) for name in names])
-    if errors := check_file(file, [required[name] for name in names]):
+    if errors := check_written_file(file, [required[name] for name in names]):
         raise RunError(f"{file}, line {errors[0].line}: {errors[0].reason}; this is a bug in vocctl, please report it")
 
 

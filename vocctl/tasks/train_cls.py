@@ -58,10 +58,22 @@ def run(
     )
 
 
-def resume(name: str, *, reporter: Reporter | None = None, command_started: float | None = None) -> TrainResult:
+def resume(
+    name: str,
+    *,
+    data: Path | None = None,
+    reporter: Reporter | None = None,
+    command_started: float | None = None,
+) -> TrainResult:
     """Resume a run from its newest checkpoint. Raises VocctlError as training/launch.py's resume does."""
     return launch.resume(
-        ClassificationTask, TrainClsConfig(), COMMAND, name, reporter=reporter, command_started=command_started
+        ClassificationTask,
+        TrainClsConfig(),
+        COMMAND,
+        name,
+        data=data,
+        reporter=reporter,
+        command_started=command_started,
     )
 
 

@@ -54,10 +54,16 @@ def run(
     )
 
 
-def resume(name: str, *, reporter: Reporter | None = None, command_started: float | None = None) -> TrainResult:
+def resume(
+    name: str,
+    *,
+    data: Path | None = None,
+    reporter: Reporter | None = None,
+    command_started: float | None = None,
+) -> TrainResult:
     """Resume a run from its newest checkpoint. Raises VocctlError as training/launch.py's resume does."""
     return launch.resume(
-        SegmentationTask, TrainSegConfig(), COMMAND, name, reporter=reporter, command_started=command_started
+        SegmentationTask, TrainSegConfig(), COMMAND, name, data=data, reporter=reporter, command_started=command_started
     )
 
 

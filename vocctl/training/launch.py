@@ -63,11 +63,13 @@ def resume(
     command: str,
     name: str,
     *,
+    data: Path | None = None,
     reporter: Reporter | None = None,
     command_started: float | None = None,
 ) -> TrainResult:
     """Resume a run from its newest checkpoint, with its saved settings. On a CPU the result is as if it had never stopped.
 
+    data: where its data is now, with the same content; None: where it was.
     command_started: as in train; --minutes counts on from the time that the checkpoint states.
     Raises DataError: no such run, no readable checkpoint, or the data has changed. ConfigError: the run has finished, or
     needs hardware that this machine does not have. Otherwise as train.
@@ -75,12 +77,17 @@ def resume(
     reporter, started = reporter or SilentReporter(), command_started or time.perf_counter()
     run = find_run(name, command)
     config = run.config(default)
+    if data is not None:
+        config = replace(config, data=replace(config.data, path=str(data)))
     setup = training_setup(config)
+    run.check_data_folder(config.data.path)
     resumable = has_checkpoint(run.checkpoint_dir)
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, resumable)
         check_batch(task)
         check_data_unchanged(run, task)
+        if data is not None:
+            run.update_info(**run.write_config(config))
         if not resumable:
             reporter.note(f"{run.path} was stopped before its first checkpoint: it starts again")
             write_run_info(run, task, setup, reporter)
@@ -123,7 +130,7 @@ def write_run_info(run: RunFolder, task: TrainingTask, setup: DeviceSetup, repor
     """Write data, model size and device to run.json and the splits to split.json; report a summary."""
     splits, counts, train = task.splits, task.parameter_counts, task.config.train
     data = {
-        "path": str(splits.source.root),
+        "path": str(splits.source.root.absolute()),
         "fingerprint": splits.fingerprint,
         "train": len(splits.train.images),
         "val": len(splits.val.images),

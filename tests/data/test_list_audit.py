@@ -1,0 +1,109 @@
+"""Problems of lists that only the contents of images, masks and labels show."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vocctl.data.audit import audit
+from vocctl.data.images import read_mask, write_mask
+from vocctl.labels import CLASSES
+
+NO_CLASS = "no mask holds a class; 255 is void, classes are 1..20"
+
+
+def fill_masks(devkit: Path, ids: str, labels: list[int]) -> None:
+    for image_id in ids:
+        write_mask(devkit / "SegmentationClass" / f"{image_id}.png", np.resize(labels, (6, 8)))
+
+
+@pytest.mark.parametrize("labels", [[0, 255], [0], [255]])
+def test_no_mask_holds_a_class(devkit, labels):
+    fill_masks(devkit, "abc", labels)
+    (problem,) = audit(devkit).problems
+    assert (problem.path, problem.reason) == (devkit, NO_CLASS)
+
+
+@pytest.mark.parametrize(("labels", "content"), [([0, 255], NO_CLASS), ([255], "all masks are void (255) alone")])
+def test_split_whose_masks_hold_no_class(devkit, labels, content):
+    fill_masks(devkit, "ab", labels)
+    (problem,) = audit(devkit).problems
+    assert (problem.path.name, problem.reason) == ("train.txt", f"lists a, b: {content}")
+
+
+def test_single_void_mask_is_a_note(devkit):
+    fill_masks(devkit, "a", [255])
+    report = audit(devkit)
+    assert report.problems == ()
+    assert {(note.path.name, note.reason) for note in report.notes} == {
+        (name, "lists a with nothing but void (255) in the mask: not trained on, not scored")
+        for name in ("train.txt", "trainval.txt")
+    }
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_one_image_under_two_names_in_train_and_val(devkit, ending):
+    images = devkit / "JPEGImages"
+    if ending == "jpg":
+        shutil.copy(images / "a.jpg", images / "c.jpg")
+    else:  # another file of the same pixels
+        (images / "c.jpg").unlink()
+        Image.open(images / "a.jpg").save(images / "c.png")
+    problems = audit(devkit).problems
+    leak = "the same image under another name leaks into the score, so remove it from one list"
+    assert {(problem.path.parent.name, problem.path.name, problem.reason) for problem in problems} == {
+        (lists, "val.txt", f"lists c (in {lists}/train: a): {leak}") for lists in ("Main", "Segmentation")
+    }
+
+
+def test_images_of_one_color_are_not_copies(devkit):
+    for image_id in "ac":
+        Image.new("RGB", (8, 6)).save(devkit / "JPEGImages" / f"{image_id}.jpg")
+    assert audit(devkit).problems == ()
+
+
+@pytest.mark.parametrize("name", ["test", "test2012"])
+def test_a_test_split_without_masks_is_known(devkit, name):
+    lists = devkit / "ImageSets" / "Segmentation"
+    (devkit / "SegmentationClass" / "c.png").unlink()
+    (lists / "val.txt").rename(lists / f"{name}.txt")
+    (lists / "trainval.txt").unlink()
+    report = audit(devkit)
+    assert report.problems == ()
+    assert [(note.path.name, note.reason) for note in report.notes] == [
+        (f"{name}.txt", "is a test split without masks: it can be predicted, but not scored")
+    ]
+
+
+def test_a_test_split_with_some_masks_misses_the_others(devkit):
+    lists = devkit / "ImageSets" / "Segmentation"
+    (lists / "train.txt").rename(lists / "test.txt")
+    (lists / "trainval.txt").unlink()
+    (devkit / "SegmentationClass" / "a.png").unlink()
+    (problem,) = audit(devkit).problems
+    assert problem.path.name == "a.png"
+
+
+def test_no_image_shows_a_class_by_the_lists(devkit):
+    for name in CLASSES:
+        (devkit / "ImageSets" / "Main" / f"{name}_train.txt").write_text("a -1\nb  0\n")
+    (problem,) = audit(devkit).problems
+    assert problem.reason == "no image of the split train shows a class by its labels: replace its class lists"
+
+
+def test_repeated_rows_of_a_class_list(devkit):
+    path = devkit / "ImageSets" / "Main" / "person_train.txt"
+    path.write_text("a  1\nb -1\na  1\nb  1\n")
+    assert [problem.reason for problem in audit(devkit).problems] == [
+        "line 4: b is listed twice with different values: fix the list",
+        "lists a more than once: remove the duplicates",
+    ]
+
+
+def test_masks_are_read_once(devkit, monkeypatch):
+    reads: list[Path] = []
+    monkeypatch.setattr("vocctl.data.voc.read_mask", lambda path: reads.append(path) or read_mask(path))
+    audit(devkit)
+    assert len(reads) == 3

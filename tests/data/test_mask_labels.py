@@ -1,0 +1,176 @@
+"""The labels of masks that other tools have written: palettes, colors, gray values and bit depths."""
+
+import logging
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vocctl.data import images
+from vocctl.data.images import is_read_by_color, mask_png, read_mask
+from vocctl.errors import DataError
+from vocctl.labels import FLAT_PALETTE, PALETTE
+
+ALL = np.resize(np.array([*range(21), 255], np.uint8), (6, 8))
+
+
+def save_palette(path: Path, indices: np.ndarray, colors: list[tuple[int, int, int]]) -> None:
+    image = Image.fromarray(indices.astype(np.uint8))
+    image.putpalette([channel for color in colors for channel in color])
+    image.save(path)
+
+
+def message_of(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read_mask(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "mask.png"
+
+
+@pytest.mark.parametrize("label", [*range(1, 21), 255])
+def test_renumbered_palette_is_read_by_color(path, label):
+    mask = np.array([[0, 0, label], [label, label, 0]], np.uint8)
+    path.write_bytes(mask_png(mask))
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(2).save(path)
+    with Image.open(path) as image:
+        assert np.asarray(image).max() == 1  # the index says nothing
+    assert np.array_equal(read_mask(path), mask)
+
+
+@pytest.mark.parametrize("save", [lambda image, path: image.quantize(22).save(path), lambda i, p: i.save(p, "GIF")])
+def test_every_label_is_read_by_color(path, save):
+    path.write_bytes(mask_png(ALL))
+    with Image.open(path) as image:
+        save(image.convert("RGB"), path)
+    assert np.array_equal(read_mask(path), ALL)
+
+
+def test_reordered_palette_is_read_by_color(path):
+    order = np.random.default_rng(0).permutation(256)  # label order[i] stands at index i
+    save_palette(path, np.argsort(order)[ALL], [PALETTE[label] for label in order])
+    assert np.array_equal(read_mask(path), ALL)
+    assert is_read_by_color(path)
+
+
+@pytest.mark.parametrize(
+    "colors",
+    {
+        "ramp": [(value, value, value) for value in range(256)],
+        "steep ramp": [(16 * value % 256,) * 3 for value in range(256)],  # entry 8 has the color of label 7
+        "black": [(0, 0, 0)] * 256,
+        "VOC's 21 colors, filled up": [*PALETTE[:21], *[(0, 0, 0)] * 235],
+        "void is black": [*PALETTE[:255], (0, 0, 0)],
+        "void is white": [*PALETTE[:255], (255, 255, 255)],
+        "other colors": [(255 - value, 3, value) for value in range(256)],
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_palette_that_does_not_contradict_is_read_by_index(path, colors):
+    save_palette(path, ALL, colors[1])
+    assert np.array_equal(read_mask(path), ALL)
+    assert not is_read_by_color(path)
+
+
+def test_index_beyond_the_palette_is_read_by_index(path):
+    image = Image.fromarray(ALL)
+    image.putpalette(FLAT_PALETTE[:63])
+    image.save(path, bits=8)
+    assert np.array_equal(read_mask(path), ALL)
+
+
+def test_palette_of_voc_and_other_colors_is_refused(path):
+    save_palette(path, np.array([[0, 1, 2]]), [(0, 0, 0), PALETTE[15], (1, 2, 3)])
+    message = message_of(path)
+    assert "palette entry 1 has VOC's color of person, and entry 2, (1, 2, 3), none of VOC's" in message
+    save_palette(path, np.array([[0, 1, 1]]), [(0, 0, 0), PALETTE[15], (1, 2, 3)])  # entry 2 is not used
+    assert read_mask(path).tolist() == [[0, 15, 15]]
+
+
+def test_reading_by_color_is_said_once(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(images, "_folders_with_a_warning", set())
+    for name in "ab":
+        save_palette(tmp_path / f"{name}.png", np.array([[0, 1]]), [(0, 0, 0), PALETTE[15]])
+    with caplog.at_level(logging.WARNING):
+        for name in "aba":
+            read_mask(tmp_path / f"{name}.png")
+    (record,) = caplog.records
+    assert "masks are read by color" in record.message
+    assert "the first is a.png" in record.message
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colors_of_voc_are_labels(path, mode):
+    Image.fromarray(np.array(PALETTE, np.uint8)[ALL]).convert(mode).save(path)
+    assert np.array_equal(read_mask(path), ALL)
+
+
+@pytest.mark.parametrize(
+    ("mode", "color"),
+    [("RGB", (192, 128, 129)), ("RGB", (255, 255, 255)), ("RGB", (15, 15, 15)), ("RGBA", (192, 128, 128, 0))],
+)
+def test_other_color_is_refused_with_its_pixel(path, mode, color):
+    image = Image.new(mode, (5, 4), PALETTE[15])
+    image.putpixel((3, 2), color)
+    image.putpixel((0, 3), color)
+    image.save(path)
+    assert f"is an {mode} mask with color {color} at x 3, y 2, none of VOC's" in message_of(path)
+
+
+def test_transparent_background(path):
+    image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (*PALETTE[7], 255))
+    image.save(path)
+    assert read_mask(path).tolist() == [[0, 7]]
+
+
+def test_gray_values_are_labels(path):
+    Image.fromarray(ALL.astype(np.uint16)).save(path)
+    assert np.array_equal(read_mask(path), ALL)
+    assert read_mask(path).dtype == np.uint8
+    Image.merge("LA", [Image.fromarray(ALL), Image.new("L", (8, 6), 255)]).save(path)
+    assert np.array_equal(read_mask(path), ALL)
+    Image.fromarray(np.full((2, 2), 256 + 15, np.uint16)).save(path)
+    assert "has label 271" in message_of(path)
+
+
+def write_gray_png(path: Path, bits: int) -> None:
+    """A 2 x 1 gray PNG with the values 0 and 1 at this bit depth; Pillow cannot write it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)
+    row = bytes([0, 1 << (8 - 2 * bits)])
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_gray_below_8_bits_is_refused(path, bits):
+    write_gray_png(path, bits)
+    with Image.open(path) as image:
+        assert np.asarray(image).tolist() == [[0, 255 // (2**bits - 1)]]  # 85 or 17: Pillow scales label 1
+    assert "gray values of less than 8 bits" in message_of(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "F", "CMYK"])
+def test_mode_without_labels_is_refused(tmp_path, mode):
+    path = tmp_path / "mask.tif"
+    Image.new(mode, (4, 3)).save(path)
+    assert f"is a {mode} mask, whose values cannot be labels" in message_of(path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "JPEG2000"])
+def test_compression_with_loss_is_refused(path, kind):
+    Image.fromarray(np.full((16, 16), 15, np.uint8)).save(path, kind)
+    assert f"is a {kind} file, whose compression changes labels" in message_of(path)

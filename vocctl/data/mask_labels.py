@@ -1,0 +1,106 @@
+"""Which label each pixel of an opened mask has, whatever the mode of its file.
+
+VOC's masks are palette PNGs: the stored index is the label, and the palette only says how a viewer shows it. A tool that
+writes the file again may renumber the colors (`Image.quantize`, many editors): then the index says nothing, and the color
+is still VOC's. Annotation tools also export RGB in VOC's colors.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vocctl.errors import DataError
+from vocctl.labels import IGNORE, NUM_SEG_CLASSES, PALETTE, SEG_CLASSES
+
+Color = tuple[int, int, int]
+LABEL_OF = {PALETTE[label]: label for label in (*range(NUM_SEG_CLASSES), IGNORE)}  # VOC's color -> label
+VOC_PALETTE = bytes(channel for color in PALETTE for channel in color)
+GRAY_BELOW_8_BITS = ("L;2", "L;4")  # Pillow's names: it scales these values to 0..255
+ADVICE = "save it as a PNG with VOC's palette"
+
+
+def mask_labels(image: Image.Image, path: Path) -> tuple[np.ndarray, bool]:
+    """(H, W) integers, not yet checked to be labels of VOC; and whether a palette's colors, not its indices, are the labels.
+
+    path: for messages.
+    Raises DataError: a mode whose values can't be labels, or colors that are not VOC's.
+    """
+    tiles = getattr(image, "tile", [])  # how the file stores the pixels; empty once the image is loaded
+    raw_mode = tiles[0][3] if tiles else ""
+    if (raw_mode[0] if isinstance(raw_mode, tuple) else raw_mode) in GRAY_BELOW_8_BITS:
+        raise DataError(f"{path} has gray values of less than 8 bits, which may be labels or shades: {ADVICE}")
+    if image.mode == "P":
+        indices = np.asarray(image)
+        labels = _palette_labels(bytes(image.getpalette("RGB") or ()), indices, path)
+        return (indices, False) if labels is None else (labels[indices], True)
+    if image.mode in ("RGB", "RGBA"):
+        return _labels_of_colors(np.asarray(image), path), False
+    if image.mode == "LA":
+        values = np.asarray(image)
+        if (values[..., 1] == 255).all():
+            return values[..., 0], False
+    if image.mode == "L" or image.mode.startswith("I"):
+        return np.asarray(image), False
+    raise DataError(f"{path} is a {image.mode} mask, whose values cannot be labels: {ADVICE}")
+
+
+def _palette_labels(palette: bytes, indices: np.ndarray, path: Path) -> np.ndarray | None:
+    """The label of each palette entry, (256,) uint8, if the colors say other labels than the indices; else None.
+
+    palette: RGB, RGB, ... indices: (H, W) uint8. Raises DataError: some colors contradict the indices and others are not
+    VOC's, so that neither can be trusted.
+    """
+    if VOC_PALETTE.startswith(palette):
+        return None
+    colors = _meaningful_entries(palette)
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256)).tolist()
+    labels = {index: LABEL_OF.get(colors[index]) if index in colors else None for index in used}
+    right = {index for index in used if labels[index] == index}
+    # A color that belongs to another label, unless that label is used with this color too: some palettes show void as black.
+    contradictions = [index for index, label in labels.items() if label not in (None, index) and label not in right]
+    if not contradictions:
+        return None
+    if unknown := [index for index, label in labels.items() if label is None]:
+        index, other = contradictions[0], unknown[0]
+        label = LABEL_OF[colors[index]]
+        name = "the void border" if label == IGNORE else SEG_CLASSES[label]
+        raise DataError(
+            f"{path}: palette entry {index} has VOC's color of {name}, and entry {other}, "
+            f"{colors.get(other, 'without a color')}, none of VOC's: the labels are unknown, {ADVICE}"
+        )
+    table = np.zeros(256, np.uint8)
+    for index, label in labels.items():
+        table[index] = label or 0  # none is None here
+    return table
+
+
+def _meaningful_entries(palette: bytes) -> dict[int, Color]:
+    """The entries whose color may say a label: none of a ramp of grays, and of the equal entries at the end the first.
+
+    Tools fill a palette up to 256 entries with one color, and store label maps with a ramp or with a single color.
+    """
+    entries = [(palette[start], palette[start + 1], palette[start + 2]) for start in range(0, len(palette), 3)]
+    if len(set(entries)) > 2 and all(red == green == blue for red, green, blue in entries):
+        return {}  # VOC's colors have two grays only
+    while len(entries) > 1 and entries[-1] == entries[-2]:
+        entries.pop()
+    return dict(enumerate(entries))
+
+
+def _labels_of_colors(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """pixels: (H, W, 3 or 4) uint8. Returns (H, W) uint8. Raises DataError: a color that VOC does not have."""
+    codes = (pixels[..., 0].astype(np.int32) << 16) | (pixels[..., 1].astype(np.int32) << 8) | pixels[..., 2]
+    known = sorted((red << 16 | green << 8 | blue, label) for (red, green, blue), label in LABEL_OF.items())
+    known_codes = np.array([code for code, _ in known], np.int32)
+    positions = np.searchsorted(known_codes, codes).clip(max=len(known) - 1)
+    labels: np.ndarray = np.array([label for _, label in known], np.uint8)[positions]
+    wrong = known_codes[positions] != codes
+    if pixels.shape[2] == 4:
+        wrong |= (pixels[..., 3] == 0) & (labels != 0)  # an invisible object
+    if wrong.any():
+        y, x = np.argwhere(wrong)[0].tolist()
+        color = tuple(pixels[y, x].tolist())
+        kind = "RGB" if pixels.shape[2] == 3 else "RGBA"
+        raise DataError(f"{path} is an {kind} mask with color {color} at x {x}, y {y}, none of VOC's: {ADVICE}")
+    return labels
