@@ -84,7 +84,7 @@ class SegmentationTask:
         self.uses_cached_features = config.reads_cached_features
         self.val_features: CachedFeatures | None = None
         self.stride = config.loss.loss_stride  # the loss is computed on every stride-th pixel per axis
-        self.pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, setup.device)
+        self.pixel_loss = loss_function(config.loss, setup.device)
         self.attack_batch = adversarial_examples(
             config.adversarial_training, self.model, lambda images: self.model(images, self.stride)
         )
