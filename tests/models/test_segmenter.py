@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from vocctl.config import ModelConfig
 from vocctl.config.segmentation import Decoder
 from vocctl.errors import ConfigError, DataError
+from vocctl.models import segmenter
 from vocctl.models.segmenter import ARCHITECTURES, OWN_DECODERS, Segmenter, parameter_counts
 from vocctl.models.weights import packaged_tensors
 
@@ -92,6 +93,27 @@ def test_every_decoder_over_a_cnn(decoder):
     assert model(pixels(64, 64)).shape == (1, 21, 64, 64)
     assert model(pixels(50, 70)).shape == (1, 21, 50, 70)
     assert 0 < parameters(model.encoder) < parameters(model)
+
+
+class DeepestMapDecoder(torch.nn.Module):
+    """As a decoder that somebody adds to _own_decoder: without a pixel classifier and without skip connections."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.classify = torch.nn.Conv2d(channels, 21, 1)
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        return self.classify(maps[-1])
+
+
+@torch.no_grad()
+def test_an_added_decoder_is_not_probed_and_has_one_parameter_count(monkeypatch):
+    monkeypatch.setattr(segmenter, "_own_decoder", lambda config, encoder: DeepestMapDecoder(encoder.channels[-1]))
+    model = build(decoder="linear")
+    assert model(pixels(50, 70)).shape == (1, 21, 50, 70)
+    assert model.pixel_classifier is None
+    assert set(model.lr_scales(0.1, probed=True).values()) == {0.1, 1.0}
+    assert parameter_counts(model, ModelConfig(encoder="resnet18", decoder="linear")) == {"model": parameters(model)}
 
 
 @torch.no_grad()
