@@ -151,11 +151,11 @@ def test_dpt_over_patches_of_another_size(encoder):
         ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, which resnet18 is not: use another --decoder"),
         (
             {"encoder": "scratch", "decoder": "fpn"},
-            "--encoder scratch works with the decoders unet, linear, mlp, not with fpn: omit --decoder",
+            f"--encoder scratch works with the decoders {', '.join(OWN_DECODERS)}, not with fpn: omit --decoder",
         ),
         (
             {"encoder": "scratch", "decoder": "dpt"},
-            "--encoder scratch works with the decoders unet, linear, mlp, not with dpt",
+            f"--encoder scratch works with the decoders {', '.join(OWN_DECODERS)}, not with dpt",
         ),
         ({"encoder": "resnet_18"}, "timm has no model 'resnet_18', did you mean"),
         ({"encoder": "resnet_18", "decoder": "fpn"}, "timm has no model 'resnet_18'"),
