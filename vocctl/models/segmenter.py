@@ -209,7 +209,7 @@ def _library_model(config: ModelConfig) -> nn.Module:
 
 
 def parameter_counts(model: Segmenter, config: ModelConfig) -> dict[str, int]:
-    """Number of parameters of a segmenter and, for a decoder of ours, of the same with and without skip connections.
+    """Number of parameters of a segmenter and, if the decoder is our own, also with and without skip connections.
 
     config: that of the model.
     """
