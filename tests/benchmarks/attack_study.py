@@ -21,13 +21,13 @@ SMALL_BUDGET = "--eps 2/255 --images 100"
 ADV_TRAIN = "--adv-train pgd-3 --adv-eps 2/255"
 # part -> step -> command; a training step creates a run of its name, which later steps use
 PARTS: dict[str, dict[str, str]] = {
-    "targets": {
+    "victims": {
         "seg": "train-seg --minutes 3",
         "cls": "train-cls --minutes 3",
         "seg-scratch": "train-seg --encoder scratch --minutes 3",
         "seg-no-skip": "train-seg --no-skip --minutes 3",
     },
-    "adversaries": {
+    "generators": {
         "adv-seg": "train-adv --target seg --minutes 5",
         "adv-seg, val": "eval seg --attack adv:adv-seg --eps 4/255,8/255",
         "adv-cls": "train-adv --target cls --minutes 5",
@@ -61,7 +61,8 @@ PARTS: dict[str, dict[str, str]] = {
     "adversarial_training": {
         "seg-adv-half": f"train-seg --minutes 3 {ADV_TRAIN} --adv-fraction 0.5",
         "seg-adv-all": f"train-seg --minutes 3 {ADV_TRAIN} --adv-fraction 1",
-        "cls-fast": "train-cls --minutes 3 --encoder-lr 0.3",  # adversarial training needs this learning rate: its effect alone
+        # cls-adv-half needs this learning rate; cls-fast shows the effect of the learning rate alone
+        "cls-fast": "train-cls --minutes 3 --encoder-lr 0.3",
         "cls-adv-half": f"train-cls --minutes 3 --encoder-lr 0.3 {ADV_TRAIN} --adv-fraction 0.5",
     }
     | {

@@ -4,9 +4,11 @@
 
 Three runs of `vocctl train-seg`: the head on cached features, the head with --no-cache-features and --augment none, both for
 EPOCHS (10), and one epoch of full training. Printed: their training images/s without the time for validation and for the
-features, and the mean IoU of the final weights. They differ
-in three ways: cached features also hold the mirrored images; a step reads 128 points of an image instead of every second pixel;
-and --augment none shrinks the longer side of an image to --size, so DATA should be of square images, such as voc-objects.
+features, and the mean IoU of the final weights.
+
+The two runs of the head differ in more than the cache: cached features also hold the mirrored images; with them, a step reads
+128 points of an image instead of every second pixel; and --augment none shrinks the longer side of an image to --size, so DATA
+should be of square images, such as voc-objects.
 """
 
 import json
@@ -17,7 +19,8 @@ from pathlib import Path
 
 def main() -> None:
     out, data, *rest = sys.argv[1:]
-    epochs, seed = [*rest, *("10", "0")[len(rest) :]]
+    defaults = ("10", "0")
+    epochs, seed = (*rest, *defaults[len(rest) :])
     frozen = ["--freeze-encoder", "--epochs", epochs, "--eval-every", epochs]
     variants = {
         "full training": ["--epochs", "1"],

@@ -1,4 +1,4 @@
-"""The reference that a recipe has to beat: a pixel classifier on frozen features, in sixty lines.
+"""The reference that a recipe has to beat: a pixel classifier on frozen features.
 
 Images are resized to SIZE pixels, without augmentation. The encoder's feature maps of strides 4 to 32, and the mean of the
 last one, are brought to stride 8 bilinearly; 200 pixels of each image are drawn once and standardized. A linear layer
@@ -71,7 +71,7 @@ def train_head(pixels: Tensor, labels: Tensor, hidden: int) -> nn.Module:
         optimizer.step()
         schedule.step()
     first = head[0]
-    with torch.no_grad():  # the first layer takes features that are not standardized
+    with torch.no_grad():  # fold the standardization into the first layer
         first.weight /= std
         first.bias -= first.weight @ mean
     return head
@@ -90,7 +90,8 @@ def score(encoder: nn.Module, head: nn.Module, images: CachedSplit, statistics: 
 
 def main() -> None:
     root, *rest = sys.argv[1:]
-    name, size, hidden, seed = [*rest, *("tf_efficientnet_lite0", "224", "256", "0")[len(rest) :]]
+    defaults = ("tf_efficientnet_lite0", "224", "256", "0")
+    name, size, hidden, seed = (*rest, *defaults[len(rest) :])
     torch.manual_seed(int(seed))
     source = open_dataset(Path(root))
     train, val = (cached_split(source, split, int(size)) for split in ("train", "val"))

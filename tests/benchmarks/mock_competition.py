@@ -3,8 +3,8 @@
     python tests/benchmarks/mock_competition.py OUT DEVKIT MINUTES
 
 Builds the competition's folder from the VOC devkit, trains a default run of each subtask for MINUTES, prepares the csv and
-scores it with the solution. Both scores have a bootstrap interval over their own images, which are independent, so the 95 %
-interval of the difference is the root of the sum of their squared half-widths.
+scores it with the solution. Both scores have a bootstrap interval over their own images, which are independent, so the
+half-width of the 95 % interval of the difference is the root of the sum of their squared half-widths.
 """
 
 import json
@@ -43,7 +43,7 @@ def main() -> None:
         print(f"{name:9}{joint:.4f} ({low:.4f} to {high:.4f})")
     print(f"classification {expected['classification']:.4f}, then {result.score.classification:.4f}")
     print(f"segmentation {expected['segmentation']:.4f}, then {result.score.segmentation:.4f}")
-    print(f"difference {result.score.joint - expected['joint']:+.4f}, 95 % by chance: +-{half_width:.4f}")
+    print(f"difference {result.score.joint - expected['joint']:+.4f}, half-width of its 95 % interval {half_width:.4f}")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/start_up.py [ROUNDS]
 
-`vocctl --help`, `vocctl train-seg --help` and a misspelled flag, each in a new process. The empty app has one command with
-train-seg's options in the same panels, which does nothing. All are measured alternately; medians and their ratios are
-printed.
+`vocctl --help`, `vocctl train-seg --help` and a misspelled flag, each in a new process. The empty app has a command with
+train-seg's options in the same panels, which does nothing, and one without options. All are measured alternately; medians and
+their ratios are printed.
 """
 
 import subprocess
@@ -22,7 +22,7 @@ MAIN = "import sys; from vocctl.cli.app import main; sys.exit(main())"
 
 
 def empty_app() -> str:
-    """The source of an app whose one command has train-seg's options."""
+    """The source of an app with a command train, which has train-seg's options, and a command without options."""
     options = [option for option in typer.main.get_command(app).commands["train-seg"].params if option.name != "help"]
     lines = [
         "import typer",
@@ -35,6 +35,7 @@ def empty_app() -> str:
         panel = getattr(option, "rich_help_panel", None)
         arguments = f"{option.opts[0]!r}, help={option.help!r}, rich_help_panel={panel!r}"
         lines.append(f"    option_{number}: Annotated[str, typer.Option({arguments})] = '',")
+    # a second command, because Typer makes a single one the app itself, without a subcommand
     return "\n".join([*lines, "): pass", "@app.command()", "def other(): pass", "app()"])
 
 

@@ -8,7 +8,7 @@ Printed: the median images per second and their ratios, and the fraction of vocc
 last epoch.
 
 ours        `vocctl train-seg` or `train-cls`: cached images, augmented; moving average, clipping; all crops of full size
-default     the same with progressive resizing, if that is the default
+progressive the same with progressive resizing, --size-from 96
 bare        forward, backward, clip, step and moving average on one batch that is already on the device: the model's cost
 lightning   as in its tutorials: a LightningModule, a DataLoader that decodes and augments, fp32, channels first; smp's U-Net
             or timm's model with the library's own loss
@@ -56,25 +56,27 @@ from vocctl.training.ema import MovingAverage
 from vocctl.training.optim import build_optimizer, clip_and_step
 
 ROUNDS = 3
-waits: dict[bool, list[float]] = {False: [], True: []}  # progressive resizing -> fraction of time per run
+PROGRESSIVE_SIZE_FROM = 96  # pixels
+# progressive resizing or not -> the fraction of its time that each run waited for data
+data_waits: dict[bool, list[float]] = {False: [], True: []}
 
 
-def config_of(task: str, data: Path, seconds: float, *, growing: bool = False) -> Any:
+def config_of(task: str, data: Path, seconds: float, *, progressive: bool = False) -> Any:
     default = TrainSegConfig() if task == "seg" else TrainClsConfig()
     own = {
         "size": default.data.size or MAX_CHOSEN_SIZE,
-        "size_from": default.data.size_from if growing else 0,
+        "size_from": PROGRESSIVE_SIZE_FROM if progressive else 0,
         "probe": False,
     }
     return given(default, path=str(data), minutes=seconds / 60, eval_every=10_000, **own)
 
 
-def ours(task: str, data: Path, seconds: float, *, growing: bool = False) -> float:
+def ours(task: str, data: Path, seconds: float, *, progressive: bool = False) -> float:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        (train_seg if task == "seg" else train_cls).run(config_of(task, data, seconds, growing=growing), out)
+        (train_seg if task == "seg" else train_cls).run(config_of(task, data, seconds, progressive=progressive), out)
         last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
-    waits[growing].append(last["data_wait"])
+    data_waits[progressive].append(last["data_wait"])
     batch = config_of(task, data, seconds).train.batch
     return last["step"] * batch / last["train_seconds"]
 
@@ -218,7 +220,7 @@ def main() -> None:
     seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 20.0
     ways: dict[str, Callable[[], float]] = {
         "ours": lambda: ours(task, data, seconds),
-        "default": lambda: ours(task, data, seconds, growing=True),
+        "progressive": lambda: ours(task, data, seconds, progressive=True),
         "bare": lambda: bare(config_of(task, data, seconds), seconds),
     }
     if importlib.util.find_spec("lightning"):
@@ -230,14 +232,16 @@ def main() -> None:
             measured[name].append(way())
     for name, speeds in measured.items():
         ratios = [
-            median(ours / other for ours, other in zip(measured[way], speeds, strict=True))
-            for way in ("ours", "default")
+            median(speed / other for speed, other in zip(measured[way], speeds, strict=True))
+            for way in ("ours", "progressive")
         ]
         listed = ", ".join(f"{speed:.1f}" for speed in speeds)
         print(
-            f"{name:11}{median(speeds):7.1f} images/s ({listed}); ours is {ratios[0]:.2f} of it, default {ratios[1]:.2f}"
+            f"{name:12}{median(speeds):7.1f} images/s ({listed}); ours is {ratios[0]:.2f} of it, progressive {ratios[1]:.2f}"
         )
-    print(f"waiting for data: ours {median(waits[False]):.1%} of the time, default {median(waits[True]):.1%}")
+    print(
+        f"waiting for data: ours {median(data_waits[False]):.1%} of the time, progressive {median(data_waits[True]):.1%}"
+    )
 
 
 if __name__ == "__main__":

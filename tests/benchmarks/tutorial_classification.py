@@ -76,11 +76,11 @@ def train(root: Path, seconds: float) -> tuple[torch.nn.Module, int, float]:
 @torch.inference_mode()
 def score(model: torch.nn.Module, root: Path) -> float:
     """scikit-learn's AP on val, mean over the classes with positives."""
-    images = Images(root, "val", augment=False)
+    val = Images(root, "val", augment=False)
     model.eval()
-    logits = torch.cat([model(images) for images, _ in DataLoader(images, batch_size=BATCH)]).numpy()
-    present = np.flatnonzero(images.targets.sum(0))
-    return float(np.mean([average_precision_score(images.targets[:, k], logits[:, k]) for k in present]))
+    logits = torch.cat([model(images) for images, _ in DataLoader(val, batch_size=BATCH)]).numpy()
+    present = np.flatnonzero(val.targets.sum(0))
+    return float(np.mean([average_precision_score(val.targets[:, k], logits[:, k]) for k in present]))
 
 
 def main() -> None:

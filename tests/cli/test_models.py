@@ -48,7 +48,9 @@ def test_a_fixed_input_size_and_missing_feature_maps_are_for_classifiers_only():
 
 
 def test_patterns():
-    assert {model.name for model in find_models("resnet1?")} >= {"resnet14t", "resnet18"} - {"resnet14t"}
+    names = {model.name for model in find_models("resnet1?")}
+    assert "resnet18" in names
+    assert "resnet14t" not in names  # ? stands for one character
     assert all(model.name.startswith("convnext") for model in find_models("convnext*"))
     assert [model.name for model in find_models("ResNet18.a1_in1k")] == ["resnet18"]
     assert len(find_models("dinov3")) > 3  # no such name: those that contain it
@@ -64,7 +66,7 @@ def test_no_pattern_lists_packaged_models_first(capsys):
     assert "more: vocctl models" in printed
 
 
-def test_what_is_not_shown_is_said(capsys):
+def test_the_number_of_matches_not_shown_is_printed(capsys):
     assert main(["models", "*"]) == 0
     assert (
         f"{len(known_models()) - 40} more match: use a narrower pattern, or --json for all" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Output that cannot be written is one line and exit code 1; a reader that has gone, as with `| head`, is no error."""
+"""Output that cannot be written is one line and exit code 1; a reader that has gone, as with `| head`, is not an error."""
 
 import os
 import subprocess

@@ -81,7 +81,7 @@ def test_help_of_every_command_works_without_the_slow_libraries() -> None:
         "download --check nowhere",
     ],
 )
-def test_a_missing_path_is_said_before_slow_imports(
+def test_a_missing_path_is_reported_before_slow_imports(
     line: str, trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in [name for name in sys.modules if name.startswith(("vocctl.tasks.", "vocctl.competition."))]:

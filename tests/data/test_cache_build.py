@@ -277,7 +277,7 @@ def test_mask_of_another_size_than_its_image_is_an_error(tiny, folder):
     assert entries(folder) == []
 
 
-def test_corrupt_image_is_named_and_leaves_no_files(tiny, folder):
+def test_error_names_the_corrupt_image_and_leaves_no_files(tiny, folder):
     source = open_dataset(tiny)
     path = source.image_path(source.ids("train")[2])
     path.write_bytes(b"no image")
@@ -286,7 +286,7 @@ def test_corrupt_image_is_named_and_leaves_no_files(tiny, folder):
     assert entries(folder) == []
 
 
-def test_missing_mask_is_named(tiny, folder):
+def test_error_names_the_missing_mask(tiny, folder):
     source = open_dataset(tiny)
     path = source.mask_path(source.ids("train")[2])
     path.unlink()

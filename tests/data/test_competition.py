@@ -138,7 +138,7 @@ def test_repeated_rows_are_noted_and_are_problems(root, caplog):
         (HEADER + row(0).replace("0,", "1E+05,", 1), "line 2: .*; a spreadsheet has changed the id"),
     ],
 )
-def test_what_spreadsheets_change(tmp_path, text, message):
+def test_changes_made_by_spreadsheets_are_errors(tmp_path, text, message):
     (tmp_path / "train_set.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         read_table(tmp_path / "train_set.csv")

@@ -95,7 +95,7 @@ def test_palette_of_voc_and_other_colors_is_refused(path):
     assert read_mask(path).tolist() == [[0, 15, 15]]
 
 
-def test_reading_by_color_is_said_once(tmp_path, caplog, monkeypatch):
+def test_reading_by_color_is_logged_once(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(images, "_folders_with_a_warning", set())
     for name in "ab":
         save_palette(tmp_path / f"{name}.png", np.array([[0, 1]]), [(0, 0, 0), PALETTE[15]])

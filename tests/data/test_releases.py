@@ -92,12 +92,12 @@ def test_empty_list_of_unknown_size(devkit):
 
 
 @pytest.mark.parametrize("name", ["ImageSets/Main/val.txt", "JPEGImages/b.jpg", "SegmentationClass/c.png"])
-def test_missing_file_is_named(devkit, name):
+def test_error_names_the_missing_file(devkit, name):
     (devkit / name).unlink()
     assert f"{name} is missing" in error_of(devkit)
 
 
-def test_other_year_is_named(devkit):
+def test_error_names_the_expected_year(devkit):
     assert "contains VOC2009, expected VOC2012" in error_of(devkit, replace(TINY, year=2012))
 
 

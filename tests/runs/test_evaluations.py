@@ -140,7 +140,7 @@ def test_errors_of_a_classifier_are_written(tmp_path: Path) -> None:
         {"absent_classes": None},
     ],
 )
-def test_corrupt_scores_are_named(tmp_path: Path, change: dict) -> None:
+def test_error_names_the_corrupt_scores(tmp_path: Path, change: dict) -> None:
     path = write_seg(tmp_path).info.folder / "scores.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataError, match=r"scores\.json cannot be read: run `vocctl eval"):
@@ -157,7 +157,7 @@ def test_scores_of_the_other_kind_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", [None, "", "id,true,predicted,pixels\na,cat,unicorn,1\n", "a,b\nc,99999999999999999999\n"]
 )
-def test_corrupt_counts_are_named(tmp_path: Path, name: str, text: str | None) -> None:
+def test_error_names_the_corrupt_counts(tmp_path: Path, name: str, text: str | None) -> None:
     path = write_seg(tmp_path).info.folder / name
     path.unlink() if text is None else path.write_text(text)
     evaluation = open_evaluation(tmp_path, SEG, None)
@@ -165,7 +165,7 @@ def test_corrupt_counts_are_named(tmp_path: Path, name: str, text: str | None) -
         _ = evaluation.confusion if name == "confusion.csv" else evaluation.image_confusions
 
 
-def test_corrupt_predictions_are_named(tmp_path: Path) -> None:
+def test_error_names_the_corrupt_predictions(tmp_path: Path) -> None:
     path = write_cls(tmp_path)[0].info.folder / "predictions.csv"
     path.write_text(path.read_text().replace("dog", "unicorn"))
     with pytest.raises(DataError, match=r"predictions\.csv is missing or corrupt"):
@@ -189,6 +189,6 @@ def test_the_newest_evaluation_that_all_runs_have_is_found(tmp_path: Path) -> No
         open_evaluation(tmp_path / "none", SEG, "x")
 
 
-def test_a_label_map_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_error_names_the_label_map_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"a\.png cannot be written: No such file or directory"):
         write_label_map(tmp_path / "missing", "a", np.zeros((2, 2), np.uint8))

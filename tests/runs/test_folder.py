@@ -279,7 +279,7 @@ def test_next_save_removes_the_partial_files_of_a_killed_process(run):
     run.save_weights("best", linear(), {})
     assert partial_files(run.path) == []
     config_mode, weights_mode = ((run.path / name).stat().st_mode for name in ("config.toml", "best.safetensors"))
-    assert weights_mode & 0o777 == config_mode & 0o777  # whoever may read the config may read the weights
+    assert weights_mode & 0o777 == config_mode & 0o777  # users who may read the config may read the weights
 
 
 def test_weights_in_a_missing_folder_are_an_error(tmp_path):

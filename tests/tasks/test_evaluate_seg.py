@@ -98,7 +98,7 @@ def test_validation_during_training_and_evaluation_agree(trained: Path) -> None:
     assert evaluation.main_score == pytest.approx(last["mean_iou"], abs=1e-9)
 
 
-def test_missing_data_and_corrupt_weights_are_named(trained: Path, tmp_path: Path) -> None:
+def test_errors_name_missing_data_and_corrupt_weights(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
         evaluate(str(trained), EvalOptions(data=tmp_path / "nowhere"))
     (trained / "best.safetensors").write_bytes(b"not tensors")

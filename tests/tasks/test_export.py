@@ -1,4 +1,4 @@
-"""ONNX export: the file predicts what the run predicts, on other batches and sizes too, or there is no file."""
+"""ONNX export: the file predicts what the run predicts, on other batches and sizes too, or it is not written."""
 
 import json
 from dataclasses import replace

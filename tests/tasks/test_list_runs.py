@@ -42,7 +42,7 @@ def test_an_undefined_score_is_none(trained) -> None:
 
 
 @pytest.mark.parametrize("scores", [None, [], {"map_sklearn": "x"}, {"mean_iou": 0.5}])
-def test_corrupt_scores_are_named(trained, scores: object) -> None:
+def test_corrupt_scores_are_listed_as_the_problem(trained, scores: object) -> None:
     path = trained.cls / "eval" / "tiny-val" / "scores.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"scores": scores}))
     (corrupt,) = [run for run in list_runs(trained.cls.parent) if run.path == trained.cls]
@@ -56,7 +56,7 @@ def test_a_corrupt_run_is_listed_with_the_reason(trained) -> None:
     assert "its run.json is missing or corrupt" in corrupt.problem
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         list_runs(tmp_path / "nowhere")
     assert list_runs(tmp_path) == []

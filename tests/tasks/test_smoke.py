@@ -100,7 +100,7 @@ def test_a_damaged_image_is_named_in_the_user_s_folder(tiny, folders, capsys):
         (["--resume", "x"], 2, "--resume uses the run's saved settings"),
     ],
 )
-def test_what_would_stop_a_run_stops_the_smoke_test(flags, code, text, tiny_set, folders, capsys):
+def test_an_error_of_the_run_stops_the_smoke_test(flags, code, text, tiny_set, folders, capsys):
     assert main([*SEG, "--data", str(tiny_set), *SMALL, *flags]) == code
     error = capsys.readouterr().err
     assert text in error

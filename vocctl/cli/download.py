@@ -25,7 +25,8 @@ def download(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="Output folder; of what is added to a VOC year, its folder. [dim]\\[default: data/WHAT][/dim]"
+            "--out",
+            help="Output folder; for additions to a VOC year, that year's folder. [dim]\\[default: data/WHAT][/dim]",
         ),
     ] = None,
     url: Annotated[

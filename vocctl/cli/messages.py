@@ -49,7 +49,7 @@ class _OutConsole(_PlainConsole):
 
 
 class _ErrConsole(_PlainConsole):
-    """For notes and errors. Work goes on without them if they cannot be written: no result depends on them."""
+    """For notes and errors. If they cannot be written, the command continues without them: no result depends on them."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

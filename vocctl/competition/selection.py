@@ -79,9 +79,8 @@ def choose_checkpoint(subtask: Subtask, spec: EnsembleSpec, new_counter: NewCoun
     A run's own monitor, such as mean average precision, may prefer another checkpoint than the competition's score.
     """
     if not all((run.path / "final.safetensors").is_file() for run in spec.runs):
-        return replace(
-            spec, checkpoint="best"
-        ), f"{subtask.name}: best checkpoint, because not every run has a final one"
+        reason = f"{subtask.name}: best checkpoint, because not every run has a final one"
+        return replace(spec, checkpoint="best"), reason
     scores = validation_dice(subtask, spec, new_counter)
     checkpoint = max(scores, key=lambda name: scores[name])
     values = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())
@@ -94,15 +93,15 @@ def validation_dice(subtask: Subtask, spec: EnsembleSpec, new_counter: NewCounte
 
     For a single run without test-time augmentation it is cached in validation_dice.json, until the weights are newer.
     """
-    is_cached = len(spec.runs) == 1 and spec.tta == "none"
-    if is_cached and (cached := _read_validation_dice(spec.runs[0])):
+    cacheable = len(spec.runs) == 1 and spec.tta == "none"
+    if cacheable and (cached := _read_validation_dice(spec.runs[0])):
         return cached
     _, splits = common_validation_splits(spec.runs)
     scores = {}
     for checkpoint in CHECKPOINTS:
         dice = subtask.image_dice(replace(spec, checkpoint=checkpoint), splits, new_counter)
         scores[checkpoint] = float(dice.mean())
-    if is_cached:
+    if cacheable:
         spec.runs[0].write_json(VALIDATION_DICE, scores)
     return scores
 

@@ -39,7 +39,9 @@ class OptimConfig:
 class ProbeOptimConfig(OptimConfig):
     """Of models whose pretrained layers are trained; a generator's encoder is frozen."""
 
-    encoder_lr: float = setting(0.3, "Learning rate of pretrained layers, and of a probed head, as a multiple of --lr.")
+    encoder_lr: float = setting(
+        0.3, "Learning rate of pretrained layers, and of a head fitted by --probe, as a multiple of --lr."
+    )
     probe: bool = setting(
         True, "Pretrained models: fit the head, or a segmenter's pixel classifier, to the frozen features first."
     )

@@ -19,7 +19,7 @@ POINTS_PER_IMAGE = 128
 
 
 class FeatureDataset(Dataset):
-    """(features (P, D) float32, labels (P,) uint8) of P random points of an image, drawn anew in each epoch.
+    """(features (P, D) float32, labels (P,) uint8) of P random points of an image, other points in each epoch.
 
     As TrainDataset it is indexed by (epoch, index, crop size); the size is not used: whole images are sampled.
     """

@@ -114,7 +114,7 @@ def _decoding(path: Path) -> Iterator[None]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image in any mode, upright; of several frames the first. Raises DataError."""
+    """(H, W, 3) uint8 RGB of an image in any mode, upright; the first of several frames. Raises DataError."""
     with _open(path) as image, _decoding(path):
         orientation = _orientation(image)
         if orientation in TRANSPOSES and image.format != "TIFF":  # Pillow turns a TIFF itself
@@ -213,9 +213,11 @@ def _warn_of_colors(folder: Path, name: str) -> None:
 
 
 def fit_mask(mask: np.ndarray, image_path: Path) -> np.ndarray:
-    """A mask in the orientation of read_image(image_path): turned as the image if only its stored pixels have this size.
+    """Return the mask in the orientation of read_image(image_path).
 
-    A square image, or one upside down or mirrored, does not tell: its mask is taken as drawn on the upright image.
+    If the image's EXIF orientation exchanges width and height, and the mask has the size of the stored pixels, the mask is
+    turned as read_image turns the image. Where both sizes are equal (square images, and orientations that only mirror the
+    image or turn it by 180 degrees), the size does not show how the mask was drawn: it is returned as it is.
     """
     orientation = image_orientation(image_path)
     if orientation not in SIDEWAYS or mask.shape[0] == mask.shape[1] or mask.shape[::-1] != image_size(image_path):
@@ -266,9 +268,8 @@ def mask_png(mask: np.ndarray) -> bytes:
     image = Image.fromarray(mask.astype(np.uint8))  # mode L; putpalette makes it P
     image.putpalette(FLAT_PALETTE)
     png = io.BytesIO()
-    image.save(
-        png, format="PNG", compress_level=1, compress_type=zlib.Z_RLE
-    )  # smaller than the default in a third of its time
+    # Z_RLE gives smaller files than the default, in a third of its time
+    image.save(png, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return png.getvalue()
 
 

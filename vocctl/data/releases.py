@@ -23,7 +23,7 @@ class Release:
     """One year's training and validation archive, or an archive that adds splits to that year's folder."""
 
     year: int
-    addition: str | None = None  # name of what is added to the year; None: the year itself
+    addition: str | None = None  # name of the data set that is added to the year; None: the year itself
     archive: str  # file name on the server
     md5: str
     urls: tuple[str, ...]  # in the order in which they are tried

@@ -78,7 +78,7 @@ def _read_list(path: Path, archive: Path) -> list[str]:
 
 
 def _mask_png(path: Path, archive: Path, image_path: Path) -> bytes:
-    """The mask in a .mat file of the archive as a palette PNG. Raises DataError: it is no mask of this image."""
+    """The mask in a .mat file of the archive as a palette PNG. Raises DataError: it is not a mask of this image."""
     advice = "download SBD's benchmark.tgz again"
     try:
         mask = read_segmentation(path)

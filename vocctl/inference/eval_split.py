@@ -39,7 +39,7 @@ def eval_split(
 
 
 def _has_images_of(run: RunFolder, source: Source, config: DataConfig) -> bool:
-    """Whether a data set has all images of the run in the split that it held images out from: it is the run's own."""
+    """Whether the run's training split in this data set has all training and validation images of the run."""
     try:
         listed = source.labels(config.train_split) if run.task == "train-cls" else source.ids(config.train_split)
     except DataError:

@@ -172,7 +172,7 @@ _TRAINING = (
     ),
     Metric(
         "val_loss", "validation loss",
-        "Cross-entropy on the validation images, at the model's input size; of train-adv the objective that it minimizes.",
+        "Cross-entropy on the validation images, at the model's input size; for train-adv, the objective that it minimizes.",
         better="lower", unit="plain", decimals=4,
     ),
     Metric(

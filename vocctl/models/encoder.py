@@ -42,7 +42,8 @@ class TimmEncoder(nn.Module):
             strides = every_stage.feature_info.reduction()  # type: ignore[union-attr, operator]
             indices = tuple(index for index, stride in enumerate(strides) if stride >= FINEST_STRIDE)
             if arguments:
-                blocks = len(every_stage.feature_info.info)  # type: ignore[union-attr, arg-type]  # by default timm gives the maps of the last ones only
+                # all blocks: by default timm returns the maps of the last blocks only
+                blocks = len(every_stage.feature_info.info)  # type: ignore[union-attr, arg-type]
                 indices = tuple(blocks * (part + 1) // VIT_MAPS - 1 for part in range(VIT_MAPS))
             self.backbone = timm.create_model(
                 name, features_only=True, pretrained=False, out_indices=indices, **arguments

@@ -211,7 +211,7 @@ def _misfit(tensor: Tensor | None, target: Tensor) -> str:
 
 
 def _is_valid(key: str, tensor: Tensor) -> bool:
-    """Whether all values are finite and, of a batch norm's variance, not negative."""
+    """Whether all values are finite, and a batch norm's variances are not negative."""
     return bool(tensor.isfinite().all()) and not (key.endswith("running_var") and bool((tensor < 0).any()))
 
 

@@ -14,8 +14,8 @@ from vocctl.runs.records import RunRecord
 
 MAX_CARDS = 200  # in a report
 SELECTION_RULE = (
-    f"at most {MAX_CARDS} in all, and the same number for each run. Half of a run's images are its worst predictions: of a "
-    "segmenter by each image's mean IoU, of a classifier by the confidence of its most confident error. The other half is "
+    f"at most {MAX_CARDS} in all, and the same number for each run. Half of a run's images are its worst predictions, "
+    "ranked by the image's mean IoU (segmenters) or the confidence of its most confident error (classifiers). The other half is "
     "evenly spaced over the rest of this ranking. Up to half of an attacked run's images are adversarial."
 )
 

@@ -78,7 +78,7 @@ def _series(evaluation: Evaluation, label: str) -> ClassSeries:
 
 
 def _mean_series(group: ConfigGroup) -> ClassSeries:
-    """The mean over the group's runs, without intervals; of a single run, with its intervals."""
+    """The mean over the group's runs, without intervals; a single run's scores have their intervals."""
     evaluations = [evaluation_of(run) for run in group.runs]
     if len(evaluations) == 1:
         return _series(evaluations[0], group.label)

@@ -92,7 +92,7 @@ class AttackBenchmark:
         return (UNBOUNDED,) if self.is_unbounded(spec) else self.config.eps
 
     def run(self, specs: Sequence[AttackSpec], eps: str) -> Iterator[tuple[AttackSpec, AttackedImages]]:
-        """Run attacks at one budget; of an ensemble of attacks, such as sea, take each image's worst case.
+        """Run attacks at one budget. For an ensemble of attacks, such as sea, take each image's worst case.
 
         A member of several ensembles runs once. Its images are dropped from memory after their last use.
         """

@@ -52,7 +52,7 @@ def new_evaluation_folder(
 
 
 def newest_common_evaluation(runs: Sequence[Path]) -> str | None:
-    """Name of the first run's newest evaluation that all runs have, of the same images; those of ensembles are left out."""
+    """Name of the first run's newest evaluation that all runs have on the same images, without those of ensembles."""
     folders = [evaluation_folders(run) for run in runs]
     for name in _newest_first(runs[0]):
         if all(name in known for known in folders) and len({_fingerprint(known[name]) for known in folders}) == 1:

@@ -80,7 +80,7 @@ class RunFolder:
             write_json(self.path / "run.json", self.info() | info)
 
     def config(self, default: Config) -> Config:
-        """Read config.toml; settings that it lacks are those of default, a config of the run's task.
+        """Read config.toml; missing settings are taken from default, a config of the run's task.
 
         Its paths are those that exist now: see paths.py.
         Raises DataError: no config.toml. ConfigError: it is not TOML, or has an unknown or invalid setting.

@@ -211,9 +211,8 @@ def _memory() -> tuple[int, int]:
     if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= getattr(os, "sysconf_names", {}).keys():
         return 0, 0
     total = free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(
-        OSError, ValueError, StopIteration
-    ):  # Linux only; free pages alone leave out what caches would give up
+    # Linux only: unlike free pages, MemAvailable also counts memory that caches can give back
+    with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) << 10
     for path in CGROUP_LIMITS:

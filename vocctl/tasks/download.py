@@ -80,7 +80,7 @@ def download(
 
 
 def default_root(what: str) -> Path:
-    """data/<what>; of an addition, its year's; data/<slug> of a competition that is given as a URL.
+    """data/<what>; the year's folder for an addition; data/<slug> for a competition that is given as a URL.
 
     Raises ConfigError: a URL of something else.
     """

@@ -210,7 +210,7 @@ def _write(exportable: _Exportable, path: Path) -> None:
         torch.onnx.register_custom_op_symbolic(symbolic, _antialiased_resize(mode), OPSET)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # of tracing; what it got wrong shows in the comparison
+            warnings.simplefilter("ignore")  # tracing warns about branches; export compares the outputs instead
             torch.onnx.export(
                 exportable.traced,
                 (torch.rand(2, 3, 64, 96),),  # not the model's own input size, at which it would trace no resizing

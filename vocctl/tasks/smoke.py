@@ -45,7 +45,7 @@ class SmokeResult:
     peak_memory: int  # bytes: of the GPU's memory, or of this process
     batch: int  # images of a step
     step_seconds: float
-    epoch_seconds: float  # estimated, without validation and without what comes before the first step
+    epoch_seconds: float  # estimated, without validation and without the preparation before the first step
     train_images: int  # of the whole split
     val_seconds: float  # estimated, of a whole validation; nan: the command validates another number of images
     val_images: int

@@ -116,7 +116,7 @@ class ClassificationTask:
         self.run_name = f"{self.splits.source.name}-{config.model.model}-{config.loss.loss}-s{config.train.seed}"
 
     def lr_scales(self) -> dict[str, float]:
-        head = self.backbone_lr_scale if self.probes else 1.0  # a probed head is trained already
+        head = self.backbone_lr_scale if self.probes else 1.0  # a head fitted by a linear probe is trained already
         return self.model.lr_scales(self.backbone_lr_scale, self.config.optim.layer_decay, head_lr_scale=head)
 
     def before_training(self, check_interrupt: InterruptCheck, *, resumed: bool) -> None:

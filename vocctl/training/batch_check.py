@@ -23,7 +23,8 @@ def check_batch_shape(model: nn.Module, data: DataConfig, batch: int, num_images
     side = min(data.size, data.size_from or data.size)
     tensors = [*model.named_parameters(), *model.named_buffers()]
     on_meta = {id(tensor): _meta_copy(tensor) for _, tensor in tensors}
-    shapes_only = copy.deepcopy(model, on_meta).train()  # deepcopy takes what on_meta names instead of a copy
+    # on_meta is deepcopy's memo: the copy gets its tensors instead of copies of the model's
+    shapes_only = copy.deepcopy(model, on_meta).train()
     images = torch.empty(min(batch, num_images) // world_size(), 3, side, side, device="meta")
     with explain_small_batch(data, batch, num_images), torch.random.fork_rng(devices=[]), torch.no_grad():
         try:

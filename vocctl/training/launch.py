@@ -1,4 +1,4 @@
-"""Start or resume a training run: the one way that train-seg, train-cls and train-adv share."""
+"""Start or resume a training run of train-seg, train-cls or train-adv."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from vocctl.training.task import TrainingTask, TrainResult
 from vocctl.training.trainer import Trainer
 
 Config = TypeVar("Config", TrainSegConfig, TrainClsConfig, TrainAdvConfig)
-PRECISIONS = ("fp32", "fp16", "bf16")  # GPUs that are fast in one of them can compute in those before it
+PRECISIONS = ("fp32", "fp16", "bf16")  # ordered: a GPU that is fast in one supports those before it
 # opens data and model; the last argument is True if a checkpoint is about to replace the model's weights
 OpenTask = Callable[[Config, DeviceSetup, Reporter, bool], TrainingTask]
 
@@ -45,7 +45,7 @@ def train(
     MemoryExceeded; RunError and Interrupted as Trainer.fit does.
     """
     reporter, started = reporter or SilentReporter(), command_started or time.perf_counter()
-    setup = training_setup(config)  # before any work: it raises what can be known now
+    setup = training_setup(config)  # first, because its errors need neither data nor model
     with explain_oom(config.train, config.data):
         task = open_task(config, setup, reporter, False)
         check_batch(task)
@@ -110,7 +110,7 @@ def training_setup(config: TrainingConfig) -> DeviceSetup:
     # in train-adv the victims run in fp32, so that fp16 is fine there
     attacks_batches = not isinstance(config, TrainAdvConfig) and config.adversarial_training.adv_train != "none"
     setup = device_setup(train.device, train.precision, auto_fp16=not attacks_batches)
-    # processes with different GPUs agree: they add up their gradients, which only fp16 scales
+    # all processes use one precision: their gradients are added up, and only fp16 scales them
     setup = replace(setup, precision=min(all_gather_object(setup.precision), key=PRECISIONS.index))
     if train.compile:
         with explain_compile_error():

@@ -206,7 +206,7 @@ class Trainer:
         epoch.loss_sum += loss
 
     def _report_and_save(self, epoch: _Epoch, step_done: bool) -> None:
-        """Report the loss and save a checkpoint when they are due. Raises Interrupted: a signal was received."""
+        """Report the loss and save a checkpoint if it is time for either. Raises Interrupted: a signal was received."""
         state, loop, now = self.state, self.loop, time.perf_counter()
         seconds = epoch.seconds_before + now - epoch.throughput.started
         state.seconds, state.wall_seconds, received = all_reduce_max(
@@ -269,9 +269,7 @@ class Trainer:
     def _estimate_validation(self) -> None:
         """Measure how long a validation takes, by a few images: the last one has to fit into --minutes."""
         limit = min(ESTIMATE_IMAGES, self.task.num_validated)
-        self.task.validate(
-            self.ema.model, self._check_interrupt, limit
-        )  # the first call also prepares what later ones use
+        self.task.validate(self.ema.model, self._check_interrupt, limit)  # not timed: the first call also warms up
         started = time.perf_counter()
         self.task.validate(self.ema.model, self._check_interrupt, limit)
         seconds = (time.perf_counter() - started) * self.task.num_validated / limit

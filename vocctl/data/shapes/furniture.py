@@ -44,7 +44,7 @@ def chair(rng: np.random.Generator) -> Sketch:
     )
     if rng.uniform() < 0.5:
         seat = frame.with_tone(1.15)
-    shift, rise, high, tall = (
+    shift, rise, seat_y, back_height = (
         rng.uniform(0.18, 0.4),
         rng.uniform(0.22, 0.34),
         rng.uniform(0.72, 0.85),
@@ -52,31 +52,29 @@ def chair(rng: np.random.Generator) -> Sketch:
     )
     leg = rng.uniform(0.1, 0.13)
     back = Sketch()
-    x0, x1, y0 = shift, 0.9 + shift, high + rise
+    x0, x1, y0 = shift, 0.9 + shift, seat_y + rise
+    y1 = y0 + back_height
     style = rng.integers(3)  # of the back: horizontal bars, vertical bars, a padded panel
     if style == 2:
-        back.box(x0 + 0.02, y0 + 0.22, x1 - 0.02, y0 + tall, seat.with_roundness(0.5), corner=0.1)
+        back.box(x0 + 0.02, y0 + 0.22, x1 - 0.02, y1, seat.with_roundness(0.5), corner=0.1)
     elif style == 1:
         for x in np.linspace(x0, x1, 6)[1:-1]:
-            back.rod([(x, y0), (x, y0 + tall - 0.04)], 0.065, frame.with_tone(0.85))
+            back.rod([(x, y0), (x, y1 - 0.04)], 0.065, frame.with_tone(0.85))
     else:
-        for share in (0.32, 0.62, 0.93):
-            back.rod(
-                [(x0, y0 + tall * share), ((x0 + x1) / 2, y0 + tall * share + 0.03), (x1, y0 + tall * share)],
-                0.12,
-                frame,
-            )
+        for fraction in (0.32, 0.62, 0.93):
+            y = y0 + back_height * fraction
+            back.rod([(x0, y), ((x0 + x1) / 2, y + 0.03), (x1, y)], 0.12, frame)
     for x in (x0, x1):
         s.rod([(x, rise), (x, y0)], leg, frame.with_tone(0.65))
     s.shapes += back.shapes
     for x in (x0, x1):
-        s.rod([(x, y0 - 0.03), (x, y0 + tall)], leg, frame)
+        s.rod([(x, y0 - 0.03), (x, y1)], leg, frame)
     if style == 1:
-        s.rod([(x0 - 0.03, y0 + tall), ((x0 + x1) / 2, y0 + tall + 0.06), (x1 + 0.03, y0 + tall)], 0.15, frame)
+        s.rod([(x0 - 0.03, y1), ((x0 + x1) / 2, y1 + 0.06), (x1 + 0.03, y1)], 0.15, frame)
     s.rod([(0.05, 0.32), (0.85, 0.32)], 0.06, frame.with_tone(0.8))
     for x in (0.05, 0.88):
-        s.rod([(x, 0.05), (x, high - 0.02)], leg, frame)
-    slab(s, -0.03, high - 0.08, 1.0, 0.12, shift, rise, seat)
+        s.rod([(x, 0.05), (x, seat_y - 0.02)], leg, frame)
+    slab(s, -0.03, seat_y - 0.08, 1.0, 0.12, shift, rise, seat)
     return s
 
 
@@ -104,45 +102,46 @@ def diningtable(rng: np.random.Generator) -> Sketch:
     cloth = rng.uniform() < 0.35
     if cloth:
         top = random_pattern(random_color(rng), rng, kinds=("checks", "bands"), scale=0.26, chance=0.7)
-    wide, high, rise = rng.uniform(1.9, 2.3), rng.uniform(0.8, 0.95), rng.uniform(0.4, 0.55)
+    width, top_y, depth = rng.uniform(1.9, 2.3), rng.uniform(0.8, 0.95), rng.uniform(0.4, 0.55)
     if rng.uniform() < 0.4:
-        middle = wide / 2
-        s.rod([(middle, 0.2), (middle, high)], [0.2, 0.14], leg)
+        middle = width / 2
+        s.rod([(middle, 0.2), (middle, top_y)], [0.2, 0.14], leg)
         for x, y in ((-0.45, 0.05), (0.45, 0.05), (-0.2, 0.22), (0.2, 0.22)):
             s.rod([(middle, 0.26), (middle + x, y + 0.04)], [0.14, 0.1], leg)
-        s.oval(middle, high + 0.06, wide / 2, rise / 2 + 0.05, top.with_tone(0.6))
-        s.oval(middle, high + 0.14, wide / 2, rise / 2 + 0.05, top)
-        setting(s, rng, middle, high + 0.15, wide * 0.6, rise * 0.6)
+        s.oval(middle, top_y + 0.06, width / 2, depth / 2 + 0.05, top.with_tone(0.6))
+        s.oval(middle, top_y + 0.14, width / 2, depth / 2 + 0.05, top)
+        setting(s, rng, middle, top_y + 0.15, width * 0.6, depth * 0.6)
         return s
     shift = rng.uniform(0.2, 0.5)
+    far_x = width + shift  # right end of the far edge
     for x, y, tint in (
-        (shift + 0.12, rise * 0.85, 0.6),
-        (wide + shift - 0.14, rise * 0.85, 0.6),
+        (shift + 0.12, depth * 0.85, 0.6),
+        (width + shift - 0.14, depth * 0.85, 0.6),
         (0.1, 0.0, 1.0),
-        (wide - 0.1, 0.0, 1.0),
+        (width - 0.1, 0.0, 1.0),
     ):
-        s.rod([(x, y + 0.06), (x, y + high - 0.1)], [0.11, 0.15], leg.with_tone(tint), bent=False)
+        s.rod([(x, y + 0.06), (x, y + top_y - 0.1)], [0.11, 0.15], leg.with_tone(tint), bent=False)
     if cloth:
         s.poly(
             [
-                (0.0, high),
-                (wide, high),
-                (wide, high - 0.24),
-                (wide * 0.75, high - 0.3),
-                (wide * 0.5, high - 0.22),
-                (wide * 0.25, high - 0.3),
-                (0.0, high - 0.24),
+                (0.0, top_y),
+                (width, top_y),
+                (width, top_y - 0.24),
+                (width * 0.75, top_y - 0.3),
+                (width * 0.5, top_y - 0.22),
+                (width * 0.25, top_y - 0.3),
+                (0.0, top_y - 0.24),
             ],
             top.with_tone(0.75),
         )
         s.poly(
-            [(wide, high), (wide + shift, high + rise), (wide + shift, high + rise - 0.22), (wide, high - 0.24)],
+            [(width, top_y), (far_x, top_y + depth), (far_x, top_y + depth - 0.22), (width, top_y - 0.24)],
             top.with_tone(0.55),
         )
     else:
-        s.box(0.06, high - 0.2, wide - 0.06, high - 0.06, leg.with_tone(0.75))
-    slab(s, 0.0, high - 0.07, wide, 0.08, shift, rise, top)
-    setting(s, rng, wide / 2 + shift / 2, high + rise / 2, wide * 0.7, rise * 0.6)
+        s.box(0.06, top_y - 0.2, width - 0.06, top_y - 0.06, leg.with_tone(0.75))
+    slab(s, 0.0, top_y - 0.07, width, 0.08, shift, depth, top)
+    setting(s, rng, width / 2 + shift / 2, top_y + depth / 2, width * 0.7, depth * 0.6)
     return s
 
 
@@ -179,15 +178,15 @@ def sofa(rng: np.random.Generator) -> Sketch:
     cloth = random_pattern(
         random_color(rng, saturation=0.5), rng, kinds=("bands", "stripes", "checks", "grain"), scale=0.24, chance=0.35
     ).with_roundness(0.5)
-    wide, seats = rng.uniform(1.9, 2.6), int(rng.integers(2, 4))
-    high, arm = rng.uniform(1.0, 1.2), rng.uniform(0.26, 0.34)
-    for x in (0.16, wide - 0.16):
+    width, seats = rng.uniform(1.9, 2.6), int(rng.integers(2, 4))
+    back_y, arm = rng.uniform(1.0, 1.2), rng.uniform(0.26, 0.34)
+    for x in (0.16, width - 0.16):
         s.rod([(x, 0.03), (x, 0.16)], 0.09, (84, 58, 44))
-    s.box(0.12, 0.3, wide - 0.12, high, cloth.with_tone(0.85), corner=0.16)
-    edges = np.linspace(arm * 0.8, wide - arm * 0.8, seats + 1)
+    s.box(0.12, 0.3, width - 0.12, back_y, cloth.with_tone(0.85), corner=0.16)
+    edges = np.linspace(arm * 0.8, width - arm * 0.8, seats + 1)
     for left, right in pairwise(edges):
-        s.box(left + 0.01, 0.5, right - 0.01, high - 0.05, cloth, corner=0.1, outline=0.8)
-    s.box(0.1, 0.12, wide - 0.1, 0.42, cloth.with_tone(0.7), corner=0.05)
+        s.box(left + 0.01, 0.5, right - 0.01, back_y - 0.05, cloth, corner=0.1, outline=0.8)
+    s.box(0.1, 0.12, width - 0.1, 0.42, cloth.with_tone(0.7), corner=0.05)
     for left, right in pairwise(edges):
         s.box(left, 0.36, right, 0.6, cloth.with_tone(1.15), corner=0.09, outline=0.8)
     for side in rng.permutation(2)[: rng.integers(0, 3)]:
@@ -199,8 +198,8 @@ def sofa(rng: np.random.Generator) -> Sketch:
             [(-0.2, -0.2), (0.0, -0.17), (0.2, -0.2), (0.17, 0.0), (0.2, 0.2), (0.0, 0.17), (-0.2, 0.2), (-0.17, 0.0)],
             pillow,
         )
-        s.add(cushion, arm + 0.22 if side else wide - arm - 0.22, 0.78, tilt=rng.uniform(-25, 25))
-    for x in (0.0, wide - arm):
+        s.add(cushion, arm + 0.22 if side else width - arm - 0.22, 0.78, tilt=rng.uniform(-25, 25))
+    for x in (0.0, width - arm):
         s.box(x, 0.1, x + arm, 0.66, cloth.with_tone(0.9), corner=0.06)
         s.oval(x + arm / 2, 0.7, arm * 0.62, 0.14, cloth)
     return s

@@ -239,24 +239,26 @@ def dog_sitting(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
 
 def dog_standing(rng: np.random.Generator, coat: Fill, chest: Color) -> Sketch:
     s = Sketch()
-    tall, step = rng.uniform(0.42, 0.62), rng.uniform(-0.16, 0.16)
+    hip_y, step = rng.uniform(0.42, 0.62), rng.uniform(-0.16, 0.16)
     up = rng.uniform(0.1, 0.4)
-    s.rod([(-0.52, tall + 0.12), (-0.72, tall + 0.2), (-0.84, tall + 0.2 + up)], [0.12, 0.1, 0.06], coat)
+    s.rod([(-0.52, hip_y + 0.12), (-0.72, hip_y + 0.2), (-0.84, hip_y + 0.2 + up)], [0.12, 0.1, 0.06], coat)
     for x, swing in ((-0.36, -step), (0.36, step)):
         s.rod(
-            [(x, tall), (x - 0.03 + swing * 0.4, tall * 0.5), (x + swing, 0.06)],
+            [(x, hip_y), (x - 0.03 + swing * 0.4, hip_y * 0.5), (x + swing, 0.06)],
             [0.18, 0.12, 0.11],
             coat.with_tone(0.62),
         )
     for x, swing in ((-0.44, step), (0.28, -step)):
-        s.rod([(x, tall), (x - 0.05 + swing * 0.4, tall * 0.5), (x + swing, 0.06)], [0.24, 0.13, 0.12], coat)
+        s.rod([(x, hip_y), (x - 0.05 + swing * 0.4, hip_y * 0.5), (x + swing, 0.06)], [0.24, 0.13, 0.12], coat)
         s.oval(x + swing + 0.04, 0.05, 0.1, 0.06, chest, outline=0.7)
-    s.blob([(-0.6, tall + 0.08), (-0.46, tall + 0.24), (-0.1, tall + 0.2), (0.26, tall + 0.24),
-            (0.5, tall + 0.22), (0.54, tall), (0.3, tall - 0.2), (0.05, tall - 0.17),
-            (-0.22, tall - 0.03), (-0.5, tall - 0.08)], coat)  # fmt: skip
-    hx, hy = 0.66, tall + rng.uniform(0.42, 0.54)
-    s.blob([(0.24, tall + 0.24), (hx - 0.2, hy + 0.06), (hx, hy - 0.08), (0.56, tall + 0.06), (0.4, tall - 0.05)], coat)
-    middle: Point = ((0.36 + hx) / 2 + 0.04, (tall + 0.15 + hy) / 2)
+    s.blob([(-0.6, hip_y + 0.08), (-0.46, hip_y + 0.24), (-0.1, hip_y + 0.2), (0.26, hip_y + 0.24),
+            (0.5, hip_y + 0.22), (0.54, hip_y), (0.3, hip_y - 0.2), (0.05, hip_y - 0.17),
+            (-0.22, hip_y - 0.03), (-0.5, hip_y - 0.08)], coat)  # fmt: skip
+    hx, hy = 0.66, hip_y + rng.uniform(0.42, 0.54)
+    s.blob(
+        [(0.24, hip_y + 0.24), (hx - 0.2, hy + 0.06), (hx, hy - 0.08), (0.56, hip_y + 0.06), (0.4, hip_y - 0.05)], coat
+    )
+    middle: Point = ((0.36 + hx) / 2 + 0.04, (hip_y + 0.15 + hy) / 2)
     collar(
         s,
         [
