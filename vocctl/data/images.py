@@ -23,7 +23,7 @@ from vocctl.errors import DataError, VocctlError
 from vocctl.files import atomic_file, check_regular_file
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
 
-READER_VERSION = 1  # raise it when a file is read as other pixels or labels than before: caches contain it
+READER_VERSION = 2  # raise it when a file is read as other pixels or labels than before: caches contain it
 MAX_PIXELS = 200_000_000  # of an image; checked before it is decoded. Phones have up to 200 megapixels
 BYTES_PER_PIXEL = 16  # that decoding takes: Pillow's 4 per copy, up to three copies, and 3 of the result
 ALWAYS_DECODED = 16_000_000  # pixels; the free memory is looked up for larger images only

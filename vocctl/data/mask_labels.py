@@ -16,6 +16,7 @@ from vocctl.labels import IGNORE, NUM_SEG_CLASSES, PALETTE, SEG_CLASSES
 Color = tuple[int, int, int]
 LABEL_OF = {PALETTE[label]: label for label in (*range(NUM_SEG_CLASSES), IGNORE)}  # VOC's color -> label
 VOC_PALETTE = bytes(channel for color in PALETTE for channel in color)
+BGR_CLASSES = bytes(channel for color in PALETTE[:NUM_SEG_CLASSES] for channel in reversed(color))  # as OpenCV's programs
 GRAY_BELOW_8_BITS = ("L;2", "L;4")  # Pillow's names: it scales these values to 0..255
 ADVICE = "save it as a PNG with VOC's palette"
 
@@ -26,10 +27,8 @@ def mask_labels(image: Image.Image, path: Path) -> tuple[np.ndarray, bool]:
     path: for messages.
     Raises DataError: a mode whose values can't be labels, or colors that are not VOC's.
     """
-    tiles = getattr(image, "tile", [])  # how the file stores the pixels; empty once the image is loaded
-    raw_mode = tiles[0][3] if tiles else ""
-    if (raw_mode[0] if isinstance(raw_mode, tuple) else raw_mode) in GRAY_BELOW_8_BITS:
-        raise DataError(f"{path} has gray values of less than 8 bits, which may be labels or shades: {ADVICE}")
+    if problem := _scaled_values(image):
+        raise DataError(f"{path} has {problem}: {ADVICE}")
     if image.mode == "P":
         indices = np.asarray(image)
         labels = _palette_labels(bytes(image.getpalette("RGB") or ()), indices, path)
@@ -45,13 +44,30 @@ def mask_labels(image: Image.Image, path: Path) -> tuple[np.ndarray, bool]:
     raise DataError(f"{path} is a {image.mode} mask, whose values cannot be labels: {ADVICE}")
 
 
+def _scaled_values(image: Image.Image) -> str:
+    """Why the values that Pillow returns are not those of the file; empty: they are. The image must not be loaded yet."""
+    tiles = getattr(image, "tile", [])  # how the file stores the pixels
+    if not tiles:
+        return ""
+    decoder, arguments = tiles[0][0], tiles[0][3]
+    raw_mode, *others = arguments if isinstance(arguments, tuple) else (arguments,)
+    if raw_mode in GRAY_BELOW_8_BITS:
+        return "gray values of less than 8 bits, which may be labels or shades"
+    if decoder in ("ppm", "ppm_plain") and others and others[0] not in (255, 65535):
+        return f"gray values up to {others[0]}, which may be labels or shades"
+    if ";16" in str(raw_mode) and not image.mode.startswith("I"):  # Pillow drops the lower byte, in which labels are
+        return "several channels of 16 bits"
+    return ""
+
+
 def _palette_labels(palette: bytes, indices: np.ndarray, path: Path) -> np.ndarray | None:
     """The label of each palette entry, (256,) uint8, if the colors say other labels than the indices; else None.
 
     palette: RGB, RGB, ... indices: (H, W) uint8. Raises DataError: some colors contradict the indices and others are not
     VOC's, so that neither can be trusted.
     """
-    if VOC_PALETTE.startswith(palette):
+    classes = palette[: 3 * NUM_SEG_CLASSES]  # void may have another color than VOC's
+    if VOC_PALETTE.startswith(classes) or classes == BGR_CLASSES:
         return None
     colors = _meaningful_entries(palette)
     used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256)).tolist()
@@ -102,5 +118,16 @@ def _labels_of_colors(pixels: np.ndarray, path: Path) -> np.ndarray:
         y, x = np.argwhere(wrong)[0].tolist()
         color = tuple(pixels[y, x].tolist())
         kind = "RGB" if pixels.shape[2] == 3 else "RGBA"
-        raise DataError(f"{path} is an {kind} mask with color {color} at x {x}, y {y}, none of VOC's: {ADVICE}")
+        advice = _advice_on_colors(pixels[..., :3])
+        raise DataError(f"{path} is an {kind} mask with color {color} at x {x}, y {y}, none of VOC's: {advice}")
     return labels
+
+
+def _advice_on_colors(pixels: np.ndarray) -> str:
+    """What to do about a mask whose colors are not all VOC's. pixels: (H, W, 3) uint8."""
+    if (pixels == pixels[..., :1]).all():
+        return "its channels are equal, so save one of them alone if its values are labels"
+    colors = {tuple(color) for color in np.unique(pixels.reshape(-1, 3), axis=0).tolist()}
+    if all(color[::-1] in LABEL_OF for color in colors):
+        return "with red and blue exchanged all colors are VOC's, so save it with its channels in the order RGB"
+    return ADVICE
