@@ -82,7 +82,9 @@ def test_palette_that_does_not_contradict_is_read_by_index(path, colors):
 
 
 def test_void_of_another_color_without_background(path):
-    save_palette(path, np.array([[15, 255]]), [*PALETTE[:255], (0, 0, 0)])  # black is the background's color, index 0 is not used
+    save_palette(
+        path, np.array([[15, 255]]), [*PALETTE[:255], (0, 0, 0)]
+    )  # black is the background's color, index 0 is not used
     assert read_mask(path).tolist() == [[15, 255]]
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from vocctl.data.file_index import RAW_ENDINGS
 from vocctl.data.mask_labels import ADVICE, mask_labels
 from vocctl.errors import DataError, VocctlError
 from vocctl.files import atomic_file, check_regular_file
@@ -30,6 +31,7 @@ ALWAYS_DECODED = 16_000_000  # pixels; the free memory is looked up for larger i
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")  # Pillow decodes these itself
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")  # they may change labels
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8..11, after "ftyp"
+CONVERSION = "save it as JPEG or PNG, as `magick FILE FILE.jpg` of ImageMagick does"
 MISSING = "is missing: `vocctl download --check` lists all missing files"
 TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -70,12 +72,17 @@ def _open(path: Path) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise exceptions of any type
-        if isinstance(error, UnidentifiedImageError) and _is_heic(path):
-            raise DataError(f"{path} is a HEIC image, which is not read: save it as JPEG or PNG") from error
+        if isinstance(error, UnidentifiedImageError) and (kind := _unread_kind(path)):
+            raise DataError(f"{path} is a {kind}, which is not read: {CONVERSION}") from error
         raise DataError(f"{path} is not a readable image: replace it ({_one_line(error)})") from error
-    if too_large := _memory_problem(image.width, image.height):
+    problem = ""
+    if image.format == "TIFF" and path.suffix.lower() in RAW_ENDINGS:  # Pillow would read the preview in it
+        problem = f"is a camera's raw image, which is not read: {CONVERSION}"
+    elif too_large := _memory_problem(image.width, image.height):
+        problem = f"{too_large}: shrink it"
+    if problem:
         image.close()
-        raise DataError(f"{path} {too_large}: shrink it")
+        raise DataError(f"{path} {problem}")
     return image
 
 
@@ -91,10 +98,15 @@ def _memory_problem(width: int, height: int) -> str | None:
     return f"{size} and needs {needed >> 20:,} MB of memory, {free >> 20:,} are free" if free < needed else None
 
 
-def _is_heic(path: Path) -> bool:
+def _unread_kind(path: Path) -> str:
+    """The kind of an image that Pillow does not identify, for a message; empty: it may not be an image."""
     with path.open("rb") as stream:
         start = stream.read(12)
-    return start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS:
+        return "HEIC image"
+    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "JPEG XL image"
+    return "camera's raw image" if start and path.suffix.lower() in RAW_ENDINGS else ""
 
 
 def _one_line(error: Exception) -> str:

@@ -16,7 +16,9 @@ from vocctl.labels import IGNORE, NUM_SEG_CLASSES, PALETTE, SEG_CLASSES
 Color = tuple[int, int, int]
 LABEL_OF = {PALETTE[label]: label for label in (*range(NUM_SEG_CLASSES), IGNORE)}  # VOC's color -> label
 VOC_PALETTE = bytes(channel for color in PALETTE for channel in color)
-BGR_CLASSES = bytes(channel for color in PALETTE[:NUM_SEG_CLASSES] for channel in reversed(color))  # as OpenCV's programs
+BGR_CLASSES = bytes(
+    channel for color in PALETTE[:NUM_SEG_CLASSES] for channel in reversed(color)
+)  # as OpenCV's programs
 GRAY_BELOW_8_BITS = ("L;2", "L;4")  # Pillow's names: it scales these values to 0..255
 ADVICE = "save it as a PNG with VOC's palette"
 

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
+from vocctl.data.file_index import IMAGE_ENDINGS
 from vocctl.data.images import read_image, write_mask
 from vocctl.data.resize import resize_to_model
 from vocctl.errors import ConfigError, DataError, RunError
@@ -30,10 +31,6 @@ from vocctl.plots.mask_colors import overlay_labels
 from vocctl.runs.find import open_run
 from vocctl.runs.folder import RunFolder
 
-SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs",
-)  # fmt: skip
 SOURCES = "predictions.json"  # in the folder of masks and overlays
 logger = logging.getLogger(__name__)
 MIN_FRACTION = 0.005  # a class on fewer of the pixels is not listed
@@ -195,10 +192,10 @@ def _find_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     for path in paths:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.is_file())
-            images = [file for file in files if file.suffix.lower() in SUFFIXES]
+            images = [file for file in files if file.suffix.lower() in IMAGE_ENDINGS]
             skipped = _skipped_files(path, files)
             if not images:
-                advice = f"{skipped}; save them as JPEG or PNG, or" if skipped else f"({', '.join(SUFFIXES)}):"
+                advice = f"{skipped}; save them as JPEG or PNG, or" if skipped else f"({', '.join(IMAGE_ENDINGS)}):"
                 raise DataError(
                     f"{path} contains no image that can be read{':' * bool(skipped)} {advice} name another folder"
                 )
@@ -216,7 +213,7 @@ def _skipped_files(folder: Path, files: Sequence[Path]) -> str:
     counted.
     """
     visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    suffixes = [file.suffix.lower() for file in visible if file.suffix.lower() not in SUFFIXES]
+    suffixes = [file.suffix.lower() for file in visible if file.suffix.lower() not in IMAGE_ENDINGS]
     if not suffixes:
         return ""
     count = f"{len(suffixes)} file{'s' * (len(suffixes) > 1)} skipped"
