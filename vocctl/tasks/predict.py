@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
-from vocctl.data.file_index import IMAGE_ENDINGS
+from vocctl.data.image_folder import find_images
 from vocctl.data.images import read_image, write_mask
 from vocctl.data.resize import resize_to_model
 from vocctl.errors import ConfigError, DataError, RunError
@@ -188,37 +188,38 @@ def _open_predictor(run: RunFolder, checkpoint: str, tta: str, device: str | Non
 
 
 def _find_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield (image, its path relative to the named folder, without its suffix). Logs which other files a folder has."""
+    """Yield (image, its path relative to the named folder, without its suffix), each image once. Logs what a folder has
+    that is not read.
+    """
+    yielded: set[str] = set()
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file())
-            images = [file for file in files if file.suffix.lower() in IMAGE_ENDINGS]
-            skipped = _skipped_files(path, files)
-            if not images:
-                advice = f"{skipped}; save them as JPEG or PNG, or" if skipped else f"({', '.join(IMAGE_ENDINGS)}):"
-                raise DataError(
-                    f"{path} contains no image that can be read{':' * bool(skipped)} {advice} name another folder"
-                )
-            if skipped:
-                logger.warning("%s: %s", path, skipped)
-            yield from ((file, file.relative_to(path).with_suffix("")) for file in images)
+            found = find_images(path, _results_in(path))
+            if found.skipped:
+                logger.warning("%s: %s", path, found.skipped)
+            images = [(file, file.relative_to(path).with_suffix("")) for file in found.images]
         elif path.is_file():
-            yield path, Path(path.stem)
+            images = [(path, Path(path.stem))]
         else:
             raise DataError(f"{path} is neither an image nor a folder: fix its name")
+        for file, relative in images:
+            if (absolute := os.path.abspath(file)) not in yielded:
+                yielded.add(absolute)
+                yield file, relative
 
 
-def _skipped_files(folder: Path, files: Sequence[Path]) -> str:
-    """How many of a folder's files are not images that predict reads, and their suffixes; "" for none. Hidden files are not
-    counted.
-    """
-    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    suffixes = [file.suffix.lower() for file in visible if file.suffix.lower() not in IMAGE_ENDINGS]
-    if not suffixes:
-        return ""
-    count = f"{len(suffixes)} file{'s' * (len(suffixes) > 1)} skipped"
-    names = sorted({suffix or "a file without a suffix" for suffix in suffixes})
-    return f"{count}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not read"
+def _results_in(folder: Path) -> set[Path]:
+    """The masks and overlays that predict has written into a folder and below it, by their SOURCES, and these."""
+    results: set[Path] = set()
+    for path in folder.rglob(SOURCES):
+        try:
+            sources = read_json(path)
+        except (OSError, ValueError):
+            continue  # not one of predict's
+        for name, source in sources.items():
+            if name.endswith(".png") and isinstance(source, str) and ", tta " in source:
+                results.update((path, *_output_files(path.parent / Path(name).with_suffix(""))))
+    return results
 
 
 class _OutputPaths:
