@@ -43,6 +43,42 @@ def test_single_void_mask_is_a_note(devkit):
     }
 
 
+def exchange_labels(root: Path, ids: list[str]) -> None:
+    """Make aeroplanes (1) of bicycles (2) in the masks, and the reverse."""
+    for image_id in ids:
+        path = root / "VOCdevkit" / "VOC2009" / "SegmentationClass" / f"{image_id}.png"
+        mask = read_mask(path)
+        write_mask(path, np.array([0, 2, 1, *range(3, 256)], np.uint8)[mask])
+
+
+def test_masks_that_are_numbered_otherwise_contradict_the_class_lists(tiny):
+    exchange_labels(tiny, [f"tiny_{number:03d}" for number in range(7)])
+    (problem,) = audit(tiny).problems
+    assert problem.path.name == "VOC2009"
+    assert problem.reason.startswith(
+        "has masks that contradict the class lists: 7 of 12 hold a class that the lists deny (tiny_000: bicycle, "
+        "tiny_001: aeroplane, tiny_002: bicycle and 4 more): number the labels in the masks as VOC"
+    )
+
+
+def test_single_masks_that_contradict_the_class_lists_are_a_note(tiny):
+    exchange_labels(tiny, ["tiny_002"])
+    report = audit(tiny)
+    assert report.problems == ()
+    assert [note.reason for note in report.notes] == [
+        "has 1 masks of 12 with a class that the class lists deny (tiny_002: bicycle)"
+    ]
+
+
+def test_masks_of_0_and_1_are_a_note(devkit):
+    fill_masks(devkit, "abc", [0, 1, 255])
+    report = audit(devkit)
+    assert report.problems == ()
+    assert [note.reason for note in report.notes] == [
+        "has no class but aeroplane (1) in its masks: check that 1 does not stand for all objects"
+    ]
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_one_image_under_two_names_in_train_and_val(devkit, ending):
     images = devkit / "JPEGImages"

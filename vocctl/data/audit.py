@@ -46,7 +46,7 @@ def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Aud
         if on_image is not None:
             on_image(done, len(needs_mask))
     problems += contents.problems(source, splits)
-    notes += contents.notes(splits)
+    notes += contents.notes(source, splits)
     sizes = {split_file.name: len(ids) for split_file, ids in splits.items()}
     return Audit(root, source.layout, sizes, len(needs_mask), tuple(dict.fromkeys(problems)), tuple(notes))
 
