@@ -46,12 +46,14 @@ class FileIndex(Mapping[str, Sequence[str]]):
             self._stems.setdefault(_folded(stem), []).append(stem)
 
     def __getitem__(self, stem: str) -> Sequence[str]:
+        return self._names[self.own_stem(stem)]
+
+    def own_stem(self, stem: str) -> str:
+        """The stem as the files have it; as it is given if no file has it."""
         if stem in self._names:
-            return self._names[stem]
-        (only_stem, *others) = self._stems.get(_folded(stem), [stem])
-        if others:
-            raise KeyError(stem)
-        return self._names[only_stem]
+            return stem
+        stems = self._stems.get(_folded(stem), [])
+        return stems[0] if len(stems) == 1 else stem
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

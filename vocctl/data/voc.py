@@ -27,7 +27,7 @@ from vocctl.data.file_index import (
 )
 from vocctl.data.images import fit_mask, read_image, read_mask
 from vocctl.data.split_files import Problem, SplitFile, is_test_split, make_lists_hint, without_repetitions
-from vocctl.data.voc_lists import LABEL_OF, class_list_problems, read_class_list, read_ids
+from vocctl.data.voc_lists import LABEL_OF, ClassRow, class_list_problems, read_class_list, read_ids
 from vocctl.errors import DataError
 from vocctl.labels import CLASSES, classes_in_mask
 
@@ -123,7 +123,7 @@ class VocData:
             raise DataError(f"{self._segmentation / split}.txt is missing: {hint}")
         for problem in class_name_problems(self.devkit):
             logger.warning("%s %s", problem.path, problem.reason)
-        ids = read_ids(path, self._images)
+        ids = [self._images.own_stem(image_id) for image_id in read_ids(path, self._images)]
         if not ids:
             raise DataError(f"{path} is empty: a split needs at least one image")
         return without_repetitions(ids, path)
@@ -164,7 +164,7 @@ class VocData:
     def labels(self, split: str) -> dict[str, np.ndarray]:
         """Raises DataError: no such split, lists of different images, or an invalid line."""
         paths = [self._class_list_path(name, split) for name in CLASSES]
-        lists = {path: read_class_list(path, self._images) for path in paths}
+        lists = {path: self._own_stems(read_class_list(path, self._images)) for path in paths}
         first, *others = lists
         ids = without_repetitions([row.image_id for row in lists[first]], first)
         columns = [{row.image_id: LABEL_OF[row.value] for row in rows} for rows in lists.values()]
@@ -175,6 +175,10 @@ class VocData:
                     "split have the same images"
                 )
         return {image_id: np.array([column[image_id] for column in columns], np.uint8) for image_id in ids}
+
+    def _own_stems(self, rows: Sequence[ClassRow]) -> list[ClassRow]:
+        """The rows with the ids as the images' files have them."""
+        return [row._replace(image_id=self._images.own_stem(row.image_id)) for row in rows]
 
     def _class_list_path(self, class_name: str, split: str) -> Path:
         names = self._main_lists.get(f"{class_name}_{split}")
@@ -216,7 +220,8 @@ class VocData:
 
     def listed_ids(self, split_file: SplitFile) -> list[str]:
         in_main = split_file.path.parent.name == "Main"
-        return read_ids(split_file.path, self._images, has_values=in_main)
+        ids = read_ids(split_file.path, self._images, has_values=in_main)
+        return [self._images.own_stem(image_id) for image_id in ids]
 
     def label_problems(self) -> Iterator[Problem]:
         """Line by line: one list may have several problems."""

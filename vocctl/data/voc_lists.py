@@ -3,8 +3,9 @@
 An id is the name of an image file without its ending. It may contain blanks: a line is never split at all of them.
 """
 
+import re
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from vocctl.data.file_index import IMAGE_ENDINGS
@@ -122,8 +123,22 @@ def _id_problem(number: int, text: str, images: Collection[str]) -> str:
     parts = text.split()
     if len(parts) > 1 and all(part in images for part in parts):
         return f"{text[:60]!r} is {len(parts)} ids: a list has one id a line"
-    if not is_file_stem(text):
-        return f"lists {text[:120]!r}: an id is a file name without its folder, fix the list"
-    if Path(text).suffix.lower() in IMAGE_ENDINGS and Path(text).stem in images:
+    if Path(text).name == text and Path(text).suffix.lower() in IMAGE_ENDINGS and Path(text).stem in images:
         return f"lists {text!r}: an id has no ending, write {Path(text).stem!r}"
+    if image_id := _id_in(text, images):
+        return f"lists {text[:120]!r}: an id is a file name without its folder and ending, alone on its line; write {image_id!r}"
+    if text.startswith("#"):
+        return f"{text[:60]!r} is a comment: a list has ids alone, remove the line"
+    if not is_file_stem(text) or "\\" in text:
+        return f"lists {text[:120]!r}: an id is a file name without its folder, fix the list"
+    return ""
+
+
+def _id_in(text: str, images: Collection[str]) -> str:
+    """The id of an image in a line that has more than that: a path, an ending, quotes, a comma, other columns. "": none."""
+    for part in re.split(r"[\s,;|]+", text):
+        name = PureWindowsPath(part.strip("\"'\u200b")).name  # of a path with either slash
+        for image_id in (name, name.rpartition(".")[0]):
+            if image_id in images:
+                return image_id
     return ""
