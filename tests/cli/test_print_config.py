@@ -43,6 +43,15 @@ def test_flags_override_the_file_in_what_is_printed(tmp_path: Path, capsys):
     assert (train["epochs"], train["batch"]) == (5, 3)
 
 
+def test_the_home_folder_in_a_file(tmp_path: Path, monkeypatch, capsys):
+    """No shell has expanded it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run.toml").write_text('[data]\npath = "~/voc"\n[model]\nweights = "~/w.pth"\n')
+    assert main(["train-seg", "--config", str(tmp_path / "run.toml"), "--print-config"]) == 0
+    settings = tomllib.loads(capsys.readouterr().out)
+    assert (settings["data"]["path"], settings["model"]["weights"]) == (f"{tmp_path}/voc", f"{tmp_path}/w.pth")
+
+
 def test_invalid_settings_are_not_printed(capsys):
     assert main(["train-seg", "--size", "33", "--print-config"]) == 2
     assert capsys.readouterr().out == ""

@@ -74,6 +74,7 @@ def test_help_of_every_command_works_without_the_slow_libraries() -> None:
         "submit --cls nothing",
         "train-seg --data nowhere",
         "train-cls --weights nowhere.pth",
+        "train-cls --weights .",
         "train-seg --config nowhere.toml",
         "train-seg --resume nothing",
         "train-adv --target nothing",
