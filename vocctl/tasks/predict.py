@@ -98,14 +98,18 @@ def predict(
 
     out: folder of masks and overlays; they never overwrite one of these images. name: a run of train-seg or train-cls.
 
-    Raises ConfigError: an unknown checkpoint or tta, or a run of train-adv. DataError: no such run or path, a folder without
-    images, no weights. RunError: out cannot be written.
+    Raises ConfigError: an unknown checkpoint or tta, a run of train-adv, or out with a run of train-cls. DataError: no such run
+    or path, a folder without images, no weights. RunError: out cannot be written.
     """
     check_checkpoint(checkpoint)
     check_tta(tta)
     files = list(_find_images(images))
     run = open_run(name)
     predictor = _open_predictor(run, checkpoint, tta, device)
+    if out is not None and run.task == "train-cls":
+        raise ConfigError(
+            "--out is for masks and overlays, and a classifier's labels are printed: omit it, or use --json"
+        )
     output = _OutputPaths(
         out or Path("predictions"),
         {_identity(path) for path, _ in files},
