@@ -175,6 +175,11 @@ def write_png(path: Path, bits: int, color_type: int, row: bytes) -> None:
     )
 
 
+def test_negative_values_are_refused(tmp_path):
+    Image.fromarray(np.full((2, 2), -1, np.int32)).save(tmp_path / "mask.tif")
+    assert "has label -1" in message_of(tmp_path / "mask.tif")  # not 255, which has the same bits
+
+
 @pytest.mark.parametrize("bits", [2, 4])
 def test_gray_below_8_bits_is_refused(path, bits):
     write_png(path, bits, 0, bytes([1 << (8 - 2 * bits)]))  # the values 0 and 1

@@ -245,7 +245,7 @@ def size_mismatch(mask: np.ndarray, image_shape: tuple[int, ...], image_path: Pa
 
 def check_labels(mask: np.ndarray, path: Path) -> np.ndarray:
     """Return mask. Raises DataError if it has a label outside 0..20 and IGNORE. path: for the message."""
-    invalid = (mask >= NUM_SEG_CLASSES) & (mask != IGNORE)
+    invalid = ((mask >= NUM_SEG_CLASSES) & (mask != IGNORE)) | (mask < 0)
     if invalid.any():
         values, counts = np.unique(mask[invalid], return_counts=True)
         label = values[counts.argmax()]
@@ -253,8 +253,16 @@ def check_labels(mask: np.ndarray, path: Path) -> np.ndarray:
     return mask
 
 
-def read_array(path: Path, dims: int) -> np.ndarray:
-    """A uint8 .npy file: (H, W, 3) for dims 3, (H, W) for dims 2. It is never unpickled. Raises DataError."""
+def read_label_array(path: Path) -> np.ndarray:
+    """(H, W) uint8 labels of a .npy file with integers of any size. Raises DataError as read_array and check_labels."""
+    return check_labels(read_array(path, dims=2, kinds="ui"), path).astype(np.uint8, copy=False)
+
+
+def read_array(path: Path, dims: int, kinds: str = "") -> np.ndarray:
+    """A uint8 .npy file: (H, W, 3) for dims 3, (H, W) for dims 2. It is never unpickled. Raises DataError.
+
+    kinds: of numpy's dtypes that are read beside uint8.
+    """
     try:
         check_regular_file(path)
         with path.open("rb") as stream:
@@ -265,8 +273,10 @@ def read_array(path: Path, dims: int) -> np.ndarray:
         raise DataError(f"{path} {MISSING}") from error
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} is not a plain .npy array: replace it ({_one_line(error)})") from error
-    if array.dtype != np.uint8 or array.ndim != dims or (dims == 3 and array.shape[2] != 3) or array.size == 0:
-        expected = f"expected a uint8 array of {dims} dimensions"
+    is_read = array.dtype == np.uint8 or array.dtype.kind in kinds
+    if not is_read or array.ndim != dims or (dims == 3 and array.shape[2] != 3) or array.size == 0:
+        sides = "(height, width, 3)" if dims == 3 else "(height, width)"
+        expected = f"expected a uint8 array of {dims} dimensions, {sides}"
         raise DataError(f"{path} is {array.dtype} of shape {array.shape}: {expected}")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise DataError(f"{path} has shape {array.shape}, the limit is {MAX_PIXELS} pixels: shrink it")
