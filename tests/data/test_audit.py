@@ -263,7 +263,7 @@ def test_competition_without_problems(competition):
     [
         (np.zeros((8, 6), dtype=np.uint8), "is 6 x 8 pixels"),
         (np.full((6, 8), 77, dtype=np.uint8), "has label 77"),
-        (np.zeros((6, 8), dtype=np.int64), "is int64"),
+        (np.zeros((6, 8), dtype=np.float32), "is float32"),
         (np.array([{"a": 1}], dtype=object), "is not a plain .npy array"),  # pickled: never loaded
     ],
 )

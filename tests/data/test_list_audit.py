@@ -70,6 +70,19 @@ def test_single_masks_that_contradict_the_class_lists_are_a_note(tiny):
     ]
 
 
+def test_palettes_of_other_colors_are_a_note(devkit):
+    for image_id in "ab":
+        mask = Image.fromarray(np.resize([0, 1, 2, 255], (6, 8)).astype(np.uint8))
+        mask.putpalette([0, 0, 0, 10, 200, 30, 40, 50, 60])
+        mask.save(devkit / "SegmentationClass" / f"{image_id}.png")
+    report = audit(devkit)
+    assert report.problems == ()
+    (note,) = report.notes
+    assert note.reason.startswith(
+        "has 2 masks whose palettes have other colors than VOC's (a, b): the indices are read"
+    )
+
+
 def test_masks_of_0_and_1_are_a_note(devkit):
     fill_masks(devkit, "abc", [0, 1, 255])
     report = audit(devkit)

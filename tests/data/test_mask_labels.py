@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vocctl.data import images
-from vocctl.data.images import is_read_by_color, mask_png, read_mask
+from vocctl.data.images import mask_png, palette_use, read_mask
 from vocctl.errors import DataError
 from vocctl.labels import FLAT_PALETTE, PALETTE
 
@@ -58,7 +58,7 @@ def test_reordered_palette_is_read_by_color(path):
     order = np.random.default_rng(0).permutation(256)  # label order[i] stands at index i
     save_palette(path, np.argsort(order)[ALL], [PALETTE[label] for label in order])
     assert np.array_equal(read_mask(path), ALL)
-    assert is_read_by_color(path)
+    assert palette_use(path) == "color"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_reordered_palette_is_read_by_color(path):
 def test_palette_that_does_not_contradict_is_read_by_index(path, colors):
     save_palette(path, ALL, colors[1])
     assert np.array_equal(read_mask(path), ALL)
-    assert not is_read_by_color(path)
+    assert palette_use(path) == ("foreign" if colors[0] == "other colors" else "index")
 
 
 def test_void_of_another_color_without_background(path):
@@ -101,6 +101,24 @@ def test_palette_of_voc_and_other_colors_is_refused(path):
     assert "palette entry 1 has VOC's color of person, and entry 2, (1, 2, 3), none of VOC's" in message
     save_palette(path, np.array([[0, 1, 1]]), [(0, 0, 0), PALETTE[15], (1, 2, 3)])  # entry 2 is not used
     assert read_mask(path).tolist() == [[0, 15, 15]]
+
+
+@pytest.mark.parametrize("save", [lambda image, path: image.save(path, "GIF"), lambda i, p: i.quantize().save(p)])
+def test_renumbered_gray_values_are_refused(path, save):
+    """Pillow stores the gray values in the palette and numbers them anew."""
+    save(Image.fromarray(np.array([[0, 15, 20, 255]] * 4, np.uint8)), path)
+    with Image.open(path) as image:
+        assert np.asarray(image).max() == 3
+    assert "which of the two is the label is unknown" in message_of(path)
+
+
+def test_palette_for_drawings_is_refused(path):
+    path.write_bytes(mask_png(np.ones((4, 4))))
+    with Image.open(path) as image:
+        image.convert("RGB").convert("P").save(path)
+    with Image.open(path) as image:
+        assert set(np.unique(image)) == {12, 13}  # darker and lighter red than VOC's aeroplane, at valid labels
+    assert "has a palette for drawings" in message_of(path)
 
 
 def test_reading_by_color_is_said_once(tmp_path, caplog, monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vocctl.data.images import palette_use
 from vocctl.data.list_audit import SplitContents, disjoint_splits
 from vocctl.data.pixel_audit import pixel_notes, pixel_problems
 from vocctl.data.source import Source, open_dataset
@@ -121,7 +122,8 @@ def _image_problems(
     except DataError as error:
         yield _problem(mask_path, error)
         return
+    use = palette_use(mask_path)
     if shape is None or mask.shape == shape:
-        contents.add_mask(image_id, mask)
+        contents.add_mask(image_id, mask, use)
     if shape is not None:
-        yield from pixel_problems(path, shape, mask_path, mask)
+        yield from pixel_problems(path, shape, mask_path, mask, use)

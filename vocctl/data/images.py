@@ -19,7 +19,7 @@ import psutil
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vocctl.data.file_index import RAW_ENDINGS
-from vocctl.data.mask_labels import ADVICE, mask_labels
+from vocctl.data.mask_labels import ADVICE, PaletteUse, mask_labels
 from vocctl.errors import DataError, VocctlError
 from vocctl.files import atomic_file, check_regular_file
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
@@ -186,28 +186,28 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def read_mask(path: Path) -> np.ndarray:
     """(H, W) uint8 labels. Raises DataError: not a mask, cannot be decoded, or a label that VOC does not have."""
-    labels, by_color = _decode_mask(path)
-    if by_color:
+    labels, use = _decode_mask(path)
+    if use == "color":
         _warn_of_colors(path.parent, path.name)
     return labels
 
 
-def is_read_by_color(path: Path) -> bool:
-    """Whether the colors of a mask's palette, and not its indices, are its labels. False for a file that is not a mask."""
+def palette_use(path: Path) -> PaletteUse:
+    """How a mask's palette is used to read it; "index" for a file that is not a mask."""
     try:
         return _decode_mask(path)[1]
     except DataError:
-        return False
+        return "index"
 
 
-def _decode_mask(path: Path) -> tuple[np.ndarray, bool]:
+def _decode_mask(path: Path) -> tuple[np.ndarray, PaletteUse]:
     with _open(path) as image, _decoding(path):
         if image.format in LOSSY_FORMATS:
             raise DataError(f"{path} is a {image.format} file, whose compression changes labels: {ADVICE}")
         if (orientation := _orientation(image)) != 1:
             raise DataError(f"{path} has EXIF orientation {orientation}: save the mask upright, without EXIF data")
-        labels, by_color = mask_labels(image, path)
-    return check_labels(labels, path).astype(np.uint8, copy=False), by_color
+        labels, use = mask_labels(image, path)
+    return check_labels(labels, path).astype(np.uint8, copy=False), use
 
 
 _folders_with_a_warning: set[Path] = set()

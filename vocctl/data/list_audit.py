@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vocctl.data.mask_labels import PaletteUse
 from vocctl.data.source import Source
 from vocctl.data.split_files import Problem, SplitFile, format_ids, is_test_split, pixel_hash
 from vocctl.errors import DataError
@@ -20,20 +21,24 @@ ONLY_VOID = "all masks are void (255) alone"
 
 @dataclass
 class SplitContents:
-    """Of each image that could be read a hash of its pixels, and of each mask its classes and whether it is all void."""
+    """Of each image that could be read a hash of its pixels; of each mask its classes, whether it is all void, and whether it
+    is read by the indices of a palette whose colors are not VOC's.
+    """
 
     pixel_hashes: dict[str, bytes] = field(default_factory=dict)
     classes: dict[str, np.ndarray] = field(default_factory=dict)  # (20,) bool each
     is_void: dict[str, bool] = field(default_factory=dict)
+    has_foreign_colors: dict[str, bool] = field(default_factory=dict)
 
     def add_image(self, image_id: str, image: np.ndarray) -> None:
         """image: (H, W, 3) uint8."""
         self.pixel_hashes[image_id] = pixel_hash(image, image_id)
 
-    def add_mask(self, image_id: str, mask: np.ndarray) -> None:
-        """mask: (H, W) uint8."""
+    def add_mask(self, image_id: str, mask: np.ndarray, use: PaletteUse) -> None:
+        """mask: (H, W) uint8. use: of its palette."""
         self.classes[image_id] = classes_in_mask(mask)
         self.is_void[image_id] = bool((mask == IGNORE).all())
+        self.has_foreign_colors[image_id] = use == "foreign"
 
     def problems(self, source: Source, splits: Mapping[SplitFile, Sequence[str]]) -> Iterator[Problem]:
         """Splits whose masks or labels hold no class, masks that contradict the class lists, and an image that two disjoint
@@ -58,13 +63,21 @@ class SplitContents:
             )
 
     def notes(self, source: Source, splits: Mapping[SplitFile, Sequence[str]]) -> Iterator[Problem]:
-        """Test splits without masks, single masks that are all void or contradict the class lists, and masks of 0 and 1."""
+        """Test splits without masks, single masks that are all void or contradict the class lists, palettes of other colors
+        than VOC's, and masks of 0 and 1.
+        """
         num_masks, contradictions = self._contradictions(_labels(source))
         if 0 < 2 * len(contradictions) <= num_masks:
             yield Problem(
                 source.root,
                 f"has {len(contradictions)} masks of {num_masks} with a class that the class lists deny "
                 f"({format_ids(contradictions)})",
+            )
+        if foreign := [image_id for image_id, is_foreign in self.has_foreign_colors.items() if is_foreign]:
+            yield Problem(
+                source.root,
+                f"has {len(foreign)} masks whose palettes have other colors than VOC's ({format_ids(foreign)}): the indices are "
+                "read as labels; check that 1 to 20 are VOC's classes in them",
             )
         if self.classes and np.flatnonzero(np.any(list(self.classes.values()), axis=0)).tolist() == [0]:
             yield Problem(

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.images import SIDEWAYS, image_orientation, is_read_by_color, size_mismatch
+from vocctl.data.images import SIDEWAYS, image_orientation, size_mismatch
+from vocctl.data.mask_labels import PaletteUse
 from vocctl.data.split_files import Problem
 
 
-def pixel_problems(image_path: Path, shape: tuple[int, ...], mask_path: Path, mask: np.ndarray) -> Iterator[Problem]:
-    """The problems of an image of this shape (H, W) and its mask, both as the data set reads them."""
+def pixel_problems(
+    image_path: Path, shape: tuple[int, ...], mask_path: Path, mask: np.ndarray, use: PaletteUse
+) -> Iterator[Problem]:
+    """The problems of an image of this shape (H, W) and its mask, both as the data set reads them. use: of its palette."""
     if mask.shape != shape:
         yield Problem(mask_path, size_mismatch(mask, shape, image_path))
     elif _hides_orientation(image_orientation(image_path), shape):
@@ -19,7 +22,7 @@ def pixel_problems(image_path: Path, shape: tuple[int, ...], mask_path: Path, ma
             f"has EXIF orientation {image_orientation(image_path)}, and its mask fits upright or as stored: the mask is taken "
             "as drawn on the upright image; check that, and save the image upright without EXIF data",
         )
-    if is_read_by_color(mask_path):
+    if use == "color":
         yield Problem(
             mask_path,
             "has VOC's colors in its palette, but at other indices than the labels: it is read by color; save it with VOC's "
