@@ -37,7 +37,7 @@ def test_printed_settings_work_as_config_file(command, default, flags, tmp_path:
 
 
 def test_flags_override_the_file_in_what_is_printed(tmp_path: Path, capsys):
-    (tmp_path / "run.toml").write_text("[train]\nepochs = 5\nbatch = 2\n")
+    (tmp_path / "run.toml").write_text("[train]\nepochs = 5\nbatch = 2\n", encoding="utf-8-sig")
     assert main(["train-seg", "--config", str(tmp_path / "run.toml"), "--batch", "3", "--print-config"]) == 0
     train = tomllib.loads(capsys.readouterr().out)["train"]
     assert (train["epochs"], train["batch"]) == (5, 3)
