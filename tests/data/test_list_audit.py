@@ -142,6 +142,14 @@ def test_no_image_shows_a_class_by_the_lists(devkit):
     assert problem.reason == "no image of the split train shows a class by its labels: replace its class lists"
 
 
+def test_lists_with_0_for_absent(tiny):
+    """0 means difficult, so that nothing would be learned about absent classes, and nothing scored."""
+    for path in (tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main").glob("*_train.txt"):
+        path.write_text(path.read_text().replace("-1", "0"))
+    (problem,) = audit(tiny).problems
+    assert problem.reason.startswith("split train: no class is absent (-1) in any image; 0 means difficult")
+
+
 def test_repeated_rows_of_a_class_list(devkit):
     path = devkit / "ImageSets" / "Main" / "person_train.txt"
     path.write_text("a  1\nb -1\na  1\nb  1\n")

@@ -16,6 +16,7 @@ from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE, classes_in_mask
 
 NO_CLASS = "no mask holds a class; 255 is void, classes are 1..20"
+NONE_ABSENT = "no class is absent (-1) in any image; 0 means difficult, which is not scored: write -1 for absent"
 ONLY_VOID = "all masks are void (255) alone"
 
 
@@ -147,9 +148,12 @@ def _labels(source: Source) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _label_problems(source: Source, labels: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[Problem]:
-    """Splits for classification in which no image shows a class."""
+    """Splits for classification in which no image shows a class, or none lacks one."""
     for split, rows in labels.items():
-        if not is_test_split(split) and not any((row == 1).any() for row in rows.values()):
+        values = np.unique(list(rows.values()))
+        if not is_test_split(split) and 1 not in values:
             yield Problem(
                 source.root, f"no image of the split {split} shows a class by its labels: replace its class lists"
             )
+        elif 0 not in values:
+            yield Problem(source.root, f"split {split}: {NONE_ABSENT}")
