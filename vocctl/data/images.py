@@ -156,6 +156,15 @@ def _from_16_bit_gray(image: Image.Image, path: Path) -> np.ndarray:
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
+def largest_16_bit_value(path: Path) -> int | None:
+    """Of a 16-bit gray image; None for other files."""
+    try:
+        with _open(path) as image, _decoding(path):
+            return int(np.asarray(image).max()) if image.mode.startswith("I") else None
+    except DataError:
+        return None
+
+
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8, of an image that is not loaded yet; 1 if its EXIF data are damaged."""
     try:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.images import SIDEWAYS, image_orientation, size_mismatch
+from vocctl.data.images import SIDEWAYS, image_orientation, largest_16_bit_value, size_mismatch
 from vocctl.data.mask_labels import PaletteUse
 from vocctl.data.split_files import Problem
+
+DARK = 4096  # 16-bit gray below it, as sensors of 10 or 12 bits write it, becomes 0 to 15 of 255
 
 
 def pixel_problems(
@@ -35,6 +37,12 @@ def pixel_notes(image_path: Path, shape: tuple[int, ...], *, has_mask: bool) -> 
     orientation = image_orientation(image_path)
     if orientation != 1 and not (has_mask and _hides_orientation(orientation, shape)):
         yield Problem(image_path, f"has EXIF orientation {orientation}: it is read upright, as viewers show it")
+    largest = largest_16_bit_value(image_path)
+    if largest is not None and largest < DARK:
+        yield Problem(
+            image_path,
+            f"has 16 bits per pixel, but no value above {largest}: it is read nearly black; scale its values to 0..65535",
+        )
 
 
 def _hides_orientation(orientation: int, shape: tuple[int, ...]) -> bool:
