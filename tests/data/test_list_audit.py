@@ -150,6 +150,23 @@ def test_lists_with_0_for_absent(tiny):
     assert problem.reason.startswith("split train: no class is absent (-1) in any image; 0 means difficult")
 
 
+def test_class_lists_of_different_images(tiny):
+    lists = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main"
+    (lists / "cat_train.txt").write_text("tiny_000  1\n")
+    (problem,) = audit(tiny).problems
+    assert "cat_train.txt and aeroplane_train.txt list different images (tiny_001)" in problem.reason
+
+
+def test_images_that_only_class_lists_name_are_read(tiny):
+    devkit = tiny / "VOCdevkit" / "VOC2009"
+    for path in (devkit / "ImageSets" / "Main").glob("*_train.txt"):
+        path.write_text(path.read_text() + "gone -1\n")
+    (problem,) = audit(tiny).problems
+    assert (problem.path.name, problem.reason) == (
+        "gone.jpg", "is missing: add the file, or remove it from the lists"
+    )  # fmt: skip
+
+
 def test_repeated_rows_of_a_class_list(devkit):
     path = devkit / "ImageSets" / "Main" / "person_train.txt"
     path.write_text("a  1\nb -1\na  1\nb  1\n")

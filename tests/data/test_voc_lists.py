@@ -110,6 +110,33 @@ def test_repeated_rows_count_once_with_one_note(labeled, caplog):
     ]
 
 
+@pytest.mark.parametrize("value", ["+1", "1.0", "\t1"])
+def test_other_ways_to_write_1(labeled, value):
+    before = VocData(labeled, "tiny").labels("val")
+    for name in CLASSES:
+        path = labeled / "ImageSets" / "Main" / f"{name}_val.txt"
+        path.write_text(
+            "".join(
+                f"{line[:-2]}{value}\n" if line.endswith(" 1") else f"{line}\n"
+                for line in path.read_text().splitlines()
+            )
+        )
+    after = VocData(labeled, "tiny").labels("val")
+    assert [row.tolist() for row in after.values()] == [row.tolist() for row in before.values()]
+
+
+def test_class_lists_with_endings(labeled):
+    for name in CLASSES:
+        path = labeled / "ImageSets" / "Main" / f"{name}_val.txt"
+        path.write_text(path.read_text().replace("tiny_010", "tiny_010.jpg"))
+    message = "line 3: lists 'tiny_010.jpg': an id has no ending, write 'tiny_010'"
+    with pytest.raises(DataError, match=rf"aeroplane_val\.txt, {message}"):
+        VocData(labeled, "tiny").labels("val")
+    problems = audit(labeled).problems
+    assert {problem.reason for problem in problems} == {message}
+    assert len(problems) == 20
+
+
 def test_class_lists_that_contradict_themselves(labeled):
     path = labeled / "ImageSets" / "Main" / "cat_val.txt"
     path.write_text(path.read_text() + "tiny_009  1\n")

@@ -4,7 +4,6 @@ The contents are collected while audit.py reads the files one by one; the lists 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from vocctl.data.mask_labels import PaletteUse
 from vocctl.data.source import Source
 from vocctl.data.split_files import Problem, SplitFile, format_ids, is_test_split, pixel_hash
-from vocctl.errors import DataError
 from vocctl.labels import CLASSES, IGNORE, classes_in_mask
 
 NO_CLASS = "no mask holds a class; 255 is void, classes are 1..20"
@@ -25,6 +23,10 @@ class SplitContents:
     """Of each image that could be read a hash of its pixels; of each mask its classes, whether it is all void, and whether it
     is read by the indices of a palette whose colors are not VOC's.
     """
+
+    labels: Mapping[str, Mapping[str, np.ndarray]] = field(
+        default_factory=dict
+    )  # split -> class labels, as in source.py
 
     pixel_hashes: dict[str, bytes] = field(default_factory=dict)
     classes: dict[str, np.ndarray] = field(default_factory=dict)  # (20,) bool each
@@ -53,9 +55,8 @@ class SplitContents:
         for split_file, ids in splits.items():
             for other_name in disjoint_splits(split_file.name):
                 yield from self._copies(split_file, ids, other_name, ids_of.get(other_name, []))
-        labels = _labels(source)
-        yield from _label_problems(source, labels)
-        num_masks, contradictions = self._contradictions(labels)
+        yield from _label_problems(source, self.labels)
+        num_masks, contradictions = self._contradictions()
         if 2 * len(contradictions) > num_masks:
             yield Problem(
                 source.root,
@@ -67,7 +68,7 @@ class SplitContents:
         """Test splits without masks, single masks that are all void or contradict the class lists, palettes of other colors
         than VOC's, and masks of 0 and 1.
         """
-        num_masks, contradictions = self._contradictions(_labels(source))
+        num_masks, contradictions = self._contradictions()
         if 0 < 2 * len(contradictions) <= num_masks:
             yield Problem(
                 source.root,
@@ -99,9 +100,9 @@ class SplitContents:
     def _has_class(self, image_id: str) -> bool:
         return image_id in self.classes and bool(self.classes[image_id].any())
 
-    def _contradictions(self, labels: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[int, list[str]]:
+    def _contradictions(self) -> tuple[int, list[str]]:
         """The number of masks with class labels, and those with a class that is absent by the labels: "<id>: <class>"."""
-        rows = {image_id: row for of_split in labels.values() for image_id, row in of_split.items()}
+        rows = {image_id: row for of_split in self.labels.values() for image_id, row in of_split.items()}
         masked = [image_id for image_id in rows if image_id in self.classes]
         denied = {image_id: np.flatnonzero(self.classes[image_id] & (rows[image_id] == 0)) for image_id in masked}
         return len(masked), [f"{image_id}: {CLASSES[found[0]]}" for image_id, found in denied.items() if len(found)]
@@ -138,15 +139,6 @@ def disjoint_splits(name: str) -> list[str]:
     return []
 
 
-def _labels(source: Source) -> dict[str, dict[str, np.ndarray]]:
-    """The class labels of each split that can be read; what is wrong with the others is a problem of their files."""
-    labels = {}
-    for split in source.label_splits():
-        with suppress(DataError):
-            labels[split] = source.labels(split)
-    return labels
-
-
 def _label_problems(source: Source, labels: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[Problem]:
     """Splits for classification in which no image shows a class, or none lacks one."""
     for split, rows in labels.items():
@@ -155,5 +147,5 @@ def _label_problems(source: Source, labels: Mapping[str, Mapping[str, np.ndarray
             yield Problem(
                 source.root, f"no image of the split {split} shows a class by its labels: replace its class lists"
             )
-        elif 0 not in values:
+        elif 0 not in values and IGNORE in values:
             yield Problem(source.root, f"split {split}: {NONE_ABSENT}")

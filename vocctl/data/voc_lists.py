@@ -67,10 +67,8 @@ def read_class_list(path: Path, images: Collection[str] = ()) -> list[ClassRow]:
             raise DataError(
                 f"{path}, line {number}: expected an id and 1, 0 or -1, got {' '.join(text.split())[:60]!r}"
             )
-        if not is_file_stem(row.image_id):
-            raise DataError(
-                f"{path}, line {number}: lists {row.image_id!r}: an id is a file name without its folder, fix the list"
-            )
+        if problem := _id_problem(number, row.image_id, images) if row.image_id not in images else "":
+            raise DataError(f"{path}, line {number}: {problem}")
         rows.append(row)
         first = first_rows.setdefault(row.image_id, row)
         if first.value != row.value:
@@ -99,6 +97,8 @@ def class_list_problems(path: Path, images: Collection[str]) -> Iterator[Problem
         if row is None:
             shown = " ".join(text.split())[:60]
             yield Problem(path, f"line {number} is {shown!r}: expected an id and 1, -1 or 0")
+        elif row.image_id not in images and (problem := _id_problem(number, row.image_id, images)):
+            yield Problem(path, f"line {number}: {problem}")
         elif rows.setdefault(row.image_id, row).value != row.value:
             yield Problem(path, f"line {number}: {row.image_id} is listed twice with different values: fix the list")
         else:
@@ -110,9 +110,10 @@ def class_list_problems(path: Path, images: Collection[str]) -> Iterator[Problem
 def _class_row(number: int, text: str, images: Collection[str]) -> ClassRow | None:
     """None: the line is not an id and a value. An id with blanks must be the id of an image."""
     image_id, *values = text.rsplit(maxsplit=1)
-    if not values or values[0] not in LABEL_OF or (len(image_id.split()) > 1 and image_id not in images):
+    value = values[0].removeprefix("+").removesuffix(".0") if values else ""  # +1 and 1.0, as other programs write 1
+    if value not in LABEL_OF or (len(image_id.split()) > 1 and image_id not in images):
         return None
-    return ClassRow(number, image_id, values[0])
+    return ClassRow(number, image_id, value)
 
 
 def _id_problem(number: int, text: str, images: Collection[str]) -> str:

@@ -249,7 +249,7 @@ def check_class_coverage(splits: Splits, reporter: Reporter) -> None:
         absent = [class_name for class_name, count in zip(CLASSES, positives, strict=True) if count == 0]
         if len(absent) == len(CLASSES):
             raise DataError(f"{splits.source.root}: no {name} image shows a class, choose another split")
-        if not (split.targets == 0).any():
+        if not (split.targets == 0).any() and (split.targets == IGNORE).any():
             raise DataError(f"{splits.source.root}, {name} images: {NONE_ABSENT}")
         if absent:
             reporter.note(f"no {name} image shows {', '.join(absent)}: not scored there, printed as -")
