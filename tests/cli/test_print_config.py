@@ -37,10 +37,19 @@ def test_printed_settings_work_as_config_file(command, default, flags, tmp_path:
 
 
 def test_flags_override_the_file_in_what_is_printed(tmp_path: Path, capsys):
-    (tmp_path / "run.toml").write_text("[train]\nepochs = 5\nbatch = 2\n")
+    (tmp_path / "run.toml").write_text("[train]\nepochs = 5\nbatch = 2\n", encoding="utf-8-sig")
     assert main(["train-seg", "--config", str(tmp_path / "run.toml"), "--batch", "3", "--print-config"]) == 0
     train = tomllib.loads(capsys.readouterr().out)["train"]
     assert (train["epochs"], train["batch"]) == (5, 3)
+
+
+def test_the_home_folder_in_a_file(tmp_path: Path, monkeypatch, capsys):
+    """No shell has expanded it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run.toml").write_text('[data]\npath = "~/voc"\n[model]\nweights = "~/w.pth"\n')
+    assert main(["train-seg", "--config", str(tmp_path / "run.toml"), "--print-config"]) == 0
+    settings = tomllib.loads(capsys.readouterr().out)
+    assert (settings["data"]["path"], settings["model"]["weights"]) == (f"{tmp_path}/voc", f"{tmp_path}/w.pth")
 
 
 def test_invalid_settings_are_not_printed(capsys):

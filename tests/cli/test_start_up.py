@@ -74,6 +74,7 @@ def test_help_of_every_command_works_without_the_slow_libraries() -> None:
         "submit --cls nothing",
         "train-seg --data nowhere",
         "train-cls --weights nowhere.pth",
+        "train-cls --weights .",
         "train-seg --config nowhere.toml",
         "train-seg --resume nothing",
         "train-adv --target nothing",
@@ -89,4 +90,6 @@ def test_a_missing_path_is_reported_before_slow_imports(
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails now
     image = trained.data / "VOCdevkit" / "VOC2009" / "JPEGImages" / "tiny_000.jpg"
     assert main(line.replace("RUN", str(trained.seg)).replace("IMAGE", str(image)).split()) == 3
-    assert "no" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1

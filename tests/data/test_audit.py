@@ -138,6 +138,17 @@ def test_exif_orientation_of_an_image_without_a_mask_is_a_note(devkit):
     assert [note.path.name for note in audit(devkit).notes] == ["a.jpg"]
 
 
+@pytest.mark.parametrize(("largest", "notes"), [(4095, 1), (65535, 0)])
+def test_dark_16_bit_image_is_a_note(devkit, largest, notes):
+    (devkit / "JPEGImages" / "a.jpg").unlink()
+    pixels = np.linspace(0, largest, 48).astype(np.uint16).reshape(6, 8)
+    Image.fromarray(pixels).save(devkit / "JPEGImages" / "a.png")
+    result = audit(devkit)
+    assert result.problems == ()
+    assert [note.path.name for note in result.notes] == ["a.png"] * notes
+    assert all("no value above 4095: it is read nearly black" in note.reason for note in result.notes)
+
+
 def test_mask_of_another_size_names_the_exif_orientation(devkit):
     save_with_orientation(devkit / "JPEGImages" / "a.jpg", (8, 7), 6)
     name, reason = only_problem(devkit)
@@ -263,7 +274,7 @@ def test_competition_without_problems(competition):
     [
         (np.zeros((8, 6), dtype=np.uint8), "is 6 x 8 pixels"),
         (np.full((6, 8), 77, dtype=np.uint8), "has label 77"),
-        (np.zeros((6, 8), dtype=np.int64), "is int64"),
+        (np.zeros((6, 8), dtype=np.float32), "is float32"),
         (np.array([{"a": 1}], dtype=object), "is not a plain .npy array"),  # pickled: never loaded
     ],
 )

@@ -26,6 +26,8 @@ def labelmap(names: tuple[str, ...]) -> str:
             labelmap(("background", "person")),
             r"gives person the color \(128, 0, 0\), which is aeroplane",
         ),
+        ("class_names.txt", "BACKGROUND\nPerson\n", "names label 1 Person, which is aeroplane in VOC"),
+        ("labelmap.txt", "Couch:1,2,3::\n", r"gives Couch the color \(1, 2, 3\), in VOC it is \(0, 192, 0\)"),
         ("labelmap.txt", "person:1,2,3::\n", r"gives person the color \(1, 2, 3\), in VOC it is \(192, 128, 128\)"),
     ],
 )
@@ -43,6 +45,13 @@ def test_other_classes_than_vocs(devkit, caplog, name, text, reason):
     [
         ("class_names.txt", "\n".join(["_background_", *CLASSES])),
         ("class_names.txt", "_background_\naeroplane\n"),
+        ("class_names.txt", "__ignore__\n_Background_\nAirplane\nBicycle\n"),
+        (
+            "labelmap.txt",
+            labelmap(
+                (*SEG_CLASSES[:14], "Motorcycle", "Person", "potted plant", "sheep", "couch", "train", "TV/monitor")
+            ),
+        ),
         ("class_names.txt", "cat\ndog\n"),  # not labelme's: it starts with the background
         ("labelmap.txt", labelmap(SEG_CLASSES)),
         ("labelmap.txt", "mug:1,2,3::\nnot a row\n"),  # a color that is not VOC's is refused when a mask has it

@@ -74,6 +74,40 @@ def test_mask_with_an_invalid_label(root):
         CompetitionData(root).mask("train_3")
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, ">i4"])
+def test_mask_of_integers(root, dtype):
+    np.save(root / "train" / "seg" / "train_3.npy", np.full((4, 5), 15, dtype))
+    mask = CompetitionData(root).mask("train_3")
+    assert (mask.dtype, mask.tolist()) == (np.uint8, [[15] * 5] * 4)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.full((4, 5), -1), r"train_3\.npy has label -1"),
+        (np.full((4, 5), 256 + 15), r"train_3\.npy has label 271"),
+        (np.zeros((4, 5), np.float32), "is float32 of shape"),
+        (np.zeros((4, 5), bool), "is bool of shape"),
+        (np.zeros((1, 4, 5), np.uint8), r"expected a uint8 array of 2 dimensions, \(height, width\)"),
+    ],
+)
+def test_mask_of_another_type_or_layout(root, mask, message):
+    np.save(root / "train" / "seg" / "train_3.npy", mask)
+    with pytest.raises(DataError, match=message):
+        CompetitionData(root).mask("train_3")
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((3, 4, 5), np.uint8), np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3), np.float64)]
+)
+def test_image_of_another_type_or_layout(root, image):
+    np.save(root / "train" / "img" / "train_3.npy", image)
+    with pytest.raises(
+        DataError, match=r"train_3\.npy is .* expected a uint8 array of 3 dimensions, \(height, width, 3\)"
+    ):
+        CompetitionData(root).image("train_3")
+
+
 def test_missing_and_empty_splits(root):
     with pytest.raises(DataError, match="has no split 'valid': it has train, val, trainval, test"):
         CompetitionData(root).ids("valid")
@@ -114,6 +148,8 @@ def test_invalid_tables(tmp_path, text, message):
         HEADER + row(0) + row(1) + "," * 20 + "\n",  # a blank row of a spreadsheet
         HEADER + row(0) + row(1) + row(0),
         (HEADER + row(0) + row(1)).replace("\n", "\r\n"),
+        (HEADER + row(0) + row(1)).replace(",", ", "),
+        HEADER.title().replace("Id", "ID") + row(0, "0.0") + row(1, "1.0"),
     ],
 )
 def test_tables_of_other_programs(tmp_path, text):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vocctl.data.audit import audit
-from vocctl.data.file_index import IMAGE_ENDINGS, files_by_stem
+from vocctl.data.file_index import IMAGE_ENDINGS, FileIndex, files_by_stem
 from vocctl.data.releases import Release, check_release
 from vocctl.data.voc import VocData
 from vocctl.errors import DataError
@@ -19,6 +19,37 @@ def test_files_by_stem(tmp_path):
         (tmp_path / name).write_bytes(b"")
     assert files_by_stem(tmp_path, IMAGE_ENDINGS) == {"a": ["a.JPG"], "b.v2": ["b.v2.jpeg"], "c": ["c.PNG", "c.jpg"]}
     assert files_by_stem(tmp_path / "none", IMAGE_ENDINGS) == {}
+
+
+def test_a_stem_in_another_case_or_unicode_form():
+    index = FileIndex(["IMG_1.JPG", "Mu\u0308ller.png", "b.jpg", "B.jpg"])
+    assert index["img_1"] == index["IMG_1"] == ["IMG_1.JPG"]
+    assert index["M\u00fcller"] == ["Mu\u0308ller.png"]  # the letter as one character, and as u and two dots
+    assert (index["b"], index["B"]) == (["b.jpg"], ["B.jpg"])
+    assert "c" not in index
+    assert "straSSe" not in FileIndex(["strasse.jpg", "STRASSE.jpg"])  # which of them is not known
+    assert list(index) == ["B", "IMG_1", "Mu\u0308ller", "b"]
+    assert len(index) == 4
+
+
+def test_images_and_masks_in_another_case_than_their_list(devkit):
+    image, mask = devkit / "JPEGImages" / "a.jpg", devkit / "SegmentationClass" / "a.png"
+    image.rename(image.with_name("A.JPG"))
+    data = VocData(devkit, "tiny")
+    assert data.image("a").shape == (6, 8, 3)
+    assert data.mask_path("A") == mask
+    assert data.masked_ids() == ["A", "b", "c"]
+    assert audit(devkit).problems == ()
+
+
+def test_class_lists_in_another_case(tiny):
+    before = VocData.open(tiny).labels("val")
+    for path in (tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main").glob("*_*.txt"):
+        path.rename(path.with_name(path.name.capitalize()))
+    data = VocData.open(tiny)
+    assert data.label_splits() == ("train", "trainval", "val")
+    assert [row.tolist() for row in data.labels("val").values()] == [row.tolist() for row in before.values()]
+    assert audit(tiny).problems == ()
 
 
 @pytest.mark.parametrize("ending", [".JPG", ".jpeg", ".JPEG", ".png", ".PNG", ".bmp", ".webp", ".TIF"])
@@ -48,9 +79,31 @@ def test_a_jpeg_is_not_a_mask(devkit):
     Image.open(mask).convert("L").save(mask.with_suffix(".jpg"))
     assert VocData(devkit, "tiny").mask_path("a") == mask  # a drawing of the mask beside it
     mask.unlink()
-    with pytest.raises(DataError, match=r"a\.jpg is a JPEG, which changes labels: save the mask as PNG"):
+    with pytest.raises(DataError, match=r"a\.jpg is a JPEG file, whose compression changes labels: save it as a PNG"):
         VocData(devkit, "tiny").mask("a")
     assert [problem.path.name for problem in audit(devkit).problems] == ["a.jpg"]
+
+
+def test_masks_of_labelme(devkit):
+    """It writes arrays to SegmentationClass and the masks to SegmentationClassPNG."""
+    masks = devkit / "SegmentationClass"
+    masks.rename(devkit / "SegmentationClassPNG")
+    masks.mkdir()
+    (masks / "a.npy").write_bytes(b"")
+    assert np.array_equal(VocData(devkit, "tiny").mask("a"), np.full((6, 8), 15))
+    assert audit(devkit).problems == ()
+
+
+def test_an_image_that_is_not_read(devkit):
+    image = devkit / "JPEGImages" / "a.jpg"
+    heic = image.with_suffix(".HEIC")
+    heic.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    assert audit(devkit).problems == ()  # it was converted
+    image.unlink()
+    (problem,) = audit(devkit).problems
+    assert problem.path == heic
+    assert problem.reason.startswith("is a HEIC image, which is not read: save it as JPEG or PNG, as `magick")
+    assert "a" in VocData(devkit, "tiny").masked_ids()  # so that --make-lists names the file
 
 
 @pytest.mark.parametrize(
@@ -74,7 +127,7 @@ def test_a_folder_is_listed_once(devkit, monkeypatch):
     data = VocData(devkit, "tiny")
     for image_id in "abc":
         data.image_path(image_id), data.mask_path(image_id)
-    assert len(listed) == 3  # JPEGImages, SegmentationClass and SegmentationClassAug
+    assert len(listed) == 4  # JPEGImages and MASK_FOLDERS
 
 
 def test_lists_of_any_ending_and_hidden_files(devkit):

@@ -267,6 +267,24 @@ def test_heic_is_named_whatever_its_ending(tmp_path, brand):
     assert "is a HEIC image, which is not read: save it as JPEG or PNG" in message_of(read_image, tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.jxl", b"\xff\x0a", "JPEG XL"),
+        ("a.jxl", b"\0\0\0\x0cJXL ", "JPEG XL"),
+        ("a.CR3", b"\0\0\0\x18ftypcrx ", "camera's raw"),
+    ],
+)
+def test_images_of_other_kinds_are_named(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content + bytes(100))
+    assert f"is a {kind} image, which is not read: save it as JPEG or PNG" in message_of(read_image, tmp_path / name)
+
+
+def test_preview_in_a_raw_image_is_not_read(tmp_path):
+    Image.new("RGB", (8, 4)).save(tmp_path / "a.dng", "TIFF")  # as such a file begins
+    assert "is a camera's raw image, which is not read" in message_of(read_image, tmp_path / "a.dng")
+
+
 def test_large_image_needs_free_memory(tmp_path, monkeypatch):
     path = tmp_path / "large.png"
     Image.new("1", (9248, 6936)).save(path)  # 64.1 megapixels, as phones make them

@@ -43,6 +43,55 @@ def test_single_void_mask_is_a_note(devkit):
     }
 
 
+def exchange_labels(root: Path, ids: list[str]) -> None:
+    """Make aeroplanes (1) of bicycles (2) in the masks, and the reverse."""
+    for image_id in ids:
+        path = root / "VOCdevkit" / "VOC2009" / "SegmentationClass" / f"{image_id}.png"
+        mask = read_mask(path)
+        write_mask(path, np.array([0, 2, 1, *range(3, 256)], np.uint8)[mask])
+
+
+def test_masks_that_are_numbered_otherwise_contradict_the_class_lists(tiny):
+    exchange_labels(tiny, [f"tiny_{number:03d}" for number in range(7)])
+    (problem,) = audit(tiny).problems
+    assert problem.path.name == "VOC2009"
+    assert problem.reason.startswith(
+        "has masks that contradict the class lists: 7 of 12 hold a class that the lists deny (tiny_000: bicycle, "
+        "tiny_001: aeroplane, tiny_002: bicycle and 4 more): number the labels in the masks as VOC"
+    )
+
+
+def test_single_masks_that_contradict_the_class_lists_are_a_note(tiny):
+    exchange_labels(tiny, ["tiny_002"])
+    report = audit(tiny)
+    assert report.problems == ()
+    assert [note.reason for note in report.notes] == [
+        "has 1 masks of 12 with a class that the class lists deny (tiny_002: bicycle)"
+    ]
+
+
+def test_palettes_of_other_colors_are_a_note(devkit):
+    for image_id in "ab":
+        mask = Image.fromarray(np.resize([0, 1, 2, 255], (6, 8)).astype(np.uint8))
+        mask.putpalette([0, 0, 0, 10, 200, 30, 40, 50, 60])
+        mask.save(devkit / "SegmentationClass" / f"{image_id}.png")
+    report = audit(devkit)
+    assert report.problems == ()
+    (note,) = report.notes
+    assert note.reason.startswith(
+        "has 2 masks whose palettes have other colors than VOC's (a, b): the indices are read"
+    )
+
+
+def test_masks_of_0_and_1_are_a_note(devkit):
+    fill_masks(devkit, "abc", [0, 1, 255])
+    report = audit(devkit)
+    assert report.problems == ()
+    assert [note.reason for note in report.notes] == [
+        "has no class but aeroplane (1) in its masks: check that 1 does not stand for all objects"
+    ]
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_one_image_under_two_names_in_train_and_val(devkit, ending):
     images = devkit / "JPEGImages"
@@ -91,6 +140,31 @@ def test_no_image_shows_a_class_by_the_lists(devkit):
         (devkit / "ImageSets" / "Main" / f"{name}_train.txt").write_text("a -1\nb  0\n")
     (problem,) = audit(devkit).problems
     assert problem.reason == "no image of the split train shows a class by its labels: replace its class lists"
+
+
+def test_lists_with_0_for_absent(tiny):
+    """0 means difficult, so that nothing would be learned about absent classes, and nothing scored."""
+    for path in (tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main").glob("*_train.txt"):
+        path.write_text(path.read_text().replace("-1", "0"))
+    (problem,) = audit(tiny).problems
+    assert problem.reason.startswith("split train: no class is absent (-1) in any image; 0 means difficult")
+
+
+def test_class_lists_of_different_images(tiny):
+    lists = tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main"
+    (lists / "cat_train.txt").write_text("tiny_000  1\n")
+    (problem,) = audit(tiny).problems
+    assert "cat_train.txt and aeroplane_train.txt list different images (tiny_001)" in problem.reason
+
+
+def test_images_that_only_class_lists_name_are_read(tiny):
+    devkit = tiny / "VOCdevkit" / "VOC2009"
+    for path in (devkit / "ImageSets" / "Main").glob("*_train.txt"):
+        path.write_text(path.read_text() + "gone -1\n")
+    (problem,) = audit(tiny).problems
+    assert (problem.path.name, problem.reason) == (
+        "gone.jpg", "is missing: add the file, or remove it from the lists"
+    )  # fmt: skip
 
 
 def test_repeated_rows_of_a_class_list(devkit):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vocctl.data import images
-from vocctl.data.images import is_read_by_color, mask_png, read_mask
+from vocctl.data.images import mask_png, palette_use, read_mask
 from vocctl.errors import DataError
 from vocctl.labels import FLAT_PALETTE, PALETTE
 
@@ -58,7 +58,7 @@ def test_reordered_palette_is_read_by_color(path):
     order = np.random.default_rng(0).permutation(256)  # label order[i] stands at index i
     save_palette(path, np.argsort(order)[ALL], [PALETTE[label] for label in order])
     assert np.array_equal(read_mask(path), ALL)
-    assert is_read_by_color(path)
+    assert palette_use(path) == "color"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,7 @@ def test_reordered_palette_is_read_by_color(path):
         "VOC's 21 colors, filled up": [*PALETTE[:21], *[(0, 0, 0)] * 235],
         "void is black": [*PALETTE[:255], (0, 0, 0)],
         "void is white": [*PALETTE[:255], (255, 255, 255)],
+        "red and blue exchanged": [color[::-1] for color in PALETTE],
         "other colors": [(255 - value, 3, value) for value in range(256)],
     }.items(),
     ids=lambda item: item[0],
@@ -77,7 +78,14 @@ def test_reordered_palette_is_read_by_color(path):
 def test_palette_that_does_not_contradict_is_read_by_index(path, colors):
     save_palette(path, ALL, colors[1])
     assert np.array_equal(read_mask(path), ALL)
-    assert not is_read_by_color(path)
+    assert palette_use(path) == ("foreign" if colors[0] == "other colors" else "index")
+
+
+def test_void_of_another_color_without_background(path):
+    save_palette(
+        path, np.array([[15, 255]]), [*PALETTE[:255], (0, 0, 0)]
+    )  # black is the background's color, index 0 is not used
+    assert read_mask(path).tolist() == [[15, 255]]
 
 
 def test_index_beyond_the_palette_is_read_by_index(path):
@@ -93,6 +101,24 @@ def test_palette_of_voc_and_other_colors_is_refused(path):
     assert "palette entry 1 has VOC's color of person, and entry 2, (1, 2, 3), none of VOC's" in message
     save_palette(path, np.array([[0, 1, 1]]), [(0, 0, 0), PALETTE[15], (1, 2, 3)])  # entry 2 is not used
     assert read_mask(path).tolist() == [[0, 15, 15]]
+
+
+@pytest.mark.parametrize("save", [lambda image, path: image.save(path, "GIF"), lambda i, p: i.quantize().save(p)])
+def test_renumbered_gray_values_are_refused(path, save):
+    """Pillow stores the gray values in the palette and numbers them anew."""
+    save(Image.fromarray(np.array([[0, 15, 20, 255]] * 4, np.uint8)), path)
+    with Image.open(path) as image:
+        assert np.asarray(image).max() == 3
+    assert "which of the two is the label is unknown" in message_of(path)
+
+
+def test_palette_for_drawings_is_refused(path):
+    path.write_bytes(mask_png(np.ones((4, 4))))
+    with Image.open(path) as image:
+        image.convert("RGB").convert("P").save(path)
+    with Image.open(path) as image:
+        assert set(np.unique(image)) == {12, 13}  # darker and lighter red than VOC's aeroplane, at valid labels
+    assert "has a palette for drawings" in message_of(path)
 
 
 def test_reading_by_color_is_logged_once(tmp_path, caplog, monkeypatch):
@@ -125,6 +151,18 @@ def test_other_color_is_refused_with_its_pixel(path, mode, color):
     assert f"is an {mode} mask with color {color} at x 3, y 2, none of VOC's" in message_of(path)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "advice"),
+    [
+        (np.repeat(ALL[..., None], 3, axis=2), "its channels are equal, so save one of them alone"),
+        (np.array(PALETTE, np.uint8)[ALL][..., ::-1], "with red and blue exchanged all colors are VOC's"),
+    ],
+)
+def test_refused_colors_with_a_known_cause(path, pixels, advice):
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+    assert advice in message_of(path)
+
+
 def test_transparent_background(path):
     image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
     image.putpixel((1, 0), (*PALETTE[7], 255))
@@ -142,25 +180,49 @@ def test_gray_values_are_labels(path):
     assert "has label 271" in message_of(path)
 
 
-def write_gray_png(path: Path, bits: int) -> None:
-    """A 2 x 1 gray PNG with the values 0 and 1 at this bit depth; Pillow cannot write it."""
+def write_png(path: Path, bits: int, color_type: int, row: bytes) -> None:
+    """A PNG of 2 x 1 pixels, of a kind that Pillow cannot write. color_type: by PNG, 0 gray, 2 RGB, 4 gray and alpha."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)
-    row = bytes([0, 1 << (8 - 2 * bits)])
+    header = struct.pack(">IIBBBBB", 2, 1, bits, color_type, 0, 0, 0)
+    row = b"\0" + row  # not filtered
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
     )
 
 
+def test_negative_values_are_refused(tmp_path):
+    Image.fromarray(np.full((2, 2), -1, np.int32)).save(tmp_path / "mask.tif")
+    assert "has label -1" in message_of(tmp_path / "mask.tif")  # not 255, which has the same bits
+
+
 @pytest.mark.parametrize("bits", [2, 4])
 def test_gray_below_8_bits_is_refused(path, bits):
-    write_gray_png(path, bits)
+    write_png(path, bits, 0, bytes([1 << (8 - 2 * bits)]))  # the values 0 and 1
     with Image.open(path) as image:
         assert np.asarray(image).tolist() == [[0, 255 // (2**bits - 1)]]  # 85 or 17: Pillow scales label 1
     assert "gray values of less than 8 bits" in message_of(path)
+
+
+@pytest.mark.parametrize(("color_type", "pixel"), [(2, (0, 15, 0, 15, 0, 15)), (4, (0, 15, 255, 255))])
+def test_channels_of_16_bits_are_refused(path, color_type, pixel):
+    write_png(path, 16, color_type, bytes(pixel) * 2)
+    with Image.open(path) as image:
+        assert np.asarray(image).reshape(-1)[0] == 0  # Pillow drops the lower byte, which holds label 15
+    assert "has several channels of 16 bits" in message_of(path)
+
+
+@pytest.mark.parametrize(("kind", "row"), [("P5", b"\0\x14"), ("P2", b"0 20\n")])
+def test_gray_values_with_another_maximum_are_refused(tmp_path, kind, row):
+    path = tmp_path / "mask.pgm"
+    path.write_bytes(f"{kind}\n2 1\n20\n".encode() + row)
+    with Image.open(path) as image:
+        assert np.asarray(image).tolist() == [[0, 255]]  # Pillow scales label 20 to void
+    assert "has gray values up to 20" in message_of(path)
+    path.write_bytes(path.read_bytes().replace(b"\n20\n", b"\n255\n", 1))
+    assert read_mask(path).tolist() == [[0, 20]]
 
 
 @pytest.mark.parametrize("mode", ["1", "F", "CMYK"])

@@ -44,7 +44,7 @@ def test_path_that_is_not_a_folder(tmp_path):
     with pytest.raises(DataError, match=r"none is not a folder: `vocctl download voc2009 --out"):
         open_dataset(tmp_path / "none")
     (tmp_path / "file.tar").write_text("")
-    with pytest.raises(DataError, match=r"file\.tar is not a folder"):
+    with pytest.raises(DataError, match=r"file\.tar is a file: unpack it and name its folder as --data"):
         open_dataset(tmp_path / "file.tar")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vocctl.data.audit import audit
 from vocctl.data.voc import VocData
 from vocctl.data.voc_lists import read_ids
 from vocctl.errors import DataError
@@ -46,7 +47,17 @@ def test_other_encodings_are_refused(id_list, encoding):
         ("a.jpg", "lists 'a.jpg': an id has no ending, write 'a'"),
         ("a.JPEG", "an id has no ending"),
         ("../a", "an id is a file name without its folder"),
-        ("JPEGImages/a.jpg SegmentationClass/a.png", "an id is a file name without its folder"),
+        ("JPEGImages/a.jpg SegmentationClass/a.png", "an id is a file name without its folder .* write 'a'"),
+        ("/home/x/VOC/JPEGImages/a.jpg", "write 'a'"),
+        (r"C:\VOC\JPEGImages\b.JPG", "write 'b'"),
+        (r"C:\VOC\missing", "an id is a file name without its folder, fix the list"),
+        ("b.jpg b.png", "write 'b'"),
+        ("'a',", "write 'a'"),
+        ('"a"', "write 'a'"),
+        ("0,a", "write 'a'"),
+        ("a  # blurred", "write 'a'"),
+        ("\u200ba", "write 'a'"),
+        ("# train", "'# train' is a comment: a list has ids alone, remove the line"),
     ],
 )
 def test_an_error_names_the_line(id_list, line, message):
@@ -76,6 +87,18 @@ def test_ids_with_blanks_have_class_labels(labeled):
     assert VocData(labeled, "tiny").ids("val") == ["my image 1", "tiny_009", "tiny_010", "tiny_011"]
 
 
+def test_ids_are_those_of_the_files(labeled):
+    """One image is one id, however the lists write it."""
+    path = labeled / "ImageSets" / "Main" / "cat_val.txt"
+    path.write_text(path.read_text().replace("my image 1", "My Image 1"))
+    path = labeled / "ImageSets" / "Segmentation" / "val.txt"
+    path.write_text(path.read_text() + "TINY_009\n")
+    data = VocData(labeled, "tiny")
+    assert data.ids("val") == list(data.labels("val")) == ["my image 1", "tiny_009", "tiny_010", "tiny_011"]
+    (problem,) = audit(labeled).problems
+    assert problem.reason == "lists tiny_009 more than once: remove the duplicates"
+
+
 def test_repeated_rows_count_once_with_one_note(labeled, caplog):
     lists = labeled / "ImageSets" / "Main"
     for name in CLASSES:
@@ -85,6 +108,33 @@ def test_repeated_rows_count_once_with_one_note(labeled, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"{lists}/aeroplane_val.txt lists my image 1, tiny_009, tiny_010 and 1 more ids more than once: each image is used once"
     ]
+
+
+@pytest.mark.parametrize("value", ["+1", "1.0", "\t1"])
+def test_other_ways_to_write_1(labeled, value):
+    before = VocData(labeled, "tiny").labels("val")
+    for name in CLASSES:
+        path = labeled / "ImageSets" / "Main" / f"{name}_val.txt"
+        path.write_text(
+            "".join(
+                f"{line[:-2]}{value}\n" if line.endswith(" 1") else f"{line}\n"
+                for line in path.read_text().splitlines()
+            )
+        )
+    after = VocData(labeled, "tiny").labels("val")
+    assert [row.tolist() for row in after.values()] == [row.tolist() for row in before.values()]
+
+
+def test_class_lists_with_endings(labeled):
+    for name in CLASSES:
+        path = labeled / "ImageSets" / "Main" / f"{name}_val.txt"
+        path.write_text(path.read_text().replace("tiny_010", "tiny_010.jpg"))
+    message = "line 3: lists 'tiny_010.jpg': an id has no ending, write 'tiny_010'"
+    with pytest.raises(DataError, match=rf"aeroplane_val\.txt, {message}"):
+        VocData(labeled, "tiny").labels("val")
+    problems = audit(labeled).problems
+    assert {problem.reason for problem in problems} == {message}
+    assert len(problems) == 20
 
 
 def test_class_lists_that_contradict_themselves(labeled):

@@ -132,6 +132,38 @@ def test_a_table_that_contains_itself(tmp_path):
     assert "has other values than tensors by name" in error_of(tmp_path / "w.pth")
 
 
+OTHERS = {"w": torch.zeros(3), "b": torch.zeros(3)}
+WEIGHTS = {"w": torch.ones(3), "b": torch.ones(3)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"ema": {"module": WEIGHTS, "decay": 0.9}, "model": OTHERS},  # averaged weights first
+        {"ema": {"decay": 0.9}, "model": WEIGHTS},
+        {"ema": None, "model": WEIGHTS},
+        {"params_ema": WEIGHTS, "params": OTHERS},
+        {
+            "net": WEIGHTS,
+            "rng_state": torch.zeros(4),
+            "optimizer": {"state": {0: OTHERS}},
+            "scaler": {"scale": torch.ones(1)},
+        },
+        {"generator": WEIGHTS},
+    ],
+)
+def test_tables_around_the_weights(tmp_path, content):
+    torch.save(content, tmp_path / "w.pth")
+    tensors = read_tensors(tmp_path / "w.pth")
+    assert tensors.keys() == {"w", "b"}
+    assert torch.equal(tensors["w"], torch.ones(3))
+
+
+def test_several_tables_of_weights(tmp_path):
+    torch.save({"generator": WEIGHTS, "discriminator": OTHERS}, tmp_path / "w.pth")
+    assert "has several tables of weights (generator, discriminator): save one" in error_of(tmp_path / "w.pth")
+
+
 @pytest.mark.parametrize("tensor", [torch.zeros(2, 2).to_sparse(), torch.empty(2, device="meta")])
 def test_tensors_without_plain_values(tmp_path, tensor):
     torch.save({"w": tensor}, tmp_path / "w.pth")

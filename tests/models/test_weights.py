@@ -234,16 +234,24 @@ def test_extractors_with_underscores_in_their_names(tmp_path, name):
 def test_weights_of_another_model(tmp_path):
     features = extractor()
     before = {name: tensor.clone() for name, tensor in features.state_dict().items()}
-    save_file(random_weights("resnet34"), tmp_path / "w.safetensors")
-    load_pretrained(features, "resnet18", str(tmp_path / "w.safetensors"))  # it has all of resnet18's names and shapes
     save_file(random_weights("convnext_atto"), tmp_path / "w.safetensors")
-    features.load_state_dict(before)
     with pytest.raises(
         DataError,
         match=r"w\.safetensors has 0 of the 100 tensors of resnet18 \(conv1\.weight is missing\)",
     ):
         load_pretrained(features, "resnet18", str(tmp_path / "w.safetensors"))
     assert is_loaded(features, before)
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_weights_of_a_deeper_model(tmp_path, prefix):
+    """resnet34 has every tensor of resnet18 in the same shape."""
+    deeper = {prefix + key: tensor for key, tensor in random_weights("resnet34").items()}
+    torch.save(deeper, tmp_path / "w.pth")
+    message = "has layer1.2.bn1.bias, a block that resnet18 does not have: it belongs to a deeper model"
+    with pytest.raises(DataError, match=message.replace(".", r"\.")):
+        load_pretrained(extractor(), "resnet18", str(tmp_path / "w.pth"))
+    load_pretrained(extractor("resnet34"), "resnet34", str(tmp_path / "w.pth"))
 
 
 def test_a_missing_file(tmp_path):

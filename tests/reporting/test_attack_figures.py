@@ -55,10 +55,10 @@ def test_runs_are_compared_under_the_same_protocol_only(trained, attacked, tmp_p
     shutil.copytree(trained.seg, other)
     text = (other / "config.toml").read_text()
     (other / "config.toml").write_text(text.replace('loss = "ce+dice"', 'loss = "dice"'))
-    assert figures(trained.seg, other)[-1] == "robustness-pgd-2-seg-runs.png"
+    assert figures(trained.seg, other)[-1] == "robustness-pgd-seg+robust.png"
     shutil.copytree(other / "attacks" / "pgd", other / "attacks" / "pgd-2")  # the name of the folder does not matter
     edit(other, checkpoint="final")
-    assert figures(trained.seg, other)[-1] == "robustness-pgd-2-seg-runs.png"
+    assert figures(trained.seg, other)[-1] == "robustness-pgd-seg+robust.png"
     shutil.rmtree(other / "attacks" / "pgd-2")
     assert figures(trained.seg, other) == ["robustness-pgd.png"] * 2
 

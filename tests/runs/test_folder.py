@@ -89,6 +89,8 @@ def test_name_of_two_runs_is_ambiguous_without_a_task(run, tmp_path):
     with pytest.raises(DataError, match=r"first is ambiguous .*: give the run's folder"):
         open_run("first", runs)
     assert open_run(str(run.path), runs).path == run.path
+    with pytest.raises(DataError, match=f"config.toml is a file: name the folder of a run, as {run.path}"):
+        open_run(str(run.path / "config.toml"), runs)
 
 
 def test_distinct_names_are_as_short_as_possible(tmp_path, monkeypatch):

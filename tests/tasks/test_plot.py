@@ -1,6 +1,7 @@
 """Plot: each kind draws the runs that have data for it; what is missing is one line that says what to do."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,20 @@ def test_several_runs_are_overlaid(trained) -> None:
     dice = variant(trained.seg, "dice", ('loss = "ce+dice"', 'loss = "dice"'))
     seed = variant(trained.seg, "seed", ("seed = 0", "seed = 1"))
     file_names = names(plot([str(trained.seg), str(seed), str(dice)], kinds=["curves", "classes", "compare"]))
-    assert file_names == ["curves-3-seg-runs.png", "classes-3-seg-runs.png", "compare-3-seg-runs.png"]
+    assert file_names == [f"{kind}-seg+seed+dice.png" for kind in ("curves", "classes-tiny-val", "compare-tiny-val")]
+
+
+def test_figures_of_other_runs_are_kept(trained) -> None:
+    """Also if the names of many runs are too long for a file's name."""
+    others = [variant(trained.seg, name, ("seed = 0", "seed = 1")) for name in ("a", "b" * 60, "c" * 60)]
+    written = [
+        plot([str(trained.seg), *map(str, runs)], kinds=["curves"])[0]
+        for runs in (others[:1], others[1:2], others[:2], others[1:], others)
+    ]
+    assert len(set(written)) == 5
+    assert all(path.is_file() for path in written)
+    assert written[0].name == "curves-seg+a.png"
+    assert re.fullmatch(r"curves-3-runs-[0-9a-f]{8}\.png", written[3].name)
 
 
 def test_runs_of_both_tasks_are_drawn_separately(trained, tmp_path: Path) -> None:

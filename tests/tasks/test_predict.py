@@ -140,6 +140,22 @@ def test_wrong_inputs_are_errors(trained, tmp_path: Path) -> None:
         predict([images(trained.data)], "nothing")
 
 
+def test_earlier_results_are_not_predicted(trained_once, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """predictions/ is by default in the folder where one works, with the images."""
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "predictions.json").write_text(
+        '{"a.png": "a cat", "": ", tta ", "b": 3}'
+    )  # another program's
+    Image.new("RGB", (20, 10)).save(tmp_path / "other" / "a.png")
+    for _ in range(2):
+        results = predict([tmp_path, tmp_path / "a.jpg"], str(trained_once.seg), out=tmp_path / "predictions")
+        assert [result.image for result in results] == [tmp_path / "a.jpg", tmp_path / "other" / "a.png"]
+    assert "5 files skipped: results of earlier predictions" in caplog.text
+    with pytest.raises(DataError, match=r"contains no image that can be read: .*earlier predictions"):
+        predict([tmp_path / "predictions"], str(trained_once.seg), out=tmp_path / "predictions")
+
+
 def test_masks_of_other_images_and_runs_are_kept(trained_once, tmp_path: Path) -> None:
     """The same prediction again replaces its own mask."""
     first, other = tmp_path / "first", tmp_path / "other"

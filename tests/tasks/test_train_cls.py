@@ -349,6 +349,13 @@ def test_validation_split_without_any_class_is_an_error(tiny: Path, tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
+def test_class_lists_with_0_for_absent_are_an_error(tiny: Path, tmp_path: Path) -> None:
+    for path in (tiny / "VOCdevkit" / "VOC2009" / "ImageSets" / "Main").glob("*_train.txt"):
+        path.write_text(path.read_text().replace("-1", "0"))
+    with pytest.raises(DataError, match=r"training images: no class is absent \(-1\) in any image; 0 means difficult"):
+        run(tiny_config(tiny), tmp_path / "run")
+
+
 def test_evaluation_uses_the_validation_images_that_the_run_split_off(tiny: Path, tmp_path: Path) -> None:
     run(tiny_config(tiny, val=0.25, epochs=1), tmp_path / "run")
     split = json.loads((tmp_path / "run" / "split.json").read_text())

@@ -8,11 +8,13 @@ import typer
 from vocctl.cli import messages, progress, tables
 from vocctl.cli.complete import data_sets
 from vocctl.cli.early_checks import check_files, check_folder
+from vocctl.cli.modes import refuse_other_flags
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
 
 def download(
+    context: typer.Context,
     what: Annotated[
         str | None,
         typer.Argument(
@@ -59,19 +61,26 @@ def download(
     """
     if make_lists and check is None:
         raise ConfigError("--make-lists requires --check FOLDER, the folder to write lists for")
+    if (what is not None) + (check is not None) + years != 1:
+        raise ConfigError("give either a data set to download (--years lists them) or --check FOLDER")
+    if years:
+        refuse_other_flags(context, "--years", ["--years"])
+    elif check is not None:
+        refuse_other_flags(context, "--check", ["--check", "--make-lists", *["--seed"] * make_lists])
+    else:
+        flags = ["--out", "--url", "--archive", "--from", *["--seed"] * (what == "shapes")]
+        refuse_other_flags(context, f"download {what}", flags)
     check_files("--archive", archive)
     check_folder("--from", from_devkit)
     check_folder("--check", check)
     if years:
         _list_data_sets()
-    elif what is not None and check is None:
-        _download(what, out, url or [], archive, from_devkit, seed, quiet=quiet)
-    elif check is not None and what is None:
+    elif check is not None:
         if make_lists:
             _make_lists(check, seed, quiet=quiet)
         _check(check, quiet=quiet)
-    else:
-        raise ConfigError("give either a data set to download (--years lists them) or --check FOLDER")
+    elif what is not None:
+        _download(what, out, url or [], archive, from_devkit, seed, quiet=quiet)
 
 
 def _list_data_sets() -> None:

@@ -46,13 +46,21 @@ def check_images(paths: Sequence[Path]) -> None:
             raise DataError(f"{path} is neither an image nor a folder: fix its name")
 
 
+def check_weights_file(path: Path) -> None:
+    """Raise DataError for a path that is not a file."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name the .safetensors or .pth file in it")
+    if not path.is_file():
+        raise DataError(f"{path} is missing: --weights takes auto, none, or a .safetensors or .pth file")
+
+
 def check_new_run(config: TrainingConfig, default: TrainingConfig) -> None:
     """Raise DataError if the data, the weights or the runs to attack are missing."""
     if config.data.path != default.data.path:
         check_data(Path(config.data.path))
     weights = config.generator.weights if isinstance(config, TrainAdvConfig) else config.model.weights
-    if weights not in ("auto", "none") and not Path(weights).is_file():
-        raise DataError(f"{weights} is missing: --weights takes auto, none, or a .safetensors or .pth file")
+    if weights not in ("auto", "none"):
+        check_weights_file(Path(weights))
     if isinstance(config, TrainAdvConfig):
         check_runs(config.attack_loss.target)
 

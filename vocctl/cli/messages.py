@@ -129,7 +129,7 @@ class _NoteHandler(logging.Handler):
 
 
 def print_logged_notes() -> None:
-    """Print what vocctl logs to stderr, also with --quiet: these notes are about the user's data."""
+    """Print what vocctl logs to stderr, also with --quiet: it warns of data that may make the results wrong."""
     logging.getLogger("vocctl").handlers = [_NoteHandler()]
 
 

@@ -35,7 +35,9 @@ PANELS = {  # section of a config -> heading in help
 
 DERIVED_HELP = {"adv_train": adv_train_help}  # fields whose help a table makes
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only, no progress.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results, errors and warnings about the data only, no progress.")
+]
 Runs = Annotated[
     list[str],
     typer.Argument(metavar="RUN...", help="Run folders, or their names under runs/.", autocompletion=run_names),

@@ -9,6 +9,7 @@ from vocctl.cli import messages, progress
 from vocctl.cli.complete import plot_kinds
 from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import Evaluation, MovedData, Quiet, Runs
+from vocctl.errors import ConfigError
 from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import Format, PlotOptions
 
@@ -55,6 +56,8 @@ def plot(
 
     options = PlotOptions(select=select, num_images=images, format=file_format, out=out)
     kinds = [name for text in kind or () for name in text.split(",")]
+    if kinds and select and "masks" not in kinds:
+        raise ConfigError("--select chooses the images of masks: omit it, or draw masks with --kind masks")
     with progress.counter("drawing", "kinds", quiet=quiet) as on_kind:
         paths = task.plot(runs, kinds=kinds, evaluation=evaluation, data=data, options=options, on_kind=on_kind)
     for path in paths:

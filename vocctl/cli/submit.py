@@ -9,12 +9,24 @@ import typer
 from vocctl.cli import messages, progress, submit_tables
 from vocctl.cli.complete import cls_runs, devices, seg_runs
 from vocctl.cli.early_checks import check_files, check_folder, check_runs
+from vocctl.cli.modes import refuse_other_flags
 from vocctl.cli.options import Quiet
 from vocctl.config import TTA, Checkpoint
 from vocctl.errors import ConfigError, DataError
 
 FILES = "An existing csv"
 UPLOAD = "Upload"
+MODES = {  # what is done, by its flag -> the flags that it uses; "": predict the test images
+    "": (
+        "--competition", "--data", "--cls", "--seg", "--checkpoint", "--tta", "--device", "--out", "--allow-test-images",
+        "--dry-run", "--wait", "--message",
+    ),
+    "--file": ("--file", "--competition", "--data", "--message", "--wait"),
+    "--check": ("--check", "--competition", "--data"),
+    "--merge": ("--merge", "--data", "--out"),
+    "--score": ("--score", "--truth", "--data", "--worst"),
+    "--history": ("--history", "--wait"),
+}  # fmt: skip
 
 
 def competitions(incomplete: str) -> list[str]:
@@ -25,6 +37,7 @@ def competitions(incomplete: str) -> list[str]:
 
 
 def submit(
+    context: typer.Context,
     competition: Annotated[
         str | None,
         typer.Option(
@@ -140,8 +153,7 @@ def submit(
     mode = _single_mode([flag for flag, value in {**files, "--history": history or None}.items() if value is not None])
     if (score is None) != (truth is None):
         raise ConfigError("--score FILE and --truth DATA belong together: give both")
-    if mode and (dry_run or cls or seg or allow_test_images):
-        raise ConfigError(f"{mode} cannot be combined with --cls, --seg, --dry-run or --allow-test-images")
+    refuse_other_flags(context, mode or "predicting the test images", MODES[mode])
     if wait is not None and not isfinite(wait):
         raise ConfigError(f"--wait is a number of seconds, got {wait}")
     check_files("--check", check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,9 @@ def print_train_result(result: TrainResult, *, is_generator: bool) -> None:
         f"Trained for {format_duration(result.seconds)} {unit}. The best {result.monitor} is {scale * result.best:.1f}, at "
         f"epoch {result.best_epoch}; the final scores are {format_scores(result.scores, ', ')}."
     )
-    arguments = f"VICTIM --attack adv:{result.run}" if is_generator else result.run
-    print_line(f"Next: run `vocctl eval {arguments}`, then `vocctl plot {result.run}`")
+    arguments = ["VICTIM", "--attack", f"adv:{result.run}"] if is_generator else [str(result.run)]
+    commands = shlex.join(["vocctl", "eval", *arguments]), shlex.join(["vocctl", "plot", str(result.run)])
+    print_line(f"Next: run `{commands[0]}`, then `{commands[1]}`")
 
 
 def print_models(models: Sequence[ModelInfo]) -> None:

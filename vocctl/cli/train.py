@@ -15,6 +15,7 @@ from vocctl.cli.smoke import smoke_test
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig, as_tables, given, read_toml
 from vocctl.config.recipes import RecipeName, recipe_config
 from vocctl.errors import ConfigError
+from vocctl.runs.paths import expand_home
 
 
 @config_options(TrainSegConfig())
@@ -124,4 +125,4 @@ def _resolved(module: str, default: TrainingConfig, settings: dict[str, Any], fl
         config = recipe_config(flags.recipe, module.replace("_", "-"), config)
     if flags.config is not None:
         config = read_toml(config, flags.config)
-    return given(config, **settings)
+    return expand_home(given(config, **settings))

@@ -80,7 +80,8 @@ def read_toml(default: Config, path: Path) -> Config:
     Raises DataError: no such file. ConfigError: the file is not TOML, or as from_tables does.
     """
     if not path.is_file():
-        raise DataError(f"{path} is missing: name a TOML file, such as those in examples/")
+        kind = "a folder" if path.is_dir() else "missing"
+        raise DataError(f"{path} is {kind}: name a TOML file, such as those in examples/")
     try:
         tables = tomli.loads(read_text(path))
     except UnicodeDecodeError as error:

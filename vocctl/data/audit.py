@@ -4,10 +4,13 @@ The problems are files that are corrupt, missing or invalid, images that a split
 the training, validation and test splits, also under two names, and splits whose masks or labels hold no class.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from vocctl.data.images import MISSING, palette_use
 from vocctl.data.list_audit import SplitContents, disjoint_splits
 from vocctl.data.pixel_audit import pixel_notes, pixel_problems
 from vocctl.data.source import Source, open_dataset
@@ -35,24 +38,46 @@ def audit(root: Path, on_image: Callable[[int, int], None] | None = None) -> Aud
     notes: list[Problem] = []
     splits = _read_splits(source, problems)
     problems += _split_problems(splits)
-    problems += source.label_problems()
-    contents = SplitContents()
+    labels, label_errors = _read_labels(source)
+    problems += list(source.label_problems()) or [error for error in label_errors if not _is_known(error, problems)]
+    contents = SplitContents(labels)
     needs_mask: dict[str, bool] = {}
     for split_file, ids in splits.items():
         for image_id in ids:
             needs_mask[image_id] = needs_mask.get(image_id, False) or split_file.has_masks
+    for rows in labels.values():
+        needs_mask = dict.fromkeys(rows, False) | needs_mask
     for done, (image_id, has_mask) in enumerate(needs_mask.items(), start=1):
         problems += _image_problems(source, image_id, contents, notes, has_mask=has_mask)
         if on_image is not None:
             on_image(done, len(needs_mask))
     problems += contents.problems(source, splits)
-    notes += contents.notes(splits)
+    notes += contents.notes(source, splits)
     sizes = {split_file.name: len(ids) for split_file, ids in splits.items()}
     return Audit(root, source.layout, sizes, len(needs_mask), tuple(dict.fromkeys(problems)), tuple(notes))
 
 
 def _problem(path: Path, error: DataError) -> Problem:
-    return Problem(path, str(error).removeprefix(str(path)).lstrip(" :,"))
+    reason = str(error).removeprefix(str(path)).lstrip(" :,")
+    return Problem(path, reason.replace(MISSING, "is missing: add the file, or remove it from the lists"))
+
+
+def _is_known(error: Problem, problems: Sequence[Problem]) -> bool:
+    """Whether a problem says the same as one of the others, which names another path first."""
+    return any(
+        error.reason.startswith(str(problem.path)) and error.reason.endswith(problem.reason) for problem in problems
+    )
+
+
+def _read_labels(source: Source) -> tuple[dict[str, dict[str, np.ndarray]], list[Problem]]:
+    """The class labels of each split that can be read, and why the others cannot."""
+    labels, errors = {}, []
+    for split in source.label_splits():
+        try:
+            labels[split] = source.labels(split)
+        except DataError as error:
+            errors.append(Problem(source.root, str(error)))
+    return labels, errors
 
 
 def _read_splits(source: Source, problems: list[Problem]) -> dict[SplitFile, list[str]]:
@@ -121,7 +146,8 @@ def _image_problems(
     except DataError as error:
         yield _problem(mask_path, error)
         return
+    use = palette_use(mask_path)
     if shape is None or mask.shape == shape:
-        contents.add_mask(image_id, mask)
+        contents.add_mask(image_id, mask, use)
     if shape is not None:
-        yield from pixel_problems(path, shape, mask_path, mask)
+        yield from pixel_problems(path, shape, mask_path, mask, use)

@@ -4,6 +4,7 @@ labelme: class_names.txt, whose line n names label n, from 0. CVAT: labelmap.txt
 Masks are read with VOC's labels and colors, so that another order of the classes gives wrong scores without any error.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from vocctl.data.split_files import Problem
 from vocctl.data.voc_lists import read_lines
 from vocctl.errors import DataError
 from vocctl.labels import NUM_SEG_CLASSES, PALETTE, SEG_CLASSES
+
+SYNONYMS = {
+    "airplane": "aeroplane", "plane": "aeroplane", "bike": "bicycle", "table": "diningtable", "motorcycle": "motorbike",
+    "plant": "pottedplant", "couch": "sofa", "tv": "tvmonitor", "television": "tvmonitor", "monitor": "tvmonitor",
+}  # fmt: skip
 
 
 def class_name_problems(devkit: Path) -> Iterator[Problem]:
@@ -27,12 +33,18 @@ def class_name_problems(devkit: Path) -> Iterator[Problem]:
             yield Problem(path, f"{found}: change the labels in the masks to VOC's, they are read as VOC's classes")
 
 
+def _voc_name(name: str) -> str:
+    """The class as VOC writes it, if only case, blanks or a common synonym differ."""
+    plain = re.sub(r"[\s_/-]", "", name).lower()
+    return SYNONYMS.get(plain, plain)
+
+
 def _labelme_difference(lines: list[str]) -> str:
     names = [line for line in lines if line != "__ignore__"]
-    if not names or names[0].strip("_") != SEG_CLASSES[0]:
+    if not names or _voc_name(names[0]) != SEG_CLASSES[0]:
         return ""  # of another tool: which label the first line names is not known
     for label, (name, expected) in enumerate(zip(names, SEG_CLASSES, strict=False)):
-        if name.strip("_") != expected:
+        if _voc_name(name) != expected:
             return f"names label {label} {name}, which is {expected} in VOC"
     return "" if len(names) <= NUM_SEG_CLASSES else f"names label {NUM_SEG_CLASSES}, which VOC does not have"
 
@@ -45,8 +57,8 @@ def _cvat_difference(lines: list[str]) -> str:
         if line.startswith("#") or len(values) != 3 or not all(value.strip().isdigit() for value in values):
             continue
         color = (int(values[0]), int(values[1]), int(values[2]))
-        if name.strip().lower() != class_of.get(color, name.strip().lower()):
+        if _voc_name(name) != class_of.get(color, _voc_name(name)):
             return f"gives {name} the color {color}, which is {class_of[color]} in VOC"
-        if name in SEG_CLASSES and color not in class_of:
-            return f"gives {name} the color {color}, in VOC it is {PALETTE[SEG_CLASSES.index(name)]}"
+        if _voc_name(name) in SEG_CLASSES and color not in class_of:
+            return f"gives {name} the color {color}, in VOC it is {PALETTE[SEG_CLASSES.index(_voc_name(name))]}"
     return ""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vocctl.data.images import check_labels, read_array
+from vocctl.data.images import read_array, read_label_array
 from vocctl.data.split_files import Problem, SplitFile, format_ids, format_repetitions, without_repetitions
 from vocctl.errors import DataError
 from vocctl.files import read_csv
@@ -54,8 +54,8 @@ def _read_rows(path: Path) -> list[tuple[str, tuple[int, ...]]]:
         rows = [(line, cells) for line, cells in read_csv(path) if any(map(str.strip, cells))]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise DataError(f"{path} cannot be read as a table: save it as a csv in UTF-8, or replace it") from error
-    header = tuple(rows[0][1]) if rows else ()
-    if header != ("Id", *CLASSES):
+    header = [cell.strip() for cell in rows[0][1]] if rows else []
+    if [cell.lower() for cell in header] != ["id", *CLASSES]:
         hint = ", with commas instead of semicolons" if ";" in "".join(header) else ""
         raise DataError(f"{path} does not start with Id and the 20 class names in VOC's order: replace it{hint}")
     if len(rows) == 1:
@@ -63,12 +63,14 @@ def _read_rows(path: Path) -> list[tuple[str, tuple[int, ...]]]:
     labels_of: dict[str, tuple[int, ...]] = {}
     table = []
     for line, cells in rows[1:]:
-        csv_id = cells[0]
+        csv_id = cells[0].strip()
         if len(cells) != 1 + len(CLASSES) or not (csv_id.isascii() and csv_id.isdigit()):
             hint = "; a spreadsheet has changed the id" if "E+" in csv_id.upper() else ""
             raise DataError(f"{path}, line {line}: expected a new numeric id and 20 labels, fix the line{hint}")
         try:
-            labels = tuple(int(value) for value in cells[1:])
+            labels = tuple(
+                int(value.strip().removesuffix(".0")) for value in cells[1:]
+            )  # pandas writes 1.0 beside gaps
         except ValueError as error:
             raise DataError(f"{path}, line {line}: labels are 0, 1 or -1, fix the line") from error
         if labels_of.setdefault(csv_id, labels) != labels:
@@ -125,7 +127,7 @@ class CompetitionData:
             raise DataError(
                 f"{image_id} has no mask: the competition withholds those of test images, use another split"
             )
-        return check_labels(read_array(path, dims=2), path)
+        return read_label_array(path)
 
     def label_splits(self) -> tuple[str, ...]:
         return LABELED_SPLITS
@@ -170,7 +172,7 @@ class CompetitionData:
             raise DataError(f"{self.solution} has no {missing[0]}: build the mock competition again")
         for image_id in image_ids:
             path = self.solution / "seg" / f"{image_id}.npy"
-            yield np.array(table[image_id], bool), check_labels(read_array(path, dims=2), path)
+            yield np.array(table[image_id], bool), read_label_array(path)
 
     def split_files(self) -> list[SplitFile]:
         return [

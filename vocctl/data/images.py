@@ -18,18 +18,20 @@ import numpy as np
 import psutil
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from vocctl.data.mask_labels import ADVICE, mask_labels
+from vocctl.data.file_index import RAW_ENDINGS
+from vocctl.data.mask_labels import ADVICE, PaletteUse, mask_labels
 from vocctl.errors import DataError, VocctlError
 from vocctl.files import atomic_file, check_regular_file
 from vocctl.labels import FLAT_PALETTE, IGNORE, NUM_SEG_CLASSES
 
-READER_VERSION = 1  # raise it when a file is read as other pixels or labels than before: caches contain it
+READER_VERSION = 2  # raise it when a file is read as other pixels or labels than before: caches contain it
 MAX_PIXELS = 200_000_000  # of an image; checked before it is decoded. Phones have up to 200 megapixels
 BYTES_PER_PIXEL = 16  # that decoding takes: Pillow's 4 per copy, up to three copies, and 3 of the result
 ALWAYS_DECODED = 16_000_000  # pixels; the free memory is looked up for larger images only
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")  # Pillow decodes these itself
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")  # they may change labels
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8..11, after "ftyp"
+CONVERSION = "save it as JPEG or PNG, as `magick FILE FILE.jpg` of ImageMagick does"
 MISSING = "is missing: `vocctl download --check` lists all missing files"
 TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -70,12 +72,17 @@ def _open(path: Path) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise exceptions of any type
-        if isinstance(error, UnidentifiedImageError) and _is_heic(path):
-            raise DataError(f"{path} is a HEIC image, which is not read: save it as JPEG or PNG") from error
+        if isinstance(error, UnidentifiedImageError) and (kind := _unread_kind(path)):
+            raise DataError(f"{path} is a {kind}, which is not read: {CONVERSION}") from error
         raise DataError(f"{path} is not a readable image: replace it ({_one_line(error)})") from error
-    if too_large := _memory_problem(image.width, image.height):
+    problem = ""
+    if image.format == "TIFF" and path.suffix.lower() in RAW_ENDINGS:  # Pillow would read the preview in it
+        problem = f"is a camera's raw image, which is not read: {CONVERSION}"
+    elif too_large := _memory_problem(image.width, image.height):
+        problem = f"{too_large}: shrink it"
+    if problem:
         image.close()
-        raise DataError(f"{path} {too_large}: shrink it")
+        raise DataError(f"{path} {problem}")
     return image
 
 
@@ -91,10 +98,15 @@ def _memory_problem(width: int, height: int) -> str | None:
     return f"{size} and needs {needed >> 20:,} MB of memory, {free >> 20:,} are free" if free < needed else None
 
 
-def _is_heic(path: Path) -> bool:
+def _unread_kind(path: Path) -> str:
+    """The kind of an image that Pillow does not identify, for a message; empty: it may not be an image."""
     with path.open("rb") as stream:
         start = stream.read(12)
-    return start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS:
+        return "HEIC image"
+    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "JPEG XL image"
+    return "camera's raw image" if start and path.suffix.lower() in RAW_ENDINGS else ""
 
 
 def _one_line(error: Exception) -> str:
@@ -144,6 +156,15 @@ def _from_16_bit_gray(image: Image.Image, path: Path) -> np.ndarray:
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
+def largest_16_bit_value(path: Path) -> int | None:
+    """Of a 16-bit gray image; None for other files."""
+    try:
+        with _open(path) as image, _decoding(path):
+            return int(np.asarray(image).max()) if image.mode.startswith("I") else None
+    except DataError:
+        return None
+
+
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8, of an image that is not loaded yet; 1 if its EXIF data are damaged."""
     try:
@@ -174,28 +195,28 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def read_mask(path: Path) -> np.ndarray:
     """(H, W) uint8 labels. Raises DataError: not a mask, cannot be decoded, or a label that VOC does not have."""
-    labels, by_color = _decode_mask(path)
-    if by_color:
+    labels, use = _decode_mask(path)
+    if use == "color":
         _warn_of_colors(path.parent, path.name)
     return labels
 
 
-def is_read_by_color(path: Path) -> bool:
-    """Whether the colors of a mask's palette, and not its indices, are its labels. False for a file that is not a mask."""
+def palette_use(path: Path) -> PaletteUse:
+    """How a mask's palette is used to read it; "index" for a file that is not a mask."""
     try:
         return _decode_mask(path)[1]
     except DataError:
-        return False
+        return "index"
 
 
-def _decode_mask(path: Path) -> tuple[np.ndarray, bool]:
+def _decode_mask(path: Path) -> tuple[np.ndarray, PaletteUse]:
     with _open(path) as image, _decoding(path):
         if image.format in LOSSY_FORMATS:
             raise DataError(f"{path} is a {image.format} file, whose compression changes labels: {ADVICE}")
         if (orientation := _orientation(image)) != 1:
             raise DataError(f"{path} has EXIF orientation {orientation}: save the mask upright, without EXIF data")
-        labels, by_color = mask_labels(image, path)
-    return check_labels(labels, path).astype(np.uint8, copy=False), by_color
+        labels, use = mask_labels(image, path)
+    return check_labels(labels, path).astype(np.uint8, copy=False), use
 
 
 _folders_with_a_warning: set[Path] = set()
@@ -235,7 +256,7 @@ def size_mismatch(mask: np.ndarray, image_shape: tuple[int, ...], image_path: Pa
 
 def check_labels(mask: np.ndarray, path: Path) -> np.ndarray:
     """Return mask. Raises DataError if it has a label outside 0..20 and IGNORE. path: for the message."""
-    invalid = (mask >= NUM_SEG_CLASSES) & (mask != IGNORE)
+    invalid = ((mask >= NUM_SEG_CLASSES) & (mask != IGNORE)) | (mask < 0)
     if invalid.any():
         values, counts = np.unique(mask[invalid], return_counts=True)
         label = values[counts.argmax()]
@@ -243,8 +264,16 @@ def check_labels(mask: np.ndarray, path: Path) -> np.ndarray:
     return mask
 
 
-def read_array(path: Path, dims: int) -> np.ndarray:
-    """A uint8 .npy file: (H, W, 3) for dims 3, (H, W) for dims 2. It is never unpickled. Raises DataError."""
+def read_label_array(path: Path) -> np.ndarray:
+    """(H, W) uint8 labels of a .npy file with integers of any size. Raises DataError as read_array and check_labels."""
+    return check_labels(read_array(path, dims=2, kinds="ui"), path).astype(np.uint8, copy=False)
+
+
+def read_array(path: Path, dims: int, kinds: str = "") -> np.ndarray:
+    """A uint8 .npy file: (H, W, 3) for dims 3, (H, W) for dims 2. It is never unpickled. Raises DataError.
+
+    kinds: of numpy's dtypes that are read beside uint8.
+    """
     try:
         check_regular_file(path)
         with path.open("rb") as stream:
@@ -255,8 +284,10 @@ def read_array(path: Path, dims: int) -> np.ndarray:
         raise DataError(f"{path} {MISSING}") from error
     except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} is not a plain .npy array: replace it ({_one_line(error)})") from error
-    if array.dtype != np.uint8 or array.ndim != dims or (dims == 3 and array.shape[2] != 3) or array.size == 0:
-        expected = f"expected a uint8 array of {dims} dimensions"
+    is_read = array.dtype == np.uint8 or array.dtype.kind in kinds
+    if not is_read or array.ndim != dims or (dims == 3 and array.shape[2] != 3) or array.size == 0:
+        sides = "(height, width, 3)" if dims == 3 else "(height, width)"
+        expected = f"expected a uint8 array of {dims} dimensions, {sides}"
         raise DataError(f"{path} is {array.dtype} of shape {array.shape}: {expected}")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise DataError(f"{path} has shape {array.shape}, the limit is {MAX_PIXELS} pixels: shrink it")

@@ -121,9 +121,9 @@ def check_release(root: Path, release: Release) -> dict[str, int]:
         path = devkit / "ImageSets" / f"{name}.txt"
         ids = _read_split(path, release.split_sizes.get(name), advice)
         for folders, extension in FILES_OF_LISTS[path.parent.name]:
-            stems = {stem for folder in folders for stem in files_by_stem(devkit / folder, IMAGE_ENDINGS)}
+            indices = [files_by_stem(devkit / folder, IMAGE_ENDINGS) for folder in folders]
             for image_id in ids:
-                if image_id not in stems:
+                if not any(image_id in index for index in indices):
                     missing = devkit / folders[0] / f"{image_id}{extension}"
                     raise DataError(f"{missing} is missing, but {name}.txt lists it: {advice}")
         sizes[name] = len(ids)

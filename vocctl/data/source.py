@@ -121,8 +121,18 @@ FORMATS: tuple[DataFormat, ...] = (
 )
 
 
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+
 def open_dataset(root: Path) -> Source:
     """The reader for a folder. Raises DataError: no such folder, or no format matches it."""
+    if root.is_file():
+        advice = (
+            "unpack it and name its folder"
+            if root.suffix.lower() in ARCHIVE_ENDINGS
+            else "name the folder of a data set"
+        )
+        raise DataError(f"{root} is a file: {advice} as --data")
     if not root.is_dir():
         raise DataError(
             f"{root} is not a folder: `vocctl download voc2009 --out {root}` downloads VOC2009, or fix --data"

@@ -3,8 +3,9 @@
 An id is the name of an image file without its ending. It may contain blanks: a line is never split at all of them.
 """
 
+import re
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from vocctl.data.file_index import IMAGE_ENDINGS
@@ -66,10 +67,8 @@ def read_class_list(path: Path, images: Collection[str] = ()) -> list[ClassRow]:
             raise DataError(
                 f"{path}, line {number}: expected an id and 1, 0 or -1, got {' '.join(text.split())[:60]!r}"
             )
-        if not is_file_stem(row.image_id):
-            raise DataError(
-                f"{path}, line {number}: lists {row.image_id!r}: an id is a file name without its folder, fix the list"
-            )
+        if problem := _id_problem(number, row.image_id, images) if row.image_id not in images else "":
+            raise DataError(f"{path}, line {number}: {problem}")
         rows.append(row)
         first = first_rows.setdefault(row.image_id, row)
         if first.value != row.value:
@@ -98,6 +97,8 @@ def class_list_problems(path: Path, images: Collection[str]) -> Iterator[Problem
         if row is None:
             shown = " ".join(text.split())[:60]
             yield Problem(path, f"line {number} is {shown!r}: expected an id and 1, -1 or 0")
+        elif row.image_id not in images and (problem := _id_problem(number, row.image_id, images)):
+            yield Problem(path, f"line {number}: {problem}")
         elif rows.setdefault(row.image_id, row).value != row.value:
             yield Problem(path, f"line {number}: {row.image_id} is listed twice with different values: fix the list")
         else:
@@ -109,9 +110,10 @@ def class_list_problems(path: Path, images: Collection[str]) -> Iterator[Problem
 def _class_row(number: int, text: str, images: Collection[str]) -> ClassRow | None:
     """None: the line is not an id and a value. An id with blanks must be the id of an image."""
     image_id, *values = text.rsplit(maxsplit=1)
-    if not values or values[0] not in LABEL_OF or (len(image_id.split()) > 1 and image_id not in images):
+    value = values[0].removeprefix("+").removesuffix(".0") if values else ""  # +1 and 1.0, as other programs write 1
+    if value not in LABEL_OF or (len(image_id.split()) > 1 and image_id not in images):
         return None
-    return ClassRow(number, image_id, values[0])
+    return ClassRow(number, image_id, value)
 
 
 def _id_problem(number: int, text: str, images: Collection[str]) -> str:
@@ -122,8 +124,22 @@ def _id_problem(number: int, text: str, images: Collection[str]) -> str:
     parts = text.split()
     if len(parts) > 1 and all(part in images for part in parts):
         return f"{text[:60]!r} is {len(parts)} ids: a list has one id a line"
-    if not is_file_stem(text):
-        return f"lists {text[:120]!r}: an id is a file name without its folder, fix the list"
-    if Path(text).suffix.lower() in IMAGE_ENDINGS and Path(text).stem in images:
+    if Path(text).name == text and Path(text).suffix.lower() in IMAGE_ENDINGS and Path(text).stem in images:
         return f"lists {text!r}: an id has no ending, write {Path(text).stem!r}"
+    if image_id := _id_in(text, images):
+        return f"lists {text[:120]!r}: an id is a file name without its folder and ending, alone on its line; write {image_id!r}"
+    if text.startswith("#"):
+        return f"{text[:60]!r} is a comment: a list has ids alone, remove the line"
+    if not is_file_stem(text) or "\\" in text:
+        return f"lists {text[:120]!r}: an id is a file name without its folder, fix the list"
+    return ""
+
+
+def _id_in(text: str, images: Collection[str]) -> str:
+    """The id of an image in a line that has more than that: a path, an ending, quotes, a comma, other columns. "": none."""
+    for part in re.split(r"[\s,;|]+", text):
+        name = PureWindowsPath(part.strip("\"'\u200b")).name  # of a path with either slash
+        for image_id in (name, name.rpartition(".")[0]):
+            if image_id in images:
+                return image_id
     return ""

@@ -20,6 +20,9 @@ STATE_KEYS = (
     "state_dict_ema",
     "model_ema",
     "ema_state_dict",
+    "ema_model",
+    "params_ema",
+    "ema",
     "state_dict",
     "model_state_dict",
     "model",
@@ -50,7 +53,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise DataError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
     _check_start(path, start)
     content = _load(path, is_safetensors=start[8:9] == b"{")
-    tensors = {_without_wrappers(name): tensor for name, tensor in _tensors_in(content).items()}
+    tensors = {_without_wrappers(name): tensor for name, tensor in _tensors_in(content, path).items()}
     if not tensors:
         raise DataError(f"{path} has other values than tensors by name: save its state_dict as .safetensors")
     if strange := [name for name, tensor in tensors.items() if not _is_plain(tensor)]:
@@ -109,15 +112,26 @@ def _is_torchscript(path: Path) -> bool:
         return False
 
 
-def _tensors_in(content: Any) -> dict[str, Tensor]:
-    """The tensors by name in what a file holds, or in the table of it that holds the weights."""
-    for _ in range(MAX_NESTING):
-        if not isinstance(content, dict):
-            return {}
-        inner = [content[key] for key in STATE_KEYS if isinstance(content.get(key), dict) and content[key]]
-        if not inner:
-            break
-        content = inner[0]
+def _tensors_in(content: Any, path: Path, depth: int = MAX_NESTING) -> dict[str, Tensor]:
+    """The tensors by name in what a file holds, or in the table of it that holds the weights; empty: there are none.
+
+    That is the first of STATE_KEYS, or else the only large table under another name. Raises DataError: several are large.
+    """
+    if not isinstance(content, dict) or depth == 0:
+        return {}
+    for key in STATE_KEYS:
+        if tensors := _tensors_in(content.get(key), path, depth - 1):
+            return tensors
+    tables = {str(key): _named_tensors(value) for key, value in content.items() if isinstance(value, dict)}
+    own, largest = _named_tensors(content), max(tables.values(), key=len, default={})
+    if len(own) >= len(largest):
+        return own
+    if len(large := [key for key, table in tables.items() if 2 * len(table) > len(largest)]) > 1:
+        raise DataError(f"{path} has several tables of weights ({', '.join(large)[:80]}): save one as .safetensors")
+    return largest
+
+
+def _named_tensors(content: dict[Any, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 

@@ -26,6 +26,7 @@ from vocctl.models.weight_files import read_tensors
 
 PACKAGED_MEAN, PACKAGED_STD = (127 / 255,) * 3, (128 / 255,) * 3
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MAX_DIGITS = 6  # of a block's number
 MAX_WRAPPERS = 3  # nested modules around the model in a file, as in the name model.net.conv1.weight
 
 
@@ -74,8 +75,42 @@ def _tensors_of_file(path: Path, name: str, arguments: dict[str, Any]) -> dict[s
     tensors = read_tensors(path)
     if "normalize.mean" in tensors:  # saved by vocctl: names and shapes are those of our models
         return tensors
+    if deeper := _block_of_deeper_model(tensors, name):
+        raise DataError(
+            f"{path} has {deeper}, a block that {name} does not have: it belongs to a deeper model. Name that model with --model "
+            "or --encoder"
+        )
     adapted = (_adapted_by_timm(inner, name, arguments) for inner in _unwrapped(tensors))
     return tensors | next(filter(None, adapted), {})
+
+
+def _block_of_deeper_model(tensors: dict[str, Tensor], name: str) -> str | None:
+    """A tensor of a block behind the model's last one: the model's tensors are all there, but its values make no sense.
+
+    None: there is none, or most names are not timm's.
+    """
+    with torch.device("meta"):
+        own_names = timm.create_model(name, pretrained=False).state_dict().keys()
+    last_block: dict[
+        tuple[str, str], int
+    ] = {}  # what stands before and behind a number in a name -> the largest number
+    for key in own_names:
+        for block, number in _numbers_in(key):
+            last_block[block] = max(number, last_block.get(block, 0))
+    names = max(_unwrapped(tensors), key=lambda inner: len(own_names & inner.keys())).keys()
+    if 2 * len(own_names & names) < len(own_names):
+        return None
+    others = sorted(names - own_names)
+    deeper = (key for key in others for block, number in _numbers_in(key) if number > last_block.get(block, number))
+    return next(deeper, None)
+
+
+def _numbers_in(key: str) -> Iterator[tuple[tuple[str, str], int]]:
+    """Yield what stands before and behind each number in a tensor's name, and the number: blocks.3.attn -> (blocks, attn), 3."""
+    parts = key.split(".")
+    for index, part in enumerate(parts):
+        if part.isdecimal() and len(part) < MAX_DIGITS:
+            yield (".".join(parts[:index]), ".".join(parts[index + 1 :])), int(part)
 
 
 def _unwrapped(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Format = Literal["png", "svg", "pdf"]
 FORMATS = get_args(Format)
+MAX_NAMES = 80  # characters of runs' names in the name of a figure
 
 
 class NothingToPlot(DataError):
@@ -39,10 +41,18 @@ class PlotOptions:
         return run.folder.path / "plots" / f"{stem}.{self.format}"
 
     def shared_path(self, runs: Sequence[RunRecord], stem: str) -> Path:
-        """The file of a figure of several runs of one task. Without --out it goes to the first run's folder."""
-        kind = runs[0].kind.folder
+        """The file of a figure of several runs, whose names it has. Without --out it goes to the first run's folder.
+
+        Many runs: the number of them and a hash of their folders. Figures of other runs are never replaced.
+        """
         folder = self.out or runs[0].folder.path / "plots"
-        return folder / f"{stem}-{len(runs)}-{kind}-runs.{self.format}"
+        names = "+".join(run.name.replace("/", "-") for run in runs)
+        if len(names) > MAX_NAMES:
+            paths = "\n".join(str(run.folder.path.resolve()) for run in runs)
+            names = (
+                f"{len(runs)}-runs-{hashlib.blake2b(paths.encode(errors='surrogateescape'), digest_size=4).hexdigest()}"
+            )
+        return folder / f"{stem}-{names}.{self.format}"
 
 
 def evaluation_of(run: RunRecord) -> Evaluation:

@@ -60,7 +60,7 @@ def _classes(runs: Sequence[RunRecord], options: PlotOptions) -> Path:
         series, subject, path = [_series(evaluations[0], "")], runs[0].name, options.path(runs[0], f"classes-{name}")
     else:
         series = [_mean_series(group) for group in group_by_config(runs)]
-        subject, path = f"{len(runs)} runs", options.shared_path(runs, "classes")
+        subject, path = f"{len(runs)} runs", options.shared_path(runs, f"classes-{name}")
     has_intervals = any(one_series.intervals for one_series in series)
     interval_note = "Bar: 95 % interval, bootstrap over the images. " if has_intervals else ""
     return draw_class_scores(

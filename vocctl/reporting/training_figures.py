@@ -73,7 +73,8 @@ def _compare(groups: Sequence[ConfigGroup], options: PlotOptions) -> Path:
     note = COMPARE_NOTE + (DIFFERENCE_NOTE if any(group.difference for group in compared) else "")
     title = f"{runs[0].kind.task}: {len(runs)} runs on {name}, {images} images"
     score = runs[0].kind.main_metric.title
-    return draw_comparison(compared, options.shared_path(runs, "compare"), title=title, score=score, note=note)
+    path = options.shared_path(runs, f"compare-{name}")
+    return draw_comparison(compared, path, title=title, score=score, note=note)
 
 
 def _compared_group(group: ConfigGroup, baseline: ConfigGroup) -> ComparedGroup:

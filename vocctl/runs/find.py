@@ -54,6 +54,8 @@ def _shortest_unique_end(parts: tuple[str, ...], others: set[tuple[str, ...]]) -
 def open_run(name: str, runs: Path = RUNS) -> RunFolder:
     """Open a run by its folder, or by its name below runs/*/. Raises DataError: not found, or the name is ambiguous."""
     path = Path(name)
+    if path.is_file():
+        raise DataError(f"{name} is a file: name the folder of a run, as {path.parent}")
     if not path.is_dir():
         by_name = _runs_by_name(runs)
         if name not in by_name:

@@ -35,6 +35,11 @@ def relative_paths(config: TrainingConfig) -> dict[str, str]:
     return paths
 
 
+def expand_home(config: Config) -> Config:
+    """Return config with the home folder for ~ at the start of its paths: no shell expands it in a TOML file."""
+    return _map_paths(config, os.path.expanduser)
+
+
 @dataclass(frozen=True)
 class PathRecord:
     """What run.json says about paths."""

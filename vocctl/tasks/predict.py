@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from vocctl.config import check_checkpoint, check_tta
+from vocctl.data.image_folder import find_images
 from vocctl.data.images import read_image, write_mask
 from vocctl.data.resize import resize_to_model
 from vocctl.errors import ConfigError, DataError, RunError
@@ -30,10 +31,6 @@ from vocctl.plots.mask_colors import overlay_labels
 from vocctl.runs.find import open_run
 from vocctl.runs.folder import RunFolder
 
-SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", ".avifs",
-)  # fmt: skip
 SOURCES = "predictions.json"  # in the folder of masks and overlays
 logger = logging.getLogger(__name__)
 MIN_FRACTION = 0.005  # a class on fewer of the pixels is not listed
@@ -101,14 +98,18 @@ def predict(
 
     out: folder of masks and overlays; they never overwrite one of these images. name: a run of train-seg or train-cls.
 
-    Raises ConfigError: an unknown checkpoint or tta, or a run of train-adv. DataError: no such run or path, a folder without
-    images, no weights. RunError: out cannot be written.
+    Raises ConfigError: an unknown checkpoint or tta, a run of train-adv, or out with a run of train-cls. DataError: no such run
+    or path, a folder without images, no weights. RunError: out cannot be written.
     """
     check_checkpoint(checkpoint)
     check_tta(tta)
     files = list(_find_images(images))
     run = open_run(name)
     predictor = _open_predictor(run, checkpoint, tta, device)
+    if out is not None and run.task == "train-cls":
+        raise ConfigError(
+            "--out is for masks and overlays, and a classifier's labels are printed: omit it, or use --json"
+        )
     output = _OutputPaths(
         out or Path("predictions"),
         {_identity(path) for path, _ in files},
@@ -191,37 +192,38 @@ def _open_predictor(run: RunFolder, checkpoint: str, tta: str, device: str | Non
 
 
 def _find_images(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield (image, its path relative to the named folder, without its suffix). Logs which other files a folder has."""
+    """Yield (image, its path relative to the named folder, without its suffix), each image once. Logs what a folder has
+    that is not read.
+    """
+    yielded: set[str] = set()
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file())
-            images = [file for file in files if file.suffix.lower() in SUFFIXES]
-            skipped = _skipped_files(path, files)
-            if not images:
-                advice = f"{skipped}; save them as JPEG or PNG, or" if skipped else f"({', '.join(SUFFIXES)}):"
-                raise DataError(
-                    f"{path} contains no image that can be read{':' * bool(skipped)} {advice} name another folder"
-                )
-            if skipped:
-                logger.warning("%s: %s", path, skipped)
-            yield from ((file, file.relative_to(path).with_suffix("")) for file in images)
+            found = find_images(path, _results_in(path))
+            if found.skipped:
+                logger.warning("%s: %s", path, found.skipped)
+            images = [(file, file.relative_to(path).with_suffix("")) for file in found.images]
         elif path.is_file():
-            yield path, Path(path.stem)
+            images = [(path, Path(path.stem))]
         else:
             raise DataError(f"{path} is neither an image nor a folder: fix its name")
+        for file, relative in images:
+            if (absolute := os.path.abspath(file)) not in yielded:
+                yielded.add(absolute)
+                yield file, relative
 
 
-def _skipped_files(folder: Path, files: Sequence[Path]) -> str:
-    """How many of a folder's files are not images that predict reads, and their suffixes; "" for none. Hidden files are not
-    counted.
-    """
-    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    suffixes = [file.suffix.lower() for file in visible if file.suffix.lower() not in SUFFIXES]
-    if not suffixes:
-        return ""
-    count = f"{len(suffixes)} file{'s' * (len(suffixes) > 1)} skipped"
-    names = sorted({suffix or "a file without a suffix" for suffix in suffixes})
-    return f"{count}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not read"
+def _results_in(folder: Path) -> set[Path]:
+    """The masks and overlays that predict has written into a folder and below it, by their SOURCES, and these."""
+    results: set[Path] = set()
+    for path in folder.rglob(SOURCES):
+        try:
+            sources = read_json(path)
+        except (OSError, ValueError):
+            continue  # not one of predict's
+        for name, source in sources.items():
+            if name.endswith(".png") and isinstance(source, str) and ", tta " in source:
+                results.update((path, *_output_files(path.parent / Path(name).with_suffix(""))))
+    return results
 
 
 class _OutputPaths:

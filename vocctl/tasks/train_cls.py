@@ -14,6 +14,7 @@ from vocctl.data.cache import CachedSplit
 from vocctl.data.datasets import EvalDataset, TrainDataset
 from vocctl.data.feature_cache import CachedFeatures
 from vocctl.data.feature_dataset import PooledDataset, pooled
+from vocctl.data.list_audit import NONE_ABSENT
 from vocctl.data.loaders import eval_loader
 from vocctl.data.splits import LabeledSplit, Splits, images_with_masks, open_cls_splits
 from vocctl.devices import DeviceSetup, loader_workers
@@ -242,12 +243,14 @@ class ClassificationTask:
 
 
 def check_class_coverage(splits: Splits, reporter: Reporter) -> None:
-    """Report classes without a positive label in a split. Raises DataError if a split has no positive label at all."""
+    """Report classes without a positive label in a split. Raises DataError if a split has no positive, or no negative label."""
     for name, split in (("training", splits.train), ("validation", splits.val)):
         positives = (split.targets == 1).sum(0)
         absent = [class_name for class_name, count in zip(CLASSES, positives, strict=True) if count == 0]
         if len(absent) == len(CLASSES):
             raise DataError(f"{splits.source.root}: no {name} image shows a class, choose another split")
+        if not (split.targets == 0).any() and (split.targets == IGNORE).any():
+            raise DataError(f"{splits.source.root}, {name} images: {NONE_ABSENT}")
         if absent:
             reporter.note(f"no {name} image shows {', '.join(absent)}: not scored there, printed as -")
 
