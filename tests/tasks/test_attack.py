@@ -49,7 +49,7 @@ def test_segmenter_under_attack(attackable_runs: dict[str, Path], tmp_path: Path
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", "0.3"), ("l2", "8")])
 def test_classifier_under_attack(attackable_runs: dict[str, Path], tmp_path: Path, norm: str, eps: str) -> None:
-    attacks = ("noise", "pgd-20x2", "apgd-20", "segpgd-10", "cospgd-10", "square-60")
+    attacks = ("noise", "pgd-20x2", "pgd-margin-10", "apgd-20", "segpgd-10", "cospgd-10", "square-60")
     config = AttackConfig(attack=attacks, eps=(eps,), norm=norm)
     result = attack([str(attackable_runs["cls"])], config, save_adv=tmp_path / "saved")
     assert result.rows[0].scores["map_sklearn"] == 1
@@ -142,6 +142,10 @@ def test_transfer_needs_runs_of_one_task(attackable_runs: dict[str, Path]) -> No
         ("pgd-3", ["--goal", "target:dgo"], "did you mean dog"),
         ("pgd-3", ["--goal", "hide"], "target:CLASS"),
         ("pgd-3", ["--norm", "l1"], "linf, l2"),
+        ("pgd-3", ["--step", "2/255/2"], "--step is written as 8/255, 8px or 0.03"),
+        ("pgd-3", ["--step", "0"], "--step is above 0"),
+        ("fgsm,apgd-3", ["--step", "2/255"], "--step sets the step length of pgd, pgd-margin, segpgd, cospgd"),
+        ("pgd-margin-3", ["--goal", "hide:cat"], "cannot be combined with --goal hide:cat"),
         ("pgd-3", ["--tta", "flip"], "--tta"),
         ("pgd-3", ["--transfer"], "two runs"),
     ],

@@ -118,19 +118,22 @@ class AttackBenchmark:
             threat = replace(threat, epsilon=UNBOUNDED_EPSILON)
         local: dict[int, np.ndarray] = {}
         batches = same_shape_batches([image.shape[:2] for image in images], self.victim.config.train.batch)
-        for batch in batches[
-            rank() :: world_size()
-        ]:  # a batch is not split: the starts of its images are drawn together
-            generator = derived_generator("attack", self.config.seed, spec.name, self.truth.ids[batch[0]])
+        step_length = None if self.config.step is None else parse_epsilon(self.config.step)
+        for batch in batches[rank() :: world_size()]:
             adversarial = run_attack(
                 spec, self.victim.forward, self.pixels(batch), self.goal(batch), threat,
-                generator=generator, trained=self.generators.get(spec.run),
+                generators=self.random_generators(spec, batch), step_length=step_length,
+                trained=self.generators.get(spec.run),
             )  # fmt: skip
             rounded = (adversarial * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
             local |= {index: np.ascontiguousarray(image) for index, image in zip(batch, rounded, strict=True)}
             self.progress.add(len(batch) * world_size())
         gathered = all_gather_dict(local)
         return [gathered[index] for index in range(len(images))]
+
+    def random_generators(self, spec: AttackSpec, batch: Sequence[int]) -> list[torch.Generator]:
+        """A generator for each image, seeded by its id: its draws do not depend on the batch, the subset or the order."""
+        return [derived_generator("attack", self.config.seed, spec.name, self.truth.ids[index]) for index in batch]
 
     def pixels(self, batch: Sequence[int]) -> Tensor:
         """The clean images of these indices, (B, 3, H, W) in [0, 1] on the victim's device."""
