@@ -107,9 +107,7 @@ class AttackConfig:
     attack: tuple[str, ...]  # as attacks/table.py parses them
     eps: tuple[str, ...] = ("1/255", "2/255", "4/255", "8/255")
     norm: Norm = "linf"
-    step: str | None = (
-        None  # length of the steps of PGD, SegPGD and CosPGD, written as eps; None: that of attacks/gradient.py
-    )
+    step: str | None = None  # length of the steps of PGD and its relatives, written as eps; None: STEP_RATIO * eps
     goal: str = "untargeted"
     reference: Reference = "truth"
     images: int = 0  # a fixed subset of this size, the same for every run; 0: all
