@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vocctl.data.resize import resize_mask, resize_to_model
-from vocctl.resizing import area_weights, model_input_size
+from vocctl.resizing import area_weights, averages_areas, model_input_size
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,27 @@ def test_resize_to_model_averages_and_interpolates():
     enlarged = resize_to_model(stripes[:16, :16], 32)
     assert enlarged.shape == (32, 32, 3)
     assert 0 < enlarged[1].max() < 200
+
+
+@pytest.mark.parametrize(
+    ("image_size", "input_size", "expected"),
+    [
+        ((500, 375), (288, 224), True),
+        ((300, 224), (288, 224), True),  # the width stays
+        ((100, 110), (224, 256), False),
+        ((230, 255), (224, 256), False),  # the height shrinks, the width grows
+        ((255, 230), (256, 224), False),
+    ],
+)
+def test_areas_are_averaged_only_if_no_side_grows(image_size, input_size, expected):
+    assert averages_areas(image_size, input_size) == expected
+
+
+def test_resize_to_model_interpolates_where_one_side_grows():
+    """230 x 255 at 224 is 224 x 256: bilinear, as an attack differentiates it."""
+    image = np.random.default_rng(0).integers(0, 256, (230, 255, 3), dtype=np.uint8)
+    expected = cv2.resize(image, (256, 224), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(resize_to_model(image, 224), expected)
 
 
 def test_resize_mask_keeps_labels():

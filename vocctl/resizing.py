@@ -19,6 +19,15 @@ def model_input_size(height: int, width: int, size: int) -> tuple[int, int]:
     return max(sides[0], size), max(sides[1], size)
 
 
+def averages_areas(image_size: tuple[int, int], input_size: tuple[int, int]) -> bool:
+    """Whether resizing from image_size to input_size, (H, W) each, averages over areas; else it interpolates bilinearly.
+
+    The height decides. Where the height shrinks and the width grows it interpolates: OpenCV's INTER_AREA is an average
+    only if neither side grows, otherwise an interpolation of its own.
+    """
+    return input_size[0] < image_size[0] and input_size[1] <= image_size[1]
+
+
 def area_weights(source: int, target: int) -> np.ndarray:
     """(target, source) float32: each output pixel is the mean of the input pixels that it covers, weighted by overlap.
 

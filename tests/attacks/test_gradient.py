@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.attacks import gradient
-from vocctl.attacks.gradient import apgd, apgd_from, checkpoints, fgsm, pgd, pgd_from
-from vocctl.attacks.objectives import Objective, evaluate
+from vocctl.attacks.gradient import apgd, apgd_from, checkpoints, fgsm, pgd, pgd_from, training_pgd
+from vocctl.attacks.objectives import AttackObjective, Objective, attack_goal, evaluate
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.threat import Threat, norms
 
@@ -18,6 +18,10 @@ NUM_CLASSES = 4
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def per_image(images: Tensor, seed: int = 0) -> list[torch.Generator]:
+    return [seeded(100 * seed + index) for index in range(len(images))]
 
 
 def random_images(count: int = 5) -> Tensor:
@@ -42,20 +46,82 @@ def test_attacks_reach_the_closed_form_on_a_linear_model(norm):
     threat, images = Threat(norm, 0.05), random_images()
     direction = linear_weights().sign() if norm == "linf" else linear_weights() / linear_weights().norm()
     expected = images + 0.05 * direction
-    one_step = fgsm(linear_model, images, raise_logit, threat, steps=1, generator=seeded(0))
-    from_clean = pgd_from(linear_model, images, raise_logit, threat, steps=40, start=images)
+    one_step = fgsm(linear_model, images, raise_logit, threat, steps=1, step_length=None, generators=per_image(images))
+    from_clean = pgd_from(linear_model, images, raise_logit, threat, steps=40, start=images, step_length=0.01)
     assert torch.allclose(one_step, expected, atol=1e-5)
     assert torch.allclose(from_clean, expected, atol=1e-5)
     from_clean = apgd_from(linear_model, images, raise_logit, threat, steps=40, start=images)
     assert torch.allclose(from_clean, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("attack", "attack_from"), [(pgd, pgd_from), (apgd, apgd_from)])
-def test_attacks_start_at_random_in_the_ball(attack, attack_from):
+def test_apgd_starts_at_random_in_the_ball():
     threat, images = Threat("linf", 0.05), random_images()
-    adv = attack(linear_model, images, raise_logit, threat, steps=3, generator=seeded(7))
-    start = random_start(images, threat, seeded(7))
-    assert torch.equal(adv, attack_from(linear_model, images, raise_logit, threat, steps=3, start=start))
+    adv = apgd(
+        linear_model, images, raise_logit, threat, steps=3, step_length=None, generators=per_image(images, seed=7)
+    )
+    start = random_start(images, threat, per_image(images, seed=7))
+    assert torch.equal(adv, apgd_from(linear_model, images, raise_logit, threat, steps=3, start=start))
+
+
+def classifier(images: Tensor) -> Tensor:
+    """(B, 1): the logit of one label."""
+    return linear_model(images) - linear_model(random_images()).mean()
+
+
+@pytest.mark.parametrize(("norm", "epsilon", "length"), [("linf", 8 / 255, 0.01), ("l2", 64 / 255, 0.1)])
+def test_pgd_has_the_step_length_of_the_papers(norm, epsilon, length):
+    """arXiv 2302.02213 and its code: .01 at 8/255 (linf), .1 at 64/255 (l2). One step from the start is in the ball here."""
+    images, threat = random_images(), Threat(norm, epsilon)
+    objective = AttackObjective("ce", attack_goal("untargeted", torch.ones(5, 1, dtype=torch.long)))
+    start = random_start(images, threat, per_image(images))
+    half = Threat(norm, epsilon / 2)
+    expected = pgd_from(classifier, images, objective, threat, steps=3, start=start, step_length=length)
+    for step_length in (None, length):
+        adv = pgd(classifier, images, objective, threat, steps=3, step_length=step_length, generators=per_image(images))
+        assert torch.allclose(adv, expected, atol=1e-6)
+    small = pgd(classifier, images, objective, half, steps=3, step_length=None, generators=per_image(images))
+    small_start = random_start(images, half, per_image(images))
+    expected = pgd_from(classifier, images, objective, half, steps=3, start=small_start, step_length=length / 2)
+    assert torch.allclose(small, expected, atol=1e-6)
+
+
+def test_adversarial_training_crosses_the_ball_in_its_few_steps():
+    """Three steps of 2.5 epsilon / 3 reach the corner, two epsilon away, from any start; three of .32 epsilon do not."""
+    images, threat = random_images(), Threat("linf", 0.05)
+    objective = AttackObjective("ce", attack_goal("untargeted", torch.ones(5, 1, dtype=torch.long)))
+    corner = images - 0.05 * linear_weights().sign()
+    adv = training_pgd(classifier, images, objective, threat, steps=3, step_length=None, generators=per_image(images))
+    assert torch.allclose(adv, corner, atol=1e-6)
+    adv = pgd(classifier, images, objective, threat, steps=3, step_length=None, generators=per_image(images))
+    assert not torch.allclose(adv, corner, atol=1e-3)
+
+
+def test_pgd_returns_the_best_iterate_of_each_image():
+    """f = -|x - target|: with a step as long as the distance the iterates hit the target, leave it, and hit it again.
+
+    Image 0 starts one step from its target: best after 1, 3, ... steps. Image 1 starts at its target: best after 0, 2, ...
+    The last of three steps is the best iterate of image 0, the one before it that of image 1: the latest of equals.
+    """
+    images = torch.full((2, 3, 2, 2), 0.5)
+    target = images + torch.tensor([0.1, 0.0])[:, None, None, None]
+    forward_passes = []
+
+    def distance(x: Tensor) -> Tensor:
+        forward_passes.append(x.detach())
+        return (x - target + 1e-4).flatten(1)
+
+    def objective(logits: Tensor, step_fraction: float) -> Tensor:
+        return -logits.abs().mean(1)
+
+    threat = Threat("linf", 0.2)
+    best = pgd_from(distance, images, objective, threat, steps=3, start=images, step_length=0.1, progress=objective)
+    assert torch.allclose(best, target, atol=1e-6)
+    assert len(forward_passes) == 4  # one more than the steps: of the last iterate
+    assert torch.equal(best[1], forward_passes[2][1])
+    last = pgd_from(distance, images, objective, threat, steps=3, start=images, step_length=0.1)
+    assert torch.allclose(last[0], target[0], atol=1e-6)
+    assert (last[1] - target[1]).abs().min() > 0.09
+    assert len(forward_passes) == 7  # without a progress objective no pass is added
 
 
 def network() -> nn.Module:
@@ -75,7 +141,7 @@ def test_fgsm_and_pgd_equal_foolbox(norm, steps):
     labels = model(images).argmax(1)
     epsilon, step_length = {"linf": (0.06, 0.02), "l2": (0.4, 0.15)}[norm]
     threat = Threat(norm, epsilon)
-    start = random_start(images, threat, seeded(2)) if steps > 1 else images
+    start = random_start(images, threat, per_image(images, seed=2)) if steps > 1 else images
     attack_class = {
         "linf": foolbox.attacks.LinfProjectedGradientDescentAttack,
         "l2": foolbox.attacks.L2ProjectedGradientDescentAttack,
@@ -86,7 +152,7 @@ def test_fgsm_and_pgd_equal_foolbox(norm, steps):
     expected = reference.run(foolbox_model, images, foolbox.criteria.Misclassification(labels), epsilon=epsilon)
     objective = cross_entropy_of(labels)
     if steps == 1:
-        adv = fgsm(model, images, objective, threat, steps=1, generator=seeded(0))
+        adv = fgsm(model, images, objective, threat, steps=1, step_length=None, generators=per_image(images))
     else:
         adv = pgd_from(model, images, objective, threat, steps=steps, start=start, step_length=step_length)
     assert torch.allclose(adv, expected, atol=1e-5)
@@ -97,7 +163,8 @@ def test_fgsm_and_pgd_equal_foolbox(norm, steps):
 def test_apgd_is_at_least_as_strong_as_pgd(norm):
     model, images = network(), random_images()
     objective, threat = cross_entropy_of(model(images).argmax(1)), Threat(norm, {"linf": 0.06, "l2": 0.4}[norm])
-    pgd_images = pgd_from(model, images, objective, threat, steps=20, start=images)
+    step_length = 0.125 * threat.epsilon
+    pgd_images = pgd_from(model, images, objective, threat, steps=20, start=images, step_length=step_length)
     apgd_images = apgd_from(model, images, objective, threat, steps=20, start=images)
     threat.check(apgd_images, images)
     pgd_loss, apgd_loss = (evaluate(model, adv, objective).mean() for adv in (pgd_images, apgd_images))
@@ -180,7 +247,7 @@ def test_pgd_tells_its_objective_the_fraction_of_the_steps():
         return logits[:, 0]
 
     images = random_images()
-    pgd_from(linear_model, images, objective, Threat("linf", 0.05), steps=4, start=images)
+    pgd_from(linear_model, images, objective, Threat("linf", 0.05), steps=4, start=images, step_length=0.01)
     assert fractions == [0, 0.25, 0.5, 0.75]
 
 
@@ -190,11 +257,15 @@ def test_checkpoints_of_100_steps():
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_random_start_is_in_the_ball_and_follows_the_generator(norm):
+def test_random_start_is_in_the_ball_and_follows_the_generator_of_each_image(norm):
     images, threat = random_images(), Threat(norm, 0.1)
-    first, repeated, different = (random_start(images, threat, seeded(seed)) for seed in (0, 0, 1))
+    first, repeated, different = (random_start(images, threat, per_image(images, seed)) for seed in (0, 0, 1))
     assert torch.equal(first, repeated)
     assert not torch.equal(first, different)
+    reversed_start = random_start(images.flip(0), threat, per_image(images)[::-1])
+    assert torch.equal(reversed_start.flip(0), first)  # an image's draws do not depend on its place in the batch
+    alone = random_start(images[3:4], threat, per_image(images)[3:4])
+    assert torch.equal(alone[0], first[3])
     assert norms(first - images, norm).max() <= 0.1 + 1e-6
     assert norms(first - images, norm).min() > 0.05
 

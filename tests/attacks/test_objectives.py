@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vocctl.attacks.objectives import AttackObjective, attack_goal, pixel_error_rate
+from vocctl.attacks.objectives import AttackObjective, attack_goal, progress_objective
 from vocctl.labels import CLASSES, IGNORE, SEG_CLASSES
 
 DOG = SEG_CLASSES.index("dog")
@@ -52,8 +52,30 @@ def test_objective_rises_as_the_goal_is_reached():
     assert hide(background_lost, 0.0) < hide(dog_hidden, 0.0)
 
 
-def test_pixel_error_rate_by_hand():
-    labels = torch.tensor([[[0, 1], [2, IGNORE]]])
-    logits = torch.zeros(1, 3, 2, 2)
-    logits[0, 0, 0, 0] = logits[0, 2, 0, 1] = logits[0, 2, 1, 0] = 1  # correct, wrong, correct; the fourth is ignored
-    assert pixel_error_rate(logits, labels).tolist() == pytest.approx([1 / 3])
+def test_progress_rises_where_an_attack_succeeds():
+    """CosPGD's own objective falls from a wrong pixel of p = .4 to one of p = .1: its iterates are compared by the errors."""
+    masks = torch.tensor([[[0, 1]]])
+    objective = AttackObjective("cospgd", attack_goal("untargeted", masks))
+    one_wrong, both_wrong = (torch.tensor([[[[a, b]], [[5.0, 0.0]]]]) for a, b in ((6.0, 5.0), (-5.0, 9.0)))
+    assert objective(both_wrong, 0.0) < objective(one_wrong, 0.0)
+    progress = progress_objective(objective)
+    assert (progress(one_wrong, 0.0).item(), progress(both_wrong, 0.0).item()) == (0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "goal", "expected"),
+    [
+        ("ce", "untargeted", "ce"),
+        ("margin", "untargeted", "margin"),
+        ("cospgd", "hide:dog", "ce"),
+        ("segpgd", "target:dog", "ce"),
+    ],
+)
+def test_progress_on_labels_is_the_loss_of_the_attack(loss, goal, expected):
+    objective = AttackObjective(loss, attack_goal(goal, torch.ones(1, 20, dtype=torch.long)))
+    assert progress_objective(objective) == AttackObjective(expected, objective.goal)
+
+
+def test_progress_of_cospgd_on_labels_is_the_error_rate():
+    progress = progress_objective(AttackObjective("cospgd", attack_goal("untargeted", torch.tensor([[1, 0, 0, 0]]))))
+    assert progress(torch.tensor([[1.0, 3.0, 0.1, -9.0]]), 0.0).item() == 0.5

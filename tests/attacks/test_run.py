@@ -19,8 +19,9 @@ from vocctl.attacks.threat import AttackError, Threat, norms
 from vocctl.losses.adversarial import ATTACK_LOSSES
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(count: int = 3) -> list[torch.Generator]:
+    """One generator for each image."""
+    return [torch.Generator().manual_seed(image) for image in range(count)]
 
 
 def network(segmenter: bool) -> nn.Module:
@@ -31,7 +32,7 @@ def network(segmenter: bool) -> nn.Module:
 
 
 def random_images() -> Tensor:
-    return torch.randint(0, 256, (3, 3, 12, 12), generator=seeded()) / 255
+    return torch.randint(0, 256, (3, 3, 12, 12), generator=torch.Generator().manual_seed(0)) / 255
 
 
 def predicted_labels(model: nn.Module, segmenter: bool) -> Tensor:
@@ -53,23 +54,22 @@ def test_every_attack_has_a_loss_and_a_function_with_the_common_signature():
 
 ATTACK_TEXTS = ("noise", "fgsm", "pgd-5", "pgd-3x2", "segpgd-5", "cospgd-5", "apgd-8", "square-40")
 SEA_TEXTS = ("sea-js-9", "sea-masked-9", "sea-balanced-9")
+CASES = [
+    *((text, segmenter) for text in ATTACK_TEXTS for segmenter in (True, False)),
+    *((text, True) for text in SEA_TEXTS),
+    ("pgd-margin-5", False),
+]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize(
-    ("text", "segmenter"),
-    [
-        *((text, segmenter) for text in ATTACK_TEXTS for segmenter in (True, False)),
-        *((text, True) for text in SEA_TEXTS),
-    ],
-)
+@pytest.mark.parametrize(("text", "segmenter"), CASES)
 def test_every_attack_stays_in_its_threat_model_and_beats_noise(text, norm, segmenter):
     model, images = network(segmenter), random_images()
     threat = Threat(norm, {"linf": 16 / 255, "l2": 1.0}[norm])
     goal = attack_goal("untargeted", predicted_labels(model, segmenter))
 
     def attack(name: str) -> Tensor:
-        return run_attack(parse_attack(name), model, images, goal, threat, generator=seeded())
+        return run_attack(parse_attack(name), model, images, goal, threat, generators=seeded())
 
     adv = attack(text)
     assert norms(adv - images, norm).max() <= threat.epsilon + 1e-4
@@ -79,6 +79,51 @@ def test_every_attack_stays_in_its_threat_model_and_beats_noise(text, norm, segm
         objective = AttackObjective("ce", goal)
         attacked, noisy, clean = (objective(model(x), step_fraction=0.0).mean() for x in (adv, attack("noise"), images))
         assert attacked > max(noisy, clean)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize(("text", "segmenter"), CASES)
+def test_an_image_has_the_same_example_in_any_batch_and_order(text, norm, segmenter):
+    """Only rounding errors of the network's arithmetic may differ: a gradient near 0 may change its sign."""
+    model, images, spec = network(segmenter), random_images(), parse_attack(text)
+    labels, threat = predicted_labels(model, segmenter), Threat(norm, {"linf": 16 / 255, "l2": 1.0}[norm])
+
+    def attack(*batch: int) -> dict[int, Tensor]:
+        indices, generators = list(batch), seeded()
+        goal = attack_goal("untargeted", labels[indices])
+        chosen = [generators[index] for index in indices]
+        return dict(zip(batch, run_attack(spec, model, images[indices], goal, threat, generators=chosen), strict=True))
+
+    whole = attack(0, 1, 2)
+    for parts in (attack(2, 1, 0), attack(0) | attack(2, 1)):
+        differing = [(parts[index] != whole[index]).float().mean().item() for index in range(3)]
+        assert max(differing) <= (0 if text == "noise" else 0.01), differing
+
+
+def test_step_length_is_passed_to_the_attack():
+    images, model = random_images(), network(segmenter=False)
+    goal, threat = attack_goal("untargeted", predicted_labels(model, segmenter=False)), Threat("linf", 16 / 255)
+
+    def attack(step_length: float | None) -> Tensor:
+        spec = parse_attack("pgd-1")
+        return run_attack(spec, model, images, goal, threat, generators=seeded(), step_length=step_length)
+
+    assert torch.equal(attack(None), attack(0.02))  # .01 at 8/255 is .02 at 16/255
+    assert not torch.equal(attack(0.001), attack(0.02))
+
+
+def test_margin_attack_lowers_the_margin_and_cospgd_flips_more_labels():
+    """Each attack follows the score that it is for: pgd-margin the rank of the present labels, cospgd the number of errors."""
+    model, images = network(segmenter=False), random_images()
+    goal = attack_goal("untargeted", predicted_labels(model, segmenter=False))
+    threat = Threat("linf", 2 / 255)
+
+    def attacked(text: str, loss: str) -> float:
+        adv = run_attack(parse_attack(text), model, images, goal, threat, generators=seeded())
+        return AttackObjective(loss, goal)(model(adv), step_fraction=0.0).mean().item()
+
+    assert attacked("pgd-margin-10", "margin") >= attacked("pgd-10", "margin")
+    assert attacked("cospgd-10", "masked-margin") >= attacked("pgd-10", "masked-margin")
 
 
 def test_restarts_return_the_best_result_of_each_image():
@@ -98,7 +143,7 @@ def test_restarts_never_leave_more_pixels_correct(name):
 
     def error_rates(text: str) -> Tensor:
         goal = attack_goal("untargeted", labels)
-        adv = run_attack(parse_attack(text), model, images, goal, threat, generator=seeded())
+        adv = run_attack(parse_attack(text), model, images, goal, threat, generators=seeded())
         return (model(adv).argmax(1) != labels).flatten(1).float().mean(1)
 
     one_start, five_starts = error_rates(f"{name}-3"), error_rates(f"{name}-3x5")
@@ -115,7 +160,7 @@ def test_trained_generator_replaces_the_function_of_its_row():
         raise AssertionError("a trained generator never runs the victim model")
 
     generator = TrainedGenerator(lambda x, threat: threat.project(x + threat.epsilon, x), bounded=True)
-    adv = run_attack(spec, victim, images, goal, threat, generator=seeded(), trained=generator)
+    adv = run_attack(spec, victim, images, goal, threat, generators=seeded(), trained=generator)
     assert torch.allclose(adv, (images + 4 / 255).clamp(max=1), atol=1e-6)
 
 
@@ -127,5 +172,5 @@ def test_a_result_outside_the_threat_model_is_an_error(monkeypatch):
     with pytest.raises(AttackError, match="NaN"):
         run_attack(
             replace(parse_attack("pgd"), steps=1), network(segmenter=True), torch.zeros(1, 3, 2, 2),
-            attack_goal("untargeted", torch.zeros(1, 2, 2, dtype=torch.long)), threat, generator=seeded(),
+            attack_goal("untargeted", torch.zeros(1, 2, 2, dtype=torch.long)), threat, generators=seeded(1),
         )  # fmt: skip

@@ -18,6 +18,7 @@ from vocctl.attacks.table import (
     attack_examples,
     attack_help,
     check_attack_fits,
+    fixed_step_attacks,
     parse_attack,
 )
 from vocctl.attacks.threat import Threat
@@ -32,6 +33,8 @@ from vocctl.training.adversarial import adversarial_examples
         ("fgsm", "fgsm", 1, 1, ""),
         ("pgd", "pgd", 20, 1, ""),
         ("pgd-7", "pgd", 7, 1, ""),
+        ("pgd-margin", "pgd-margin", 20, 1, ""),
+        ("pgd-margin-7x2", "pgd-margin", 7, 2, ""),
         ("cospgd-7x3", "cospgd", 7, 3, ""),
         ("sea-masked-9", "sea-masked", 9, 1, ""),
         ("square", "square", 1000, 1, ""),
@@ -58,7 +61,8 @@ def test_parse_attack(text, name, steps, restarts, run):
         ("pgd-3x0", "1 or more"),
         ("noise-3", "no number of steps"),
         ("fgsm-2", "no number of steps"),
-        ("sea-9x2", "only pgd, segpgd, cospgd, apgd"),
+        ("sea-9x2", "only pgd, pgd-margin, segpgd, cospgd, apgd"),
+        ("pgd-margin-0", "1 or more"),
         ("adv", "adv:RUN"),
         ("adv:", "adv:RUN"),
         ("adv-3:run", "adv:RUN"),
@@ -88,13 +92,28 @@ def test_sea_is_three_runs_and_untargeted_and_for_segmenters():
     check_attack_fits(parse_attack("pgd"), "train-cls", "hide:cat")
 
 
+def test_margin_is_untargeted_and_for_classifiers():
+    margin = parse_attack("pgd-margin-9")
+    check_attack_fits(margin, "train-cls", "untargeted")
+    with pytest.raises(ConfigError, match=r"for classifiers\. Attack segmenters with one of fgsm, pgd, segpgd"):
+        check_attack_fits(margin, "train-seg", "untargeted")
+    with pytest.raises(ConfigError, match=r"cannot be combined with --goal hide:cat\. Use one of fgsm, pgd, segpgd"):
+        check_attack_fits(margin, "train-cls", "hide:cat")
+
+
+def test_help_says_which_attack_is_for_which_score():
+    assert "mAP: pgd-margin" in attack_help()
+    assert "predicted labels and F1: cospgd" in attack_help()
+    assert fixed_step_attacks() == ("pgd", "pgd-margin", "segpgd", "cospgd")
+
+
 def test_table_imports_no_torch():
     """`vocctl eval --help` lists the attacks and has to start fast."""
     code = "import sys, vocctl.attacks.table; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def sign_ascent(forward, images, objective, threat, *, steps, generator):
+def sign_ascent(forward, images, objective, threat, *, steps, step_length, generators):
     """A new gradient attack: one step along the sign of the gradient, half as long as epsilon."""
     gradient, _, _ = input_gradient(forward, images, objective, 0.0)
     return threat.project(images + 0.5 * threat.epsilon * gradient.sign(), images)
@@ -103,7 +122,7 @@ def sign_ascent(forward, images, objective, threat, *, steps, generator):
 def test_a_row_makes_an_attack_available_everywhere(monkeypatch):
     row = Attack(
         name="halfstep", function=f"{__name__}:sign_ascent", access="white-box", default_steps=3, restarts=True,
-        for_training=True, description="for this test",
+        training_function=f"{__name__}:sign_ascent", description="for this test",
     )  # fmt: skip
     monkeypatch.setitem(ATTACKS, "halfstep", row)
     spec = parse_attack("halfstep-5x2")
@@ -116,7 +135,7 @@ def test_a_row_makes_an_attack_available_everywhere(monkeypatch):
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 20)).requires_grad_(False)
     images, labels = torch.full((2, 3, 4, 4), 0.4), torch.ones(2, 20, dtype=torch.long)
     goal, threat = attack_goal("untargeted", labels), Threat("linf", 8 / 255)
-    adv = run_attack(spec, model, images, goal, threat, generator=torch.Generator())
+    adv = run_attack(spec, model, images, goal, threat, generators=[torch.Generator(), torch.Generator()])
     assert (255 * (adv - images)).abs().round().unique().tolist() == [4]
     config = AdversarialTrainingConfig(adv_train="halfstep", adv_fraction=0.5, adv_eps="8/255")
     mixed = adversarial_examples(config, model, model)(images, labels)

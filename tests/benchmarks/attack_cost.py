@@ -16,8 +16,9 @@ from typing import get_args
 import torch
 
 from vocctl.attacks.gradient import pgd_from
-from vocctl.attacks.objectives import AttackObjective, attack_goal
+from vocctl.attacks.objectives import AttackObjective, attack_goal, progress_objective
 from vocctl.attacks.steps import random_start
+from vocctl.attacks.table import STEP_RATIO
 from vocctl.attacks.threat import Threat
 from vocctl.config import GeneratorConfig, TrainClsConfig, TrainSegConfig
 from vocctl.config.attacks import Generator
@@ -51,15 +52,19 @@ def pgd_cost(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor,
     """Return the time of a PGD step relative to its forward and backward pass, and the time of the attack in seconds."""
     forward = LogitEnsemble([ResizeWrapper(model, size, "fp32")])
     objective = AttackObjective("ce", attack_goal("untargeted", labels))
-    start = random_start(images, LINF, torch.Generator().manual_seed(0))
+    start = random_start(images, LINF, [torch.Generator().manual_seed(index) for index in range(len(images))])
 
     def forward_and_backward() -> None:
         leaf = images.clone().requires_grad_()
         torch.autograd.grad(objective(forward(leaf), 0.0).sum(), leaf)
 
-    return relative_time(
-        lambda: pgd_from(forward, images, objective, LINF, steps=STEPS, start=start), forward_and_backward, STEPS
-    )
+    def attack() -> None:
+        pgd_from(
+            forward, images, objective, LINF, steps=STEPS, start=start,
+            step_length=STEP_RATIO["linf"] * LINF.epsilon, progress=progress_objective(objective),
+        )  # fmt: skip
+
+    return relative_time(attack, forward_and_backward, STEPS)
 
 
 def generator_cost(config: GeneratorConfig, images: torch.Tensor) -> tuple[float, float]:

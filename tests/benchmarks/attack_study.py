@@ -44,7 +44,7 @@ PARTS: dict[str, dict[str, str]] = {
         "seg sweep": f"eval seg --attack noise,fgsm,pgd-20,apgd-20,segpgd-20,cospgd-20 {SWEEP}",
         "seg SEA": "eval seg --attack sea-50,sea-js-50,sea-masked-50,sea-balanced-50 --eps 1/255 --images 100",
         "seg CosPGD, val": "eval seg --attack cospgd-20 --eps 8/255",
-        "cls sweep": f"eval cls --attack noise,fgsm,pgd-20,apgd-20 {SWEEP}",
+        "cls sweep": f"eval cls --attack noise,fgsm,pgd-20,pgd-margin-20,cospgd-20,apgd-20 {SWEEP}",
         "cls Square": "eval cls --attack square-200,pgd-20 --eps 8/255 --images 100",
     },
     "goals": {

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from vocctl.labels import IGNORE
-from vocctl.losses.adversarial import ATTACK_LOSSES, MARGIN_CLIP, attack_losses, logit_margin
+from vocctl.labels import IGNORE, SEG_CLASSES
+from vocctl.losses.adversarial import ATTACK_LOSSES, MARGIN_CLIP, SEA_CLASS_WEIGHTS, attack_losses, error_rate
 
 P = (0.7, 0.2, 0.1)  # probabilities of three classes at every pixel
 
@@ -32,8 +32,20 @@ def test_pixel_losses_by_hand():
     assert loss([0, 1], "segpgd", step_fraction=0.5) == pytest.approx((0.75 * CORRECT + 0.25 * WRONG) / 2)
     assert loss([0, 1], "cospgd") == pytest.approx((0.7 / NORM * CORRECT + 0.2 / NORM * WRONG) / 2)
     assert loss([0, 1], "masked") == pytest.approx(CORRECT / 2)
-    # balanced: label 0 has two pixels, label 1 one; each label has half of the weight, wrong pixels have none
-    assert loss([0, 0, 1], "balanced") == pytest.approx(CORRECT / 2)
+    # margins of the logits: log .2 - log .7 for label 0, log .7 - log .2 for label 1, which counts only where it is correct
+    assert loss([0, 1], "masked-margin") == pytest.approx(math.log(0.2 / 0.7) / 2)
+    # margin: the pixels of a label weigh 1 in total
+    assert loss([0, 0, 1], "margin") == pytest.approx(math.log(0.2 / 0.7) + math.log(0.7 / 0.2), abs=1e-6)
+
+
+def test_balanced_has_the_weights_of_the_data_set():
+    """Wrong pixels have no weight; how many pixels of a class the image has does not matter."""
+    assert loss([0, 0, 1], "balanced") == pytest.approx(SEA_CLASS_WEIGHTS[0] * CORRECT * 2 / 3)
+    assert loss([0, 1, 1], "balanced", targeted=True) == pytest.approx(SEA_CLASS_WEIGHTS[1] * WRONG * 2 / 3)
+    assert len(SEA_CLASS_WEIGHTS) == len(SEG_CLASSES)
+    assert sum(SEA_CLASS_WEIGHTS) == pytest.approx(1, abs=1e-3)
+    rarest, most_frequent = (SEG_CLASSES[SEA_CLASS_WEIGHTS.index(pick(SEA_CLASS_WEIGHTS))] for pick in (max, min))
+    assert (rarest, most_frequent) == ("bicycle", "background")
 
 
 def test_targeted_weights_are_small_where_the_target_is_predicted():
@@ -42,7 +54,7 @@ def test_targeted_weights_are_small_where_the_target_is_predicted():
         (0.25 * CORRECT + 0.75 * WRONG) / 2
     )
     assert loss([0, 1], "masked", targeted=True) == pytest.approx(WRONG / 2)
-    assert loss([0, 0, 1, 1, 1], "balanced", targeted=True) == pytest.approx(WRONG / 2)
+    assert loss([0, 1], "masked-margin", targeted=True) == pytest.approx(math.log(0.7 / 0.2) / 2)
     assert loss([0, 1], "ce", targeted=True) == pytest.approx((CORRECT + WRONG) / 2)
     expected = ((1 - 0.7 / NORM) * CORRECT + (1 - 0.2 / NORM) * WRONG) / 2
     assert loss([0, 1], "cospgd", targeted=True) == pytest.approx(expected)
@@ -56,10 +68,11 @@ def test_weights_carry_no_gradient():
     assert gradient.flatten().tolist() == pytest.approx([0.7 / NORM * value for value in (0.7 - 1, 0.2, 0.1)])
 
 
-def test_logit_margin_by_hand():
+def test_margin_of_labels_by_hand():
+    """Mean logit of the absent classes, each at most MARGIN_CLIP, minus that of the present ones, each at least -MARGIN_CLIP."""
     logits = torch.tensor([[2.0, -1.0, 0.5], [30.0, -30.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
     labels = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, IGNORE, IGNORE]])
-    margins = logit_margin(logits, labels)
+    margins = attack_losses(logits, labels, "margin", step_fraction=0.0)
     assert margins[0].item() == pytest.approx(-1 - (2 + 0.5) / 2)
     assert margins[1].item() == pytest.approx((MARGIN_CLIP + 1) / 2 + MARGIN_CLIP)
     assert margins[2].item() == 2  # no class is present: the mean of the absent classes
@@ -70,6 +83,22 @@ def test_logit_margin_by_hand():
     assert logits.grad[0].tolist() == pytest.approx([-0.5, 1.0, -0.5])
     assert logits.grad[1].tolist() == [0.0, 0.0, 0.5]  # clipped logits have no gradient
     assert logits.grad[3].tolist() == [-1.0, 0.0, 0.0]  # ignored classes are not absent
+
+
+def test_masked_margin_of_labels_by_hand():
+    """Logit 2 is correct for a present class, logit 3 is wrong for an absent one, logit -1 is correct for an absent one."""
+    logits, labels = torch.tensor([[2.0, 3.0, -1.0, 9.0]]), torch.tensor([[1, 0, 0, IGNORE]])
+    assert attack_losses(logits, labels, "masked-margin", step_fraction=0).item() == pytest.approx((-2 - 1) / 3)
+
+
+def test_error_rate_by_hand():
+    labels = torch.tensor([[[0, 1], [2, IGNORE]]])
+    logits = torch.zeros(1, 3, 2, 2)
+    logits[0, 0, 0, 0] = logits[0, 2, 0, 1] = logits[0, 2, 1, 0] = 1  # correct, wrong, correct; the fourth is ignored
+    assert error_rate(logits, labels).tolist() == pytest.approx([1 / 3])
+    classifier_logits, classes = torch.tensor([[2.0, 3.0, -1.0, 9.0]]), torch.tensor([[1, 0, 0, IGNORE]])
+    assert error_rate(classifier_logits, classes).tolist() == pytest.approx([1 / 3])
+    assert error_rate(classifier_logits, torch.full((1, 4), IGNORE)).tolist() == [0]
 
 
 def test_jensen_shannon_equals_torch_distributions():

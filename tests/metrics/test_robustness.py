@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vocctl.metrics.robustness import binary_cross_entropy, label_flips, pixel_flips, worst_attack
+from vocctl.metrics.robustness import binary_cross_entropy, label_flips, pixel_flips
 
 
 def test_label_flips_by_hand():
@@ -41,7 +41,3 @@ def test_pixel_flips_by_hand():
 def test_binary_cross_entropy_by_hand():
     probs, targets = np.array([[0.8, 0.5, 0.1]]), np.array([[1, 255, 0]])
     assert binary_cross_entropy(probs, targets) == pytest.approx([(-math.log(0.8) - math.log(0.9)) / 2])
-
-
-def test_worst_attack_is_the_first_with_the_highest_loss():
-    assert worst_attack(np.array([[0.1, 0.5, 0.2], [0.3, 0.5, 0.1]])).tolist() == [1, 0, 0]

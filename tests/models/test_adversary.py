@@ -41,6 +41,17 @@ def test_perturbations_are_within_the_budget_by_construction(settings: dict, siz
     assert (l2.perturbation(images, 1.0)).flatten(1).norm(dim=1).max() <= 1 + 1e-5
 
 
+def test_another_epsilon_scales_linf_and_only_shrinks_l2():
+    torch.manual_seed(0)
+    images = random_images(64, 64)[:1]
+    linf, l2 = (Adversary(GeneratorConfig(universal=True), bound, 1.0, 64).eval() for bound in ("linf", "l2"))
+    assert torch.allclose(linf.perturbation(images, 0.2), 2 * linf.perturbation(images, 0.1))
+    norm = l2.perturbation(images, 1e6).norm().item()  # of tanh(raw)
+    assert norm > 1
+    for epsilon, expected in ((0.5 * norm, 0.5 * norm), (2 * norm, norm)):
+        assert l2.perturbation(images, epsilon).norm().item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_pretrained_encoder_is_frozen():
     """Its weights and its batch norms' statistics stay, while every other parameter changes."""
     torch.manual_seed(0)

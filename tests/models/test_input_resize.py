@@ -34,7 +34,13 @@ def random_images(height: int, width: int) -> Tensor:
     return torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("size", [(375, 500), (500, 375), (224, 224), (300, 301), (100, 120)])
+SIZES = [
+    *((375, 500), (500, 375), (224, 224), (300, 301), (100, 120)),
+    *((165, 183), (183, 165), (700, 50), (50, 700)),  # one side shrinks and the other grows
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_resize_equals_the_cache_apart_from_rounding(size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     resized = resize_differentiable(torch.from_numpy(image).permute(2, 0, 1)[None].float(), 160)[0].permute(1, 2, 0)

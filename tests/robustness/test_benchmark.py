@@ -1,5 +1,6 @@
 """Budgets, reference labels and the order of attacks; what is shared between attacks is made once."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from vocctl.attacks.table import parse_attack
+from vocctl.attacks.threat import Threat
 from vocctl.config import AttackConfig
+from vocctl.robustness import benchmark
 from vocctl.robustness.benchmark import (
     AttackBenchmark,
     AttackEvaluation,
@@ -18,7 +21,7 @@ from vocctl.robustness.benchmark import (
     sort_budgets,
 )
 from vocctl.robustness.examples import ExampleCollector, strongest_examples
-from vocctl.robustness.outcomes import LabelPredictions
+from vocctl.robustness.outcomes import GroundTruth, LabelPredictions
 from vocctl.robustness.victims import open_victim
 from vocctl.runs.attacks import AttackExamples
 
@@ -86,6 +89,58 @@ def test_same_seed_gives_the_same_images(attackable_runs: dict[str, Path]) -> No
     first, again, other = (evaluate(attackable_runs["seg"], replace(config, seed=seed)).rows for seed in (0, 0, 5))
     assert str(first) == str(again)  # as text, because nan is not equal to itself
     assert str(first) != str(other)
+
+
+@pytest.mark.parametrize("name", ["cls", "seg"])
+@pytest.mark.parametrize("attack", ["noise", "pgd-3x2", "square-15"])
+def test_an_image_has_the_same_example_at_any_batch_size_subset_and_order(
+    attackable_runs: dict[str, Path], name: str, attack: str
+) -> None:
+    victim = open_victim([str(attackable_runs[name])], "best", None)
+    truth, _, _ = read_ground_truth(victim, AttackConfig(attack=(attack,)), None, None)
+
+    def examples(batch: int, indices: list[int]) -> dict[str, np.ndarray]:
+        config = replace(victim.config, train=replace(victim.config.train, batch=batch))
+        ids = tuple(truth.ids[index] for index in indices)
+        part = GroundTruth(ids, [truth.images[i] for i in indices], [truth.labels[i] for i in indices])
+        clean = victim.predict(part.images, part)
+        settings = AttackConfig(attack=(attack,))
+        bench = AttackBenchmark(replace(victim, config=config), part, clean, settings, {}, ProgressCounter())
+        return dict(zip(ids, bench.generate(parse_attack(attack), Threat("linf", 8 / 255)), strict=True))
+
+    whole = examples(4, [0, 1, 2, 3])
+    for others in (examples(1, [0, 1, 2, 3]), examples(4, [3, 2, 1, 0]), examples(2, [2, 1])):
+        for image_id, image in others.items():
+            # the network's arithmetic rounds differently in another batch, and a gradient near 0 may change its sign
+            assert (image != whole[image_id]).mean() <= (0 if attack == "noise" else 0.02)
+
+
+def test_processes_make_the_images_of_one_process(
+    attackable_runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = open_victim([str(attackable_runs["seg"])], "best", None)
+    truth, _, _ = read_ground_truth(victim, AttackConfig(attack=("noise",)), None, None)
+    victim = replace(victim, config=replace(victim.config, train=replace(victim.config.train, batch=1)))
+    clean = victim.predict(truth.images, truth)
+    bench = AttackBenchmark(victim, truth, clean, AttackConfig(attack=("noise",)), {}, ProgressCounter())
+    spec, threat = parse_attack("noise"), Threat("linf", 8 / 255)
+    expected, gathered = bench.generate(spec, threat), {}
+    monkeypatch.setattr(benchmark, "world_size", lambda: 3)
+    # the last process alone has all images, the others stop where they gather
+    monkeypatch.setattr(benchmark, "all_gather_dict", lambda local: gathered.update(local) or gathered)
+    for rank in range(3):
+        monkeypatch.setattr(benchmark, "rank", lambda rank=rank: rank)
+        with contextlib.nullcontext() if rank == 2 else pytest.raises(KeyError):
+            images = bench.generate(spec, threat)
+    assert all(np.array_equal(*pair) for pair in zip(images, expected, strict=True))
+
+
+def test_step_changes_the_attack_and_not_its_sanity_checks(attackable_runs: dict[str, Path]) -> None:
+    config = AttackConfig(attack=("pgd-3",), eps=("8/255",), images=3)
+    default = evaluate(attackable_runs["seg"], config).rows[1].distortion["l2_mean"]
+    same = evaluate(attackable_runs["seg"], replace(config, step="0.01")).rows[1].distortion["l2_mean"]
+    small = evaluate(attackable_runs["seg"], replace(config, step="0.1/255")).rows[1].distortion["l2_mean"]
+    assert default == same > small
 
 
 @pytest.mark.parametrize("name", ["cls", "seg"])

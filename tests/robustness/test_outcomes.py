@@ -5,10 +5,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from vocctl.labels import CLASSES
+from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.confusion import confusion_matrix
-from vocctl.robustness.outcomes import GroundTruth, LabelPredictions, MaskPredictions, distortion_stats, worst_case
+from vocctl.metrics.robustness import binary_cross_entropy
+from vocctl.robustness.outcomes import (
+    GroundTruth,
+    LabelPredictions,
+    MaskPredictions,
+    distortion_stats,
+    strongest_per_image,
+)
 
 IMAGE = np.full((1, 4, 3), 100, np.uint8)
 MASKS = [np.array([[0, 1, 1, 255]], np.uint8), np.array([[2, 2, 255, 255]], np.uint8)]
@@ -127,29 +136,98 @@ def test_labels_target_success() -> None:
     assert rates("untargeted") == {}
 
 
-def test_worst_case_takes_each_image_from_its_strongest_attack() -> None:
+def test_strongest_attack_of_each_image() -> None:
     strong_on_a = mask_predictions([3, 3, 3, 3], [2, 2, 2, 2])  # losses 1 and 0
-    combined, choice = worst_case([CLEAN_MASKS, ATTACKED_MASKS, strong_on_a])
+    combined, choice = strongest_per_image([CLEAN_MASKS, ATTACKED_MASKS, strong_on_a])
     assert choice.tolist() == [2, 1]
     assert combined.attack_loss.tolist() == pytest.approx([1, 1 / 2])
     assert [row.tolist() for row in combined.predicted_labels()] == [[[3, 3, 3, 3]], [[2, 1, 5, 5]]]
     assert combined.scores(MASK_TRUTH)["pixel_accuracy"] == pytest.approx(1 / 5)
     strong_on_b = LabelPredictions(np.array([0.4, 0.7]), 1 - ATTACKED_LABELS.probs, ATTACKED_LABELS.thresholds)
-    combined_labels, choice = worst_case([ATTACKED_LABELS, strong_on_b])
+    combined_labels, choice = strongest_per_image([ATTACKED_LABELS, strong_on_b])
     assert choice.tolist() == [0, 1]
     assert combined_labels.output(0) == ATTACKED_LABELS.output(0)
     assert combined_labels.output(1) == strong_on_b.output(1)
 
 
-def test_worst_case_of_equal_losses_is_the_first() -> None:
-    assert worst_case([CLEAN_MASKS, CLEAN_MASKS])[1].tolist() == [0, 0]
+def test_strongest_of_equal_losses_is_the_first() -> None:
+    assert strongest_per_image([CLEAN_MASKS, CLEAN_MASKS])[1].tolist() == [0, 0]
+
+
+def test_worst_case_of_masks_by_hand() -> None:
+    """Attack 1 is wrong on image a, attack 2 on image b: the worst case has no pixel right."""
+    first, second = mask_predictions([3, 3, 3, 3], [2, 2, 2, 2]), mask_predictions([0, 1, 1, 5], [4, 4, 2, 2])
+    worst = MaskPredictions.worst_case([CLEAN_MASKS, first, second], CLEAN_MASKS, MASK_TRUTH)
+    assert worst.scores == {"mean_iou": 0, "pixel_accuracy": 0, "image_accuracy": 0}
+    assert next(iter(worst.scores)) == "mean_iou"
+    assert worst.choice.tolist() == [1, 2]
+    assert worst.rates == {}
+
+
+def test_worst_case_of_labels_has_a_choice_for_each_metric() -> None:
+    """Image 0 has label 0, image 1 label 1; the threshold is .4. Ignored labels of image 1 count nowhere.
+
+    Attack 1 lowers the right label below the wrong one, but predicts both: F1 2/3, one flip. Attack 2 predicts neither
+    right, but ranks them right: F1 0 with two flips on image 0, of labels 0 and 7.
+    """
+    clean = label_predictions({0: 0.9}, {1: 0.9})
+    ranks = label_predictions({0: 0.5, 1: 0.6}, {0: 0.6, 1: 0.5})
+    flips = label_predictions({0: 0.35, 7: 0.41}, {1: 0.9})
+    worst = LabelPredictions.worst_case([clean, ranks, flips], clean, LABEL_TRUTH)
+    assert worst.choice.tolist() == [1, 1]
+    assert worst.scores["map_sklearn"] == ranks.scores(LABEL_TRUTH)["map_sklearn"] == 0.5
+    assert worst.scores["sample_f1"] == pytest.approx((0 + 2 / 3) / 2)
+    assert worst.rates == pytest.approx({"prediction_change_rate": 1, "fooling_rate": 1, "label_flip_rate": 3 / 22})
+    assert clean.scores(LABEL_TRUTH) == {"map_sklearn": 1, "sample_f1": 1}
+
+
+@given(seed=st.integers(0, 2**32 - 1), num_attacks=st.integers(1, 4), num_images=st.integers(2, 6))
+@settings(max_examples=60, deadline=None)
+def test_worst_case_of_labels_is_never_better_than_a_single_attack(
+    seed: int, num_attacks: int, num_images: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    targets = generator.choice(np.array([0, 0, 0, 1, IGNORE], np.uint8), (num_images, 20))
+    truth = GroundTruth(tuple(map(str, range(num_images))), [IMAGE] * num_images, list(targets))
+    thresholds = generator.random(20)
+    candidates = []
+    for _ in range(num_attacks):
+        probs = generator.random((num_images, 20)).round(2)  # with ties, 0 and 1
+        candidates.append(LabelPredictions(binary_cross_entropy(probs, targets), probs, thresholds))
+    clean = candidates[0]
+    worst = LabelPredictions.worst_case(candidates, clean, truth)
+    for candidate in candidates:
+        for name, score in candidate.scores(truth).items():
+            assert np.isnan(score) or worst.scores[name] <= score
+        rates = candidate.fooling_rates(clean, truth)
+        for name, rate in worst.rates.items():
+            assert np.isnan(rate) or rate >= rates[name]
+
+
+@given(seed=st.integers(0, 2**32 - 1), num_attacks=st.integers(1, 4), num_images=st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_worst_case_of_masks_is_never_better_than_a_single_attack(seed: int, num_attacks: int, num_images: int) -> None:
+    generator = np.random.default_rng(seed)
+    masks = [generator.choice(np.array([0, 0, 1, 5, IGNORE], np.uint8), (3, 4)) for _ in range(num_images)]
+    masks[0][0, 0] = 0
+    candidates = []
+    for _ in range(num_attacks):
+        maps = [generator.choice(np.array([0, 1, 5, 9], np.uint8), (3, 4)) for _ in masks]
+        pairs = zip(maps, masks, strict=True)
+        counts = [confusion_matrix(torch.from_numpy(row), torch.from_numpy(mask)).numpy() for row, mask in pairs]
+        candidates.append(MaskPredictions.from_label_maps(maps, counts).without_label_maps())
+    truth = GroundTruth(tuple(map(str, range(num_images))), [IMAGE] * num_images, masks)
+    worst = MaskPredictions.worst_case(candidates, candidates[0], truth).scores
+    for candidate in candidates:
+        for name, score in candidate.scores(truth).items():
+            assert worst[name] <= score
 
 
 def test_predictions_without_label_maps_have_the_same_scores() -> None:
     small = ATTACKED_MASKS.without_label_maps()
     assert small.label_maps == ()
     assert small.scores(MASK_TRUTH) == ATTACKED_MASKS.scores(MASK_TRUTH)
-    assert worst_case([CLEAN_MASKS, small])[0].attack_loss.tolist() == ATTACKED_MASKS.attack_loss.tolist()
+    assert strongest_per_image([CLEAN_MASKS, small])[0].attack_loss.tolist() == ATTACKED_MASKS.attack_loss.tolist()
     assert ATTACKED_LABELS.without_label_maps() is ATTACKED_LABELS
 
 

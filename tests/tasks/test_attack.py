@@ -21,6 +21,15 @@ def row_of(result: AttackResult, attack: str, eps: str) -> AttackRow:
     return row
 
 
+def check_worst_case(result: AttackResult, attacks: tuple[str, ...], eps: str) -> None:
+    """No score of the worst case is above, and no rate below, that of a single attack."""
+    worst = row_of(result, "worst case", eps)
+    for row in (row_of(result, name, eps) for name in attacks):
+        assert row.scores.keys() == worst.scores.keys()
+        assert all(worst.scores[name] <= score for name, score in row.scores.items())
+        assert all(rate >= row.rates[name] for name, rate in worst.rates.items())
+
+
 def test_segmenter_under_attack(attackable_runs: dict[str, Path], tmp_path: Path) -> None:
     config = AttackConfig(attack=("noise", "fgsm", "cospgd-10", "sea-10"), eps=("2/255", "64/255"))
     result = attack([str(attackable_runs["seg"])], config, save_adv=tmp_path / "saved")
@@ -28,8 +37,8 @@ def test_segmenter_under_attack(attackable_runs: dict[str, Path], tmp_path: Path
     assert clean == pytest.approx(evaluate_seg.evaluate(str(attackable_runs["seg"])).main_score)
     strong = row_of(result, "cospgd-10", "64/255")
     assert strong.scores["mean_iou"] < 0.1 * clean < row_of(result, "noise", "2/255").scores["mean_iou"]
-    worst = row_of(result, "worst case", "64/255").scores["image_accuracy"]
-    assert worst <= min(row_of(result, name, "64/255").scores["image_accuracy"] for name in config.attack)
+    for eps in config.eps:
+        check_worst_case(result, config.attack, eps)
     assert sum(result.worst_attacks["64/255"].values()) == pytest.approx(1)
     assert 255 * strong.distortion["linf_max"] == pytest.approx(64)
     assert strong.rates["fooling_rate"] > 0.8
@@ -49,13 +58,14 @@ def test_segmenter_under_attack(attackable_runs: dict[str, Path], tmp_path: Path
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", "0.3"), ("l2", "8")])
 def test_classifier_under_attack(attackable_runs: dict[str, Path], tmp_path: Path, norm: str, eps: str) -> None:
-    attacks = ("noise", "pgd-20x2", "apgd-20", "segpgd-10", "cospgd-10", "square-60")
+    attacks = ("noise", "pgd-20x2", "pgd-margin-10", "apgd-20", "segpgd-10", "cospgd-10", "square-60")
     config = AttackConfig(attack=attacks, eps=(eps,), norm=norm)
     result = attack([str(attackable_runs["cls"])], config, save_adv=tmp_path / "saved")
     assert result.rows[0].scores["map_sklearn"] == 1
     apgd, worst = (row_of(result, name, eps) for name in ("apgd-20", "worst case"))
     assert apgd.scores["sample_f1"] < 0.8
-    assert worst.scores["sample_f1"] <= apgd.scores["sample_f1"] + 1e-9
+    check_worst_case(result, attacks, eps)
+    assert {"prediction_change_rate", "label_flip_rate"} <= worst.rates.keys()
     again = evaluate_cls.evaluate(
         [str(attackable_runs["cls"])], EvalOptions(data=tmp_path / "saved" / f"apgd-20-{eps}")
     )
@@ -142,6 +152,10 @@ def test_transfer_needs_runs_of_one_task(attackable_runs: dict[str, Path]) -> No
         ("pgd-3", ["--goal", "target:dgo"], "did you mean dog"),
         ("pgd-3", ["--goal", "hide"], "target:CLASS"),
         ("pgd-3", ["--norm", "l1"], "linf, l2"),
+        ("pgd-3", ["--step", "2/255/2"], "--step is written as 8/255, 8px or 0.03"),
+        ("pgd-3", ["--step", "0"], "--step is above 0"),
+        ("fgsm,apgd-3", ["--step", "2/255"], "--step sets the step length of pgd, pgd-margin, segpgd, cospgd"),
+        ("pgd-margin-3", ["--goal", "hide:cat"], "cannot be combined with --goal hide:cat"),
         ("pgd-3", ["--tta", "flip"], "--tta"),
         ("pgd-3", ["--transfer"], "two runs"),
     ],

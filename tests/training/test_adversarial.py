@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vocctl.attacks.gradient import training_pgd
+from vocctl.attacks.run import load_function
 from vocctl.attacks.steps import random_start
 from vocctl.attacks.table import training_attacks
 from vocctl.attacks.threat import Threat
@@ -65,12 +67,20 @@ def test_attack_runs_in_evaluation_mode_and_restores_training_mode():
     assert [module.training for module in model] == [False, True, True]
 
 
+@pytest.mark.parametrize("name", ["pgd-3", "segpgd-3", "cospgd-3"])
+def test_training_runs_pgd_with_the_step_length_for_few_steps(name):
+    spec = training_attack(AdversarialTrainingConfig(adv_train=name))
+    assert spec is not None
+    assert load_function(spec.attack) is training_pgd
+    assert f"{spec.attack.name}-3" == name
+
+
 def test_plain_training_returns_the_batch():
     images, labels = batch(2)
     assert adversarial_examples(AdversarialTrainingConfig(), network(), network())(images, labels) is images
 
 
-@pytest.mark.parametrize("name", ["apgd-3", "sea-3", "square-9", "noise", "adv:run"])
+@pytest.mark.parametrize("name", ["apgd-3", "pgd-margin-3", "sea-3", "square-9", "noise", "adv:run"])
 def test_attacks_that_are_not_for_training_are_refused(name):
     with pytest.raises(ConfigError, match=f"adversarial training supports {', '.join(training_attacks())}"):
         training_attack(AdversarialTrainingConfig(adv_train=name))
@@ -92,7 +102,7 @@ def test_processes_have_different_starts_and_equal_global_generators(monkeypatch
     monkeypatch.setattr(
         adversarial,
         "run_attack",
-        lambda spec, forward, images, goal, threat, generator: random_start(images, THREAT, generator),
+        lambda spec, forward, images, goal, threat, generators: random_start(images, THREAT, generators),
     )
     model, first_images, states = network(), [], []
     config = AdversarialTrainingConfig(adv_train="pgd-2", adv_fraction=0.75)  # three of four images: two, and one

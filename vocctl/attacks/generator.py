@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from vocctl.attacks.draws import Generators
 from vocctl.attacks.objectives import Forward, Objective
 from vocctl.attacks.threat import Threat
 
@@ -24,14 +24,8 @@ class TrainedGenerator:
     bounded: bool
 
     def __call__(
-        self,
-        forward: Forward,
-        images: Tensor,
-        objective: Objective,
-        threat: Threat,
-        *,
-        steps: int,
-        generator: torch.Generator,
-    ) -> Tensor:
+        self, forward: Forward, images: Tensor, objective: Objective, threat: Threat, *,
+        steps: int, step_length: float | None, generators: Generators,
+    ) -> Tensor:  # fmt: skip
         """Run as an attack function of attacks/run.py. Only images and threat are used."""
         return self.generate(images, threat)

@@ -18,13 +18,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vocctl.attacks.objectives import Forward, Objective
+from vocctl.attacks.draws import Generators
+from vocctl.attacks.objectives import AttackObjective, Forward, Objective, evaluate, progress_objective
 from vocctl.attacks.steps import random_start, steepest_ascent
+from vocctl.attacks.table import STEP_RATIO
 from vocctl.attacks.threat import Threat, per_image
 
-PGD_STEP_FACTOR = (
-    2.5  # step length * steps / epsilon: all steps together are longer than the ball is wide. arXiv 1706.06083
-)
+# Step length * steps / epsilon in adversarial training. Its few steps have to cross the ball, which is two epsilon wide, from
+# any start; STEP_RATIO needs seven steps for that. Madry et al., arXiv 1706.06083.
+TRAINING_STEP_FACTOR = 2.5
 MOMENTUM = 0.75  # APGD: alpha, the weight of the new step
 MIN_INCREASES = 0.75  # APGD: rho in condition 1, the least fraction of steps that have to increase f
 
@@ -44,19 +46,40 @@ def input_gradient(
 
 
 def fgsm(
-    forward: Forward, images: Tensor, objective: Objective, threat: Threat, *, steps: int, generator: torch.Generator
-) -> Tensor:
-    """x = P(x_0 + epsilon d(grad f(x_0))). steps and generator are not used: FGSM is one step from the clean image."""
+    forward: Forward, images: Tensor, objective: Objective, threat: Threat, *,
+    steps: int, step_length: float | None, generators: Generators,
+) -> Tensor:  # fmt: skip
+    """x = P(x_0 + epsilon d(grad f(x_0))): one step from the clean image. The keyword arguments are not used."""
     gradient, _, _ = input_gradient(forward, images, objective, 0.0)
     return threat.project(images + threat.epsilon * steepest_ascent(gradient, threat.norm), images)
 
 
 def pgd(
-    forward: Forward, images: Tensor, objective: Objective, threat: Threat, *, steps: int, generator: torch.Generator
-) -> Tensor:
-    """The last iterate of projected gradient ascent from a random start."""
-    start = random_start(images, threat, generator)
-    return pgd_from(forward, images, objective, threat, steps=steps, start=start)
+    forward: Forward, images: Tensor, objective: AttackObjective, threat: Threat, *,
+    steps: int, step_length: float | None, generators: Generators,
+) -> Tensor:  # fmt: skip
+    """The best iterate of projected gradient ascent from a random start, by progress_objective.
+
+    step_length: None: STEP_RATIO * epsilon.
+    """
+    return pgd_from(
+        forward, images, objective, threat,
+        steps=steps, start=random_start(images, threat, generators),
+        step_length=STEP_RATIO[threat.norm] * threat.epsilon if step_length is None else step_length,
+        progress=progress_objective(objective),
+    )  # fmt: skip
+
+
+def training_pgd(
+    forward: Forward, images: Tensor, objective: AttackObjective, threat: Threat, *,
+    steps: int, step_length: float | None, generators: Generators,
+) -> Tensor:  # fmt: skip
+    """PGD of adversarial training: the last iterate, which needs no forward pass of its own. See TRAINING_STEP_FACTOR."""
+    return pgd_from(
+        forward, images, objective, threat,
+        steps=steps, start=random_start(images, threat, generators),
+        step_length=TRAINING_STEP_FACTOR * threat.epsilon / steps if step_length is None else step_length,
+    )  # fmt: skip
 
 
 def pgd_from(
@@ -67,19 +90,24 @@ def pgd_from(
     *,
     steps: int,
     start: Tensor,
-    step_length: float | None = None,
+    step_length: float,
+    progress: Objective | None = None,
 ) -> Tensor:
     """PGD from start: x_next = P(x + step_length * d(grad f(x))).
 
-    step_length: length of each step in the threat's norm; None: PGD_STEP_FACTOR * epsilon / steps.
+    step_length: of each step, in the threat's norm. progress: for each image the iterate with the highest value is returned,
+    the latest of equals; it costs one forward pass, of the last iterate. None: the last iterate.
     """
-    if step_length is None:
-        step_length = PGD_STEP_FACTOR * threat.epsilon / steps
-    x = start
+    x = best = start
+    best_value = torch.full((len(images),), -torch.inf, device=images.device)
     for step in range(steps):
-        gradient, _, _ = input_gradient(forward, x, objective, step / steps)
+        gradient, _, logits = input_gradient(forward, x, objective, step / steps)
+        if progress is not None:
+            value = progress(logits, 0.0)
+            best = _where(value >= best_value, x, best)
+            best_value = torch.maximum(value, best_value)
         x = threat.project(x + step_length * steepest_ascent(gradient, threat.norm), images)
-    return x
+    return x if progress is None else _where(evaluate(forward, x, progress) >= best_value, x, best)
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -91,10 +119,11 @@ def checkpoints(steps: int) -> list[int]:
 
 
 def apgd(
-    forward: Forward, images: Tensor, objective: Objective, threat: Threat, *, steps: int, generator: torch.Generator
-) -> Tensor:
-    """The iterate with the highest objective of APGD from a random start."""
-    start = random_start(images, threat, generator)
+    forward: Forward, images: Tensor, objective: Objective, threat: Threat, *,
+    steps: int, step_length: float | None, generators: Generators,
+) -> Tensor:  # fmt: skip
+    """The iterate with the highest objective of APGD from a random start. step_length is not used: it adapts."""
+    start = random_start(images, threat, generators)
     return apgd_from(forward, images, objective, threat, steps=steps, start=start)
 
 

@@ -6,13 +6,13 @@ is, and its other predictions should stay as they are).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from vocctl.labels import CLASSES, IGNORE, SEG_CLASSES
-from vocctl.losses.adversarial import attack_losses
+from vocctl.losses.adversarial import attack_losses, error_rate
 
 Forward = Callable[[Tensor], Tensor]  # images (B, 3, H, W) in [0, 1] to logits
 # logits and the fraction of the attack's steps that are done, in [0, 1), to one value per image, (B,)
@@ -85,15 +85,24 @@ class AttackObjective:
         return total
 
 
+RISING_LOSSES = ("ce", "margin", "masked-margin")  # an attack that succeeds further has a higher value
+
+
+def progress_objective(objective: AttackObjective) -> Objective:
+    """What compares the iterates of an attack, and its restarts: it rises where the attack succeeds.
+
+    The error rate of a segmenter's pixels; for a classifier the attack's own objective, or the error rate of its labels
+    where the objective falls as labels become wrong. With a goal: the cross-entropy of the goal.
+    """
+    if not objective.goal.untargeted:
+        return replace(objective, loss="ce")
+    (term,) = objective.goal.terms
+    if term.labels.ndim == 2 and objective.loss in RISING_LOSSES:
+        return objective
+    return lambda logits, step_fraction: error_rate(logits, term.labels)
+
+
 @torch.no_grad()
 def evaluate(forward: Forward, adv: Tensor, objective: Objective) -> Tensor:
     """The objective of each image, (B,), with the weights of the first step."""
     return objective(forward(adv), 0.0)
-
-
-def pixel_error_rate(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B,) fraction of each image's labeled pixels that get a wrong class. logits: (B, K, H, W); labels: (B, H, W)."""
-    keep = labels != IGNORE
-    indices = labels.where(keep, 0).long()
-    correct = (logits.gather(1, indices[:, None])[:, 0] >= logits.amax(dim=1)) & keep
-    return 1 - correct.flatten(1).sum(1) / keep.flatten(1).sum(1).clamp(min=1)

@@ -7,8 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vocctl.attacks.draws import Generators
 from vocctl.attacks.generator import TrainedGenerator
-from vocctl.attacks.objectives import AttackGoal, AttackObjective, Forward, Objective, evaluate, pixel_error_rate
+from vocctl.attacks.objectives import AttackGoal, AttackObjective, Forward, Objective, evaluate, progress_objective
 from vocctl.attacks.table import Attack, AttackSpec
 from vocctl.attacks.threat import Threat, per_image
 
@@ -16,20 +17,16 @@ from vocctl.attacks.threat import Threat, per_image
 class AttackFunction(Protocol):
     """The signature of every attack in the table.
 
-    images: (B, 3, H, W) in [0, 1]. objective: what to maximize. steps: steps, or queries of a black-box attack. generator:
-    the source of all random numbers, on the CPU. Returns (B, 3, H, W) inside the threat model, not yet rounded to 8 bits.
+    images: (B, 3, H, W) in [0, 1]. objective: what to maximize. steps: steps, or queries of a black-box attack. step_length:
+    of attacks with steps of a fixed length, in the threat's norm; None: the attack's own. generators: the source of all
+    random numbers, one for each image, so that an image's result does not depend on its batch. Returns (B, 3, H, W) inside
+    the threat model, not yet rounded to 8 bits.
     """
 
     def __call__(
-        self,
-        forward: Forward,
-        images: Tensor,
-        objective: AttackObjective,
-        threat: Threat,
-        *,
-        steps: int,
-        generator: torch.Generator,
-    ) -> Tensor: ...
+        self, forward: Forward, images: Tensor, objective: AttackObjective, threat: Threat, *,
+        steps: int, step_length: float | None, generators: Generators,
+    ) -> Tensor: ...  # fmt: skip
 
 
 def load_function(attack: Attack) -> AttackFunction:
@@ -48,21 +45,25 @@ def run_attack(
     goal: AttackGoal,
     threat: Threat,
     *,
-    generator: torch.Generator,
+    generators: Generators,
+    step_length: float | None = None,
     trained: TrainedGenerator | None = None,
 ) -> Tensor:
     """Adversarial images (B, 3, H, W) inside the threat model, rounded to 8 bits.
 
-    images: (B, 3, H, W), multiples of 1 / 255 in [0, 1]. trained: the loaded generator of adv:RUN. Raises AttackError if the
-    attack leaves the threat model.
+    images: (B, 3, H, W), multiples of 1 / 255 in [0, 1]. generators, step_length: as in AttackFunction. trained: the loaded
+    generator of adv:RUN. Raises AttackError if the attack leaves the threat model.
     """
     function = load_function(spec.attack) if trained is None else trained
     objective = AttackObjective(spec.attack.loss, goal)
 
     def run_once() -> Tensor:
-        return function(forward, images, objective, threat, steps=spec.steps, generator=generator)
+        return function(
+            forward, images, objective, threat, steps=spec.steps, step_length=step_length, generators=generators
+        )
 
-    adv = run_once() if spec.restarts == 1 else with_restarts(run_once, forward, restart_objective(goal), spec.restarts)
+    progress = progress_objective(objective)
+    adv = run_once() if spec.restarts == 1 else with_restarts(run_once, forward, progress, spec.restarts)
     adv = threat.quantized(adv, images)
     threat.check(adv, images)
     return adv
@@ -78,14 +79,3 @@ def with_restarts(run_once: Callable[[], Tensor], forward: Forward, objective: O
         best = torch.where(per_image(values > best_values, best), adv, best)
         best_values = torch.maximum(values, best_values)
     return best
-
-
-def restart_objective(goal: AttackGoal) -> Objective:
-    """What compares restarts, whatever loss the attack follows.
-
-    The pixel error rate where a segmenter should stop predicting its labels, else the cross-entropy of the goal.
-    """
-    labels = goal.terms[0].labels
-    if goal.untargeted and labels.ndim == 3:
-        return lambda logits, step_fraction: pixel_error_rate(logits, labels)
-    return AttackObjective("ce", goal)

@@ -13,6 +13,9 @@ from vocctl.config import did_you_mean
 from vocctl.errors import ConfigError
 
 Access = Literal["white-box", "black-box", "model-free"]
+# Step length / epsilon of attacks with steps of a fixed length, as the authors of CosPGD use it for PGD, SegPGD and CosPGD
+# (arXiv 2302.02213 and its published code): .01 at 8 / 255 for linf, .1 at 64 / 255 for l2.
+STEP_RATIO = {"linf": 0.01 * 255 / 8, "l2": 0.1 * 255 / 64}
 VICTIMS = {"train-cls": "classifiers", "train-seg": "segmenters"}  # task of a run -> what it trains
 
 
@@ -26,32 +29,45 @@ class Attack:
     default_steps: int = 1  # queries of a black-box attack
     iterative: bool = True  # the user may choose the number of steps, as in pgd-20
     restarts: bool = False  # the user may choose a number of restarts, as in pgd-20x5
-    for_training: bool = False  # --adv-train accepts it
+    fixed_step: bool = False  # its steps have a fixed length, which --step sets
+    training_function: str = ""  # module:function that --adv-train runs; empty: not for training
     tasks: tuple[str, ...] = tuple(VICTIMS)  # tasks whose runs it can attack
     targeted: bool = True  # it supports the goals target:CLASS and hide:CLASS
     members: tuple[str, ...] = ()  # of an ensemble: its attacks; the result is the worst case of them for each image
     trained: bool = False  # written name:RUN; the generator that RUN trained is its function
 
+    @property
+    def for_training(self) -> bool:
+        """Whether --adv-train accepts it."""
+        return bool(self.training_function)
+
 
 _ROWS = (
     Attack(
-        name="fgsm", function="vocctl.attacks.gradient:fgsm", access="white-box", iterative=False, for_training=True,
+        name="fgsm", function="vocctl.attacks.gradient:fgsm", access="white-box", iterative=False,
+        training_function="vocctl.attacks.gradient:fgsm",
         description="one step along the sign of the gradient (Goodfellow et al., arXiv 1412.6572)",
     ),
     Attack(
         name="pgd", function="vocctl.attacks.gradient:pgd", access="white-box",
-        default_steps=20, restarts=True, for_training=True,
+        default_steps=20, restarts=True, fixed_step=True, training_function="vocctl.attacks.gradient:training_pgd",
         description="projected gradient ascent on the cross-entropy (Madry et al., arXiv 1706.06083)",
     ),
     Attack(
+        name="pgd-margin", function="vocctl.attacks.gradient:pgd", access="white-box", loss="margin",
+        default_steps=20, restarts=True, fixed_step=True, tasks=("train-cls",), targeted=False,
+        description="PGD on the logits of absent minus present labels, for mAP (Carlini and Wagner, arXiv 1608.04644)",
+    ),
+    Attack(
         name="segpgd", function="vocctl.attacks.gradient:pgd", access="white-box", loss="segpgd",
-        default_steps=20, restarts=True, for_training=True,
+        default_steps=20, restarts=True, fixed_step=True, training_function="vocctl.attacks.gradient:training_pgd",
         description="PGD that weighs correct and wrong pixels by the step (Gu et al., arXiv 2207.12391)",
     ),
     Attack(
         name="cospgd", function="vocctl.attacks.gradient:pgd", access="white-box", loss="cospgd",
-        default_steps=20, restarts=True, for_training=True,
-        description="PGD that weighs pixels by the cosine to their label (Agnihotri et al., arXiv 2302.02213)",
+        default_steps=20, restarts=True, fixed_step=True, training_function="vocctl.attacks.gradient:training_pgd",
+        description="PGD that weighs pixels by the cosine to their label, of a classifier labels: for wrong labels and F1 "
+        "(Agnihotri et al., arXiv 2302.02213)",
     ),
     Attack(
         name="apgd", function="vocctl.attacks.gradient:apgd", access="white-box", default_steps=20, restarts=True,
@@ -78,7 +94,7 @@ _ROWS = (
         description="SEA's run with the class-balanced masked cross-entropy (arXiv 2306.12941)",
     ),
     Attack(
-        name="square", function="vocctl.attacks.square:square", access="black-box", default_steps=1000,
+        name="square", function="vocctl.attacks.square:square", access="black-box", loss="masked-margin", default_steps=1000,
         description="random search over squares, by queries alone (Andriushchenko et al., arXiv 1912.00049)",
     ),
     Attack(
@@ -161,9 +177,17 @@ def training_attacks() -> tuple[str, ...]:
     return tuple(row.name for row in ATTACKS.values() if row.for_training)
 
 
+def fixed_step_attacks() -> tuple[str, ...]:
+    """The names of the attacks whose steps --step sets."""
+    return tuple(row.name for row in ATTACKS.values() if row.fixed_step)
+
+
 def attack_help() -> str:
     """The help text of --attack."""
-    return f"Attacks, separated by commas: {', '.join(attack_examples())}. pgd-20x5: 20 steps, best of 5 random starts."
+    return (
+        f"Attacks, separated by commas: {', '.join(attack_examples())}. pgd-20x5: 20 steps, best of 5 random starts. "
+        "Strongest on segmenters: sea, cospgd; on a classifier's mAP: pgd-margin, on its predicted labels and F1: cospgd."
+    )
 
 
 def adv_train_help() -> str:

@@ -73,8 +73,8 @@ def _definitions(columns: Sequence[str], *, has_thresholds: bool, has_worst_case
     lines += [f"{METRICS[key].title}: {METRICS[key].definition}" for key in columns]
     if has_worst_case:
         lines.append(
-            "worst case: for each image the attack with the lowest pixel accuracy (segmenters) or the highest binary "
-            "cross-entropy (classifiers)."
+            "worst case: over all attacks and the clean images, for each column on its own: the attack that is worst for each "
+            "image. Never above a single attack. Mean IoU and mAP, which have no value per image, are searched."
         )
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vocctl.attacks.table import attack_help
+from vocctl.attacks.table import STEP_RATIO, attack_help, fixed_step_attacks
 from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import evaluate_attack
 from vocctl.cli.complete import attacks, goals
@@ -26,6 +26,7 @@ ATTACKS = "Attacks"
 DEFAULTS = EvalOptions()
 ATTACK_DEFAULTS = AttackConfig(attack=("fgsm",))
 EPS = ",".join(ATTACK_DEFAULTS.eps)
+STEP = f"{STEP_RATIO['linf']:.2f} of eps; l2: {STEP_RATIO['l2']:.2f}"
 
 
 def evaluate(
@@ -93,6 +94,14 @@ def evaluate(
             rich_help_panel=ATTACKS,
         ),
     ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            "--step",
+            help=f"Step length of {', '.join(fixed_step_attacks())}, written as --eps. [dim]\\[default: {STEP}][/dim]",
+            rich_help_panel=ATTACKS,
+        ),
+    ] = None,
     goal: Annotated[
         str | None,
         typer.Option(
@@ -150,7 +159,9 @@ def evaluate(
     options = EvalOptions(
         data=data, split=split, checkpoint=checkpoint, tta=tta, device=device, thresholds=thresholds, ci=ci
     )
-    settings = {"eps": _split(eps), "norm": norm, "goal": goal, "reference": reference, "images": images, "seed": seed}
+    settings = {
+        "eps": _split(eps), "norm": norm, "step": step, "goal": goal, "reference": reference, "images": images, "seed": seed,
+    }  # fmt: skip
     settings = {name: value for name, value in settings.items() if value is not None}
     for_attacks = [f"--{name}" for name in settings] + _given({"--save-adv": save_adv, "--transfer": transfer})
     for_classifiers = _given(

@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
-from vocctl.config.checks import Norm, check_budget, check_choice, check_choices, check_goal, require, setting
+from vocctl.config.checks import (
+    Norm,
+    check_budget,
+    check_choice,
+    check_choices,
+    check_goal,
+    parse_epsilon,
+    require,
+    setting,
+)
 from vocctl.config.data import DataConfig
 from vocctl.config.training import OptimConfig, TrainConfig
 
@@ -98,6 +107,7 @@ class AttackConfig:
     attack: tuple[str, ...]  # as attacks/table.py parses them
     eps: tuple[str, ...] = ("1/255", "2/255", "4/255", "8/255")
     norm: Norm = "linf"
+    step: str | None = None  # length of the steps of PGD and its relatives, written as eps; None: STEP_RATIO * eps
     goal: str = "untargeted"
     reference: Reference = "truth"
     images: int = 0  # a fixed subset of this size, the same for every run; 0: all
@@ -109,4 +119,6 @@ class AttackConfig:
         check_goal(self.goal)
         for eps in self.eps:
             check_budget(eps, self.norm)
+        if self.step is not None:
+            parse_epsilon(self.step, "--step")
         require(self.images >= 0, f"--images is 0 (all) or more, got {self.images}")

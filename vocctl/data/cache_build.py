@@ -32,7 +32,7 @@ from vocctl.data.source import Source
 from vocctl.errors import DataError
 from vocctl.files import check_regular_file
 
-VERSION = 4  # of the files' format
+VERSION = 5  # of the files' format and of the resize
 
 OnImage = Callable[[int, int], None]  # called with (images done, all images)
 

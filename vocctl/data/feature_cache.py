@@ -22,7 +22,7 @@ from vocctl.data.loaders import same_shape_batches
 from vocctl.files import read_json
 
 FEATURES, INDEX = "features.bin", "index.json"
-VERSION = 1  # of the files' format
+VERSION = 2  # of the files' format and of the images' resize
 BATCH = 16
 MAX_HALF = 65504.0  # largest number in half precision
 FREE_BYTES = 1 << 30  # of the disk that the features leave free

@@ -3,13 +3,14 @@
 import cv2
 import numpy as np
 
-from vocctl.resizing import model_input_size
+from vocctl.resizing import averages_areas, model_input_size
 
 
 def resize_to_model(image: np.ndarray, size: int) -> np.ndarray:
-    """image: (H, W, 3) uint8. Returns it at model_input_size, averaged if that is smaller and interpolated if larger."""
-    height, width = model_input_size(image.shape[0], image.shape[1], size)
-    interpolation = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_LINEAR
+    """image: (H, W, 3) uint8. Returns it at model_input_size, averaged over areas or interpolated (averages_areas)."""
+    image_size = image.shape[0], image.shape[1]
+    height, width = model_input_size(*image_size, size)
+    interpolation = cv2.INTER_AREA if averages_areas(image_size, (height, width)) else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=interpolation)
 
 

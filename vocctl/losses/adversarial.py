@@ -6,18 +6,27 @@ nll = -log p.
 
 An untargeted attack raises the loss, a targeted attack lowers it. Each loss is a sum of weighted terms, one per element.
 The weights carry no gradient. They are small for the elements on which the attack has succeeded, so untargeted and targeted
-attacks have different weights. ATTACK_LOSSES is the table: to add a loss, add its row.
+attacks have different weights. ATTACK_LOSSES is the table: to add a loss, add its row. The term is nll unless stated.
 
-    ce        weight 1
-    segpgd    1 - l where the label is predicted, l where it is not; l = step / (2 steps), step = 0, 1, ...
-              Gu et al., arXiv 2207.12391, eq. 5
-    cospgd    cosine of the probabilities and the one-hot label. Agnihotri et al., arXiv 2302.02213, eq. 7
-    js        weight 1; the term is the Jensen-Shannon divergence of the probabilities and the one-hot label
-    masked    1 where the label is predicted, 0 elsewhere
-    balanced  as masked, divided by the number of the image's elements that have the same label
+    ce             weight 1
+    segpgd         1 - l where the label is predicted, l where it is not; l = step / (2 steps), step = 0, 1, ...
+                   Gu et al., arXiv 2207.12391, eq. 5
+    cospgd         cosine of the probabilities and the one-hot label. Agnihotri et al., arXiv 2302.02213, eq. 7
+    js             weight 1; the term is the Jensen-Shannon divergence of the probabilities and the one-hot label
+    masked         1 where the label is predicted, 0 elsewhere
+    balanced       as masked, times SEA_CLASS_WEIGHTS of the label; for pixels
+    margin         1 / number of the image's elements with the same label; the term is the margin of logits, clipped. Untargeted
+    masked-margin  as masked; the term is the margin of logits. The loss of Square: Andriushchenko et al., arXiv 1912.00049
 
-The last three are the losses of SEA (Croce et al., arXiv 2306.12941). A loss is the mean over the elements, balanced is the
-mean over the image's classes; it is 0 for an image without a labeled element.
+js, masked and balanced are the losses of SEA (Croce et al., arXiv 2306.12941). A loss is the mean over the elements, margin
+is their sum; it is 0 for an image without a labeled element. segpgd, cospgd, masked and balanced
+fall where the attack succeeds, so they cannot tell which of two images is the better adversarial one: error_rate can.
+
+The margin of logits (in the spirit of Carlini and Wagner, arXiv 1608.04644) is the highest other logit minus the label's; of
+a class of a classifier, the logit if the class is absent and minus the logit if it is present. Its gradient is large even
+where the model is confident. In the loss margin it is clipped at MARGIN_CLIP: beyond that the attack has succeeded. For a
+classifier this loss is the mean logit of the absent classes minus that of the present ones: average precision falls where the
+present classes of one image rank below the absent classes of another image, so all absent classes count, not only the highest.
 """
 
 import math
@@ -34,10 +43,15 @@ from vocctl.labels import IGNORE
 
 LOG_2 = math.log(2)
 MARGIN_CLIP = 10.0  # logits
+# of SEA's authors, one for each class of SEG_CLASSES: proportional to 1 / pixels of the class in VOC2012's val split, sum 1
+SEA_CLASS_WEIGHTS = (
+    .0007, .0531, .1394, .0500, .0814, .0575, .0256, .0312, .0198, .0626, .0382,
+    .0457, .0212, .0404, .0421, .0089, .0915, .0585, .0366, .0279, .0677,
+)  # fmt: skip
 
 
 class LossElements:
-    """What the losses need of the elements of each image, (B, N) each. Only nll carries a gradient.
+    """What the losses need of the elements of each image, (B, N) each. Only nll and margin carry a gradient.
 
     Each property is computed on first use, because a pass over the logits of all classes takes long.
     """
@@ -73,6 +87,14 @@ class LossElements:
         return -F.logsigmoid(self._signed_logits)
 
     @cached_property
+    def margin(self) -> Tensor:
+        """The highest other logit minus the label's logit; above 0 where the model does not predict the label."""
+        if not self._are_pixels:
+            return -self._signed_logits
+        others = self._logits.scatter(1, self._labels[:, None], -torch.inf).amax(1)
+        return (others - self._at_label(self._logits)).flatten(1)
+
+    @cached_property
     def cosine(self) -> Tensor:
         """Cosine of the probabilities and the one-hot label, in [0, 1]. A class of a classifier has two probabilities."""
         prob = (-self.nll.detach()).exp()
@@ -102,17 +124,21 @@ def segpgd_weights(elements: LossElements, step_fraction: float) -> Tensor:
 
 
 def _balanced(weights: ElementFunction) -> ElementFunction:
-    """Multiply the weights by 1 / (elements of the same label in the image * labels in the image)."""
+    """Multiply the weights by SEA_CLASS_WEIGHTS."""
 
     def balanced_weights(elements: LossElements, step_fraction: float) -> Tensor:
-        labels = elements.labels
-        class_sizes = torch.zeros(len(labels), int(labels.max()) + 1, device=labels.device)
-        class_sizes.scatter_add_(1, labels, elements.keep.float())
-        num_classes = (class_sizes > 0).sum(1, keepdim=True).clamp(min=1)
-        class_weights = 1 / (class_sizes.gather(1, labels).clamp(min=1) * num_classes)
-        return class_weights * weights(elements, step_fraction)
+        class_weights = torch.tensor(SEA_CLASS_WEIGHTS, device=elements.labels.device)
+        return class_weights[elements.labels] * weights(elements, step_fraction)
 
     return balanced_weights
+
+
+def _inverse_label_counts(elements: LossElements, step_fraction: float) -> Tensor:
+    """1 / number of the image's elements that have the same label."""
+    labels = elements.labels
+    counts = torch.zeros(len(labels), int(labels.max()) + 1, device=labels.device)
+    counts.scatter_add_(1, labels, elements.keep.float())
+    return 1 / counts.gather(1, labels).clamp(min=1)
 
 
 def _correct(elements: LossElements, step_fraction: float) -> Tensor:
@@ -125,6 +151,14 @@ def _wrong(elements: LossElements, step_fraction: float) -> Tensor:
 
 def nll(elements: LossElements) -> Tensor:
     return elements.nll
+
+
+def margin(elements: LossElements) -> Tensor:
+    return elements.margin
+
+
+def clipped_margin(elements: LossElements) -> Tensor:
+    return elements.margin.clamp(max=MARGIN_CLIP)
 
 
 def jensen_shannon(elements: LossElements) -> Tensor:
@@ -148,7 +182,9 @@ ATTACK_LOSSES = {
     "cospgd": AttackLoss(lambda elements, _: elements.cosine, lambda elements, _: 1 - elements.cosine),
     "js": AttackLoss(_uniform, _uniform, term=jensen_shannon),
     "masked": AttackLoss(_correct, _wrong),
-    "balanced": AttackLoss(_balanced(_correct), _balanced(_wrong), reduction="sum"),
+    "balanced": AttackLoss(_balanced(_correct), _balanced(_wrong)),
+    "margin": AttackLoss(_inverse_label_counts, _inverse_label_counts, term=clipped_margin, reduction="sum"),
+    "masked-margin": AttackLoss(_correct, _wrong, term=margin),
 }
 
 
@@ -164,18 +200,11 @@ def attack_losses(logits: Tensor, labels: Tensor, kind: str, *, step_fraction: f
     return total / elements.keep.sum(1).clamp(min=1) if loss.reduction == "mean" else total
 
 
-def logit_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B,) mean logit of the absent classes minus mean logit of the present classes; a classifier's attack raises it.
+def error_rate(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B,) fraction of each image's labeled elements that the model predicts wrong: pixels, or classes at probability 0.5.
 
-    logits: (B, K); labels: (B, K) of 1 and 0, IGNORE is neither present nor absent. Logits of absent classes are clipped
-    from above at MARGIN_CLIP, those of present classes from below at -MARGIN_CLIP: beyond that the attack has succeeded and
-    no gradient is needed.
-
-    A difference of logits, as in Carlini and Wagner, arXiv 1608.04644, has large gradients even where the model is
-    confident. The mean is over all absent classes, not the highest alone: average precision falls where the present classes
-    of one image rank below the absent classes of another image.
+    logits and labels: as in attack_losses. 0 for an image without a labeled element.
     """
-    absent, present = labels == 0, labels == 1
-    absent_sum = logits.float().clamp(max=MARGIN_CLIP).where(absent, 0).sum(1)
-    present_sum = logits.float().clamp(min=-MARGIN_CLIP).where(present, 0).sum(1)
-    return absent_sum / absent.sum(1).clamp(min=1) - present_sum / present.sum(1).clamp(min=1)
+    elements = LossElements(logits, labels)
+    wrong = ~elements.is_correct & elements.keep
+    return wrong.sum(1) / elements.keep.sum(1).clamp(min=1)

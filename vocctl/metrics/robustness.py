@@ -1,4 +1,4 @@
-"""How an attack changed predictions, and which of several attacks is the worst for each image.
+"""How an attack changed predictions.
 
 Classifier: label sets (N, K) bool before and after the attack. Segmenter: label maps (H, W) of one image before and after.
 A pair of image and class, or a pixel, whose ground truth is IGNORE is left out. Undefined rates are nan.
@@ -61,18 +61,10 @@ def pixel_flips(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> Pixe
 
 
 def binary_cross_entropy(probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(N,) mean of -log p(target) over each image's classes. It selects the worst attack on a classifier.
+    """(N,) mean of -log p(target) over each image's classes. It compares attacks on a classifier.
 
     probs: (N, K). targets: (N, K), 1, 0 or IGNORE. An image without a target has 0.
     """
     keep = targets != IGNORE
     target_probs = np.where(targets == 1, probs, 1 - probs).clip(1e-12)
     return -(np.log(target_probs) * keep).sum(1) / np.maximum(keep.sum(1), 1)
-
-
-def worst_attack(attack_loss: np.ndarray) -> np.ndarray:
-    """(N,) index of the attack with the highest loss for each image, the first if several are equal.
-
-    attack_loss: (number of attacks, N), higher is worse for the model.
-    """
-    return attack_loss.argmax(0)

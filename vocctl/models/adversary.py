@@ -186,7 +186,7 @@ class Adversary(nn.Module):
 
     bound: how the perturbation is bounded.
     linf: epsilon * tanh(raw); attacks use a steeper tanh than training, so that more pixels reach epsilon.
-    l2: tanh(raw), scaled per image by min(1, epsilon / norm).
+    l2: tanh(raw), scaled per image by min(1, epsilon / norm): a larger epsilon than the norm changes nothing.
     unbounded: tanh(raw); only a penalty in the training loss keeps it small, and epsilon is ignored.
     side: of the training crops in pixels; images are resized like the input of a model of this size.
     """

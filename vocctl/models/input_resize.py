@@ -13,20 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocctl.devices import autocast
-from vocctl.resizing import area_weights, model_input_size
+from vocctl.resizing import area_weights, averages_areas, model_input_size
 
 
 def resize_differentiable(images: Tensor, size: int) -> Tensor:
     """Resize images (B, 3, H, W) to model_input_size, as resize_to_model does, but differentiably.
 
-    An image is averaged over areas if its input is smaller, and interpolated bilinearly if it is larger.
+    averages_areas decides between averages over areas and bilinear interpolation, here as there.
     """
     image_size = (int(images.shape[-2]), int(images.shape[-1]))
     input_size = model_input_size(*image_size, size)
     if input_size == image_size:
         return images
-    # As in resize_to_model, the height decides. If the width grows, OpenCV interpolates, too.
-    if input_size[0] < image_size[0] and input_size[1] <= image_size[1]:
+    if averages_areas(image_size, input_size):
         row_weights, column_weights = (
             _area_weights_on(images.device, source, target)
             for source, target in zip(image_size, input_size, strict=True)

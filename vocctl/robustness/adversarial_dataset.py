@@ -56,8 +56,8 @@ class AdversarialDataset:
 
     def _manifest(self, spec: AttackSpec, eps: str) -> dict[str, Any]:
         return {
-            "attack": spec.name, "norm": self.config.norm, "eps": eps, "goal": self.config.goal,
-            "reference": self.config.reference, "seed": self.config.seed,
+            "attack": spec.name, "norm": self.config.norm, "eps": eps, "step": self.config.step,
+            "goal": self.config.goal, "reference": self.config.reference, "seed": self.config.seed,
             "victims": [str(run.path) for run in self.victim.runs], "checkpoint": self.victim.checkpoint,
             "data": str(self.data_path), "images": list(self.truth.ids),
         }  # fmt: skip

@@ -22,7 +22,7 @@ from vocctl.distributed import all_gather_dict, rank, world_size
 from vocctl.inference.eval_split import eval_split
 from vocctl.robustness.adversarial_dataset import AdversarialDataset
 from vocctl.robustness.examples import ExampleCollector
-from vocctl.robustness.outcomes import GroundTruth, Predictions, distortion_stats, worst_case
+from vocctl.robustness.outcomes import GroundTruth, Predictions, distortion_stats, strongest_per_image
 from vocctl.robustness.victims import Victim
 from vocctl.runs.attacks import UNBOUNDED, AttackRow
 from vocctl.seeding import derived_generator
@@ -47,8 +47,11 @@ class ProgressCounter:
 
 
 class AttackedImages(NamedTuple):
+    """members: the predictions for the images of each member of an ensemble of attacks, without label maps."""
+
     images: Sequence[np.ndarray]  # (H, W, 3) uint8, adversarial
     predictions: Predictions
+    members: tuple[Predictions, ...]
 
 
 def read_ground_truth(
@@ -103,13 +106,14 @@ class AttackBenchmark:
             for member in spec.members:
                 if member.name not in results:
                     images = self.generate(member, threat)
-                    results[member.name] = AttackedImages(images, self.victim.predict(images, self.truth))
-            worst = _worst_images([results[member.name] for member in spec.members])
+                    predictions = self.victim.predict(images, self.truth)
+                    results[member.name] = AttackedImages(images, predictions, (predictions.without_label_maps(),))
+            strongest = _strongest_images([results[member.name] for member in spec.members])
             for member in spec.members:
                 uses_left[member.name] -= 1
                 if not uses_left[member.name]:
                     del results[member.name]
-            yield spec, worst
+            yield spec, strongest
 
     def generate(self, spec: AttackSpec, threat: Threat, num_images: int | None = None) -> list[np.ndarray]:
         """Adversarial images (H, W, 3) uint8. num_images: only for the first num_images images; None for all."""
@@ -118,19 +122,22 @@ class AttackBenchmark:
             threat = replace(threat, epsilon=UNBOUNDED_EPSILON)
         local: dict[int, np.ndarray] = {}
         batches = same_shape_batches([image.shape[:2] for image in images], self.victim.config.train.batch)
-        for batch in batches[
-            rank() :: world_size()
-        ]:  # a batch is not split: the starts of its images are drawn together
-            generator = derived_generator("attack", self.config.seed, spec.name, self.truth.ids[batch[0]])
+        step_length = None if self.config.step is None else parse_epsilon(self.config.step)
+        for batch in batches[rank() :: world_size()]:
             adversarial = run_attack(
                 spec, self.victim.forward, self.pixels(batch), self.goal(batch), threat,
-                generator=generator, trained=self.generators.get(spec.run),
+                generators=self.random_generators(spec, batch), step_length=step_length,
+                trained=self.generators.get(spec.run),
             )  # fmt: skip
             rounded = (adversarial * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
             local |= {index: np.ascontiguousarray(image) for index, image in zip(batch, rounded, strict=True)}
             self.progress.add(len(batch) * world_size())
         gathered = all_gather_dict(local)
         return [gathered[index] for index in range(len(images))]
+
+    def random_generators(self, spec: AttackSpec, batch: Sequence[int]) -> list[torch.Generator]:
+        """A generator for each image, seeded by its id: its draws do not depend on the batch, the subset or the order."""
+        return [derived_generator("attack", self.config.seed, spec.name, self.truth.ids[index]) for index in batch]
 
     def pixels(self, batch: Sequence[int]) -> Tensor:
         """The clean images of these indices, (B, 3, H, W) in [0, 1] on the victim's device."""
@@ -144,13 +151,31 @@ class AttackBenchmark:
         return attack_goal(self.config.goal, stacked.to(self.victim.setup.device))
 
     def row(self, name: str, eps: str, attacked: AttackedImages) -> AttackRow:
-        """The scores, rates and distortion of one attack at one budget."""
+        """The scores, rates and distortion of one attack at one budget.
+
+        The scores of an ensemble of attacks are the worst case over its members, for each score; rates and distortion are
+        those of the strongest images.
+        """
         predictions, goal = attacked.predictions, self.config.goal
         rates = predictions.fooling_rates(self.clean, self.truth)
         rates |= predictions.target_success(self.clean, self.truth, goal)
-        return AttackRow(
-            name, eps, predictions.scores(self.truth), rates, distortion_stats(self.truth.images, attacked.images)
-        )
+        scores = predictions.scores(self.truth)
+        if len(attacked.members) > 1:
+            scores = predictions.worst_case(attacked.members, self.clean, self.truth).scores
+        return AttackRow(name, eps, scores, rates, distortion_stats(self.truth.images, attacked.images))
+
+    def worst_case_row(
+        self, eps: str, candidates: Sequence[Predictions], rows: Sequence[AttackRow]
+    ) -> tuple[AttackRow, np.ndarray]:
+        """The worst case over the predictions under all attacks at one budget, and the choice of the main metric, (N,).
+
+        rows: of the attacks. Their values bound those of the worst case, because the search for the lowest mean IoU over all
+        attacks may end above the one over the members of an ensemble.
+        """
+        worst = candidates[0].worst_case(candidates, self.clean, self.truth)
+        scores = {key: min(value, *(row.scores[key] for row in rows)) for key, value in worst.scores.items()}
+        rates = {key: max(value, *(row.rates[key] for row in rows)) for key, value in worst.rates.items()}
+        return AttackRow("worst case", eps, scores, rates, {}), worst.choice
 
     def clean_row(self) -> AttackRow:
         """The row of the clean images. With a target class: how often it is predicted without an attack."""
@@ -160,19 +185,20 @@ class AttackBenchmark:
         return AttackRow("clean", "0", self.clean.scores(self.truth), rates, {})
 
 
-def _worst_images(results: Sequence[AttackedImages]) -> AttackedImages:
+def _strongest_images(results: Sequence[AttackedImages]) -> AttackedImages:
     if len(results) == 1:
         return results[0]
-    predictions, choice = worst_case([result.predictions for result in results])
-    return AttackedImages([results[k].images[index] for index, k in enumerate(choice)], predictions)
+    predictions, choice = strongest_per_image([result.predictions for result in results])
+    images = [results[k].images[index] for index, k in enumerate(choice)]
+    return AttackedImages(images, predictions, tuple(member for result in results for member in result.members))
 
 
 @dataclass(frozen=True)
 class AttackEvaluation:
     """rows: the clean images first, then by budget, each budget with the worst case over its attacks.
 
-    worst_attacks: budget -> attack or clean -> fraction of the images on which it was the worst. predictions: by attack
-    and budget, without label maps.
+    worst_attacks: budget -> attack or clean -> fraction of the images on which it gives the worst case of the main metric.
+    predictions: by attack and budget, without label maps.
     """
 
     rows: list[AttackRow]
@@ -189,20 +215,24 @@ def evaluate_attacks(
     result = AttackEvaluation([bench.clean_row()], {}, {})
     bounded = [spec for spec in specs if not bench.is_unbounded(spec)]
     for eps in bench.config.eps:
+        candidates: list[tuple[str, Predictions]] = [("clean", bench.clean.without_label_maps())]
         for spec, attacked in bench.run(specs if eps == bench.config.eps[0] else bounded, eps):
             label = UNBOUNDED if bench.is_unbounded(spec) else eps
             # the label maps of all images under all attacks would not fit into memory
             result.predictions[spec.name, label] = attacked.predictions.without_label_maps()
             examples.add(spec.name, label, attacked.images, attacked.predictions)
             result.rows.append(bench.row(spec.name, label, attacked))
+            if not bench.is_unbounded(spec):
+                candidates += [(spec.name, member) for member in attacked.members]
             if dataset is not None:
                 dataset.write(spec, label, attacked.images)
         if bench.config.goal == "untargeted" and len(bounded) > 1:
-            names = ["clean", *(spec.name for spec in bounded)]
-            candidates = [bench.clean, *(result.predictions[spec.name, eps] for spec in bounded)]
-            predictions, choice = worst_case(candidates)
-            result.rows.append(AttackRow("worst case", eps, predictions.scores(bench.truth), {}, {}))
-            result.worst_attacks[eps] = {name: float((choice == k).mean()) for k, name in enumerate(names)}
+            names = [spec.name for spec in bounded]
+            rows = [row for row in result.rows if row.eps == eps and row.attack in names]
+            row, choice = bench.worst_case_row(eps, [member for _, member in candidates], rows)
+            result.rows.append(row)
+            chosen = Counter(candidates[index][0] for index in choice)
+            result.worst_attacks[eps] = {name: chosen[name] / len(choice) for name in ["clean", *names]}
     return result
 
 

@@ -16,7 +16,7 @@ from vocctl.config import AttackLossConfig, TrainAdvConfig
 from vocctl.distributed import all_reduce_sum, rank, world_size
 from vocctl.errors import ConfigError
 from vocctl.labels import IGNORE, classes_in_masks
-from vocctl.losses.adversarial import logit_margin
+from vocctl.losses.adversarial import attack_losses
 from vocctl.losses.distributed import all_reduce_sum_autograd
 from vocctl.robustness.generator import has_penalty
 from vocctl.robustness.victims import ClassifierVictim, SegmenterVictim, Victim
@@ -147,7 +147,7 @@ class ClassifierObjective:
         them by itself.
         """
         if self.loss == "margin":
-            return logit_margin(logits, reference).mean()
+            return attack_losses(logits, reference, "margin", step_fraction=0.0).mean()
         groups = [reference]
         if self.goal == "untargeted":
             groups = [reference.where(reference == label, IGNORE) for label in (1, 0)]

@@ -25,11 +25,13 @@ import torch
 
 from vocctl.inference.thresholds import binarize
 from vocctl.labels import CLASSES, IGNORE, SEG_CLASSES
+from vocctl.losses.adversarial import attack_losses
 from vocctl.metrics import distortion
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.confusion import seg_scores
 from vocctl.metrics.multilabel import sample_f1
-from vocctl.metrics.robustness import label_flips, pixel_flips, worst_attack
+from vocctl.metrics.robustness import label_flips, pixel_flips
+from vocctl.metrics.worst_case import worst_attack, worst_mean_iou
 
 NAN = float("nan")
 
@@ -49,12 +51,24 @@ class GroundTruth:
         return GroundTruth(self.ids[:count], self.images[:count], self.labels[:count])
 
 
+@dataclass(frozen=True)
+class WorstCase:
+    """Each score and rate of the worst case over several attacks has its own choice of an attack for each image.
+
+    No score is above, and no rate below, that of any single attack. choice: (N,) int, of the main metric.
+    """
+
+    scores: dict[str, float]
+    rates: dict[str, float]
+    choice: np.ndarray
+
+
 class Predictions(Protocol):
     """Predictions for the N images of a GroundTruth, clean or adversarial, in its order."""
 
     @property
     def attack_loss(self) -> np.ndarray:
-        """(N,) how much an attack has achieved on each image; higher is worse for the model. Selects the worst case."""
+        """(N,) how much an attack has achieved on each image; higher is worse for the model."""
 
     def predicted_labels(self) -> Sequence[np.ndarray]:
         """The predictions of each image in the form of GroundTruth.labels."""
@@ -80,6 +94,10 @@ class Predictions(Protocol):
     @classmethod
     def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
         """Combine several predictions: of image i those of candidates[choice[i]]. choice: (N,) int."""
+
+    @classmethod
+    def worst_case(cls, candidates: Sequence[Self], clean: Self, truth: GroundTruth) -> WorstCase:
+        """The worst case over the predictions under several attacks. clean: predictions of the clean images."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +172,15 @@ class MaskPredictions:
             tuple(candidates[k].label_maps[index] for index, k in enumerate(choice)) if has_maps else (),
         )
 
+    @classmethod
+    def worst_case(cls, candidates: Sequence[Self], clean: Self, truth: GroundTruth) -> WorstCase:
+        """Accuracies: the lowest of each image, exact. Mean IoU: by worst_mean_iou. Rates need label maps and are left out."""
+        losses = np.stack([candidate.attack_loss for candidate in candidates])
+        choice = worst_mean_iou(np.stack([candidate.confusions for candidate in candidates]), losses)
+        mean_iou = cls.select(candidates, choice).scores(truth)["mean_iou"]
+        accuracies = cls.select(candidates, worst_attack(losses)).scores(truth)
+        return WorstCase(accuracies | {"mean_iou": mean_iou}, {}, choice)
+
 
 @dataclass(frozen=True)
 class LabelPredictions:
@@ -173,7 +200,7 @@ class LabelPredictions:
         targets = np.stack(truth.labels)
         return {
             "map_sklearn": mean_defined(class_aps(self.probs, targets)["sklearn"]),
-            "sample_f1": float(sample_f1(self._label_sets() & (targets != IGNORE), targets == 1).mean()),
+            "sample_f1": float(self._f1_per_image(targets).mean()),
         }
 
     def sanity_score(self, truth: GroundTruth) -> float:
@@ -214,16 +241,45 @@ class LabelPredictions:
             candidates[0].thresholds,
         )
 
+    @classmethod
+    def worst_case(cls, candidates: Sequence[Self], clean: Self, truth: GroundTruth) -> WorstCase:
+        """F1 and the rates: of each image the lowest F1 and the most flips, exact.
+
+        mAP has no values per image. The lowest of these choices is taken: for each image the attack with the highest logit
+        margin (losses/adversarial.py), the one with the highest cross-entropy, and each attack alone.
+        """
+        targets, num_images = np.stack(truth.labels), len(truth.ids)
+        margins = np.stack([candidate._logit_margin(targets) for candidate in candidates])
+        losses = np.stack([candidate.attack_loss for candidate in candidates])
+        choices = [worst_attack(margins), worst_attack(losses)]
+        choices += [np.full(num_images, attack) for attack in range(len(candidates))]
+        mean_aps = [cls.select(candidates, choice).scores(truth)["map_sklearn"] for choice in choices]
+        lowest = int(np.argmin(np.nan_to_num(mean_aps, nan=np.inf)))
+        f1 = np.stack([candidate._f1_per_image(targets) for candidate in candidates])
+        before, keep = clean._label_sets(), targets != IGNORE
+        flips = np.stack([((candidate._label_sets() != before) & keep).sum(1) for candidate in candidates])
+        rates = cls.select(candidates, worst_attack(flips)).fooling_rates(clean, truth)
+        return WorstCase(
+            {"map_sklearn": mean_aps[lowest], "sample_f1": float(f1.min(0).mean())},
+            {name: rate for name, rate in rates.items() if ":" not in name},
+            choices[lowest],
+        )
+
     def _label_sets(self) -> np.ndarray:
         """(N, 20) bool."""
         return binarize(self.probs, self.thresholds)
 
+    def _f1_per_image(self, targets: np.ndarray) -> np.ndarray:
+        return sample_f1(self._label_sets() & (targets != IGNORE), targets == 1)
 
-def worst_case(candidates: Sequence[Predictions]) -> tuple[Predictions, np.ndarray]:
-    """For each image the candidate with the highest attack loss, the first of equals; and its index, (N,).
+    def _logit_margin(self, targets: np.ndarray) -> np.ndarray:
+        """(N,) the loss margin of losses/adversarial.py."""
+        logits = torch.logit(torch.from_numpy(self.probs).double(), eps=1e-12)
+        return attack_losses(logits, torch.from_numpy(targets).long(), "margin", step_fraction=0.0).numpy()
 
-    Source: Croce and Hein, arXiv 2003.01690, who report the point-wise worst case over attacks.
-    """
+
+def strongest_per_image(candidates: Sequence[Predictions]) -> tuple[Predictions, np.ndarray]:
+    """For each image the candidate with the highest attack loss, the first of equals; and its index, (N,)."""
     choice = worst_attack(np.stack([candidate.attack_loss for candidate in candidates]))
     return type(candidates[0]).select(candidates, choice), choice
 

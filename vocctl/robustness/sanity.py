@@ -70,7 +70,8 @@ class _SanityRun:
     """The first images of a benchmark, attacked without a goal."""
 
     def __init__(self, bench: AttackBenchmark) -> None:
-        self.bench = replace(bench, config=replace(bench.config, goal="untargeted"), progress=ProgressCounter())
+        config = replace(bench.config, goal="untargeted", step=None)
+        self.bench = replace(bench, config=config, progress=ProgressCounter())
         self.truth = bench.truth.first(NUM_IMAGES)
         self.threat = Threat(bench.config.norm, parse_epsilon(bench.config.eps[-1]))
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vocctl.attacks.table import AttackSpec, check_attack_fits, parse_attack
+from vocctl.attacks.table import AttackSpec, check_attack_fits, fixed_step_attacks, parse_attack
 from vocctl.config import AttackConfig, EvalOptions
 from vocctl.data.source import Source
 from vocctl.distributed import is_main_process
@@ -147,8 +147,12 @@ def transfer(
 
 
 def _prepare(config: AttackConfig) -> tuple[AttackConfig, list[AttackSpec]]:
-    """Sort the budgets and parse the attacks. Raises ConfigError: an unknown attack."""
-    return sort_budgets(config), [parse_attack(text) for text in dict.fromkeys(config.attack)]
+    """Sort the budgets and parse the attacks. Raises ConfigError: an unknown attack, or a step that no attack uses."""
+    specs = [parse_attack(text) for text in dict.fromkeys(config.attack)]
+    if config.step is not None and not any(spec.attack.fixed_step for spec in specs):
+        names = ", ".join(fixed_step_attacks())
+        raise ConfigError(f"--step sets the step length of {names}: add one of them to --attack, or leave --step out")
+    return sort_budgets(config), specs
 
 
 def _open_benchmarks(

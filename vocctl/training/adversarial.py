@@ -7,6 +7,7 @@ the checkpoint, so that a resumed run continues with the same starts.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +19,16 @@ from vocctl.attacks.threat import MAX_PIXEL, Threat
 from vocctl.config import AdversarialTrainingConfig, parse_epsilon
 from vocctl.distributed import rank, world_size
 from vocctl.errors import ConfigError
+from vocctl.seeding import derived_generator
 
 AttackBatch = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) and labels to images, some of them adversarial
 
 
 def training_attack(config: AdversarialTrainingConfig) -> AttackSpec | None:
-    """The attack of --adv-train, None for plain training. Raises ConfigError for an attack that is not for training."""
+    """The attack of --adv-train with its function for training, None for plain training.
+
+    Raises ConfigError for an attack that is not for training.
+    """
     if config.adv_train == "none":
         return None
     spec = parse_attack(config.adv_train)
@@ -31,7 +36,7 @@ def training_attack(config: AdversarialTrainingConfig) -> AttackSpec | None:
         raise ConfigError(
             f"--adv-train {config.adv_train}: adversarial training supports {', '.join(training_attacks())}, as in pgd-3"
         )
-    return spec
+    return replace(spec, attack=replace(spec.attack, function=spec.attack.training_function))
 
 
 def adversarial_examples(config: AdversarialTrainingConfig, model: nn.Module, forward: Forward) -> AttackBatch:
@@ -53,9 +58,9 @@ def adversarial_examples(config: AdversarialTrainingConfig, model: nn.Module, fo
             return images
         clean = (images[:count] * MAX_PIXEL).round() / MAX_PIXEL
         goal = attack_goal("untargeted", labels[:count])
-        generator = torch.Generator().manual_seed(seed + rank())
+        generators = [derived_generator("adversarial training", seed, rank(), index) for index in range(count)]
         with evaluation_mode(model):
-            adv = run_attack(spec, forward, clean, goal, threat, generator=generator)
+            adv = run_attack(spec, forward, clean, goal, threat, generators=generators)
         return torch.cat([adv, images[count:]]).contiguous(memory_format=torch.channels_last)
 
     return attack_batch
