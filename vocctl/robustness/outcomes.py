@@ -81,6 +81,10 @@ class Predictions(Protocol):
     def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
         """Combine several predictions: of image i those of candidates[choice[i]]. choice: (N,) int."""
 
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """The predictions of the images of all parts, in order, without label maps."""
+
 
 @dataclass(frozen=True)
 class MaskPredictions:
@@ -154,6 +158,11 @@ class MaskPredictions:
             tuple(candidates[k].label_maps[index] for index, k in enumerate(choice)) if has_maps else (),
         )
 
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        losses = np.concatenate([part.attack_loss for part in parts])
+        return cls(losses, np.concatenate([part.confusions for part in parts]), ())
+
 
 @dataclass(frozen=True)
 class LabelPredictions:
@@ -213,6 +222,11 @@ class LabelPredictions:
             np.stack([candidate.probs for candidate in candidates])[choice, rows],
             candidates[0].thresholds,
         )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        losses = np.concatenate([part.attack_loss for part in parts])
+        return cls(losses, np.concatenate([part.probs for part in parts]), parts[0].thresholds)
 
     def _label_sets(self) -> np.ndarray:
         """(N, 20) bool."""
