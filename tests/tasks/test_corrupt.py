@@ -71,6 +71,19 @@ def test_a_stopped_evaluation_continues_with_the_next_cell(runs: dict[str, Path]
     assert len(seen) == finished  # nothing was scored again
 
 
+def test_figures_of_other_weights_do_not_stay(runs: dict[str, Path]) -> None:
+    record = corrupt(str(runs["seg"]), CONFIG)
+    shutil.copy(runs["seg"] / "final.safetensors", runs["seg"] / "best.safetensors")
+
+    def stop(done: int, total: int) -> None:
+        if done > 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="0 of 4 cells"):
+        corrupt(str(runs["seg"]), CONFIG, on_progress=stop)
+    assert {path.name for path in record.folder.iterdir()} == {"corruption.json", "table.csv"}
+
+
 def test_more_cells_of_the_same_images_are_added(runs: dict[str, Path]) -> None:
     first = corrupt(str(runs["cls"]), CONFIG)
     second = corrupt(str(runs["cls"]), replace(CONFIG, corruption=("fog",), severity=(1,)))
@@ -90,22 +103,28 @@ def test_a_subset_and_its_seed_have_folders_of_their_own(runs: dict[str, Path]) 
 def test_report_has_the_table_and_the_figures(runs: dict[str, Path], tmp_path: Path) -> None:
     corrupt(str(runs["seg"]), CONFIG)
     page = report([str(runs["seg"])], tmp_path / "report.html").read_text()
-    for text in ("Corruptions tiny-val: mean IoU", "mean of noise", "arXiv 1903.12261", "Corruptions tiny-val: curves"):
+    for text in (
+        "Corruptions tiny-val: mean IoU",
+        "gaussian_noise",
+        "arXiv 1903.12261",
+        "Corruptions tiny-val: curves",
+    ):
         assert text in page
 
 
 def test_command_prints_its_table(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["eval", str(runs["seg"]), "--corruption", "fog,contrast", "--severity", "3,1", "--images", "2"]
+    command = ["eval", str(runs["seg"]), "--corruption", "fog,contrast,snow", "--severity", "3,1", "--images", "2"]
     assert main([*command, "--quiet"]) == 0
     printed = capsys.readouterr().out
     for text in ("severity 1", "mean of weather", "mean corruption score: ", "Saved corruption.json"):
         assert text in printed
-    assert printed.index("fog") < printed.index("contrast")
+    assert printed.index("snow") < printed.index("fog") < printed.index("contrast")
+    assert "mean of digital" not in printed  # of one corruption
     assert main([*command, str(runs["cls"]), "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["metric"] for line in lines] == ["mean_iou", "map_sklearn"]
     assert [(cell["corruption"], cell["severity"]) for cell in lines[0]["cells"]] == [
-        ("fog", 1), ("fog", 3), ("contrast", 1), ("contrast", 3),
+        ("snow", 1), ("snow", 3), ("fog", 1), ("fog", 3), ("contrast", 1), ("contrast", 3),
     ]  # fmt: skip
     clean, mean = lines[0]["clean"]["mean_iou"], lines[0]["means"]["corruption_score"]
     assert lines[0]["relative_drops"]["corruption_score"] == pytest.approx((clean - mean) / clean)

@@ -34,7 +34,8 @@ def print_corruptions(run: str, record: CorruptionRecord) -> None:
     for category, kinds in record.categories.items():
         for kind in kinds:
             add_row(kind, (kind,))
-        add_row(f"mean of {category}", kinds, "bold")
+        if len(kinds) > 1:
+            add_row(f"mean of {category}", kinds, "bold")
         table.add_section()
     add_row("mean", record.kinds, "bold")
     out.print(table)

@@ -33,8 +33,9 @@ def corruption_figure_images(run: RunRecord) -> list[FigureImage]:
 def _table(record: CorruptionRecord) -> Table:
     metric, score, drop = (METRICS[key] for key in (record.metric, "corruption_score", "relative_drop"))
     headers = ["corruption", *(f"severity {severity}" for severity in record.severities), "mean", drop.label]
-    names = {kind: (kind,) for kind in record.kinds}
-    names |= {f"mean of {category}": kinds for category, kinds in record.categories.items()} | {"mean": record.kinds}
+    names: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in record.kinds}
+    names |= {f"mean of {name}": kinds for name, kinds in record.categories.items() if len(kinds) > 1}
+    names |= {"mean": record.kinds}
     rows: list[list[Cell]] = [["clean", *[None] * len(record.severities), _percent(record.clean_score), 0.0]]
     for name, kinds in names.items():
         by_severity = [_percent(record.mean_score(kinds, (severity,))) for severity in record.severities]

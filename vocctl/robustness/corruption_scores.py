@@ -37,10 +37,11 @@ class CorruptionBenchmark:
         labels: list[np.ndarray] = []
         for start in range(0, len(self.indices), CHUNK):
             truth = self.read(self.indices[start : start + CHUNK], cell)
-            predictions = self.victim.predict(
-                truth.images, truth, lambda done, _, before=start: on_image(before + done * world_size())
-            )
-            parts.append(predictions.without_label_maps())
+
+            def on_predicted(done: int, _: int, before: int = start) -> None:
+                on_image(before + done * world_size())
+
+            parts.append(self.victim.predict(truth.images, truth, on_predicted).without_label_maps())
             ids += truth.ids
             labels += truth.labels
         return type(parts[0]).concat(parts).scores(GroundTruth(tuple(ids), (), labels))

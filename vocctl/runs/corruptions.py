@@ -126,13 +126,11 @@ def read_corruptions(folder: Path) -> CorruptionRecord:
     """Read one folder of RUN/corruptions/. Raises DataError: missing or corrupt."""
     with _readable(folder):
         values = read_json(folder / CORRUPTION_FILE)
-        texts = {name: values[name] for name in TEXTS}
-        kinds, severities = tuple(values["kinds"]), tuple(values["severities"])
+        fields: dict[str, Any] = {name: values[name] for name in TEXTS}
+        fields |= {name: int(number(values[name])) for name in COUNTS}
+        fields |= {name: tuple(values[name]) for name in ("kinds", "severities")}
         cells = {(cell["corruption"], cell["severity"]): numbers(cell["scores"]) for cell in values["cells"]}
-        record = CorruptionRecord(
-            folder=folder, **texts, **{name: int(number(values[name])) for name in COUNTS},
-            kinds=kinds, severities=severities, clean=numbers(values["clean"]), cells=cells,
-        )  # fmt: skip
+        record = CorruptionRecord(folder=folder, clean=numbers(values["clean"]), cells=cells, **fields)
         _check_values(record)
         return record
 

@@ -3,6 +3,8 @@
 Writes RUN/corruptions/<data>-<split>/. runs/corruptions.py documents the files.
 """
 
+import shutil
+
 from vocctl.config import EvalOptions
 from vocctl.config.corruptions import CorruptionConfig
 from vocctl.data.cache import fingerprint
@@ -35,6 +37,8 @@ def corrupt(
         kinds=config.kinds, severities=config.severities, clean={}, cells={},
     )  # fmt: skip
     record = with_stored_scores(record, run.path, config.images)
+    if not record.clean and is_main_process():
+        shutil.rmtree(record.folder, ignore_errors=True)  # the scores and figures of other weights
     bench = CorruptionBenchmark(victim, source, labeled, indices, config.seed)
     try:
         for with_next_cell in score_missing_cells(bench, record, on_progress):

@@ -26,8 +26,8 @@ def disk_kernel(radius: float, edge: float) -> np.ndarray:
     reach = ceil(radius + 0.5 + 3 * edge)
     offsets = np.arange(-reach, reach + 1)
     disk = np.clip(radius + 0.5 - np.hypot(offsets[:, None], offsets), 0, 1).astype(np.float32)
-    disk = cv2.GaussianBlur(disk, (0, 0), edge, borderType=cv2.BORDER_CONSTANT)
-    return disk / disk.sum()
+    softened = cv2.GaussianBlur(disk, (0, 0), edge, borderType=cv2.BORDER_CONSTANT)
+    return softened / softened.sum()
 
 
 def glass_blur(image: np.ndarray, severity: int, generator: np.random.Generator) -> np.ndarray:

@@ -33,4 +33,5 @@ def jpeg_compression(image: np.ndarray, severity: int, generator: np.random.Gene
     """Encode as JPEG and decode. Its blocks have 8 x 8 pixels of the image at its own size."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY[severity - 1]]
     _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)  # type: ignore[arg-type]  # None is for corrupt content only

@@ -14,7 +14,8 @@ POINT_DISTANCE = 74  # of the three points from the center, along both axes, in 
 
 def elastic_transform(image: np.ndarray, severity: int, generator: np.random.Generator) -> np.ndarray:
     """Transform an image; beyond its border it is reflected."""
-    x, y = source_positions(*image.shape[:2], severity, generator)
+    height, width = image.shape[:2]
+    x, y = source_positions(height, width, severity, generator)
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
@@ -23,7 +24,8 @@ def elastic_transform_mask(mask: np.ndarray, severity: int, generator: np.random
 
     mask: (H, W) uint8.
     """
-    x, y = source_positions(*mask.shape, severity, generator)
+    height, width = mask.shape
+    x, y = source_positions(height, width, severity, generator)
     return cv2.remap(mask, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
 
 
@@ -40,9 +42,8 @@ def source_positions(
     grid = max(round(height / scale), 1), max(round(width / scale), 1)
     moved = []
     for position in np.indices((height, width), np.float32)[::-1]:  # x, then y
-        displacement = strength * scale * smooth(generator.uniform(-1, 1, grid), std)
-        displacement = cv2.resize(displacement.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-        moved.append(position + displacement)
+        coarse = strength * scale * smooth(generator.uniform(-1, 1, grid), std)
+        moved.append(position + cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR))
     x, y = (row[0] * moved[0] + row[1] * moved[1] + row[2] for row in to_source)
     return x.astype(np.float32), y.astype(np.float32)
 

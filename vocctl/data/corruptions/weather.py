@@ -29,15 +29,15 @@ def snow(image: np.ndarray, severity: int, generator: np.random.Generator) -> np
     height, width = image.shape[:2]
     scale = pixel_scale(height, width)
     size = max(flake * scale, 1)
-    flakes = mean + std * generator.standard_normal((ceil(height / size), ceil(width / size)), dtype=np.float32)
-    flakes = cv2.resize(flakes, (width, height), interpolation=cv2.INTER_LINEAR)
-    flakes = np.where(flakes < smallest, 0, np.minimum(flakes, 1))
+    noise = mean + std * generator.standard_normal((ceil(height / size), ceil(width / size)), dtype=np.float32)
+    enlarged = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
+    flakes = np.where(enlarged < smallest, 0, np.minimum(enlarged, 1))
     angle = generator.uniform(*SNOW_ANGLE)
-    flakes = cv2.filter2D(flakes, -1, motion_kernel(radius * scale, trail * scale, angle))[:, :, None]
+    trails = cv2.filter2D(flakes, -1, motion_kernel(radius * scale, trail * scale, angle))[:, :, None]
     pixels = to_unit(image)
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
     whitened = weight * pixels + (1 - weight) * np.maximum(pixels, 1.5 * gray + 0.5)
-    return to_levels(whitened + flakes + flakes[::-1, ::-1])
+    return to_levels(whitened + trails + trails[::-1, ::-1])
 
 
 def frost(image: np.ndarray, severity: int, generator: np.random.Generator) -> np.ndarray:
