@@ -19,7 +19,7 @@ def print_corruptions(run: str, record: CorruptionRecord) -> None:
     metric, drop = METRICS[record.metric], METRICS["relative_drop"]
     title = f"{run}, {metric.label}: {record.data} {record.split}, {record.images} images"
     table = Table(title=escape(title), title_justify="left")
-    table.add_column("corruption")
+    table.add_column("corruption", no_wrap=True)
     for severity in record.severities:
         table.add_column(f"severity {severity}", justify="right")
     table.add_column("mean", justify="right")
