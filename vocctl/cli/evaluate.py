@@ -16,7 +16,7 @@ from vocctl.cli.corrupt import evaluate_corruptions
 from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import Device, Quiet, Runs
 from vocctl.config import TTA, AttackConfig, Checkpoint, EvalOptions, Norm, Reference, Thresholds
-from vocctl.config.corruptions import CATEGORIES, CorruptionConfig, parse_severity
+from vocctl.config.corruptions import CORRUPTIONS, CorruptionConfig, parse_severity
 from vocctl.errors import ConfigError
 from vocctl.files import to_json
 
@@ -120,9 +120,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--corruption",
-            help="Corruptions to score, separated by commas: all, "
-            + "; ".join(f"[bold]{category}[/]: {', '.join(names)}" for category, names in CATEGORIES.items())
-            + ".",
+            help=f"Corruptions to score, separated by commas, or all: {', '.join(CORRUPTIONS)}.",
             rich_help_panel=CORRUPTED,
             autocompletion=corruptions,
         ),

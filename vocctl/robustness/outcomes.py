@@ -78,12 +78,12 @@ class Predictions(Protocol):
         """A copy that needs little memory. It can be scored and compared by attack_loss, nothing else."""
 
     @classmethod
-    def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
-        """Combine several predictions: of image i those of candidates[choice[i]]. choice: (N,) int."""
-
-    @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """The predictions of the images of all parts, in order, without label maps."""
+
+    @classmethod
+    def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
+        """Combine several predictions: of image i those of candidates[choice[i]]. choice: (N,) int."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,11 @@ class MaskPredictions:
         return replace(self, label_maps=())
 
     @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        losses = np.concatenate([part.attack_loss for part in parts])
+        return cls(losses, np.concatenate([part.confusions for part in parts]), ())
+
+    @classmethod
     def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
         rows = np.arange(len(choice))
         has_maps = all(candidate.label_maps for candidate in candidates)
@@ -157,11 +162,6 @@ class MaskPredictions:
             np.stack([candidate.confusions for candidate in candidates])[choice, rows],
             tuple(candidates[k].label_maps[index] for index, k in enumerate(choice)) if has_maps else (),
         )
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        losses = np.concatenate([part.attack_loss for part in parts])
-        return cls(losses, np.concatenate([part.confusions for part in parts]), ())
 
 
 @dataclass(frozen=True)
@@ -215,6 +215,11 @@ class LabelPredictions:
         return self
 
     @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        losses = np.concatenate([part.attack_loss for part in parts])
+        return cls(losses, np.concatenate([part.probs for part in parts]), parts[0].thresholds)
+
+    @classmethod
     def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
         rows = np.arange(len(choice))
         return cls(
@@ -222,11 +227,6 @@ class LabelPredictions:
             np.stack([candidate.probs for candidate in candidates])[choice, rows],
             candidates[0].thresholds,
         )
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        losses = np.concatenate([part.attack_loss for part in parts])
-        return cls(losses, np.concatenate([part.probs for part in parts]), parts[0].thresholds)
 
     def _label_sets(self) -> np.ndarray:
         """(N, 20) bool."""
