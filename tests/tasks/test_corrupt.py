@@ -116,7 +116,12 @@ def test_command_prints_its_table(runs: dict[str, Path], capsys: pytest.CaptureF
     command = ["eval", str(runs["seg"]), "--corruption", "fog,contrast,snow", "--severity", "3,1", "--images", "2"]
     assert main([*command, "--quiet"]) == 0
     printed = capsys.readouterr().out
-    for text in ("severity 1", "mean of weather", "mean corruption score: ", "Saved corruption.json"):
+    for text in (
+        "by severity: tiny val, 2 images",
+        "mean of weather",
+        "mean corruption score: ",
+        "Saved corruption.json",
+    ):
         assert text in printed
     assert printed.index("snow") < printed.index("fog") < printed.index("contrast")
     assert "mean of digital" not in printed  # of one corruption

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def print_corruptions(run: str, record: CorruptionRecord) -> None:
     """Print a row for each corruption and for the mean of each category, and the definitions."""
     metric, drop = METRICS[record.metric], METRICS["relative_drop"]
-    title = f"{run}, {metric.label}: {record.data} {record.split}, {record.images} images"
+    title = f"{run}, {metric.label} by severity: {record.data} {record.split}, {record.images} images"
     table = Table(title=escape(title), title_justify="left")
     table.add_column("corruption", no_wrap=True)
     for severity in record.severities:
-        table.add_column(f"severity {severity}", justify="right")
+        table.add_column(str(severity), justify="right")
     table.add_column("mean", justify="right")
     table.add_column(f"{drop.title}, %", justify="right")
 
