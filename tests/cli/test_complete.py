@@ -49,6 +49,7 @@ def completed(line: str) -> list[str]:
         ("vocctl eval fi", ["first"]),
         ("vocctl submit --seg ", ["first"]),
         ("vocctl eval first --attack noise,fg", ["noise,fgsm"]),
+        ("vocctl eval first --corruption fog,fr", ["fog,frost"]),
         ("vocctl plot first --evaluation ", ["voc-val"]),
         ("vocctl plot first --kind curves,com", ["curves,compare"]),
         ("vocctl download sh", ["shapes"]),

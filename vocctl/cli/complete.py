@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vocctl.attacks.table import ATTACKS
+from vocctl.config.corruptions import ALL, CORRUPTIONS
 from vocctl.labels import CLASSES
 from vocctl.reporting.kinds import PLOT_KINDS
 
@@ -62,6 +63,11 @@ def attacks(incomplete: str) -> list[str]:
     names = [name for name, attack in ATTACKS.items() if not attack.trained]
     names += [f"{name}:{run}" for name, attack in ATTACKS.items() if attack.trained for run in _names_of_runs("adv")]
     return _continue_list(incomplete, names)
+
+
+def corruptions(incomplete: str) -> list[str]:
+    """Corruptions separated by commas."""
+    return _continue_list(incomplete, [ALL, *CORRUPTIONS])
 
 
 def training_attacks(incomplete: str) -> list[str]:

@@ -11,10 +11,12 @@ import typer
 from vocctl.attacks.table import STEP_RATIO, attack_help, fixed_step_attacks
 from vocctl.cli import messages, progress, score_tables
 from vocctl.cli.attack import evaluate_attack
-from vocctl.cli.complete import attacks, goals
+from vocctl.cli.complete import attacks, corruptions, goals
+from vocctl.cli.corrupt import evaluate_corruptions
 from vocctl.cli.early_checks import check_data, check_runs
 from vocctl.cli.options import Device, Quiet, Runs
 from vocctl.config import TTA, AttackConfig, Checkpoint, EvalOptions, Norm, Reference, Thresholds
+from vocctl.config.corruptions import CORRUPTIONS, CorruptionConfig, parse_severity
 from vocctl.errors import ConfigError
 from vocctl.files import to_json
 
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
 
 CLASSIFIERS = "Classifiers"
 ATTACKS = "Attacks"
+CORRUPTED = "Corruptions"
+ROBUSTNESS = "Attacks and corruptions"
 DEFAULTS = EvalOptions()
 ATTACK_DEFAULTS = AttackConfig(attack=("fgsm",))
 EPS = ",".join(ATTACK_DEFAULTS.eps)
 STEP = f"{STEP_RATIO['linf']:.2f} of eps; l2: {STEP_RATIO['l2']:.2f}"
+SEVERITY = ",".join(map(str, CorruptionConfig(corruption=("all",)).severity))
 
 
 def evaluate(
@@ -120,13 +125,30 @@ def evaluate(
             rich_help_panel=ATTACKS,
         ),
     ] = None,
+    corruption: Annotated[
+        str | None,
+        typer.Option(
+            "--corruption",
+            help=f"Corruptions to score, separated by commas, or all: {', '.join(CORRUPTIONS)}.",
+            rich_help_panel=CORRUPTED,
+            autocompletion=corruptions,
+        ),
+    ] = None,
+    severity: Annotated[
+        str | None,
+        typer.Option(
+            "--severity",
+            help=f"Severities from 1 to 5, separated by commas. [dim]\\[default: {SEVERITY}][/dim]",
+            rich_help_panel=CORRUPTED,
+        ),
+    ] = None,
     images: Annotated[
         int | None,
         typer.Option(
             "--images",
             min=1,
-            help="Attack a fixed subset of this many images. [dim]\\[default: all][/dim]",
-            rich_help_panel=ATTACKS,
+            help="Attack or corrupt a fixed subset of this many images. [dim]\\[default: all][/dim]",
+            rich_help_panel=ROBUSTNESS,
         ),
     ] = None,
     seed: Annotated[
@@ -134,8 +156,8 @@ def evaluate(
         typer.Option(
             "--seed",
             min=0,
-            help=f"Seed of the subset and the attacks. [dim]\\[default: {ATTACK_DEFAULTS.seed}][/dim]",
-            rich_help_panel=ATTACKS,
+            help=f"Seed of the subset, the attacks and the corruptions. [dim]\\[default: {ATTACK_DEFAULTS.seed}][/dim]",
+            rich_help_panel=ROBUSTNESS,
         ),
     ] = None,
     save_adv: Annotated[
@@ -155,33 +177,67 @@ def evaluate(
     """Score runs at the images' original sizes and store scores and predictions in RUN/eval/. With --attack: robustness.
 
     vocctl eval RUN --attack noise,fgsm,cospgd-20,adv:ADVRUN --eps 2/255,8/255
+
+    vocctl eval RUN --corruption all --severity 1,3,5
     """
     options = EvalOptions(
         data=data, split=split, checkpoint=checkpoint, tta=tta, device=device, thresholds=thresholds, ci=ci
     )
-    settings = {
-        "eps": _split(eps), "norm": norm, "step": step, "goal": goal, "reference": reference, "images": images, "seed": seed,
-    }  # fmt: skip
-    settings = {name: value for name, value in settings.items() if value is not None}
-    for_attacks = [f"--{name}" for name in settings] + _given({"--save-adv": save_adv, "--transfer": transfer})
+    of_attacks = {"eps": _split(eps), "norm": norm, "step": step, "goal": goal, "reference": reference}
+    of_corruptions = {"severity": _severities(severity)}
+    of_both = {"images": images, "seed": seed}
+    for_attacks = _flags(of_attacks) + _given({"--save-adv": save_adv, "--transfer": transfer})
     for_classifiers = _given(
         {"--ensemble": ensemble, "--compare": compare, "--ci": ci, "--thresholds": thresholds is not None}
     )
+    of_scores = for_classifiers + _given({"--tta": tta != DEFAULTS.tta})
     check_runs(runs)
     check_data(data)
     if attack is not None:
-        if excluded := for_classifiers + _given({"--tta": tta != DEFAULTS.tta}):
-            raise ConfigError(f"--attack cannot be combined with {', '.join(excluded)}")
-        config = AttackConfig(attack=_split(attack), **settings)  # type: ignore[arg-type]
+        _check_excluded("--attack", of_scores + _flags({"corruption": corruption} | of_corruptions))
+        config = AttackConfig(attack=_split(attack), **_set(of_attacks | of_both))  # type: ignore[arg-type]
         evaluate_attack(runs, config, options, save_adv, transfer=transfer, as_json=as_json, quiet=quiet)
         return
-    if for_attacks:
-        raise ConfigError(_requires(for_attacks, "--attack"))
+    if corruption is not None:
+        _check_excluded("--corruption", of_scores + for_attacks)
+        chosen = CorruptionConfig(corruption=_split(corruption) or (), **_set(of_corruptions | of_both))
+        evaluate_corruptions(runs, chosen, options, as_json=as_json, quiet=quiet)
+        return
+    _check_unused(for_attacks, "--attack")
+    _check_unused(_flags(of_corruptions), "--corruption")
+    _check_unused(_flags(of_both), "--attack or --corruption")
     if compare and ensemble:
         raise ConfigError("--compare and --ensemble are mutually exclusive")
     if compare and len(runs) != 2:
         raise ConfigError(f"--compare takes two runs, got {len(runs)}")
     _score(runs, options, for_classifiers, ensemble=ensemble, compare=compare, as_json=as_json, quiet=quiet)
+
+
+def _check_excluded(flag: str, others: list[str]) -> None:
+    """Raise ConfigError if flags were used that cannot be used with this one."""
+    if others:
+        raise ConfigError(f"{flag} cannot be combined with {', '.join(others)}")
+
+
+def _check_unused(flags: list[str], condition: str) -> None:
+    """Raise ConfigError if flags were used that mean something only together with another one."""
+    if flags:
+        raise ConfigError(_requires(flags, condition))
+
+
+def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the user has set."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _flags(settings: Mapping[str, Any]) -> list[str]:
+    """The flags of the settings that the user has set."""
+    return [f"--{name}" for name in _set(settings)]
+
+
+def _severities(text: str | None) -> tuple[int, ...] | None:
+    """The numbers of --severity. Raises ConfigError."""
+    return None if text is None else tuple(parse_severity(word) for word in _split(text) or ())
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:

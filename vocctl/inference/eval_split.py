@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from vocctl.config import DataConfig
 from vocctl.data.source import Source, open_dataset
 from vocctl.data.splits import LabeledSplit, open_cls_split, open_seg_split
 from vocctl.errors import DataError
 from vocctl.runs.folder import RunFolder
+from vocctl.seeding import derived_generator
 
 HELD_OUT = "held-out"  # name of the split that --val or --folds kept from training
 
@@ -36,6 +38,17 @@ def eval_split(
         return source, HELD_OUT, train_split.take(np.array([index_of[image_id] for image_id in ids]))
     split = split or config.val_split
     return source, split, open_split(source, split, config)
+
+
+def fixed_subset(num_images: int, count: int, seed: int) -> np.ndarray:
+    """Indices of a random subset of a split, sorted: (count,), or of all images if count is 0 or not below their number.
+
+    It depends only on the arguments, so that it is the same for every run.
+    """
+    if not 0 < count < num_images:
+        return np.arange(num_images)
+    order = torch.randperm(num_images, generator=derived_generator("subset", seed)).numpy()
+    return np.sort(order[:count])
 
 
 def _has_images_of(run: RunFolder, source: Source, config: DataConfig) -> bool:

@@ -236,7 +236,20 @@ _ROBUSTNESS = (
     ),
 )  # fmt: skip
 
-METRICS = {row.key: row for row in (*_SEGMENTATION, *_CLASSIFICATION, *_TRAINING, *_ROBUSTNESS)}
+_CORRUPTION = (
+    Metric(
+        "corruption_score", "mean corruption score",
+        "Mean IoU, or mAP (sklearn), on corrupted images: mean over the corruptions and severities (Hendrycks and Dietterich, "
+        "arXiv 1903.12261, who divide errors by those of AlexNet instead). Undefined if one of the scores is.",
+    ),
+    Metric(
+        "relative_drop", "relative drop",
+        "(clean score - score on corrupted images) / clean score. Undefined if the clean score is 0.",
+        better="lower",
+    ),
+)  # fmt: skip
+
+METRICS = {row.key: row for row in (*_SEGMENTATION, *_CLASSIFICATION, *_TRAINING, *_ROBUSTNESS, *_CORRUPTION)}
 
 
 def mean_of_classes(class_metric: str) -> Metric | None:

@@ -52,6 +52,7 @@ _ROWS = (
     PlotKind("errors", "prediction_figures:errors", "most confident errors with their probabilities", CLASSIFIERS),
     PlotKind("adversarial", "attack_figures:adversarial", "clean and adversarial images with the outputs for both", MODELS),
     PlotKind("robustness", "attack_figures:robustness", "score under attack by budget, and transfer between runs", MODELS),
+    PlotKind("corruptions", "corruption_figures:corruptions", "score on corrupted images by corruption and severity", MODELS),
     PlotKind("compare", "training_figures:compare", "scores of several configs with paired differences", MODELS),
 )  # fmt: skip
 PLOT_KINDS: dict[str, PlotKind] = {kind.name: kind for kind in _ROWS}

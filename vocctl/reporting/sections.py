@@ -15,6 +15,7 @@ from vocctl.plots.report_page import FigureImage, HeadlineScore, RunSection, Tab
 from vocctl.reporting.attack_section import attack_figures, attack_tables
 from vocctl.reporting.class_scores import class_intervals
 from vocctl.reporting.config_diff import diff_from_default, differing_settings, format_settings
+from vocctl.reporting.corruption_section import corruption_figure_images, corruption_score_tables
 from vocctl.reporting.kinds import PLOT_KINDS
 from vocctl.reporting.options import NothingToPlot, PlotOptions
 from vocctl.reporting.task_views import view_of
@@ -37,8 +38,8 @@ def run_section(run: RunRecord) -> RunSection:
         name=run.name,
         summary=_summary(run, run_info),
         headlines=_headline_scores(run),
-        figures=[*draw_figures([run], PLOTS_OF_ONE_RUN), *attack_figures(run)],
-        tables=[*_class_tables(run), *attack_tables(run)],
+        figures=[*draw_figures([run], PLOTS_OF_ONE_RUN), *attack_figures(run), *corruption_figure_images(run)],
+        tables=[*_class_tables(run), *attack_tables(run), *corruption_score_tables(run)],
         settings={name: {key: _format_value(value) for key, value in table.items()} for name, table in tables.items()},
         environment=_environment(run, run_info),
         commands=_commands(run, run_info),

@@ -19,7 +19,7 @@ from vocctl.config import AttackConfig, parse_epsilon
 from vocctl.data.loaders import same_shape_batches
 from vocctl.data.source import Source
 from vocctl.distributed import all_gather_dict, rank, world_size
-from vocctl.inference.eval_split import eval_split
+from vocctl.inference.eval_split import eval_split, fixed_subset
 from vocctl.robustness.adversarial_dataset import AdversarialDataset
 from vocctl.robustness.examples import ExampleCollector
 from vocctl.robustness.outcomes import GroundTruth, Predictions, distortion_stats, strongest_per_image
@@ -59,14 +59,11 @@ def read_ground_truth(
 ) -> tuple[GroundTruth, Source, str]:
     """Read the images to attack. Returns them with their data set and the name of the split.
 
-    With config.images, a random subset that depends only on the split's length and the seed, so that it is the same for
-    every run. data, split: None for what the first run was validated on. Raises DataError as eval_split does.
+    With config.images, a subset that is the same for every run. data, split: None for what the first run was validated on.
+    Raises DataError as eval_split does.
     """
     source, split_name, labeled = eval_split(victim.runs[0], victim.config.data, data, split)
-    indices = np.arange(len(labeled.images.ids))
-    if 0 < config.images < len(indices):
-        order = torch.randperm(len(indices), generator=derived_generator("subset", config.seed)).numpy()
-        indices = np.sort(order[: config.images])
+    indices = fixed_subset(len(labeled.images.ids), config.images, config.seed)
     ids = tuple(labeled.images.ids[index] for index in indices)
     images = [source.image(image_id) for image_id in ids]
     return GroundTruth(ids, images, victim.read_labels(source, labeled, indices)), source, split_name

@@ -92,6 +92,10 @@ class Predictions(Protocol):
         """A copy that needs little memory. It can be scored and compared by attack_loss, nothing else."""
 
     @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """The predictions of the images of all parts, in order, without label maps."""
+
+    @classmethod
     def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
         """Combine several predictions: of image i those of candidates[choice[i]]. choice: (N,) int."""
 
@@ -163,6 +167,11 @@ class MaskPredictions:
         return replace(self, label_maps=())
 
     @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        losses = np.concatenate([part.attack_loss for part in parts])
+        return cls(losses, np.concatenate([part.confusions for part in parts]), ())
+
+    @classmethod
     def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:
         rows = np.arange(len(choice))
         has_maps = all(candidate.label_maps for candidate in candidates)
@@ -231,6 +240,11 @@ class LabelPredictions:
 
     def without_label_maps(self) -> Self:
         return self
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        losses = np.concatenate([part.attack_loss for part in parts])
+        return cls(losses, np.concatenate([part.probs for part in parts]), parts[0].thresholds)
 
     @classmethod
     def select(cls, candidates: Sequence[Self], choice: np.ndarray) -> Self:

@@ -33,6 +33,7 @@ from vocctl.runs.folder import RunFolder
 from vocctl.runs.kinds import CLS, SEG
 
 OnImage = Callable[[int, int], None]  # images done, of all
+CorruptMask = Callable[[np.ndarray, int], np.ndarray]  # what a corruption does to the mask of the image of this index
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class SegmenterVictim:
     def read_labels(self, source: Source, split: LabeledSplit, indices: np.ndarray) -> list[np.ndarray]:
         """The masks (H, W) of these images of the split."""
         return [source.mask(split.images.ids[index]) for index in indices]
+
+    def corrupt_labels(
+        self, labels: Sequence[np.ndarray], corrupt_mask: Callable[[np.ndarray, int], np.ndarray]
+    ) -> list[np.ndarray]:
+        """The masks of corrupted images. corrupt_mask: what the corruption does to a mask, the second argument its index."""
+        return [corrupt_mask(mask, index) for index, mask in enumerate(labels)]
 
     def devkit_labels(self, truth: GroundTruth) -> dict[str, Any]:
         """The labels as keyword arguments of data/devkit.py's write_devkit."""
@@ -129,6 +136,12 @@ class ClassifierVictim:
     def read_labels(self, source: Source, split: LabeledSplit, indices: np.ndarray) -> list[np.ndarray]:
         """The targets (20,) of these images of the split."""
         return list(split.targets[indices])
+
+    def corrupt_labels(
+        self, labels: Sequence[np.ndarray], corrupt_mask: Callable[[np.ndarray, int], np.ndarray]
+    ) -> list[np.ndarray]:
+        """The targets of corrupted images: no corruption changes them."""
+        return list(labels)
 
     def devkit_labels(self, truth: GroundTruth) -> dict[str, Any]:
         """The labels as keyword arguments of data/devkit.py's write_devkit."""

@@ -7,7 +7,7 @@ metrics.jsonl     scores: one line for each validation
 thresholds.json   decision thresholds of a classifier, for each of its weights files
 best.safetensors, final.safetensors    weights (their moving average with --ema)
 state/            checkpoints for --resume
-eval/, attacks/, plots/    results of `vocctl eval`, `vocctl eval --attack` and `vocctl plot`
+eval/, attacks/, corruptions/, plots/    results of `vocctl eval`, its `--attack` and `--corruption`, and `vocctl plot`
 
 torch is imported only where weights are read or written, so that listing, plotting and reporting runs starts fast.
 """
