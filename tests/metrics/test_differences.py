@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from vocctl.metrics.differences import difference, holm
 
 
@@ -24,9 +25,7 @@ def test_interval_holds_the_true_difference_in_about_95_percent(seeds, seed_sd, 
     held = []
     for _ in range(600):
         found = difference(
-            *simulated(
-                rng, seeds=seeds, images=200, seed_sd=seed_sd, image_sd=image_sd, interaction_sd=interaction_sd
-            )
+            *simulated(rng, seeds=seeds, images=200, seed_sd=seed_sd, image_sd=image_sd, interaction_sd=interaction_sd)
         )
         held.append(found.low <= 0.02 <= found.high)
     assert 0.925 <= np.mean(held) <= 0.985
