@@ -35,7 +35,7 @@ def test_an_interval_over_images_alone_is_too_narrow():
     rng = np.random.default_rng(1)
     held = []
     for _ in range(400):
-        point, resampled = simulated(rng, seeds=3, images=200, seed_sd=0.03, image_sd=0.1, interaction_sd=0)
+        _, resampled = simulated(rng, seeds=3, images=200, seed_sd=0.03, image_sd=0.1, interaction_sd=0)
         low, high = np.percentile(resampled.mean(0), [2.5, 97.5])
         held.append(low <= 0.02 <= high)
     assert np.mean(held) < 0.8

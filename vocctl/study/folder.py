@@ -91,7 +91,7 @@ def check_only_added(old: StudyFile, new: StudyFile, path: Path) -> None:
         changed = _first_change(study, known[study.name]) if study.name in known else "it is gone"
         if changed:
             raise ConfigError(
-                f"{path} holds another study: in {study.name}, {changed}. Arms, seeds and trials may only be added; use another --out"
+                f"{path} holds another study: in {study.name}, {changed}. Only add arms, seeds or trials, or use another --out"
             )
 
 

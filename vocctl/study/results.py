@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from vocctl.config.study import Study
 from vocctl.errors import DataError
@@ -98,9 +98,9 @@ def _study_result(folder: StudyFolder, study: Study, storage: RDBStorage) -> Stu
     failed = {
         name: str(trial.user_attrs["error"])
         for name, trial in known.items()
-        if trial.state.name == "FAIL" and "error" in trial.user_attrs
+        if trial.state is TrialState.FAIL and "error" in trial.user_attrs
     }
-    pruned = sum(trial.state.name == "PRUNED" for trial in known.values())
+    pruned = sum(trial.state is TrialState.PRUNED for trial in known.values())
     arms = _arms(study, finished) if study.search is None else ()
     return StudyResult(study, arms, tuple(finished), study.num_runs - len(finished) - pruned, failed, pruned)
 
