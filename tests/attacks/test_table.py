@@ -81,7 +81,7 @@ def test_sea_is_three_runs_and_untargeted_and_for_segmenters():
         ("sea-js-9", 9), ("sea-masked-9", 9), ("sea-balanced-9", 9),
     ]  # fmt: skip
     check_attack_fits(sea, "train-seg", "untargeted")
-    with pytest.raises(ConfigError, match=r"for segmenters\. Attack classifiers with one of fgsm, pgd, segpgd"):
+    with pytest.raises(ConfigError, match=r"for segmenters\. Attack classifiers with one of fgsm, pgd"):
         check_attack_fits(sea, "train-cls", "untargeted")
     with pytest.raises(ConfigError, match=r"cannot be combined with --goal hide:cat\. Use one of fgsm, pgd"):
         check_attack_fits(sea, "train-seg", "hide:cat")

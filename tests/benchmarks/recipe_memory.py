@@ -44,7 +44,7 @@ def saved_bytes(model: nn.Module, config: Any, batch: int) -> int:
         if isinstance(config, TrainSegConfig):
             stride = config.loss.loss_stride
             labels = torch.zeros(batch, size // stride, size // stride, dtype=torch.long)
-            loss_function(config.loss.loss, (), torch.device("cpu"))(model(images, stride), labels)
+            loss_function(config.loss, torch.device("cpu"))(model(images, stride), labels)
         else:
             model(images).sum()
     return sum(storages.values())

@@ -100,11 +100,11 @@ def bare(config: Any, seconds: float) -> float:
         stride = config.loss.loss_stride
         masks = torch.randint(0, 21, (batch, side, side), device=setup.device)
         labels = masks[:, stride // 2 :: stride, stride // 2 :: stride]
-        loss_fn = segmentation.loss_function(config.loss.loss, config.loss.class_weights, setup.device)
+        loss_fn = segmentation.loss_function(config.loss, setup.device)
         forward = lambda: loss_fn(network(pixels, stride), labels)  # noqa: E731
     else:
         labels = torch.randint(0, 2, (batch, 20), device=setup.device)
-        label_loss = classification.loss_function(config.loss.loss, None)
+        label_loss = classification.loss_function(config.loss, None)
         forward = lambda: label_loss(network(pixels), labels)  # noqa: E731
     model.train()
 

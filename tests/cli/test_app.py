@@ -66,9 +66,8 @@ def test_train_eval_plot_report_and_runs_commands(
     assert "without void pixels (255)" in capsys.readouterr().out
     assert main(["plot", "one"]) == 0
     plots = capsys.readouterr().out.split()
-    assert [Path(path).name for path in plots] == [
-        "curves.png", "confusion-tiny-val.png", "classes-tiny-val.png", "masks-tiny-val.png"
-    ]  # fmt: skip
+    kinds = {"curves.png", "confusion-tiny-val.png", "classes-tiny-val.png", "masks-tiny-val.png"}
+    assert {Path(path).name for path in plots} >= kinds  # other kinds may follow
     assert all(Path(path).stat().st_size > 5000 for path in plots)
     assert main(["report", "one"]) == 0
     assert capsys.readouterr().out.split() == ["report.html"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vocctl.config.classification import LabelLoss
+from vocctl.config.classification import ClsLossConfig, LabelLoss
 from vocctl.labels import IGNORE
 from vocctl.losses.classification import LOSSES, asl_loss, bce_loss, focal_loss, loss_function
 
@@ -60,7 +60,7 @@ def test_focal_by_hand_and_without_focus():
 @pytest.mark.parametrize("name", LOSSES)
 def test_ignored_pairs_do_not_change_the_loss(name):
     logits, targets = random_batch()
-    loss = loss_function(name, None)
+    loss = loss_function(ClsLossConfig(loss=name), None)
     targets[1] = IGNORE
     keep = [0, 2, 3, 4, 5]
     assert torch.allclose(loss(logits, targets), loss(logits[keep], targets[keep]))
@@ -70,7 +70,7 @@ def test_ignored_pairs_do_not_change_the_loss(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_target_between_0_and_1_interpolates_the_loss(name, weight):
     logits, _ = random_batch()
-    loss = loss_function(name, weight)
+    loss = loss_function(ClsLossConfig(loss=name), weight)
     of_positives, of_negatives = (loss(logits, torch.full((6, 20), target)) for target in (1, 0))
     mixed = loss(logits, torch.full((6, 20), 0.3))
     assert torch.allclose(mixed, 0.3 * of_positives + 0.7 * of_negatives)
@@ -86,14 +86,14 @@ def test_bce_with_soft_targets_against_torch():
 def test_float_targets_give_the_loss_of_integers(name):
     logits, targets = random_batch()
     targets[1, :5] = IGNORE
-    loss = loss_function(name, None)
+    loss = loss_function(ClsLossConfig(loss=name), None)
     assert torch.equal(loss(logits, targets), loss(logits, targets.float()))
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_of_ignored_pairs_has_loss_0_and_gradient_0(name):
     logits = torch.randn(2, 20, requires_grad=True)
-    loss = loss_function(name, None)(logits, torch.full((2, 20), IGNORE))
+    loss = loss_function(ClsLossConfig(loss=name), None)(logits, torch.full((2, 20), IGNORE))
     loss.backward()
     assert loss.item() == 0
     assert logits.grad.abs().sum() == 0
@@ -103,7 +103,7 @@ def test_a_batch_of_ignored_pairs_has_loss_0_and_gradient_0(name):
 def test_pos_weight_multiplies_positives_only(name):
     logits, targets = random_batch()
     weight = torch.full((20,), 3.0)
-    plain, weighted = loss_function(name, None), loss_function(name, weight)
+    plain, weighted = loss_function(ClsLossConfig(loss=name), None), loss_function(ClsLossConfig(loss=name), weight)
     positives, negatives = targets.where(targets == 1, IGNORE), targets.where(targets == 0, IGNORE)
     assert torch.allclose(weighted(logits, positives), 3 * plain(logits, positives))
     assert torch.allclose(weighted(logits, negatives), plain(logits, negatives))
@@ -112,7 +112,7 @@ def test_pos_weight_multiplies_positives_only(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_extreme_logits_have_finite_losses_and_gradients(name):
     logits = torch.tensor([[80.0, -80.0]], requires_grad=True)
-    loss = loss_function(name, None)(logits, torch.tensor([[0, 1]]))
+    loss = loss_function(ClsLossConfig(loss=name), None)(logits, torch.tensor([[0, 1]]))
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vocctl.config.segmentation import PixelLoss
+from vocctl.config.segmentation import LossConfig, PixelLoss
 from vocctl.labels import IGNORE
 from vocctl.losses.segmentation import (
     LOSSES,
@@ -122,13 +122,13 @@ def test_lovasz_by_hand():
 def test_perfect_prediction_has_no_loss(name):
     targets = torch.arange(21).repeat(1, 4, 1)  # (1, 4, 21): every class
     logits = 50.0 * F.one_hot(targets, 21).movedim(-1, 1)
-    assert loss_function(name, (), CPU)(logits, targets).item() == pytest.approx(0, abs=1e-5)
+    assert loss_function(LossConfig(loss=name), CPU)(logits, targets).item() == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_ignored_pixels_do_not_change_the_loss(name):
     logits, targets = random_batch()
-    loss = loss_function(name, (), CPU)
+    loss = loss_function(LossConfig(loss=name), CPU)
     changed = logits.clone()
     changed.movedim(1, -1)[targets == IGNORE] = 7 * torch.arange(21.0)
     assert (targets == IGNORE).any()
@@ -139,7 +139,7 @@ def test_ignored_pixels_do_not_change_the_loss(name):
 def test_ignored_pixels_have_no_gradient(name):
     logits, targets = random_batch()
     logits.requires_grad_()
-    loss_function(name, (), CPU)(logits, targets).backward()
+    loss_function(LossConfig(loss=name), CPU)(logits, targets).backward()
     gradient = logits.grad.movedim(1, -1)
     assert (gradient[targets == IGNORE] == 0).all()
     assert (gradient[targets != IGNORE] != 0).any()
@@ -148,7 +148,7 @@ def test_ignored_pixels_have_no_gradient(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_of_ignored_pixels_has_loss_0_and_gradient_0(name):
     logits = random_batch()[0].requires_grad_()
-    loss = loss_function(name, (), CPU)(logits, torch.full((2, 6, 5), IGNORE))
+    loss = loss_function(LossConfig(loss=name), CPU)(logits, torch.full((2, 6, 5), IGNORE))
     loss.backward()
     assert loss.item() == 0
     assert (logits.grad == 0).all()
@@ -157,7 +157,7 @@ def test_a_batch_of_ignored_pixels_has_loss_0_and_gradient_0(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient_descent_lowers_the_loss(name):
     logits, targets = random_batch(seed=1)
-    loss_fn = loss_function(name, (), CPU)
+    loss_fn = loss_function(LossConfig(loss=name), CPU)
     logits.requires_grad_()
     loss = loss_fn(logits, targets)
     loss.backward()
@@ -169,7 +169,7 @@ def test_gradient_descent_lowers_the_loss(name):
 def test_gradient_equals_finite_differences(name):
     logits, targets = random_batch(classes=3)
     logits.requires_grad_()
-    loss_fn = loss_function(name, (), CPU)
+    loss_fn = loss_function(LossConfig(loss=name), CPU)
     loss_fn(logits, targets).backward()
     direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
@@ -181,7 +181,7 @@ def test_gradient_equals_finite_differences(name):
 def test_half_precision_logits_are_summed_in_float32(name):
     logits, targets = random_batch()
     half = logits.bfloat16()
-    loss = loss_function(name, (), CPU)
+    loss = loss_function(LossConfig(loss=name), CPU)
     assert loss(half, targets).dtype == torch.float32
     assert torch.allclose(loss(half, targets), loss(half.float(), targets))
 
@@ -190,8 +190,10 @@ def test_half_precision_logits_are_summed_in_float32(name):
 def test_loss_function_applies_class_weights(name):
     logits, targets = random_batch()
     class_weights = tuple(100.0 if label == 3 else 1.0 for label in range(21))
-    plain, weighted = loss_function(name, (), CPU), loss_function(name, class_weights, CPU)
-    assert torch.allclose(loss_function(name, (1.0,) * 21, CPU)(logits, targets), plain(logits, targets))
+    plain = loss_function(LossConfig(loss=name), CPU)
+    equal_weights = loss_function(LossConfig(loss=name, class_weights=(1.0,) * 21), CPU)
+    weighted = loss_function(LossConfig(loss=name, class_weights=class_weights), CPU)
+    assert torch.allclose(equal_weights(logits, targets), plain(logits, targets))
     assert not torch.allclose(weighted(logits, targets), plain(logits, targets))
     one_class = torch.where(targets == 3, targets, IGNORE)
     assert torch.allclose(weighted(logits, one_class), plain(logits, one_class))  # with one class its weight cancels

@@ -16,8 +16,13 @@ PREDICTED = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0]], bool)
 TARGETS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
 
 
+def label_scores(predicted, targets):
+    """The scores of label sets; the probabilities are 1 where a label is predicted, else 0."""
+    return multilabel_scores(predicted.astype(float), predicted, targets)
+
+
 def test_by_hand():
-    scores = multilabel_scores(PREDICTED, TARGETS)
+    scores = label_scores(PREDICTED, TARGETS)
     # class 0: 2 TP; class 1: 1 TP, 1 FP, 1 FN; class 2: neither predicted nor true
     assert scores.precision[:2].tolist() == [1, 0.5]
     assert scores.recall[:2].tolist() == [1, 0.5]
@@ -30,12 +35,14 @@ def test_by_hand():
     assert scores.sample_f1 == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert scores.exact_match == pytest.approx(1 / 3)
     assert scores.hamming_accuracy == pytest.approx(7 / 9)
+    # probability 1: 3 of 4 pairs are true; probability 0: 1 of 5
+    assert scores.calibration_error == pytest.approx((4 * 1 / 4 + 5 * 1 / 5) / 9)
 
 
 def test_ignored_pairs_count_in_no_score():
     targets = TARGETS.copy()
     targets[0, 1] = targets[1, 1] = IGNORE
-    scores = multilabel_scores(PREDICTED, targets)
+    scores = label_scores(PREDICTED, targets)
     assert scores.exact_match == 1
     assert scores.sample_f1 == 1
     assert scores.hamming_accuracy == 1
@@ -43,14 +50,14 @@ def test_ignored_pairs_count_in_no_score():
 
 
 def test_a_class_with_positives_that_is_never_predicted():
-    scores = multilabel_scores(np.zeros((2, 2), bool), np.array([[1, 0], [0, 0]]))
+    scores = label_scores(np.zeros((2, 2), bool), np.array([[1, 0], [0, 0]]))
     assert (scores.precision[0], scores.recall[0], scores.f1[0]) == (0, 0, 0)
     assert np.isnan(scores.micro_precision)
     assert (scores.micro_recall, scores.micro_f1, scores.macro_f1) == (0, 0, 0)
 
 
 def test_a_class_without_positives_that_is_predicted():
-    scores = multilabel_scores(np.ones((2, 2), bool), np.zeros((2, 2), int))
+    scores = label_scores(np.ones((2, 2), bool), np.zeros((2, 2), int))
     assert scores.precision.tolist() == [0, 0]
     assert np.isnan(scores.recall).all()
     assert np.isnan([scores.macro_f1, scores.micro_recall]).all()
@@ -58,7 +65,7 @@ def test_a_class_without_positives_that_is_predicted():
 
 
 def test_without_any_labeled_pair_only_per_image_scores_are_defined():
-    scores = multilabel_scores(np.ones((2, 2), bool), np.full((2, 2), IGNORE))
+    scores = label_scores(np.ones((2, 2), bool), np.full((2, 2), IGNORE))
     assert np.isnan([scores.micro_f1, scores.macro_f1, scores.hamming_accuracy]).all()
     assert (scores.sample_f1, scores.exact_match) == (1, 1)
 
@@ -71,7 +78,7 @@ def test_precision_recall_and_f1_are_ratios_of_counts(seed):
     targets[generator.random((50, 4)) < 0.2] = IGNORE
     hits = (predicted & (targets == 1)).sum(0)
     num_predicted, num_true = (predicted & (targets != IGNORE)).sum(0), (targets == 1).sum(0)
-    scores = multilabel_scores(predicted, targets)
+    scores = label_scores(predicted, targets)
     assert scores.precision == pytest.approx(hits / num_predicted, abs=1e-12)
     assert scores.recall == pytest.approx(hits / num_true, abs=1e-12)
     assert scores.f1 == pytest.approx(2 * hits / (num_predicted + num_true), abs=1e-12)

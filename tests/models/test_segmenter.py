@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from vocctl.config import ModelConfig
 from vocctl.config.segmentation import Decoder
 from vocctl.errors import ConfigError, DataError
+from vocctl.models import segmenter
 from vocctl.models.segmenter import ARCHITECTURES, OWN_DECODERS, Segmenter, parameter_counts
 from vocctl.models.weights import packaged_tensors
 
@@ -94,6 +95,27 @@ def test_every_decoder_over_a_cnn(decoder):
     assert 0 < parameters(model.encoder) < parameters(model)
 
 
+class DeepestMapDecoder(torch.nn.Module):
+    """As a decoder that somebody adds to _own_decoder: without a pixel classifier and without skip connections."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.classify = torch.nn.Conv2d(channels, 21, 1)
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        return self.classify(maps[-1])
+
+
+@torch.no_grad()
+def test_an_added_decoder_is_not_probed_and_has_one_parameter_count(monkeypatch):
+    monkeypatch.setattr(segmenter, "_own_decoder", lambda config, encoder: DeepestMapDecoder(encoder.channels[-1]))
+    model = build(decoder="linear")
+    assert model(pixels(50, 70)).shape == (1, 21, 50, 70)
+    assert model.pixel_classifier is None
+    assert set(model.lr_scales(0.1, probed=True).values()) == {0.1, 1.0}
+    assert parameter_counts(model, ModelConfig(encoder="resnet18", decoder="linear")) == {"model": parameters(model)}
+
+
 @torch.no_grad()
 def test_dpt_over_a_plain_vit():
     model = build(encoder=VIT, decoder="dpt")
@@ -129,11 +151,11 @@ def test_dpt_over_patches_of_another_size(encoder):
         ({"decoder": "dpt"}, "dpt reads the blocks of a plain ViT, which resnet18 is not: use another --decoder"),
         (
             {"encoder": "scratch", "decoder": "fpn"},
-            "--encoder scratch works with the decoders unet, linear, mlp, not with fpn: omit --decoder",
+            f"--encoder scratch works with the decoders {', '.join(OWN_DECODERS)}, not with fpn: omit --decoder",
         ),
         (
             {"encoder": "scratch", "decoder": "dpt"},
-            "--encoder scratch works with the decoders unet, linear, mlp, not with dpt",
+            f"--encoder scratch works with the decoders {', '.join(OWN_DECODERS)}, not with dpt",
         ),
         ({"encoder": "resnet_18"}, "timm has no model 'resnet_18', did you mean"),
         ({"encoder": "resnet_18", "decoder": "fpn"}, "timm has no model 'resnet_18'"),

@@ -6,6 +6,8 @@ Sources: Goodfellow et al., arXiv 1412.6572 (FGSM); Madry et al., arXiv 1706.060
 Symbols as in the papers: x_0 is the clean image (`images`), x the iterate, f the objective, P the projection onto the ball
 and [0, 1] (`threat.project`), d the direction of steepest ascent (`steepest_ascent`): the sign of the gradient for linf, the
 gradient divided by its norm for l2. images and results: (B, 3, H, W) in [0, 1]. Results are not yet rounded to 8 bits.
+
+To add an attack, write a function with the signature of fgsm, and a row in table.py.
 """
 
 import math

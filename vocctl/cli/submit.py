@@ -1,4 +1,4 @@
-"""`vocctl submit`."""
+"""`vocctl submit`: tasks/submit.py does it, and lists where it refuses a run."""
 
 from math import isfinite
 from pathlib import Path

@@ -1,5 +1,8 @@
 """Every setting of every task, as frozen dataclasses that validate themselves. loading.py layers TOML and flags over
 them.
+
+To add a flag to a train command, add a field to the config of its section, with `setting` and a check of its value, and use
+it where the config is used. The flag, its help and the run's config.toml derive from the field.
 """
 
 from vocctl.config.attacks import (

@@ -22,8 +22,8 @@ class DataConfig:
     fold: int = setting(0, "Fold index to validate on, from 0.")
     size: int = setting(
         160,
-        "Input size in pixels: side of a training crop, shorter side of a validation image; 0 (train-seg): 288, or less if most "
-        "training images are smaller.",
+        "Input size in pixels: side of a training crop, shorter side of a validation image; 0 (train-seg): 288, or "
+        "1.3 times the size of most training images if that is less; 1 time with --minutes below 3.",
     )
     size_from: int = setting(96, "Progressive resizing: initial crop size in pixels; 0: off.")
     augment: Augmentation = setting("light", "Augmentation preset.")

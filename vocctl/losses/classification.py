@@ -5,8 +5,10 @@ pair plus 1 - t times its term of a negative one, which is mixup's definition, a
 
 Pairs of image and class whose target is IGNORE (the image shows only difficult objects of the class) are masked before the
 sum. Each loss is the mean over the other pairs of all processes; it is 0, with a gradient of 0, if there are none.
-pos_weight, (K,), multiplies the terms of positives. LOSSES is the table: to add a loss, add its function and its row
-here and its name to LabelLoss in config/classification.py.
+pos_weight, (K,), multiplies the terms of positives.
+
+LOSSES is the table: to add a loss, add its function and its row here and its name to LabelLoss in config/classification.py.
+A setting of a loss is a field of ClsLossConfig, which loss_function reads.
 """
 
 from collections.abc import Callable
@@ -16,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vocctl.config import ClsLossConfig
 from vocctl.labels import IGNORE
 from vocctl.losses.distributed import all_reduce_sum_autograd
 
@@ -83,6 +86,6 @@ def _masked_mean(per_pair: Tensor, targets: Tensor) -> Tensor:
 LOSSES: dict[str, Callable[..., Tensor]] = {"bce": bce_loss, "asl": asl_loss, "focal": focal_loss}
 
 
-def loss_function(name: str, pos_weight: Tensor | None) -> Loss:
-    """The loss of that name as a function of logits and targets. pos_weight: (K,)."""
-    return partial(LOSSES[name], pos_weight=pos_weight)
+def loss_function(config: ClsLossConfig, pos_weight: Tensor | None) -> Loss:
+    """The loss of these settings as a function of logits and targets. pos_weight: (K,)."""
+    return partial(LOSSES[config.loss], pos_weight=pos_weight)

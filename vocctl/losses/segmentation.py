@@ -1,8 +1,11 @@
 """Segmentation losses. logits: (B, K, H, W); targets: (B, H, W) int64 classes.
 
 Pixels whose target is IGNORE are masked before the sum over the batch and over all processes. A batch without a labeled
-pixel has a loss of 0, with a gradient of 0. Class weights, (K,), multiply a pixel's loss and its weight in the mean. LOSSES
-is the table: to add a loss, add its function and its row here and its name to PixelLoss in config/segmentation.py.
+pixel has a loss of 0, with a gradient of 0. Class weights, (K,), multiply a pixel's loss and its weight in the mean.
+
+LOSSES is the table: to add a loss, add its function and its row here and its name to PixelLoss in config/segmentation.py.
+If it has class weights, add its name to LossConfig's check there. A setting of a loss is a field of LossConfig, which
+loss_function reads.
 """
 
 from collections.abc import Callable
@@ -13,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocctl.compat import declare_missing_ops
+from vocctl.config import LossConfig
 from vocctl.distributed import world_size
 from vocctl.labels import IGNORE
 from vocctl.losses.distributed import all_reduce_sum_autograd
@@ -101,10 +105,10 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }  # fmt: skip
 
 
-def loss_function(name: str, class_weights: tuple[float, ...], device: torch.device) -> Loss:
-    """The loss of that name as a function of logits and targets.
+def loss_function(config: LossConfig, device: torch.device) -> Loss:
+    """The loss of these settings as a function of logits and targets.
 
-    class_weights: K numbers, or empty for none; LossConfig accepts them only for losses that have a `weights` parameter.
+    LossConfig accepts class weights only for losses that have a `weights` parameter.
     """
-    loss = LOSSES[name]
+    loss, class_weights = LOSSES[config.loss], config.class_weights
     return partial(loss, weights=torch.tensor(class_weights, device=device)) if class_weights else loss

@@ -5,6 +5,8 @@ ground truth is 255 (void) are left out. Rows are the ground truth, columns the 
 
 Empty cases: a class in neither ground truth nor prediction is undefined, nan (printed as -). A class that is not in the
 ground truth is left out of every mean, whether or not it is predicted, and listed in `absent`.
+
+To add a metric, see metrics/table.py.
 """
 
 from dataclasses import dataclass

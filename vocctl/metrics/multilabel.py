@@ -1,4 +1,5 @@
-"""Scores of predicted label sets: precision, recall and F1 (per class, micro, macro, per image), accuracy, calibration.
+"""Scores of a classifier besides average precision: precision, recall and F1 (per class, micro, macro, per image),
+accuracy, calibration. To add one, see metrics/table.py.
 
 A pair of image and class whose target is IGNORE counts in no score: it is left out of the class's counts and of the
 image's label sets. Undefined values are nan and left out of means; each function names its empty cases.
@@ -27,11 +28,13 @@ class MultilabelScores:
     sample_f1: float  # mean over the images, see the function sample_f1
     exact_match: float  # fraction of the images whose labels are all correct
     hamming_accuracy: float  # fraction of the pairs of image and class that are correct
+    calibration_error: float  # of the probabilities, see expected_calibration_error
 
 
-def multilabel_scores(predicted_labels: np.ndarray, targets: np.ndarray) -> MultilabelScores:
-    """Score label sets. predicted_labels: (N, K) bool, K of 2 or more. targets: (N, K), 1, 0 or IGNORE.
+def multilabel_scores(probs: np.ndarray, predicted_labels: np.ndarray, targets: np.ndarray) -> MultilabelScores:
+    """Score probabilities and label sets.
 
+    probs: (N, K) in [0, 1], K of 2 or more. predicted_labels: (N, K) bool. targets: (N, K), 1, 0 or IGNORE.
     Source: scikit-learn's precision_recall_fscore_support.
     Empty cases: recall and F1 of a class without positives are nan. The precision of a class that is never predicted is
     0 if it has positives, nan if not. Micro precision without predictions, micro
@@ -57,6 +60,7 @@ def multilabel_scores(predicted_labels: np.ndarray, targets: np.ndarray) -> Mult
         sample_f1=float(sample_f1(predicted, true).mean()),
         exact_match=float(correct.all(1).mean()),
         hamming_accuracy=float(correct[labeled].mean()) if labeled.any() else float("nan"),
+        calibration_error=expected_calibration_error(probs, targets),
     )
 
 

@@ -1,7 +1,10 @@
 """The table of all metrics: what the terminal, plots, report, `vocctl runs` and docs say about each of them.
 
-To add a metric, compute it where the others are computed and add its row here. The keys are those of scores.json,
-metrics.jsonl and attack.json. Nothing heavy is imported here, so that `vocctl runs` starts fast.
+To add a metric to `vocctl eval`, add a row here, and a field whose name is the row's key: to SegScores and seg_scores in
+confusion.py for segmenters, to MultilabelScores and multilabel_scores in multilabel.py for classifiers. A field that holds
+a value for each class becomes a column of the table. Metrics of a training run are computed in its task's validate, metrics
+under attack in robustness/outcomes.py. The keys are those of scores.json, metrics.jsonl and attack.json. Nothing heavy is
+imported here, so that `vocctl runs` starts fast.
 """
 
 import math

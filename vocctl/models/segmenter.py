@@ -1,8 +1,11 @@
 """A segmenter: images in [0, 1] in, logits of the 21 classes at the same size out.
 
 The encoder is from timm or our plain CNN. The decoder is our U-Net, a pixel classifier, or one from
-segmentation-models-pytorch. To add a decoder of that library, add a row to ARCHITECTURES and its name to
-config/segmentation.py's Decoder.
+segmentation-models-pytorch.
+
+To add a decoder of that library, add a row to ARCHITECTURES. To add another one, a module from the encoder's feature maps,
+finest first, to logits of any stride, add its name to OWN_DECODERS and let _own_decoder build it. In both cases, add its
+name to Decoder in config/segmentation.py.
 """
 
 from dataclasses import replace
@@ -55,7 +58,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder(self.encoder(images))
 
 
-def _own_decoder(config: ModelConfig, encoder: PlainEncoder | TimmEncoder) -> UNetDecoder | PixelClassifier:
+def _own_decoder(config: ModelConfig, encoder: PlainEncoder | TimmEncoder) -> nn.Module:
     if config.decoder == "unet":
         return UNetDecoder(encoder.channels, encoder.strides, config.widths, NUM_SEG_CLASSES, skip=config.skip)
     hidden = HIDDEN if config.decoder == "mlp" else 0
@@ -117,11 +120,11 @@ class Segmenter(nn.Module):
 
     @property
     def pixel_classifier(self) -> PixelClassifier | None:
-        """The part that can be fitted to the feature maps of a frozen encoder; None unless the decoder is one of OWN_DECODERS."""
-        if not isinstance(self.backbone, EncoderDecoder):
-            return None
-        decoder = self.backbone.decoder
-        return decoder.pixels if isinstance(decoder, UNetDecoder) else decoder
+        """The part that can be fitted to the feature maps of a frozen encoder, of unet, linear and mlp; None: there is none."""
+        decoder = self.backbone.decoder if isinstance(self.backbone, EncoderDecoder) else None
+        if isinstance(decoder, UNetDecoder):
+            return decoder.pixels
+        return decoder if isinstance(decoder, PixelClassifier) else None
 
     def train(self, mode: bool = True) -> "Segmenter":
         super().train(mode)
@@ -209,12 +212,12 @@ def _library_model(config: ModelConfig) -> nn.Module:
 
 
 def parameter_counts(model: Segmenter, config: ModelConfig) -> dict[str, int]:
-    """Number of parameters of a segmenter and, for a decoder of ours, of the same with and without skip connections.
+    """Number of parameters of a segmenter and, for unet, linear and mlp, of the same with and without skip connections.
 
     config: that of the model.
     """
     counts = {"model": _num_parameters(model)}
-    if isinstance(model.backbone, EncoderDecoder):
+    if isinstance(model.backbone, EncoderDecoder) and model.pixel_classifier is not None:
         for skip, label in ((True, "with skips"), (False, "without skips")):
             with torch.device("meta"):
                 decoder = _own_decoder(replace(config, skip=skip), model.backbone.encoder)

@@ -1,7 +1,7 @@
 """The plot kinds: one row each. Help, error messages and docs are derived from this table.
 
 To add a kind, write a function of (runs, options) that returns the paths of the figures it wrote, in a module of this
-package, and add its row.
+package, and add its row. plots/style.py creates and saves figures; options.path names their files.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from vocctl.inference.thresholds import binarize, cross_fitted_predictions
 from vocctl.labels import CLASSES, IGNORE
 from vocctl.metrics.average_precision import class_aps, mean_defined
 from vocctl.metrics.bootstrap import interval, resampled, two_sided_p
-from vocctl.metrics.multilabel import expected_calibration_error, multilabel_scores, sample_f1
+from vocctl.metrics.multilabel import multilabel_scores, sample_f1
 from vocctl.runs.cls_evaluation import ClsEvaluation, ClsPredictions, write_cls_evaluation
 from vocctl.runs.eval_files import EvalInfo
 from vocctl.runs.evaluations import new_evaluation_folder
@@ -139,11 +139,11 @@ def _predict_labels(
 def _scores(predictions: ClsPredictions) -> dict[str, dict]:
     """scores and per_class of a ClsEvaluation."""
     aps = class_aps(predictions.probs, predictions.targets)
-    decisions = asdict(multilabel_scores(predictions.predicted, predictions.targets))
-    per_class = {f"ap_{name}": values for name, values in aps.items()}
-    per_class |= {metric: decisions.pop(metric) for metric in ("precision", "recall", "f1")}
-    scores = {f"map_{name}": mean_defined(values) for name, values in aps.items()} | decisions
-    scores["calibration_error"] = expected_calibration_error(predictions.probs, predictions.targets)
+    values = asdict(multilabel_scores(predictions.probs, predictions.predicted, predictions.targets))
+    of_classes = {metric: value for metric, value in values.items() if isinstance(value, np.ndarray)}
+    per_class = {f"ap_{name}": ap for name, ap in aps.items()} | of_classes
+    scores = {f"map_{name}": mean_defined(ap) for name, ap in aps.items()}
+    scores |= {metric: value for metric, value in values.items() if metric not in of_classes}
     return {
         "scores": scores,
         "per_class": {metric: dict(zip(CLASSES, values.tolist(), strict=True)) for metric, values in per_class.items()},

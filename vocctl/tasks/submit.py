@@ -1,6 +1,8 @@
 """From trained runs to the csv of a submission with its expected score; and check and merge such files.
 
-competition/leakage.py says which runs are refused.
+A run is refused in competition/leakage.py if it was trained or validated on test images, and in competition/ensemble.py if
+there is no image that all runs of its ensemble validated on. competition/selection.py says which runs are candidates for
+the best run.
 """
 
 from collections.abc import Sequence

@@ -107,7 +107,7 @@ class ClassificationTask:
             self.probes = False
         self.backbone_lr_scale = encoder_lr_scale(config, TrainClsConfig(), reporter.note)
         weights = pos_weight(self.splits.train.targets).to(setup.device) if config.loss.pos_weight == "auto" else None
-        self.label_loss = loss_function(config.loss.loss, weights)
+        self.label_loss = loss_function(config.loss, weights)
         self.attack_batch = adversarial_examples(config.adversarial_training, self.model, self.model)
         self.find_unused_parameters = config.optim.freeze_epochs > 0
         self.last_val_probs: np.ndarray | None = None  # of the weights that were validated last

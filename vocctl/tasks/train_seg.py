@@ -74,7 +74,7 @@ class SegmentationTask:
         training_attack(config.adversarial_training)  # raises before any work is done
         if config.data.size == 0:
             source = open_dataset(Path(config.data.path))
-            config = given(config, size=chosen_size(source, config.data.train_split))
+            config = given(config, size=chosen_size(source, config.data.train_split, config.train.minutes))
         self.config, self.setup, self.reporter = config, setup, reporter
         self.splits = open_seg_splits(config.data, reporter.count)
         seed_everything(config.train.seed)
@@ -84,7 +84,7 @@ class SegmentationTask:
         self.uses_cached_features = config.reads_cached_features
         self.val_features: CachedFeatures | None = None
         self.stride = config.loss.loss_stride  # the loss is computed on every stride-th pixel per axis
-        self.pixel_loss = loss_function(config.loss.loss, config.loss.class_weights, setup.device)
+        self.pixel_loss = loss_function(config.loss, setup.device)
         self.attack_batch = adversarial_examples(
             config.adversarial_training, self.model, lambda images: self.model(images, self.stride)
         )

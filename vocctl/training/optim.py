@@ -1,7 +1,7 @@
 """Learning rate and weight decay of each parameter, the optimizer, and one optimizer step with gradient clipping.
 
 The learning rate of a parameter is lr * lr_scale * lr_factor: lr is --lr; lr_scale comes from the model's lr_scales
-method; lr_factor follows the progress of the training (schedule.py).
+method; lr_factor follows the progress of the training (schedule.py). trainer.py calls set_lr before each step.
 """
 
 from collections.abc import Callable, Iterable, Mapping
