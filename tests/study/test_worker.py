@@ -65,7 +65,7 @@ def without_timings(rows):
 
 
 def test_every_trial_runs_once(tiny_set: Path, tmp_path: Path) -> None:
-    folder = create_or_open(tmp_path / "s", ARMS, {"path": str(tiny_set)})
+    folder = create_or_open(tmp_path / "s", "s", ARMS, {"path": str(tiny_set)})
     recorder, start_work = run_all(folder)
     result = start_work()
     assert recorder.started == ["skip-s0", "no-skip-s0", "skip-s1", "no-skip-s1"]
@@ -83,9 +83,9 @@ def test_every_trial_runs_once(tiny_set: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_trial_is_resumed(tiny_set: Path, tmp_path: Path) -> None:
-    alone = create_or_open(tmp_path / "alone", ARMS, {"path": str(tiny_set)})
+    alone = create_or_open(tmp_path / "alone", "s", ARMS, {"path": str(tiny_set)})
     run_all(alone)[1]()
-    stopped = create_or_open(tmp_path / "stopped", ARMS, {"path": str(tiny_set)})
+    stopped = create_or_open(tmp_path / "stopped", "s", ARMS, {"path": str(tiny_set)})
     recorder, start_work = run_all(stopped, epochs=3)  # in the first epoch of the second trial
     with pytest.raises(Interrupted):
         start_work()
@@ -99,7 +99,7 @@ def test_interrupted_trial_is_resumed(tiny_set: Path, tmp_path: Path) -> None:
 
 def test_failed_trial_is_reported_and_run_again(tiny_set: Path, tmp_path: Path) -> None:
     broken = ARMS.replace("skip = false", "lr = 1e30\nclip_norm = 0.0")
-    folder = create_or_open(tmp_path / "s", broken, {"path": str(tiny_set)})
+    folder = create_or_open(tmp_path / "s", "s", broken, {"path": str(tiny_set)})
     result = run_all(folder)[1]()
     assert result.finished == 2
     assert set(result.failed) == {"s/no-skip-s0", "s/no-skip-s1"} or result.failed == {}
@@ -109,7 +109,7 @@ def test_failed_trial_is_reported_and_run_again(tiny_set: Path, tmp_path: Path) 
 
 
 def test_search_starts_with_the_default(tiny_set: Path, tmp_path: Path) -> None:
-    folder = create_or_open(tmp_path / "s", SEARCH, {"path": str(tiny_set)})
+    folder = create_or_open(tmp_path / "s", "s", SEARCH, {"path": str(tiny_set)})
     run_all(folder)[1]()
     (result,) = results_of(folder, open_storage(folder.default_storage))
     assert len(result.trials) + result.pruned == 3
@@ -127,22 +127,22 @@ def test_default_parameters_are_the_bases() -> None:
 
 
 def test_only_additions_continue_a_study(tmp_path: Path) -> None:
-    create_or_open(tmp_path / "s", ARMS, {})
+    create_or_open(tmp_path / "s", "s", ARMS, {})
     more = ARMS + '[[arms]]\nname = "dice"\nloss = "dice"\n'
-    assert len(create_or_open(tmp_path / "s", more, {"seeds": [0, 1, 2]}).file.studies[0].all_arms) == 3
+    assert len(create_or_open(tmp_path / "s", "s", more, {"seeds": [0, 1, 2]}).file.studies[0].all_arms) == 3
     for changed, reason in (
         (more.replace("skip = false", "skip = true"), "'no skip' has changed"),
         (more.replace("epochs = 2", "epochs = 3"), "base has changed"),
         (ARMS, "'dice' has changed"),
     ):
         with pytest.raises(ConfigError, match=reason):
-            create_or_open(tmp_path / "s", changed, {"seeds": [0, 1, 2]})
+            create_or_open(tmp_path / "s", "s", changed, {"seeds": [0, 1, 2]})
     with pytest.raises(ConfigError, match="a seed is gone"):
-        create_or_open(tmp_path / "s", more, {"seeds": [0, 1]})
+        create_or_open(tmp_path / "s", "s", more, {"seeds": [0, 1]})
 
 
 def test_deleted_run_is_an_error(tiny_set: Path, tmp_path: Path) -> None:
-    folder = create_or_open(tmp_path / "s", ARMS, {"path": str(tiny_set)})
+    folder = create_or_open(tmp_path / "s", "s", ARMS, {"path": str(tiny_set)})
     run_all(folder)[1]()
     (tmp_path / "s" / "runs" / "s" / "skip-s0").rename(tmp_path / "gone")
     with pytest.raises(DataError, match="is gone"):
@@ -154,7 +154,9 @@ def test_not_a_study(tmp_path: Path) -> None:
         find_study(str(tmp_path))
 
 
-@pytest.mark.parametrize("url", ["nonsense", "postgresql://user:secret@127.0.0.1:1/none", "sqlite:////no/such/folder/x.db"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "postgresql://user:secret@127.0.0.1:1/none", "sqlite:////no/such/folder/x.db"]
+)
 def test_storage_errors_are_one_line_without_the_password(url: str) -> None:
     from vocctl.errors import VocctlError
 
@@ -182,6 +184,7 @@ def test_killed_worker_loses_no_trial(tiny_set: Path, tmp_path: Path, monkeypatc
         process = start(run_vocctl, *arguments, "--out", str(killed), folder=tmp_path / f"output-{trial}")
         metrics = killed / "runs" / "study" / trial / "metrics.jsonl"
         wait_for(lambda metrics=metrics: metrics.is_file() and metrics.stat().st_size > 0, process)
+        assert process.is_running()
         process.send(signal.SIGKILL)
         process.wait(30)
     assert main([*arguments, "--out", str(killed)]) == 0

@@ -83,7 +83,7 @@ def run(
     from vocctl.study.trials import open_storage
     from vocctl.study.worker import work
 
-    folder = create_or_open(out or STUDIES / name, text, overrides)
+    folder = create_or_open(out or STUDIES / name, name, text, overrides)
     opened = open_storage(storage or folder.default_storage)
     with progress.study_view(quiet=quiet) as view:
         result = work(folder, opened, view)
@@ -127,13 +127,17 @@ for command_name, command in COMMANDS.items():
 
 def _report(folder: Any, storage: Any, quiet: bool) -> None:
     from vocctl.study.report import write_report
-    from vocctl.study.table import table
+    from vocctl.study.table import answer_and_cost, table
     from vocctl.study.words import summary
 
     with progress.counter("writing", "studies", quiet=quiet) as on_step:
         written = write_report(folder, storage, on_step)
     for result in written.results:
-        tables.print_rows(result.study.name, table(result))
+        rows = table(result)
+        answer, cost = answer_and_cost(rows)
+        tables.print_rows(result.study.name, answer)
+        if cost:
+            tables.print_rows(f"{result.study.name}: attacks and cost", cost)
         messages.print_line(summary(result))
     messages.print_line(f"Page, tables and figures: {written.page.parent}")
 

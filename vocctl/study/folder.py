@@ -1,13 +1,14 @@
 """The folder of a study.
 
 study.toml              the study file, as it was given
-study.json              title, and what replaces its settings: --data, --seeds, --set
+study.json              its name, an id, and what replaces its settings: --data, --seeds, --set
 trials.db               Optuna's trials (SQLite), unless --storage names another database
 runs/STUDY/ARM-sSEED/   a run folder for each trial; runs/STUDY/trial-N/ in a search
 report/                 tables, figures and the page of `vocctl study report`
 """
 
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,7 @@ STUDIES = Path("studies")
 class StudyFolder:
     path: Path
     file: StudyFile
-
-    @property
-    def name(self) -> str:
-        return self.path.name
+    id: str  # names its trials in a database that several studies share
 
     @property
     def report_folder(self) -> Path:
@@ -51,27 +49,31 @@ def trial_name(arm: Arm, seed: int) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.]+', '-', arm.name).strip('-') or 'arm'}-s{seed}"
 
 
-def create_or_open(path: Path, text: str, overrides: dict[str, Any]) -> StudyFolder:
+def create_or_open(path: Path, name: str, text: str, overrides: dict[str, Any]) -> StudyFolder:
     """Create the folder of a study, or open it with the same study or one that adds arms, seeds, trials or studies.
 
     Raises ConfigError: the study is invalid, or its folder holds another one. RunError: the disk.
     """
-    file = parse_study(text, path.name, overrides)
+    file = parse_study(text, name, overrides)
     _check_names(file)
     create_folder(path)
     with FileLock(path / "study.lock"):
+        study_id = f"{name}-{secrets.token_hex(4)}"
         if (path / "study.json").is_file():
-            check_only_added(open_study(path).file, file, path)
+            existing = open_study(path)
+            check_only_added(existing.file, file, path)
+            study_id = existing.id
         write_text(path / "study.toml", text)
-        write_json(path / "study.json", {"title": file.title, "overrides": overrides})
-    return StudyFolder(path, file)
+        write_json(path / "study.json", {"name": name, "id": study_id, "overrides": overrides})
+    return StudyFolder(path, file, study_id)
 
 
 def open_study(path: Path) -> StudyFolder:
     """Open the folder of a study. Raises DataError: it is none, or is corrupt."""
     try:
-        overrides = read_json(path / "study.json")["overrides"]
-        return StudyFolder(path, parse_study(read_text(path / "study.toml"), path.name, overrides))
+        about = read_json(path / "study.json")
+        file = parse_study(read_text(path / "study.toml"), str(about["name"]), about["overrides"])
+        return StudyFolder(path, file, str(about["id"]))
     except FileNotFoundError as error:
         raise DataError(f"{path} is not a study: start it with `vocctl study run NAME`") from error
     except (OSError, ValueError, LookupError, TypeError, ConfigError) as error:

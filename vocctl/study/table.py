@@ -9,6 +9,7 @@ from vocctl.study.results import ArmResult, StudyResult
 from vocctl.study.words import format_p
 
 Rows = list[list[str]]
+ANSWER_COLUMNS = 7  # of a comparison: from the arm to the verdict
 
 
 def table(result: StudyResult) -> Rows:
@@ -54,6 +55,13 @@ def _trials_table(result: StudyResult) -> Rows:
         chosen = [_setting(trial.settings.get(key)) for key in keys]
         rows.append([trial.name, result.metric.format(trial.score), *chosen, _number(trial.seconds / 60)])
     return rows
+
+
+def answer_and_cost(rows: Rows) -> tuple[Rows, Rows]:
+    """Two tables that fit on a terminal: what was found; and attacks and cost, after each row's name."""
+    if rows[0][0] != "arm":
+        return rows, []
+    return [row[:ANSWER_COLUMNS] for row in rows], [[row[0], *row[ANSWER_COLUMNS:]] for row in rows]
 
 
 def _setting(value: object) -> str:

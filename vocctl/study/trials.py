@@ -41,7 +41,7 @@ def open_storage(url: str, *, heartbeat: int = HEARTBEAT_SECONDS, grace: int = G
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return RDBStorage(
-                url, heartbeat_interval=heartbeat, grace_period=grace, heartbeat_stale_trial_callback=RetryFailedTrialCallback(),
+                url, heartbeat_interval=heartbeat, grace_period=grace, heartbeat_stale_trial_callback=_retry(),
                 engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True},
             )  # fmt: skip
     except (ArgumentError, ValueError, ImportError) as error:
@@ -61,7 +61,7 @@ def optuna_study(folder: StudyFolder, study: Study, storage: RDBStorage) -> Optu
     pruner = MedianPruner(STARTUP_TRIALS, n_warmup_steps=1) if search is not None and search.prune else NopPruner()
     with folder.lock():
         optuna = create_study(
-            storage=storage, sampler=sampler, pruner=pruner, study_name=f"{folder.name}/{study.name}", direction=direction,
+            storage=storage, sampler=sampler, pruner=pruner, study_name=f"{folder.id}/{study.name}", direction=direction,
             load_if_exists=True,
         )  # fmt: skip
         known = {trial.user_attrs.get("folder") for trial in optuna.get_trials(deepcopy=False)}
@@ -109,7 +109,13 @@ def current_trials(optuna: OptunaStudy) -> dict[str, FrozenTrial]:
 
 def give_back(optuna: OptunaStudy, trial: FrozenTrial) -> None:
     """Add a trial that has failed to the queue again."""
-    RetryFailedTrialCallback()(optuna, trial)
+    _retry()(optuna, trial)
+
+
+def _retry() -> RetryFailedTrialCallback:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RetryFailedTrialCallback()
 
 
 def give_back_dead(optuna: OptunaStudy) -> None:
