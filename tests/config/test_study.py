@@ -1,4 +1,5 @@
 import pytest
+
 from vocctl.config import TrainClsConfig, TrainSegConfig
 from vocctl.config.study import Range, built_in_names, parse_study, study_text
 from vocctl.errors import ConfigError, DataError

@@ -17,7 +17,7 @@ from optuna import create_study, logging
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import TPESampler
-from optuna.storages import RDBStorage, RetryFailedTrialCallback, fail_stale_trials
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -112,10 +112,10 @@ def give_back(optuna: OptunaStudy, trial: FrozenTrial) -> None:
     _retry()(optuna, trial)
 
 
-def _retry() -> RetryFailedTrialCallback:
+def _retry() -> RetryHeartbeatStaleTrialCallback:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return RetryFailedTrialCallback()
+        return RetryHeartbeatStaleTrialCallback()
 
 
 def give_back_dead(optuna: OptunaStudy) -> None:
