@@ -9,16 +9,17 @@ The variance of the mean over the seeds is var(seed) / S + var(image) + var(inte
 estimates var(seed) + var(interaction), with S - 1 degrees of freedom. The bootstrap over the images of the mean over the
 seeds estimates var(image) + var(interaction) / S. Their sum counts the interaction twice, so it is subtracted once: it is
 the bootstrap variance of a seed's deviation from the mean over the seeds. With three seeds the seeds themselves are not
-resampled: a resample of three values has two thirds of their variance. The interval is Student's t with the degrees of
-freedom of Welch and Satterthwaite (Satterthwaite, Biometrics Bulletin 2, 1946). docs/study.md shows how often it holds the
-true difference.
+resampled: a resample of three values has two thirds of their variance. The interval's half-width is the standard error times
+a quantile, the mean of Student's t with S - 1 degrees of freedom and of the normal distribution, weighted by the parts of the
+variance that the seeds and the rest contribute (Cochran, Biometrics 20, 1964). docs/study.md shows how often it holds the true
+difference.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from vocctl.metrics.bootstrap import LEVEL
 
@@ -50,19 +51,36 @@ def difference(point: np.ndarray, resampled: np.ndarray) -> Difference:
     mean = float(point.mean())
     of_images = float(resampled.mean(0).var(ddof=1)) if resampled.shape[1] > 1 else 0.0
     if num_seeds == 1:
-        variance, freedom = of_images, np.inf
+        variance, of_seeds = of_images, 0.0
     else:
         deviations = resampled - resampled.mean(0)
         interaction = float(deviations.var(1, ddof=1).mean()) * num_seeds / (num_seeds - 1) if deviations.size else 0.0
         of_seeds = float(point.var(ddof=1)) / num_seeds
         variance = max(of_seeds + of_images - interaction / num_seeds, of_seeds, of_images)
-        freedom = (num_seeds - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else np.inf
     if variance == 0:
         return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0, num_seeds)
-    error = variance**0.5
-    half_width = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, freedom))
-    return Difference(mean, mean - half_width, mean + half_width, p, num_seeds)
+    share, error = of_seeds / variance, variance**0.5
+    half_width = _quantile(1 - LEVEL, share, num_seeds) * error
+    return Difference(
+        mean, mean - half_width, mean + half_width, _two_sided_p(abs(mean) / error, share, num_seeds), num_seeds
+    )
+
+
+def _quantile(p: float, share: float, num_seeds: int) -> float:
+    """The number of standard errors that a difference exceeds, on either side, with probability p if the true one is 0.
+
+    share: of the variance, due to the seeds.
+    """
+    normal = float(stats.norm.isf(p / 2))
+    return normal if share == 0 else share * float(stats.t.isf(p / 2, num_seeds - 1)) + (1 - share) * normal
+
+
+def _two_sided_p(errors: float, share: float, num_seeds: int) -> float:
+    """The p of which errors is the quantile; at least 1e-12."""
+    smallest = 1e-12
+    if errors >= _quantile(smallest, share, num_seeds):
+        return smallest
+    return float(optimize.brentq(lambda p: _quantile(p, share, num_seeds) - errors, smallest, 1.0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
