@@ -16,6 +16,7 @@ import typer.main
 
 from vocctl import errors
 from vocctl.attacks.table import ATTACKS, VICTIMS
+from vocctl.cli import study
 from vocctl.cli.app import COMMANDS, app
 from vocctl.cli.options import ConfigOption, options_of
 from vocctl.config import TrainAdvConfig, TrainClsConfig, TrainingConfig, TrainSegConfig
@@ -41,6 +42,9 @@ def render(page: str) -> str:
 def tables() -> dict[str, str]:
     """Markdown tables by name."""
     flags = {f"flags of {name}": flag_table(name, command) for name, command in COMMANDS.items()}
+    flags |= {
+        f"flags of study {name}": flag_table(f"study {name}", command) for name, command in study.COMMANDS.items()
+    }
     return {
         **flags,
         "attacks": attack_table(),
@@ -54,7 +58,10 @@ def flag_table(name: str, command: Callable[..., None]) -> str:
     """Arguments and flags of a command; of a train command also the settings of its config."""
     settings = options_of(CONFIGS[name]) if name in CONFIGS else {}
     hints = get_type_hints(command, include_extras=True)
-    parameters = typer.main.get_command(app).commands[name].params  # type: ignore[attr-defined]
+    typer_command: Any = typer.main.get_command(app)
+    for word in name.split():  # "study run" is a command of the group study
+        typer_command = typer_command.commands[word]
+    parameters = typer_command.params
     rows = [_typer_row(item, hints[item.name]) for item in parameters if item.name in hints.keys() - settings.keys()]
     if not settings:
         return markdown(("flag", "value", "default", "description"), rows)

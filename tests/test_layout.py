@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"study"},
     {"tasks"},
     {"competition", "robustness", "reporting"},
     {"training"},

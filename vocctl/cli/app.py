@@ -24,6 +24,7 @@ from vocctl.cli.predict import predict
 from vocctl.cli.recipes import recipes
 from vocctl.cli.report import report
 from vocctl.cli.runs import runs
+from vocctl.cli.study import app as study_app
 from vocctl.cli.submit import submit
 from vocctl.cli.train import train_adv, train_cls, train_seg
 from vocctl.cli.usage import usage_line
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for command_name, command in COMMANDS.items():
     app.command(command_name)(command)
+app.add_typer(study_app, name="study")
 
 
 @app.callback(invoke_without_command=True)

@@ -143,3 +143,23 @@ def training_view(*, quiet: bool) -> Iterator[TrainingView]:
             yield view
     else:
         yield view
+
+
+class StudyView(TrainingView):
+    """Show a study: a line for each trial that starts, and its training as TrainingView does."""
+
+    def trial(self, study: str, name: str, finished: int, total: int) -> None:
+        if self.has_bars and self.epoch_bar >= 0:  # of the trial before
+            self.bar.remove_task(self.epoch_bar)
+            self.epoch_bar = TaskID(-1)
+        self.note(f"{study}: {name}, {finished} of {total} runs have finished")
+
+
+@contextmanager
+def study_view(*, quiet: bool) -> Iterator[StudyView]:
+    view = StudyView(quiet=quiet)
+    if view.has_bars:
+        with view.bar:
+            yield view
+    else:
+        yield view

@@ -175,6 +175,16 @@ def print_runs(runs: Sequence[RunSummary]) -> None:
     out.print(table)
 
 
+def print_rows(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of text cells, its head first."""
+    table = Table(title=escape(title))
+    for header in rows[0]:
+        table.add_column(escape(header), overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
 def print_recipes(recipes: Sequence[dict[str, Any]]) -> None:
     """Print one column per recipe and one row per key of recipes, "recipe" apart."""
     table = Table(title="Recipes of train-seg and train-cls; - is not measured")

@@ -92,13 +92,16 @@ COMMANDS_OF_OTHERS = {
 
 def usage_line(error: Exception, args: Sequence[str], commands: Mapping[str, Any]) -> str:
     """The message for an error of typer. args: what was typed. commands: typer's commands, by name."""
+    commands, groups = _with_subcommands(commands)
     context = getattr(error, "ctx", None)
     is_before_command = context is not None and context.parent is None
-    name = "" if is_before_command else next((word for word in args if word in commands), "")
+    name = "" if is_before_command else _command_in(args, commands)
     help_command = f"vocctl {name} --help" if name else "vocctl --help"
     message = " ".join(getattr(error, "format_message", lambda: str(error))().split()).rstrip(".")
     if message.startswith("No such command"):
-        return _unknown_command(message.split("'")[1], commands)
+        if name in groups:
+            return _unknown_command(message.split("'")[1], groups[name], f" of vocctl {name}", help_command)
+        return _unknown_command(message.split("'")[1], commands, "", help_command)
     if flag := getattr(error, "option_name", ""):
         if needed := re.search(r"requires (\w+) arguments?", message):
             return f"{flag} needs {needed[1].replace('an', 'a')} value{'s'[: needed[1] != 'an']}: `{help_command}` describes it"
@@ -118,10 +121,22 @@ def usage_line(error: Exception, args: Sequence[str], commands: Mapping[str, Any
     return f"{message}: `{help_command}` lists the options"
 
 
-def _unknown_command(name: str, commands: Mapping[str, Any]) -> str:
-    meant = COMMANDS_OF_OTHERS.get(name.lower())
+def _with_subcommands(commands: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """All commands, those of a group too, under "study run"; and the commands of each group."""
+    groups = {name: command.commands for name, command in commands.items() if hasattr(command, "commands")}
+    return {**commands, **{f"{name} {sub}": group[sub] for name, group in groups.items() for sub in group}}, groups
+
+
+def _command_in(args: Sequence[str], commands: Mapping[str, Any]) -> str:
+    """The command that was typed: "study run" rather than "study"; "" if none was."""
+    pairs = [f"{word} {after}" for word, after in itertools.pairwise(args)]
+    return next((name for name in [*pairs, *args] if name in commands), "")
+
+
+def _unknown_command(name: str, commands: Mapping[str, Any], group: str, help_command: str) -> str:
+    meant = "" if group else COMMANDS_OF_OTHERS.get(name.lower())
     hint = f", did you mean {meant}?" if meant else did_you_mean(name, commands) or ":"
-    return f"{name!r} is not a command{hint} `vocctl --help` lists them"
+    return f"{name!r} is not a command{group}{hint} `{help_command}` lists them"
 
 
 def _unknown_flag(typed: str, name: str, commands: Mapping[str, Any]) -> str:
