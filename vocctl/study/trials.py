@@ -9,7 +9,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 from optuna import Study as OptunaStudy
@@ -26,6 +26,7 @@ from vocctl.errors import ConfigError, DataError, NetworkError
 from vocctl.metrics.table import METRICS
 from vocctl.study.folder import StudyFolder, trial_name
 
+Direction = Literal["maximize", "minimize"]
 HEARTBEAT_SECONDS = 10  # between a worker's signs of life
 GRACE_SECONDS = 60  # without a sign of life after which a trial is given back
 WAITING, RUNNING, COMPLETE = TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE
@@ -55,7 +56,7 @@ def open_storage(url: str, *, heartbeat: int = HEARTBEAT_SECONDS, grace: int = G
 
 def optuna_study(folder: StudyFolder, study: Study, storage: RDBStorage) -> OptunaStudy:
     """Create or load the study's trials, and add those that are missing. Raises NetworkError: the storage."""
-    direction = "maximize" if METRICS[study.main_metric].better == "higher" else "minimize"
+    direction: Direction = "maximize" if METRICS[study.main_metric].better == "higher" else "minimize"
     search = study.search
     sampler = TPESampler(seed=study.seeds[0], n_startup_trials=STARTUP_TRIALS)
     pruner = MedianPruner(STARTUP_TRIALS, n_warmup_steps=1) if search is not None and search.prune else NopPruner()
