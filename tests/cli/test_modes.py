@@ -10,20 +10,23 @@ from vocctl.cli.app import main
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("download voc2009 --seed 3", "download voc2009 does not use --seed: omit it"),
-        ("download h02a5a --from FOLDER --seed 0", "download h02a5a does not use --seed"),
-        ("download --years --out x", "--years does not use --out"),
-        ("download --check FOLDER --url x --archive FILE", "--check does not use --url, --archive: omit them"),
-        ("download --check FOLDER --seed 1", "--check does not use --seed"),
+        ("download voc2009 --seed 3", "download voc2009 cannot be combined with --seed: omit it"),
+        ("download h02a5a --from FOLDER --seed 0", "download h02a5a cannot be combined with --seed"),
+        ("download --years --out x", "--years cannot be combined with --out"),
+        (
+            "download --check FOLDER --url x --archive FILE",
+            "--check cannot be combined with --url, --archive: omit them",
+        ),
+        ("download --check FOLDER --seed 1", "--check cannot be combined with --seed"),
         ("download shapes --check FOLDER", "give either a data set to download"),
         ("download shapes --years", "give either a data set to download"),
-        ("submit --tta flip --check FILE", "--check does not use --tta"),
-        ("submit --check FILE --wait 3", "--check does not use --wait"),
-        ("submit --file FILE --dry-run --seg a", "--file does not use --seg, --dry-run: omit them"),
-        ("submit --merge FILE FILE --device cpu", "--merge does not use --device"),
-        ("submit --score FILE --truth FOLDER --message x", "--score does not use --message"),
-        ("submit --history --data FOLDER", "--history does not use --data"),
-        ("submit --worst 3 --dry-run", "predicting the test images does not use --worst"),
+        ("submit --tta flip --check FILE", "--check cannot be combined with --tta"),
+        ("submit --check FILE --wait 3", "--check cannot be combined with --wait"),
+        ("submit --file FILE --dry-run --seg a", "--file cannot be combined with --seg, --dry-run: omit them"),
+        ("submit --merge FILE FILE --device cpu", "--merge cannot be combined with --device"),
+        ("submit --score FILE --truth FOLDER --message x", "--score cannot be combined with --message"),
+        ("submit --history --data FOLDER", "--history cannot be combined with --data"),
+        ("submit --worst 3 --dry-run", "predicting the test images cannot be combined with --worst"),
         ("plot RUN --kind curves --select best", "--select chooses the images of masks"),
         ("predict FILE --run CLS --out x", "a classifier's labels are printed: omit it, or use --json"),
     ],
@@ -48,4 +51,4 @@ def test_flags_of_every_mode_are_accepted(tmp_path: Path, monkeypatch: pytest.Mo
         "submit --history -q",
     ):
         main(line.split())
-        assert "does not use" not in capsys.readouterr().err, line
+        assert "cannot be combined with" not in capsys.readouterr().err, line

@@ -20,4 +20,6 @@ def refuse_other_flags(context: typer.Context, mode: str, allowed: Collection[st
         and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]  # fmt: skip
     if others:
-        raise ConfigError(f"{mode} does not use {', '.join(others)}: omit {'it' if len(others) == 1 else 'them'}")
+        raise ConfigError(
+            f"{mode} cannot be combined with {', '.join(others)}: omit {'it' if len(others) == 1 else 'them'}"
+        )
