@@ -4,7 +4,7 @@ import pytest
 from vocctl.metrics.differences import difference, holm
 
 
-def simulated(rng, *, seeds, images, seed_sd, image_sd, interaction_sd, resamples=200, true=0.02):
+def simulated(rng, *, seeds, images, seed_sd, image_sd, interaction_sd, resamples=60, true=0.02):
     """(S,) and (S, R) differences of a score that is a mean over images, with known variances."""
     values = (
         true
@@ -23,13 +23,13 @@ def simulated(rng, *, seeds, images, seed_sd, image_sd, interaction_sd, resample
 def test_interval_holds_the_true_difference_in_about_95_percent(seeds, seed_sd, image_sd, interaction_sd):
     rng = np.random.default_rng(0)
     held = []
-    for _ in range(400):
+    for _ in range(250):
         found = difference(
             *simulated(rng, seeds=seeds, images=200, seed_sd=seed_sd, image_sd=image_sd, interaction_sd=interaction_sd)
         )
         held.append(found.low <= 0.02 <= found.high)
     # conservative where each image varies under each seed: the spread between the seeds holds that too
-    assert 0.925 <= np.mean(held) <= (0.98 if interaction_sd < image_sd else 1)
+    assert 0.91 <= np.mean(held) <= (0.985 if interaction_sd < image_sd else 1)
 
 
 def test_an_interval_over_images_alone_is_too_narrow():
