@@ -213,17 +213,18 @@ class Images:
 
 
 @pytest.mark.parametrize(
-    ("sides", "minutes", "expected"),
+    ("sides", "expected", "frozen"),
     [
-        ([500] * 5, 0, 288), ([224] * 5, 0, 288), ([200] * 5, 0, 256), ([100, 100, 500], 0, 128), ([100, 500, 500], 0, 288),
-        ([20], 0, 32), ([224] * 5, 3, 288), ([224] * 5, 2.9, 224), ([250] * 5, 1, 224), ([500] * 5, 1, 288),
+        ([500] * 5, 288, 288), ([224] * 5, 224, 288), ([250] * 5, 224, 288), ([100] * 5, 96, 128), ([20], 32, 32),
+        ([224, 224, 500], 224, 288), ([224, 500, 500], 288, 288),
     ],
 )  # fmt: skip
-def test_chosen_size(sides: list[int], minutes: float, expected: int) -> None:
-    assert chosen_size(Images(sides), "train", minutes) == expected
+def test_chosen_size(sides: list[int], expected: int, frozen: int) -> None:
+    assert chosen_size(Images(sides), "train", freezes_encoder=False) == expected
+    assert chosen_size(Images(sides), "train", freezes_encoder=True) == frozen
 
 
 def test_the_size_is_chosen_by_a_part_of_many_images() -> None:
     images = Images([256] * 1050)
-    assert chosen_size(images, "train", 0) == 288
+    assert chosen_size(images, "train", freezes_encoder=False) == 256
     assert images.num_read == 105

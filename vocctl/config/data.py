@@ -23,7 +23,7 @@ class DataConfig:
     size: int = setting(
         160,
         "Input size in pixels: side of a training crop, shorter side of a validation image; 0 (train-seg): 288, or "
-        "1.3 times the size of most training images if that is less; 1 time with --minutes below 3.",
+        "less if most training images are smaller, which --freeze-encoder enlarges up to 1.3 times.",
     )
     size_from: int = setting(96, "Progressive resizing: initial crop size in pixels; 0: off.")
     augment: Augmentation = setting("light", "Augmentation preset.")

@@ -20,8 +20,7 @@ from vocctl.errors import ConfigError, DataError
 from vocctl.labels import IGNORE, classes_in_mask
 
 MEASURED_IMAGES = 100  # evenly spaced, whose sides are compared with it
-ENLARGED = 1.3  # by --size 0, at most
-LONG_MINUTES = 3.0
+ENLARGED = 1.3
 
 OnProgress = Callable[[str, int, int], None]  # called with (stage, done, total)
 
@@ -117,17 +116,16 @@ def open_cls_splits(config: DataConfig, on_progress: OnProgress = _no_progress) 
     return _splits(source, train, open_cls_split(source, config.val_split, config, on_progress))
 
 
-def chosen_size(source: Source, split: str, minutes: float) -> int:
-    """The input size for --size 0, in steps of 32 pixels: MAX_CHOSEN_SIZE, or ENLARGED times the size of most images if that
-    is less.
+def chosen_size(source: Source, split: str, *, freezes_encoder: bool) -> int:
+    """The input size for --size 0: MAX_CHOSEN_SIZE, or less if most images of the split are smaller, in steps of 32 pixels.
 
-    Enlarged images have finer feature maps: 224 px enlarged to 288 are worth three points of mean IoU (docs/recipes.md), but
-    take 1.65 times as long, so that a run of less than LONG_MINUTES does not enlarge them. minutes: of --minutes; 0: no
-    limit. Raises DataError as Source does.
+    For a frozen encoder they are enlarged up to ENLARGED times: its feature maps are finer then, which is worth three points
+    of mean IoU from 224 to 288 px. An encoder that is trained reaches the same with the images' own size, at less cost
+    (docs/recipes.md). Raises DataError as Source does.
     """
     ids = source.ids(split)
     sides = [min(source.image(image_id).shape[:2]) for image_id in ids[:: max(len(ids) // MEASURED_IMAGES, 1)]]
-    factor = 1.0 if 0 < minutes < LONG_MINUTES else ENLARGED
+    factor = ENLARGED if freezes_encoder else 1.0
     return min(max(int(factor * np.median(sides)) // 32 * 32, 32), MAX_CHOSEN_SIZE)
 
 

@@ -107,7 +107,8 @@ def _small_config(config: Config, folder: Path) -> tuple[Config, int, int]:
     """Copy a few images to folder/data; return the settings of a run on them, and the sizes of the whole splits."""
     source, data = open_dataset(Path(config.data.path)), config.data
     with_masks = _needs_masks(config)
-    size = data.size or chosen_size(source, data.train_split, config.train.minutes)
+    freezes = isinstance(config, TrainSegConfig) and config.model.freeze_encoder
+    size = data.size or chosen_size(source, data.train_split, freezes_encoder=freezes)
     train_ids = _usable_ids(source, data.train_split, with_masks)
     val_ids = train_ids if data.holds_out else _usable_ids(source, data.val_split, with_masks)
     count = (

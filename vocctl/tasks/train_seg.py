@@ -74,7 +74,9 @@ class SegmentationTask:
         training_attack(config.adversarial_training)  # raises before any work is done
         if config.data.size == 0:
             source = open_dataset(Path(config.data.path))
-            config = given(config, size=chosen_size(source, config.data.train_split, config.train.minutes))
+            config = given(
+                config, size=chosen_size(source, config.data.train_split, freezes_encoder=config.model.freeze_encoder)
+            )
         self.config, self.setup, self.reporter = config, setup, reporter
         self.splits = open_seg_splits(config.data, reporter.count)
         seed_everything(config.train.seed)
