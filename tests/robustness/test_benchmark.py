@@ -111,8 +111,9 @@ def test_an_image_has_the_same_example_at_any_batch_size_subset_and_order(
     whole = examples(4, [0, 1, 2, 3])
     for others in (examples(1, [0, 1, 2, 3]), examples(4, [3, 2, 1, 0]), examples(2, [2, 1])):
         for image_id, image in others.items():
-            # the network's arithmetic rounds differently in another batch, and a gradient near 0 may change its sign
-            assert (image != whole[image_id]).mean() <= (0 if attack == "noise" else 0.02)
+            # The network's arithmetic rounds differently in another batch, a gradient near 0 may change its sign, and later
+            # steps amplify that. With other random numbers half of the channels or more differ.
+            assert (image != whole[image_id]).mean() <= (0 if attack == "noise" else 0.2)
 
 
 def test_processes_make_the_images_of_one_process(
