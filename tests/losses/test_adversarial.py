@@ -32,8 +32,9 @@ def test_pixel_losses_by_hand():
     assert loss([0, 1], "segpgd", step_fraction=0.5) == pytest.approx((0.75 * CORRECT + 0.25 * WRONG) / 2)
     assert loss([0, 1], "cospgd") == pytest.approx((0.7 / NORM * CORRECT + 0.2 / NORM * WRONG) / 2)
     assert loss([0, 1], "masked") == pytest.approx(CORRECT / 2)
-    # margins of the logits: log .2 - log .7 for label 0, log .7 - log .2 for label 1, which counts only where it is correct
-    assert loss([0, 1], "masked-margin") == pytest.approx(math.log(0.2 / 0.7) / 2)
+    # margins of the logits: log(.2 / .7) for label 0, log(.7 / .2) for label 1, log(.7 / .1) for label 2; the sigmoid of
+    # log(a / b) is a / (a + b)
+    assert loss([0, 1, 2], "smooth-errors") == pytest.approx((0.2 / 0.9 + 0.7 / 0.9 + 0.7 / 0.8) / 3)
     # margin: the pixels of a label weigh 1 in total
     assert loss([0, 0, 1], "margin") == pytest.approx(math.log(0.2 / 0.7) + math.log(0.7 / 0.2), abs=1e-6)
 
@@ -54,7 +55,6 @@ def test_targeted_weights_are_small_where_the_target_is_predicted():
         (0.25 * CORRECT + 0.75 * WRONG) / 2
     )
     assert loss([0, 1], "masked", targeted=True) == pytest.approx(WRONG / 2)
-    assert loss([0, 1], "masked-margin", targeted=True) == pytest.approx(math.log(0.7 / 0.2) / 2)
     assert loss([0, 1], "ce", targeted=True) == pytest.approx((CORRECT + WRONG) / 2)
     expected = ((1 - 0.7 / NORM) * CORRECT + (1 - 0.2 / NORM) * WRONG) / 2
     assert loss([0, 1], "cospgd", targeted=True) == pytest.approx(expected)
@@ -85,10 +85,10 @@ def test_margin_of_labels_by_hand():
     assert logits.grad[3].tolist() == [-1.0, 0.0, 0.0]  # ignored classes are not absent
 
 
-def test_masked_margin_of_labels_by_hand():
-    """Logit 2 is correct for a present class, logit 3 is wrong for an absent one, logit -1 is correct for an absent one."""
-    logits, labels = torch.tensor([[2.0, 3.0, -1.0, 9.0]]), torch.tensor([[1, 0, 0, IGNORE]])
-    assert attack_losses(logits, labels, "masked-margin", step_fraction=0).item() == pytest.approx((-2 - 1) / 3)
+def test_smooth_errors_of_labels_are_the_expected_number_of_errors():
+    """Probabilities .8 of a present class, .4 and .3 of absent ones: .2 + .4 + .3 errors of three are expected."""
+    logits, labels = torch.tensor([[0.8, 0.4, 0.3, 0.5]]).logit(), torch.tensor([[1, 0, 0, IGNORE]])
+    assert attack_losses(logits, labels, "smooth-errors", step_fraction=0).item() == pytest.approx(0.3)
 
 
 def test_error_rate_by_hand():

@@ -85,7 +85,7 @@ class AttackObjective:
         return total
 
 
-RISING_LOSSES = ("ce", "margin", "masked-margin")  # an attack that succeeds further has a higher value
+RISING_LOSSES = ("ce", "margin", "smooth-errors")  # an attack that succeeds further has a higher value
 
 
 def progress_objective(objective: AttackObjective) -> Objective:

@@ -94,7 +94,7 @@ _ROWS = (
         description="SEA's run with the class-balanced masked cross-entropy (arXiv 2306.12941)",
     ),
     Attack(
-        name="square", function="vocctl.attacks.square:square", access="black-box", loss="masked-margin", default_steps=1000,
+        name="square", function="vocctl.attacks.square:square", access="black-box", loss="smooth-errors", default_steps=1000,
         description="random search over squares, by queries alone (Andriushchenko et al., arXiv 1912.00049)",
     ),
     Attack(

@@ -16,7 +16,7 @@ attacks have different weights. ATTACK_LOSSES is the table: to add a loss, add i
     masked         1 where the label is predicted, 0 elsewhere
     balanced       as masked, times SEA_CLASS_WEIGHTS of the label; for pixels
     margin         1 / number of the image's elements with the same label; the term is the margin of logits, clipped. Untargeted
-    masked-margin  as masked; the term is the margin of logits. The loss of Square: Andriushchenko et al., arXiv 1912.00049
+    smooth-errors  weight 1; the term is the sigmoid of the margin of logits. The loss of Square
 
 js, masked and balanced are the losses of SEA (Croce et al., arXiv 2306.12941). A loss is the mean over the elements, margin
 is their sum; it is 0 for an image without a labeled element. segpgd, cospgd, masked and balanced
@@ -27,6 +27,10 @@ a class of a classifier, the logit if the class is absent and minus the logit if
 where the model is confident. In the loss margin it is clipped at MARGIN_CLIP: beyond that the attack has succeeded. For a
 classifier this loss is the mean logit of the absent classes minus that of the present ones: average precision falls where the
 present classes of one image rank below the absent classes of another image, so all absent classes count, not only the highest.
+
+Square's authors (Andriushchenko et al., arXiv 1912.00049) minimize the margin of the one decision that an image has, and stop
+where it is wrong. smooth-errors is that for many decisions: near 0 or 1 where an element is far from its decision boundary, so
+that a query is spent on the elements that are close to it. It is a smooth error rate.
 """
 
 import math
@@ -153,8 +157,8 @@ def nll(elements: LossElements) -> Tensor:
     return elements.nll
 
 
-def margin(elements: LossElements) -> Tensor:
-    return elements.margin
+def sigmoid_margin(elements: LossElements) -> Tensor:
+    return elements.margin.sigmoid()
 
 
 def clipped_margin(elements: LossElements) -> Tensor:
@@ -184,7 +188,7 @@ ATTACK_LOSSES = {
     "masked": AttackLoss(_correct, _wrong),
     "balanced": AttackLoss(_balanced(_correct), _balanced(_wrong)),
     "margin": AttackLoss(_inverse_label_counts, _inverse_label_counts, term=clipped_margin, reduction="sum"),
-    "masked-margin": AttackLoss(_correct, _wrong, term=margin),
+    "smooth-errors": AttackLoss(_uniform, _uniform, term=sigmoid_margin),
 }
 
 
