@@ -28,8 +28,10 @@ def main() -> None:
     print("| what varies | seeds | vocctl | images alone |\n|---|---|---|---|")
     for name, deviations in CASES.items():
         for seeds in (3, 5):
-            held = np.mean([simulate(seeds, *deviations, np.random.default_rng(study)) for study in range(studies)], 0)
-            print(f"| {name} | {seeds} | {100 * held[0]:.1f} % | {100 * held[1]:.1f} % |")
+            covered = np.mean(
+                [simulate(seeds, *deviations, np.random.default_rng(study)) for study in range(studies)], 0
+            )
+            print(f"| {name} | {seeds} | {100 * covered[0]:.1f} % | {100 * covered[1]:.1f} % |")
 
 
 def simulate(

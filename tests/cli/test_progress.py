@@ -19,7 +19,7 @@ def screen(monkeypatch) -> io.StringIO:
 @pytest.mark.parametrize("totals", [(3, 3, 3), (3, 3, 5)])
 def test_each_preparation_step_has_a_bar_until_it_is_complete(screen, totals):
     steps = dict(zip(("decoding train", "decoding val", "fitting the head"), totals, strict=True))
-    with progress.training_view(quiet=False) as view:
+    with progress.shown(progress.TrainingView(quiet=False)) as view:
         for description, total in steps.items():
             for done in range(1, total):
                 view.count(description, done, total)
@@ -30,7 +30,7 @@ def test_each_preparation_step_has_a_bar_until_it_is_complete(screen, totals):
 
 
 def test_quiet_prints_nothing(screen):
-    with progress.training_view(quiet=True) as view:
+    with progress.shown(progress.TrainingView(quiet=True)) as view:
         view.count("decoding train", 1, 2)
         view.note("a note")
     with progress.counter("scoring", "images", quiet=True) as on_count:

@@ -275,7 +275,7 @@ def test_heic_is_named_whatever_its_ending(tmp_path, brand):
         ("a.CR3", b"\0\0\0\x18ftypcrx ", "camera's raw"),
     ],
 )
-def test_images_of_other_kinds_are_named(tmp_path, name, content, kind):
+def test_error_names_the_kind_of_an_unsupported_image(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content + bytes(100))
     assert f"is a {kind} image, which is not read: save it as JPEG or PNG" in message_of(read_image, tmp_path / name)
 

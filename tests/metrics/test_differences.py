@@ -22,24 +22,24 @@ def simulated(rng, *, seeds, images, seed_sd, image_sd, interaction_sd, resample
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_interval_holds_the_true_difference_in_about_95_percent(seeds, seed_sd, image_sd, interaction_sd):
     rng = np.random.default_rng(0)
-    held = []
+    covered = []
     for _ in range(250):
         found = difference(
             *simulated(rng, seeds=seeds, images=200, seed_sd=seed_sd, image_sd=image_sd, interaction_sd=interaction_sd)
         )
-        held.append(found.low <= 0.02 <= found.high)
+        covered.append(found.low <= 0.02 <= found.high)
     # conservative where each image varies under each seed: the spread between the seeds holds that too
-    assert 0.91 <= np.mean(held) <= (0.985 if interaction_sd < image_sd else 1)
+    assert 0.91 <= np.mean(covered) <= (0.985 if interaction_sd < image_sd else 1)
 
 
 def test_an_interval_over_images_alone_is_too_narrow():
     rng = np.random.default_rng(1)
-    held = []
+    covered = []
     for _ in range(400):
         _, resampled = simulated(rng, seeds=3, images=200, seed_sd=0.03, image_sd=0.1, interaction_sd=0)
         low, high = np.percentile(resampled.mean(0), [2.5, 97.5])
-        held.append(low <= 0.02 <= high)
-    assert np.mean(held) < 0.8
+        covered.append(low <= 0.02 <= high)
+    assert np.mean(covered) < 0.8
 
 
 def test_three_equal_seeds_leave_the_variance_of_the_images():

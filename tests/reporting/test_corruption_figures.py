@@ -34,7 +34,7 @@ def test_one_figure_for_each_evaluation(trained) -> None:
         assert min(image.size) > 300
 
 
-def test_an_unreadable_figure_is_named(trained) -> None:
+def test_error_names_an_unreadable_figure(trained) -> None:
     record = store_scores(trained.seg)
     Image.new("RGB", (30, 20)).save(record.folder / "curves.png")
     (figure,) = corruption_figure_images(read_run(str(trained.seg)))

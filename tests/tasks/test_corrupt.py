@@ -50,25 +50,25 @@ def test_scores_and_files_of_a_run(runs: dict[str, Path], name: str) -> None:
 def test_a_stopped_evaluation_continues_with_the_next_cell(runs: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(runs["seg"], tmp_path / "whole")
     expected = corrupt(str(tmp_path / "whole"), CONFIG)
-    seen: list[int] = []
+    totals: list[int] = []
 
     def stop_in_the_third_cell(done: int, total: int) -> None:
-        seen.append(total)
+        totals.append(total)
         if done > 13:  # 4 clean images, and 4 of each cell
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match=r"2 of 4 cells are stored in .*tiny-val; the same command continues"):
         corrupt(str(runs["seg"]), CONFIG, on_progress=stop_in_the_third_cell)
-    assert seen[-1] == 20
+    assert totals[-1] == 20
     assert len(read_corruptions(runs["seg"] / "corruptions" / "tiny-val").cells) == 2
     page = report([str(runs["seg"])], tmp_path / "report.html").read_text()
     assert "2 of 4 cells are missing" in page
-    record = corrupt(str(runs["seg"]), CONFIG, on_progress=lambda done, total: seen.append(total))
-    assert seen[-1] == 8  # two cells were left
+    record = corrupt(str(runs["seg"]), CONFIG, on_progress=lambda done, total: totals.append(total))
+    assert totals[-1] == 8  # two cells were left
     assert (record.clean, record.cells) == (expected.clean, expected.cells)
-    finished = len(seen)
-    assert corrupt(str(runs["seg"]), CONFIG, on_progress=lambda done, total: seen.append(total)) == record
-    assert len(seen) == finished  # nothing was scored again
+    finished = len(totals)
+    assert corrupt(str(runs["seg"]), CONFIG, on_progress=lambda done, total: totals.append(total)) == record
+    assert len(totals) == finished  # nothing was scored again
 
 
 def test_figures_of_other_weights_do_not_stay(runs: dict[str, Path]) -> None:

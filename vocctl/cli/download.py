@@ -8,7 +8,7 @@ import typer
 from vocctl.cli import messages, progress, tables
 from vocctl.cli.complete import data_sets
 from vocctl.cli.early_checks import check_files, check_folder
-from vocctl.cli.modes import refuse_other_flags
+from vocctl.cli.modes import check_no_other_flags
 from vocctl.cli.options import Quiet
 from vocctl.errors import ConfigError, DataError
 
@@ -64,12 +64,12 @@ def download(
     if (what is not None) + (check is not None) + years != 1:
         raise ConfigError("give either a data set to download (--years lists them) or --check FOLDER")
     if years:
-        refuse_other_flags(context, "--years", ["--years"])
+        check_no_other_flags(context, "--years", ["--years"])
     elif check is not None:
-        refuse_other_flags(context, "--check", ["--check", "--make-lists", *["--seed"] * make_lists])
+        check_no_other_flags(context, "--check", ["--check", "--make-lists", *["--seed"] * make_lists])
     else:
         flags = ["--out", "--url", "--archive", "--from", *["--seed"] * (what == "shapes")]
-        refuse_other_flags(context, f"download {what}", flags)
+        check_no_other_flags(context, f"download {what}", flags)
     check_files("--archive", archive)
     check_folder("--from", from_devkit)
     check_folder("--check", check)

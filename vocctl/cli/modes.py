@@ -7,7 +7,7 @@ import typer
 from vocctl.errors import ConfigError
 
 
-def refuse_other_flags(context: typer.Context, mode: str, allowed: Collection[str]) -> None:
+def check_no_other_flags(context: typer.Context, mode: str, allowed: Collection[str]) -> None:
     """Raise ConfigError if a flag was typed that neither is in allowed nor applies to everything.
 
     mode: what is done, for the message, such as a flag with its value or "download voc2009". allowed: long flags.

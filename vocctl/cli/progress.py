@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.progress import (
     BarColumn,
@@ -135,16 +135,6 @@ class TrainingView:
         )
 
 
-@contextmanager
-def training_view(*, quiet: bool) -> Iterator[TrainingView]:
-    view = TrainingView(quiet=quiet)
-    if view.has_bars:
-        with view.bar:
-            yield view
-    else:
-        yield view
-
-
 class StudyView(TrainingView):
     """Show a study: a line for each trial that starts, and its training as TrainingView does."""
 
@@ -155,9 +145,12 @@ class StudyView(TrainingView):
         self.note(f"{study}: {name}, {finished} of {total} runs have finished")
 
 
+View = TypeVar("View", bound=TrainingView)
+
+
 @contextmanager
-def study_view(*, quiet: bool) -> Iterator[StudyView]:
-    view = StudyView(quiet=quiet)
+def shown(view: View) -> Iterator[View]:
+    """Draw the view's bars inside the block, if it has some."""
     if view.has_bars:
         with view.bar:
             yield view

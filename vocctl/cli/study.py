@@ -85,7 +85,7 @@ def run(
 
     folder = create_or_open(out or STUDIES / name, name, text, overrides)
     opened = open_storage(storage or folder.default_storage)
-    with progress.study_view(quiet=quiet) as view:
+    with progress.shown(progress.StudyView(quiet=quiet)) as view:
         result = work(folder, opened, view)
     _report(folder, opened, quiet)
     if result.failed:

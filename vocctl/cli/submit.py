@@ -9,7 +9,7 @@ import typer
 from vocctl.cli import messages, progress, submit_tables
 from vocctl.cli.complete import cls_runs, devices, seg_runs
 from vocctl.cli.early_checks import check_files, check_folder, check_runs
-from vocctl.cli.modes import refuse_other_flags
+from vocctl.cli.modes import check_no_other_flags
 from vocctl.cli.options import Quiet
 from vocctl.config import TTA, Checkpoint
 from vocctl.errors import ConfigError, DataError
@@ -153,7 +153,7 @@ def submit(
     mode = _single_mode([flag for flag, value in {**files, "--history": history or None}.items() if value is not None])
     if (score is None) != (truth is None):
         raise ConfigError("--score FILE and --truth DATA belong together: give both")
-    refuse_other_flags(context, mode or "predicting the test images", MODES[mode])
+    check_no_other_flags(context, mode or "predicting the test images", MODES[mode])
     if wait is not None and not isfinite(wait):
         raise ConfigError(f"--wait is a number of seconds, got {wait}")
     check_files("--check", check)

@@ -110,7 +110,7 @@ def _train(module: str, default: TrainingConfig, settings: dict[str, Any], flags
         smoke_test(module, config, quiet=flags.quiet)
         return
     task = importlib.import_module(f"vocctl.tasks.{module}")  # imports torch
-    with progress.training_view(quiet=flags.quiet) as view:
+    with progress.shown(progress.TrainingView(quiet=flags.quiet)) as view:
         if flags.resume is not None:
             result = task.resume(flags.resume, data=data, reporter=view, command_started=started)
         else:

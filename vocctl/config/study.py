@@ -169,6 +169,10 @@ class Study:
         found = [REFERENCE.fullmatch(target) for arm in (self.base, *self.arms) for target in _targets(arm.settings)]
         return {match[1] for match in found if match}
 
+    def arm(self, name: str) -> Arm:
+        """The arm of this name. Raises KeyError: there is none."""
+        return {arm.name: arm for arm in self.all_arms}[name]
+
     def config(self, arm: Arm, seed: int) -> TrainingConfig:
         """The settings of a run. Raises ConfigError: an unknown setting, a wrong type, or an invalid value."""
         default = DEFAULTS[self.command]

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from vocctl.config import AttackConfig, EvalOptions
-from vocctl.config.study import REFERENCE, Arm, Study, TrainingConfig
+from vocctl.config.study import REFERENCE, Study, TrainingConfig
 from vocctl.errors import DataError
 from vocctl.files import parse_json
 from vocctl.runs.folder import RunFolder
@@ -42,7 +42,7 @@ def resolve_references(folder: StudyFolder, study: Study, config: TrainingConfig
             targets.append(target)
             continue
         other = folder.file[match[1]]
-        run = folder.run_folder(other, trial_name(next(arm for arm in other.all_arms if arm.name == match[2]), seed))
+        run = folder.run_folder(other, trial_name(other.arm(match[2]), seed))
         if not (run / "final.safetensors").is_file():
             raise DataError(f"study {study.name} needs the run {run}, which has not finished")
         targets.append(str(run))
@@ -123,7 +123,3 @@ def _attacks(study: Study, config: TrainingConfig, run: Path, options: EvalOptio
             key = f"{name} {row.eps}".strip() if row.attack != "clean" else "clean"
             found.setdefault(key, []).append(row.scores[result.metric])
     return {key: sum(scores) / len(scores) for key, scores in found.items()}
-
-
-def arm_named(study: Study, name: str) -> Arm:
-    return next(arm for arm in study.all_arms if arm.name == name)

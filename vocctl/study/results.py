@@ -34,7 +34,6 @@ class TrialResult:
     score: float
     evaluation: Evaluation | None  # None: a generator
     attacks: dict[str, float]
-    wall_seconds: float  # training and measuring
     seconds: float  # training without validation
     images_per_second: float
     parameters: int

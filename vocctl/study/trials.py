@@ -55,21 +55,24 @@ def open_storage(url: str, *, heartbeat: int = HEARTBEAT_SECONDS, grace: int = G
 
 
 def optuna_study(folder: StudyFolder, study: Study, storage: RDBStorage) -> OptunaStudy:
-    """Create or load the study's trials, and add those that are missing. Raises NetworkError: the storage."""
+    """The study's trials, none if no worker has started yet."""
     direction: Direction = "maximize" if METRICS[study.main_metric].better == "higher" else "minimize"
     search = study.search
     sampler = TPESampler(seed=study.seeds[0], n_startup_trials=STARTUP_TRIALS)
     pruner = MedianPruner(STARTUP_TRIALS, n_warmup_steps=1) if search is not None and search.prune else NopPruner()
+    return create_study(
+        storage=storage, sampler=sampler, pruner=pruner, study_name=f"{folder.id}/{study.name}", direction=direction,
+        load_if_exists=True,
+    )  # fmt: skip
+
+
+def add_missing_trials(folder: StudyFolder, study: Study, optuna: OptunaStudy) -> None:
+    """Add the trials that the study has and the queue lacks, each once whichever worker is first."""
     with folder.lock():
-        optuna = create_study(
-            storage=storage, sampler=sampler, pruner=pruner, study_name=f"{folder.id}/{study.name}", direction=direction,
-            load_if_exists=True,
-        )  # fmt: skip
         known = {trial.user_attrs.get("folder") for trial in optuna.get_trials(deepcopy=False)}
         for attributes, parameters in _wanted(study):
             if attributes["folder"] not in known:
                 optuna.enqueue_trial(parameters, user_attrs=attributes)
-    return optuna
 
 
 def _wanted(study: Study) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -134,7 +137,7 @@ def give_back_dead(optuna: OptunaStudy) -> None:
 
 
 def worker_identity() -> str:
-    """Machine, process and its start, so that a worker's death can be seen by others on its machine."""
+    """Machine, process and its start, so that others on its machine notice when the worker dies."""
     return f"{platform.node()} {os.getpid()} {psutil.Process().create_time()}"
 
 
@@ -150,7 +153,7 @@ def _worker_is_dead(identity: str) -> bool:
         return True
 
 
-def check_storage_holds(trials: dict[str, FrozenTrial], folder: StudyFolder, study: Study) -> None:
+def check_runs_exist(trials: dict[str, FrozenTrial], folder: StudyFolder, study: Study) -> None:
     """Raise DataError if the run of a finished trial is gone."""
     for name, trial in trials.items():
         run = folder.run_folder(study, name)

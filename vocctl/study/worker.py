@@ -15,12 +15,13 @@ from optuna.trial import Trial, TrialState
 from vocctl.config.study import Arm, Range, Study, TrainingConfig
 from vocctl.errors import Interrupted, VocctlError
 from vocctl.study.folder import StudyFolder
-from vocctl.study.measure import arm_named, measure, resolve_references, train
+from vocctl.study.measure import measure, resolve_references, train
 from vocctl.study.trials import (
     FINISHED,
     RUNNING,
     WAITING,
-    check_storage_holds,
+    add_missing_trials,
+    check_runs_exist,
     current_trials,
     give_back,
     give_back_dead,
@@ -58,7 +59,8 @@ def work(folder: StudyFolder, storage: RDBStorage, reporter: StudyReporter) -> W
     result = WorkResult()
     for study in folder.file.studies:
         trials = optuna_study(folder, study, storage)
-        check_storage_holds(current_trials(trials), folder, study)
+        add_missing_trials(folder, study, trials)
+        check_runs_exist(current_trials(trials), folder, study)
         _give_failed_back(trials)
         _Worker(folder, study, trials, reporter, result).run()
     return result
@@ -117,21 +119,19 @@ class _Worker:
         config = self._config(trial)
         run = self.folder.run_folder(self.study, name)
         reporter = _TrialReporter(self.reporter, self._report_to(trial, config))
-        started = time.perf_counter()
         try:
             train(self.study.command, config, run, reporter)
         except _PrunedRun as pruned:
             raise optuna.TrialPruned from pruned
         measured = measure(self.study, config, run)
-        wall = float(trial.user_attrs.get("wall_seconds", 0)) + time.perf_counter() - started
-        trial.set_user_attr("result", asdict(measured) | {"wall_seconds": wall})
+        trial.set_user_attr("result", asdict(measured))
         self.result.finished += 1
         return measured.score
 
     def _config(self, trial: Trial) -> TrainingConfig:
         seed = int(trial.user_attrs["seed"])
         if self.study.search is None:
-            config = self.study.config(arm_named(self.study, trial.user_attrs["arm"]), seed)
+            config = self.study.config(self.study.arm(trial.user_attrs["arm"]), seed)
         else:
             chosen = {key: _suggest(trial, key, space) for key, space in self.study.search.space.items()}
             config = self.study.config(Arm("trial", chosen), seed)
